@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make                 build/varved and build/varve
+# make check           unit tests            make check-root    bats tests on this kernel (root)
+# make check-vm        stock kernels         make lint          formatting, includes, scripts
+# make bench           measurements as JSON  make install       DESTDIR and PREFIX
+# make SAN=address|thread [target]           the same in build/asan or build/tsan
+# make CC=clang OUT=build/clang              another compiler, another folder
+# make V=1                                   shows the commands
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+CC := gcc
+CLANG := clang
+BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PREFIX := /usr/local
+SAN :=
+ifeq ($(SAN),address)
+OUT := build/asan
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(SAN),thread)
+OUT := build/tsan
+SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
+else
+OUT := build
+WERROR := -Werror
+endif
+GEN := $(OUT)/gen
+VERSION := 0.1.0
+
+PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd
+DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
+DEP_LIBS := $(shell pkg-config --libs $(PACKAGES))
+
+CFLAGS := -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
+	-Wmissing-prototypes -Wstrict-prototypes $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) \
+	-Iuserspace -I. -I$(GEN) $(DEP_CFLAGS) -MMD -MP
+ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(LDFLAGS) -Wl,--as-needed
+
+ARCH := $(shell uname -m)
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
+BPF_CFLAGS := -O2 -g -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
+	-I/usr/include/$(shell $(CC) -print-multiarch) -Ibpf -MMD -MP
+
+MAINS := userspace/daemon/main.c userspace/cli/main.c
+SOURCES := $(filter-out $(MAINS),$(wildcard userspace/*/*.c))
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
+PROTOS := $(wildcard userspace/proto/*.proto)
+PROTO_OBJECTS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%.pb-c.o)
+PROTO_HEADERS := $(PROTO_OBJECTS:.o=.h)
+SKELETONS := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c))
+UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c))
+TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
+LIBRARY := $(OUT)/libvarve.a
+
+ifeq ($(V),)
+say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
+endif
+
+.PHONY: all tools tests check check-root check-vm lint bench install clean
+all: $(OUT)/varved $(OUT)/varve
+tools: $(TOOLS)
+tests: all tools $(UNIT_TESTS)
+
+$(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
+$(OUT)/varve: $(OUT)/userspace/cli/main.o $(LIBRARY)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
+$(LIBRARY): $(OBJECTS) $(PROTO_OBJECTS)
+	$(call say,AR)rm -f $@ && ar rcs $@ $^
+
+$(OUT)/%.o: %.c | $(PROTO_HEADERS) $(SKELETONS)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# protobuf-c's output is not ours to keep free of warnings.
+$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
+	$(call say,CC)$(CC) -std=gnu11 $(SAN_FLAGS) $(CFLAGS) -I$(GEN) -c -o $@ $<
+
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: userspace/proto/%.proto
+	@mkdir -p $(GEN)
+	$(call say,PROTO)protoc-c --c_out=$(GEN) -Iuserspace/proto $<
+
+$(OUT)/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(GEN)/%.skel.h: $(OUT)/%.bpf.o
+	@mkdir -p $(GEN)
+	$(call say,SKEL)$(BPFTOOL) gen skeleton $< name $*_skeleton > $@
+
+$(OUT)/tests/unit/%: tests/unit/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -lcmocka $(DEP_LIBS)
+
+$(OUT)/tests/tools/%: tests/tools/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TOOL)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -luring $(DEP_LIBS)
+
+$(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,BENCH)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(DEP_LIBS)
+
+check: $(UNIT_TESTS)
+	scripts/run-unit-tests $(OUT)/tests/unit
+
+check-root: tests
+	scripts/run-bats $(OUT) tests/integration
+
+check-vm: tests
+	scripts/run-vm $(OUT)
+
+lint:
+	scripts/lint
+
+bench: tests
+	scripts/run-bench $(OUT)
+
+install: all
+	install -D -m 0755 $(OUT)/varved $(DESTDIR)$(PREFIX)/sbin/varved
+	install -D -m 0755 $(OUT)/varve $(DESTDIR)$(PREFIX)/bin/varve
+
+clean:
+	rm -rf build
+
+.SECONDARY:
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

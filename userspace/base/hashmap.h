@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text to pointer. Keys are borrowed: they must live as long as their entry, which they do when
+ * they are a field of the value. Not locked; whoever owns the map serialises its use.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct hashmap;
+
+struct hashmap *hashmap_new(void); /* NULL when out of memory */
+void hashmap_free(struct hashmap *m); /* the values stay the caller's */
+
+/* 0, -EEXIST when the key is there already, -ENOMEM. */
+int hashmap_insert(struct hashmap *m, const char *key, void *value);
+void *hashmap_find(const struct hashmap *m, const char *key); /* NULL when absent */
+void *hashmap_remove(struct hashmap *m, const char *key); /* the value, NULL when absent */
+size_t hashmap_count(const struct hashmap *m);
+
+/* Visits every value in no order: start with *position = 0; NULL at the end. Do not insert or
+ * remove meanwhile. */
+void *hashmap_next(const struct hashmap *m, size_t *position);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/strbuf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool reserve(struct strbuf *b, size_t more)
+{
+	size_t need = b->length + more + 1;
+	size_t capacity = b->capacity ? b->capacity : 64;
+	char *text;
+
+	if (b->failed)
+		return false;
+	if (need <= b->capacity)
+		return true;
+	while (capacity < need)
+		capacity *= 2;
+	text = realloc(b->text, capacity);
+	if (!text) {
+		b->failed = true;
+		return false;
+	}
+	b->text = text;
+	b->capacity = capacity;
+	return true;
+}
+
+void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length)
+{
+	if (!reserve(b, length))
+		return;
+	if (length)
+		memcpy(b->text + b->length, bytes, length);
+	b->length += length;
+	b->text[b->length] = '\0';
+}
+
+void strbuf_append(struct strbuf *b, const char *text)
+{
+	strbuf_append_bytes(b, text, strlen(text));
+}
+
+void strbuf_appendf(struct strbuf *b, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (length < 0 || !reserve(b, (size_t)length)) {
+		b->failed = true;
+		return;
+	}
+	va_start(args, format);
+	(void)vsnprintf(b->text + b->length, (size_t)length + 1, format, args); /* measured above */
+	va_end(args);
+	b->length += (size_t)length;
+}
+
+void strbuf_reset(struct strbuf *b)
+{
+	b->length = 0;
+	if (b->text)
+		b->text[0] = '\0';
+}
+
+bool strbuf_failed(const struct strbuf *b)
+{
+	return b->failed;
+}
+
+char *strbuf_take(struct strbuf *b)
+{
+	char *text;
+
+	strbuf_append(b, ""); /* an empty buffer yields "" rather than NULL */
+	if (b->failed) {
+		strbuf_free(b);
+		return NULL;
+	}
+	text = b->text;
+	*b = (struct strbuf){ 0 };
+	return text;
+}
+
+void strbuf_free(struct strbuf *b)
+{
+	free(b->text);
+	*b = (struct strbuf){ 0 };
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A growing, always NUL-terminated string. A failed allocation is remembered instead of reported
+ * at each step: write everything, then ask strbuf_failed() once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct strbuf {
+	char *text; /* NULL until the first append */
+	size_t length; /* bytes before the NUL */
+	size_t capacity;
+	bool failed;
+};
+
+void strbuf_append(struct strbuf *b, const char *text);
+void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length);
+void strbuf_appendf(struct strbuf *b, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Empties the buffer and keeps its memory. */
+void strbuf_reset(struct strbuf *b);
+bool strbuf_failed(const struct strbuf *b);
+/* Hands the text to the caller, who frees it; NULL when an append failed. */
+char *strbuf_take(struct strbuf *b);
+void strbuf_free(struct strbuf *b);
+
+static inline void cleanup_strbuf_free(struct strbuf *b)
+{
+	strbuf_free(b);
+}

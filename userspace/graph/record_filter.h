@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * containerd's filter grammar: `selector[,selector…]` where a selector is `field`, `field==value`,
+ * `field!=value` or `field~=regex`, a field is a dotted path whose parts may be quoted
+ * (`labels."a.b"`) and a value may be quoted. Commas mean and; several filters mean or. Beyond
+ * containerd: `<`, `<=`, `>`, `>=` on fields that are numbers. Pure: knows no record, asks for
+ * fields through a callback.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct record_filter;
+
+/* Gives the text of a field: NULL when it is absent. `path` holds `parts` parts. The text may lie
+ * in `buffer`. */
+typedef const char *(*record_filter_field)(const char *const *path, size_t parts, char *buffer,
+					   size_t buffer_size, void *user);
+
+/* No filter at all matches everything. -EINVAL quotes the filter and the place of the error. */
+int record_filter_parse(const char *const *filters, size_t count, struct record_filter **ret_filter,
+			struct error *e);
+bool record_filter_match(const struct record_filter *f, record_filter_field field, void *user);
+void record_filter_free(struct record_filter *f);
+DEFINE_CLEANUP(struct record_filter *, record_filter_free)

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pure: which records go, and in which order. After each deletion the remaining candidates are
+ * ranked anew, and a parent whose last child went becomes a candidate itself.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define PRUNE_NO_PARENT SIZE_MAX
+
+struct prune_record {
+	const char *id; /* borrowed; the last tie-break */
+	size_t parent; /* index into the same array, or PRUNE_NO_PARENT */
+	int64_t created_ns;
+	int64_t last_used_ns; /* 0: never */
+	uint64_t usage_count;
+	int64_t size_bytes; /* what its deletion frees */
+	bool shared; /* its size is not part of the total */
+	bool evictable; /* no refs, no mount, not pinned, matched, old enough; children aside */
+};
+
+/* A scorer's row. Lower goes first. Within a size class the score grows with last use, so the
+ * planner needs to look only at the oldest record of each (usage count, size class). */
+struct prune_scorer {
+	const char *name;
+	bool uses_refs; /* wants BuildKit's counts: releases of refs only */
+	unsigned size_classes; /* 1: the size does not matter */
+	unsigned (*size_class)(int64_t size_bytes);
+	double (*size_term)(unsigned size_class); /* added to the two ranks */
+};
+
+extern const struct prune_scorer prune_scorer_buildkit, prune_scorer_access;
+/* NULL when there is none of that name; an empty name is the default, access. */
+const struct prune_scorer *prune_scorer_find(const char *name);
+
+struct prune_step {
+	size_t record; /* index */
+	double score;
+	/* The terms: dense ranks among the candidates of that moment, and how many ranks there were. */
+	size_t last_used_rank, last_used_ranks, usage_rank, usage_ranks;
+	double size_term;
+};
+
+struct prune_plan {
+	struct prune_step *steps; /* in order of deletion */
+	size_t count;
+	int64_t freed_bytes; /* unshared */
+	int64_t remaining_bytes; /* unshared total afterwards */
+};
+
+/*
+ * Plans until the unshared total of all records is below keep_bytes; keep_bytes 0: everything
+ * evictable goes. Nothing goes when the total is below it at the start.
+ */
+int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
+	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);
+void prune_plan_free(struct prune_plan *plan); /* the steps, not the plan itself */

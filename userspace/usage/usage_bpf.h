@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel side of accounting: chooses a backend by trying, loads, attaches and pins its
+ * programs, and keeps the map from device number to mount. BPF is a cache of the truth: where it
+ * is missing every call still succeeds and the handle says why (backend NONE, refusals).
+ * Called by manager/ under no lock; register, retire and forget may run on any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct usage_bpf;
+
+enum usage_backend {
+	USAGE_BACKEND_NONE,
+	USAGE_BACKEND_SYSCALL, /* tp_btf sys_exit, sched_process_exec, io_uring_complete */
+	USAGE_BACKEND_OVERLAY, /* fexit on overlayfs' own functions */
+	USAGE_BACKEND_COUNT,
+};
+
+struct usage_bpf_options {
+	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v1; made where it is missing */
+	bool forced; /* try only `wanted`, else the best that works */
+	enum usage_backend wanted;
+	uint32_t max_mounts; /* 0: the default */
+	uint32_t max_cells; /* one for each layer of each mount, the upper included */
+	uint32_t max_files; /* files that are told apart at a time */
+};
+
+/* Loads and pins, or takes over what an earlier agent left pinned in pin_dir. Fails only for
+ * want of memory: everything else becomes a refusal of a backend. */
+int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **ret_usage,
+		   struct error *e);
+/* Lets go of the handle; what is pinned goes on counting. */
+void usage_bpf_close(struct usage_bpf *u);
+DEFINE_CLEANUP(struct usage_bpf *, usage_bpf_close)
+
+/* Unpins everything below pin_dir: counting ends. */
+int usage_bpf_unpin(const char *pin_dir, struct error *e);
+
+enum usage_backend usage_bpf_backend(const struct usage_bpf *u);
+const char *usage_backend_name(enum usage_backend backend); /* "none", "syscall", "overlay" */
+/* Why this backend is not in use: a sentence; NULL for the one that is, or was not needed. */
+const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend backend);
+
+/*
+ * Starts to count a mount, which should still be detached. `root_fd` is its root directory;
+ * `layer_count` its number of lowers plus one. `mount_id` is never used twice, 0 is not allowed.
+ * The identity of layer 0 (else of the first lower) is read from `identity_fd`, that layer's own
+ * root directory: a device number that is reused later can then never credit this mount.
+ * -ENOSPC: the maps are full, this mount's accesses will be counted as lost.
+ */
+int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int identity_fd,
+		       bool writable, uint32_t layer_count, struct error *e);
+/* True when the mount with this root directory is registered under this id. */
+bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd);
+/* Ends counting for a mount that is gone; its cells stay readable until they are forgotten. */
+void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id);
+/* Frees the cells and file entries of a retired mount, after the last fold. */
+void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id);
