@@ -26,18 +26,19 @@ int error_set(struct error *e, int code, const char *format, ...)
 
 int error_context(struct error *e, const char *format, ...)
 {
-	struct error outer = { 0 };
+	struct error inner;
 	va_list args;
 	size_t used;
 
 	if (!e)
 		return -EINVAL;
+	inner = *e;
 	va_start(args, format);
-	error_setv(&outer, e->code, format, args);
+	error_setv(e, inner.code, format, args);
 	va_end(args);
 
-	used = strnlen(outer.text, sizeof(outer.text) - 1);
-	(void)snprintf(outer.text + used, sizeof(outer.text) - used, ": %s", e->text);
-	*e = outer;
+	used = strlen(e->text);
+	(void)snprintf(e->text + used, sizeof(e->text) - used, ": %.*s", /* cut is good enough */
+		       (int)(sizeof(e->text) - used), inner.text);
 	return e->code;
 }

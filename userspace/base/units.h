@@ -7,14 +7,15 @@
 
 #define UNITS_TEXT_MAX 40
 
-/* "512", "3MB" (10^6), "1.5G" and "1.5GiB" (2^30), "10%" of whole_bytes (which is refused when
- * whole_bytes is 0). -EINVAL, -ERANGE. */
+/* "512", "3MB" (10^6), "1.5G", "1.5GiB" and "1.5 GiB" (2^30), in capitals or not; "10%" of
+ * whole_bytes (which is refused when whole_bytes is 0). Never negative. -EINVAL, -ERANGE. */
 int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes);
-/* "90s", "15m", "72h", "7d", "1h30m"; a bare number is seconds. -EINVAL, -ERANGE. */
+/* "90s", "15m", "72h", "7d", "1h30m", "1.5h", and "ms", "us", "ns"; a bare number is seconds.
+ * -EINVAL, -ERANGE. */
 int units_parse_duration(const char *text, int64_t *ret_ns);
 /* "3.2 MiB", at most four significant places. */
 const char *units_format_size(int64_t bytes, char buffer[UNITS_TEXT_MAX]);
 /* RFC 3339 in UTC with nanoseconds cut to what is there: "2024-05-01T10:00:00.25Z". */
 const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX]);
-/* "3 seconds ago", "2 days ago", "in 4 minutes". */
+/* "3 seconds ago", "2 days ago", "in 4 minutes", "just now"; "never" for 0. */
 const char *units_format_age(int64_t wall_ns, int64_t now_ns, char buffer[UNITS_TEXT_MAX]);

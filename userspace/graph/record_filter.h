@@ -2,9 +2,9 @@
 /*
  * containerd's filter grammar: `selector[,selector…]` where a selector is `field`, `field==value`,
  * `field!=value` or `field~=regex`, a field is a dotted path whose parts may be quoted
- * (`labels."a.b"`) and a value may be quoted. Commas mean and; several filters mean or. Beyond
- * containerd: `<`, `<=`, `>`, `>=` on fields that are numbers. Pure: knows no record, asks for
- * fields through a callback.
+ * (`labels."a.b"`) and a value may be quoted, a regex also with / or |. Commas mean and; several
+ * filters mean or. Beyond containerd: `<`, `<=`, `>`, `>=` on fields that are numbers. Pure: knows
+ * no record, asks for fields through a callback.
  */
 #pragma once
 
@@ -21,7 +21,13 @@ struct record_filter;
 typedef const char *(*record_filter_field)(const char *const *path, size_t parts, char *buffer,
 					   size_t buffer_size, void *user);
 
-/* No filter at all matches everything. -EINVAL quotes the filter and the place of the error. */
+/*
+ * No filter at all matches everything, and so does an empty one. An absent field is different from
+ * every value but "", and a regex sees it as "". The value of `<` and its like is a number, a size
+ * ("10MB": bytes) or a duration ("3h": nanoseconds; "3m" is minutes, "3M" a size); the field's text
+ * has to be a decimal number in the same unit, else there is no match.
+ * -EINVAL quotes the filter and the place of the error. -E2BIG: more than 64 KiB of filters.
+ */
 int record_filter_parse(const char *const *filters, size_t count, struct record_filter **ret_filter,
 			struct error *e);
 bool record_filter_match(const struct record_filter *f, record_filter_field field, void *user);

@@ -14,10 +14,11 @@ struct mount_entry {
 	char *file_system; /* "overlay", … */
 	dev_t device;
 	bool read_only;
+	size_t position; /* in the kernel's table: of two on one target, the later is visible */
 };
 
 struct mount_table {
-	struct mount_entry *entries; /* in the order of the kernel: parents first */
+	struct mount_entry *entries; /* parents first */
 	size_t count;
 };
 
@@ -25,3 +26,9 @@ struct mount_table {
 int mount_table_below(const char *directory, struct mount_table **ret_table, struct error *e);
 void mount_table_free(struct mount_table *t);
 DEFINE_CLEANUP(struct mount_table *, mount_table_free)
+
+#define MOUNT_TABLE_NAME_SIZE 32
+
+/* The type of the file system that fd lies on: "ext4", "fuse.sshfs", …; "unknown (0x…)" with the
+ * magic number of statfs(2) when the mount cannot be seen from here. */
+int mount_table_file_system(int fd, char ret_name[MOUNT_TABLE_NAME_SIZE], struct error *e);

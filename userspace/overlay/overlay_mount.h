@@ -3,7 +3,7 @@
  * Makes overlay mounts from a store's layers. A mount is made detached, so that its counters can
  * be registered before anybody can see it, and attached afterwards.
  * Layout of a store as seen from here: layers/<name>/fs and layers/<name>/work, l/<name> a link
- * to ../layers/<name>/fs, empty/ an empty directory, staging/ (0700) for mount(2).
+ * to ../layers/<name>/fs, empty/ an empty directory, staging/ for mount(2).
  */
 #pragma once
 
@@ -19,7 +19,8 @@
 #define OVERLAY_LAYER_NAME_MAX 6
 
 struct overlay_spec {
-	const char *const *lowers; /* layer names, newest first; may be NULL when lower_count is 0 */
+	const char *const
+		*lowers; /* layer names, newest first; may be NULL when lower_count is 0 */
 	size_t lower_count;
 	const char *upper; /* layer name; NULL for a read-only mount */
 	bool volatile_upper; /* no sync; the caller gives a fresh work directory each time */
@@ -28,13 +29,18 @@ struct overlay_spec {
 /* The mount's root, detached (O_PATH-like, close-on-exec). A read-only spec with one lower gets
  * the store's empty directory as second, since overlayfs wants two; a writable one without any
  * gets it as its only lower. -EMFILE: more than OVERLAY_MAX_LOWERS; -EBUSY: a layer of it is
- * mounted elsewhere as an upper. Nothing is left behind on failure. */
+ * mounted elsewhere as an upper, which the kernel checks only when there is an upper and with
+ * index=on; -ESTALE: the upper was mounted over another first lower before. Nothing is left
+ * behind on failure. */
 int overlay_mount_create(int store, const struct overlay_features *features,
 			 const struct overlay_spec *spec, int *ret_mount, struct error *e);
+
+/* In the following, `name` is one component of a path, and links are not followed. */
+
 /* Makes the detached mount visible at `name` below the directory `parent`, which must exist. */
 int overlay_mount_attach(int mount, int parent, const char *name, struct error *e);
 /* A read-only bind of the mount `name` below `parent`, detached: the same superblock, and so the
- * same counters, not writable. */
+ * same counters, not writable. -EINVAL: not a mount point. */
 int overlay_mount_clone_read_only(int parent, const char *name, int *ret_mount, struct error *e);
 /* Unmounts `name` below `parent`. -EBUSY: somebody is in it, and the text says which processes.
  * The short EBUSY of a closing io_uring is waited for. -EINVAL: not a mount point. */

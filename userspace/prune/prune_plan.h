@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "prune/prune_score.h"
 
 #define PRUNE_NO_PARENT SIZE_MAX
 
@@ -24,24 +25,11 @@ struct prune_record {
 	bool evictable; /* no refs, no mount, not pinned, matched, old enough; children aside */
 };
 
-/* A scorer's row. Lower goes first. Within a size class the score grows with last use, so the
- * planner needs to look only at the oldest record of each (usage count, size class). */
-struct prune_scorer {
-	const char *name;
-	bool uses_refs; /* wants BuildKit's counts: releases of refs only */
-	unsigned size_classes; /* 1: the size does not matter */
-	unsigned (*size_class)(int64_t size_bytes);
-	double (*size_term)(unsigned size_class); /* added to the two ranks */
-};
-
-extern const struct prune_scorer prune_scorer_buildkit, prune_scorer_access;
-/* NULL when there is none of that name; an empty name is the default, access. */
-const struct prune_scorer *prune_scorer_find(const char *name);
-
 struct prune_step {
 	size_t record; /* index */
 	double score;
-	/* The terms: dense ranks among the candidates of that moment, and how many ranks there were. */
+	/* The terms: dense ranks among the candidates of that moment, and how many ranks there
+	 * were. */
 	size_t last_used_rank, last_used_ranks, usage_rank, usage_ranks;
 	double size_term;
 };
@@ -55,7 +43,10 @@ struct prune_plan {
 
 /*
  * Plans until the unshared total of all records is below keep_bytes; keep_bytes 0: everything
- * evictable goes. Nothing goes when the total is below it at the start.
+ * evictable goes. Nothing goes when the total is below it at the start. A record goes only after
+ * all records that name it as their parent. Lowest score first, then older last use (never used
+ * before all), older creation, smaller id. -EINVAL (a negative size, a parent that does not exist),
+ * -EOVERFLOW, -ENOMEM.
  */
 int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);

@@ -10,10 +10,11 @@
 struct disk_usage {
 	int64_t allocated_bytes; /* 512-byte blocks of stat(2), times 512 */
 	int64_t apparent_bytes; /* sum of st_size of regular files and links */
-	int64_t inodes; /* the root directory not counted */
+	int64_t inodes;
 };
 
-/* `directory` is borrowed. Entries that vanish meanwhile are passed over. -ECANCELED as soon as
- * *cancelled (may be NULL) turns true. */
+/* Of what is in `directory`, which is borrowed and is itself not counted. Entries that vanish
+ * meanwhile are passed over. Holds a bounded number of descriptors, however deep the tree.
+ * -ECANCELED as soon as *cancelled (may be NULL) turns true. */
 int disk_walk(int directory, const atomic_bool *cancelled, struct disk_usage *ret_usage,
 	      struct error *e);

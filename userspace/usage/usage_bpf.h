@@ -24,22 +24,28 @@ enum usage_backend {
 
 struct usage_bpf_options {
 	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v1; made where it is missing */
+	/* Absolute, with a final slash: where the mounts are made. Lets the syscall backend notice
+	 * changes by absolute paths from outside (usage_read_unplaced_changes()). NULL: unknown. */
+	const char *mount_prefix;
 	bool forced; /* try only `wanted`, else the best that works */
 	enum usage_backend wanted;
-	uint32_t max_mounts; /* 0: the default */
-	uint32_t max_cells; /* one for each layer of each mount, the upper included */
+	/* 0: the defaults, 4096 mounts, 32768 cells, 65536 files. Maps that are pinned already
+	 * keep the sizes that they were made with. */
+	uint32_t max_mounts;
+	uint32_t max_cells; /* one for each layer of each mount, the upper included: 128 B a CPU */
 	uint32_t max_files; /* files that are told apart at a time */
 };
 
-/* Loads and pins, or takes over what an earlier agent left pinned in pin_dir. Fails only for
- * want of memory: everything else becomes a refusal of a backend. */
+/* Loads and pins, or takes over what an earlier agent left pinned in pin_dir: programs of the
+ * same build go on, others are replaced without a gap. Fails only for want of memory: everything
+ * else becomes a refusal of a backend. At most one process may have a pin_dir open. */
 int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **ret_usage,
 		   struct error *e);
 /* Lets go of the handle; what is pinned goes on counting. */
 void usage_bpf_close(struct usage_bpf *u);
 DEFINE_CLEANUP(struct usage_bpf *, usage_bpf_close)
 
-/* Unpins everything below pin_dir: counting ends. */
+/* Unpins everything below pin_dir: counting ends and what was counted is gone. */
 int usage_bpf_unpin(const char *pin_dir, struct error *e);
 
 enum usage_backend usage_bpf_backend(const struct usage_bpf *u);
@@ -51,8 +57,11 @@ const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend back
  * Starts to count a mount, which should still be detached. `root_fd` is its root directory;
  * `layer_count` its number of lowers plus one. `mount_id` is never used twice, 0 is not allowed.
  * The identity of layer 0 (else of the first lower) is read from `identity_fd`, that layer's own
- * root directory: a device number that is reused later can then never credit this mount.
- * -ENOSPC: the maps are full, this mount's accesses will be counted as lost.
+ * root directory: a device number that is reused later can then never credit this mount. What
+ * another mount left registered under this device number is retired. A retired mount that is not
+ * forgotten goes on where it stopped.
+ * -ENOSPC: the maps are full, this mount's accesses will be counted as lost. -EEXIST: the id has
+ * been used for a mount with another number of layers.
  */
 int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int identity_fd,
 		       bool writable, uint32_t layer_count, struct error *e);

@@ -10,22 +10,25 @@
 #include "base/error.h"
 #include "usage/usage_bpf.h"
 
+/* Of regular files unless said otherwise; an open with O_PATH is none. */
 enum usage_counter {
-	USAGE_OPENS,
-	USAGE_EXECS,
-	USAGE_READS,
-	USAGE_READ_BYTES,
+	USAGE_OPENS, /* an exec is an open, too */
+	USAGE_EXECS, /* overlay: also of scripts and of the dynamic loader */
+	USAGE_READS, /* overlay: also those that an exec makes, and each step of a splice */
+	USAGE_READ_BYTES, /* reads queued by AIO on O_DIRECT count with 0 bytes */
 	USAGE_WRITES,
 	USAGE_WRITTEN_BYTES,
-	USAGE_MMAPS,
-	USAGE_STATS,
-	USAGE_READLINKS,
-	USAGE_COPY_UPS,
-	USAGE_COPIED_UP_BYTES,
-	USAGE_UPPER_CHANGES, /* whatever may have changed the size of the upper */
+	USAGE_MMAPS, /* overlay: also the segments that an exec maps */
+	USAGE_STATS, /* of anything, in the layer that has its attributes */
+	USAGE_READLINKS, /* by readlink(2), and by following the link */
+	USAGE_COPY_UPS, /* in the lower layer that the file came from; syscall: files in the upper
+			   that were opened for writing and are in a lower, each once a mount */
+	USAGE_COPIED_UP_BYTES, /* likewise; without data (O_TRUNC, metacopy) 0 */
+	USAGE_UPPER_CHANGES, /* whatever may have changed the size of the upper; layer 0 only */
 	USAGE_COUNTER_COUNT,
 };
 
+/* Stats and readlinks are no accesses. Times are exact to a tick of the kernel, 10 ms at most. */
 struct usage_totals {
 	uint64_t counters[USAGE_COUNTER_COUNT];
 	int64_t first_access_boot_ns, last_access_boot_ns;
@@ -54,9 +57,13 @@ struct usage_lost {
 /* Bit n set: the backend cannot see counter n; its zero means nothing. */
 uint32_t usage_unseen_counters(enum usage_backend backend);
 
-/* Each visits in no order; a visitor's negative return ends the walk and is returned. */
+/* Each visits in no order; a visitor's negative return ends the walk and is returned. The cells
+ * are those of all mounts that are not forgotten, retired ones included. */
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e);
 int usage_read_files(struct usage_bpf *u, int (*visit)(const struct usage_file *file, void *user),
 		     void *user, struct error *e);
 struct usage_lost usage_read_lost(struct usage_bpf *u);
+/* Grows when something may have changed in the upper of any mount, nobody knows which: after that
+ * no size of a writable layer that is mounted can be trusted. Syscall backend only. */
+uint64_t usage_read_unplaced_changes(struct usage_bpf *u);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Reads kernel memory in one of two ways. Where the kernel has bpf_rdonly_cast() (6.2) a field
+ * costs one load; elsewhere it costs a call of bpf_probe_read_kernel(). The knob is constant when
+ * the verifier sees it, so that the way not taken is cut out and need not even exist.
+ */
+#pragma once
+
+#include "kernel_types.h"
+
+const volatile bool typed_loads = 0;
+
+void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+/* For fields of types that may live in a module, which bpf_rdonly_cast() does not know. */
+static __always_inline __u64 load_word(const void *address)
+{
+	__u64 word = 0;
+
+	if (typed_loads)
+		return ((struct rb_node *)bpf_rdonly_cast(
+				address, bpf_core_type_id_kernel(struct rb_node)))
+			->__rb_parent_color;
+	bpf_probe_read_kernel(&word, sizeof(word), address);
+	return word;
+}
+
+/* The as_ functions turn a bare address into a pointer that typed loads may follow. */
+
+static __always_inline struct file *as_file(__u64 address)
+{
+	if (typed_loads)
+		return bpf_rdonly_cast((void *)address, bpf_core_type_id_kernel(struct file));
+	return (struct file *)address;
+}
+
+static __always_inline struct dentry *as_dentry(__u64 address)
+{
+	if (typed_loads)
+		return bpf_rdonly_cast((void *)address, bpf_core_type_id_kernel(struct dentry));
+	return (struct dentry *)address;
+}
+
+static __always_inline struct vfsmount *as_mount(__u64 address)
+{
+	if (typed_loads)
+		return bpf_rdonly_cast((void *)address, bpf_core_type_id_kernel(struct vfsmount));
+	return (struct vfsmount *)address;
+}
+
+static __always_inline struct io_kiocb *as_request(void *address)
+{
+	if (typed_loads)
+		return bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct io_kiocb));
+	return address;
+}
+
+static __always_inline struct inode *file_inode(struct file *file)
+{
+	return typed_loads ? file->f_inode : BPF_CORE_READ(file, f_inode);
+}
+
+static __always_inline struct dentry *file_dentry(struct file *file)
+{
+	return typed_loads ? file->f_path.dentry : BPF_CORE_READ(file, f_path.dentry);
+}
+
+static __always_inline __u32 file_mode(struct file *file)
+{
+	return typed_loads ? file->f_mode : BPF_CORE_READ(file, f_mode);
+}
+
+static __always_inline __u32 file_flags(struct file *file)
+{
+	return typed_loads ? file->f_flags : BPF_CORE_READ(file, f_flags);
+}
+
+static __always_inline struct super_block *inode_super(struct inode *inode)
+{
+	return typed_loads ? inode->i_sb : BPF_CORE_READ(inode, i_sb);
+}
+
+static __always_inline __u64 inode_number(struct inode *inode)
+{
+	return typed_loads ? inode->i_ino : BPF_CORE_READ(inode, i_ino);
+}
+
+static __always_inline __u64 inode_size(struct inode *inode)
+{
+	return typed_loads ? inode->i_size : BPF_CORE_READ(inode, i_size);
+}
+
+static __always_inline bool inode_is_regular(struct inode *inode)
+{
+	__u32 mode = typed_loads ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
+
+	return (mode & S_IFMT) == S_IFREG;
+}
+
+static __always_inline struct inode *dentry_inode(struct dentry *dentry)
+{
+	return typed_loads ? dentry->d_inode : BPF_CORE_READ(dentry, d_inode);
+}
+
+static __always_inline struct super_block *dentry_super(struct dentry *dentry)
+{
+	return typed_loads ? dentry->d_sb : BPF_CORE_READ(dentry, d_sb);
+}
+
+static __always_inline __u32 super_device(struct super_block *super)
+{
+	return typed_loads ? super->s_dev : BPF_CORE_READ(super, s_dev);
+}
+
+static __always_inline bool super_is_overlay(struct super_block *super)
+{
+	__u64 magic = typed_loads ? super->s_magic : BPF_CORE_READ(super, s_magic);
+
+	return magic == OVERLAYFS_SUPER_MAGIC;
+}
+
+static __always_inline void *super_private(struct super_block *super)
+{
+	return typed_loads ? super->s_fs_info : BPF_CORE_READ(super, s_fs_info);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The fields of kernel structures that we read, and nothing else: libbpf relocates each of them
+ * to where the running kernel has it. Former shapes have ___ names with the version that ended
+ * them. Overlay types may come from the module's own BTF.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+typedef _Bool bool;
+
+#define relocated __attribute__((preserve_access_index))
+
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+	void *s_fs_info;
+} relocated;
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	long long i_size;
+} relocated;
+
+struct dentry {
+	struct inode *d_inode;
+	struct super_block *d_sb;
+	void *d_fsdata;
+} relocated;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} relocated;
+
+struct path {
+	struct dentry *dentry;
+} relocated;
+
+struct file {
+	unsigned int f_mode;
+	unsigned int f_flags;
+	struct inode *f_inode;
+	struct path f_path;
+} relocated;
+
+struct kiocb {
+	struct file *ki_filp;
+} relocated;
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+} relocated;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} relocated;
+
+struct files_struct {
+	struct fdtable *fdt;
+} relocated;
+
+struct fs_struct {
+	struct path root, pwd;
+} relocated;
+
+struct thread_info {
+	unsigned long flags;
+	__u32 status;
+} relocated;
+
+struct task_struct {
+	struct thread_info thread_info;
+	struct files_struct *files;
+	struct fs_struct *fs;
+} relocated;
+
+struct linux_binprm {
+	struct file *file;
+} relocated;
+
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+} relocated;
+
+struct io_uring_cqe {
+	__s32 res;
+} relocated;
+
+/* Only there to name one unsigned long in memory: see load_word(). */
+struct rb_node {
+	unsigned long __rb_parent_color;
+} relocated;
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long di, si, dx, r10, r8, orig_ax;
+} relocated;
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	unsigned long regs[31];
+	unsigned long orig_x0;
+	__s32 syscallno;
+} relocated;
+#endif
+
+struct seq_file;
+struct bpf_map;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 seq_num;
+} relocated;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+} relocated;
+
+/* ---- overlayfs ---- */
+
+struct ovl_layer {
+	struct vfsmount *mnt;
+	int idx;
+} relocated;
+
+struct ovl_fs {
+	struct ovl_layer *layers;
+} relocated;
+
+struct ovl_path {
+	const struct ovl_layer *layer;
+	struct dentry *dentry;
+} relocated;
+
+struct ovl_entry {
+	unsigned int __numlower;
+	struct ovl_path __lowerstack[0];
+} relocated;
+
+struct ovl_inode {
+	unsigned long flags;
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+} relocated;
+
+/* Before 6.5 (0af950f57fef "ovl: move ovl_entry into ovl_inode") the stack hung on the dentry, and
+ * the inode had its first entry only. */
+struct ovl_entry___before_6_5 {
+	unsigned int numlower;
+	struct ovl_path lowerstack[0];
+} relocated;
+
+struct ovl_inode___before_6_5 {
+	struct ovl_path lowerpath;
+} relocated;
+
+enum ovl_inode_flag {
+	OVL_UPPERDATA = 3,
+};
+
+/* ---- constants that are no part of BTF ---- */
+
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define FMODE_WRITE 0x2
+#define FMODE_EXEC 0x20 /* also in f_flags, as __FMODE_EXEC */
+#define FMODE_PATH 0x4000
+#define FMODE_CREATED 0x100000
+#define VM_SHARED 0x8
+#define EIOCBQUEUED 529
+#define MAX_ERRNO 4095

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The syscall backend, for kernels that refuse trampolines: one program at the end of every system
+ * call, one at exec, one at each io_uring completion. Arguments are still in the registers then,
+ * and a descriptor leads to its file through the task's table. Not seen: reads by AIO, by loop
+ * devices and by an overlay on top, 32-bit calls, and a descriptor that another thread closed.
+ */
+#pragma once
+
+#include "usage_count.h"
+
+#define MAP_TYPE 0x0f
+#define MAP_SHARED 0x01
+#define MAP_SHARED_VALIDATE 0x03
+#define MAP_ANONYMOUS 0x20
+#define O_TRUNC 01000
+#define AT_FDCWD (-100)
+#define FICLONE 0x40049409
+#define FICLONERANGE 0x4020940d
+#define FIDEDUPERANGE 0xc0189436
+
+/* What each system call and each io_uring operation means: USAGE_CALL_ENTRY() by its number. */
+const volatile __u32 calls[USAGE_MAX_CALLS] = {};
+const volatile __u32 ring_calls[USAGE_MAX_RING_CALLS] = {};
+/* Where the mounts are, with a final slash; empty: not known. */
+const volatile char mount_prefix[USAGE_MOUNT_PREFIX_SIZE] = {};
+
+#if defined(__TARGET_ARCH_x86)
+static __always_inline __u64 call_number(struct pt_regs *regs)
+{
+	return regs->orig_ax;
+}
+
+static __always_inline __u64 call_argument(struct pt_regs *regs, __u32 place)
+{
+	switch (place) {
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->r10;
+	default:
+		return regs->r8;
+	}
+}
+
+/* Calls through the 32-bit entry have numbers of their own. */
+static __always_inline bool is_32_bit(struct task_struct *task)
+{
+	return task->thread_info.status & 0x2; /* TS_COMPAT */
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 call_number(struct pt_regs *regs)
+{
+	return (__u32)regs->syscallno;
+}
+
+/* Register 0 holds the result by now. */
+static __always_inline __u64 call_argument(struct pt_regs *regs, __u32 place)
+{
+	switch (place) {
+	case 0:
+		return regs->orig_x0;
+	case 1:
+		return regs->regs[1];
+	case 2:
+		return regs->regs[2];
+	case 3:
+		return regs->regs[3];
+	default:
+		return regs->regs[4];
+	}
+}
+
+static __always_inline bool is_32_bit(struct task_struct *task)
+{
+	return task->thread_info.flags & 1UL << 22; /* _TIF_32BIT */
+}
+#endif
+
+static __always_inline struct file *find_open_file(struct task_struct *task, __u32 descriptor)
+{
+	struct fdtable *table;
+
+	if (!task->files)
+		return 0;
+	table = task->files->fdt;
+	if (descriptor >= table->max_fds)
+		return 0;
+	return as_file(load_word(table->fd + descriptor));
+}
+
+/*
+ * An open for writing of a file that is in the upper and in a lower: it has been copied up, now or
+ * earlier. The file's entry remembers that this is counted.
+ */
+static __always_inline void count_copy_up(struct counted_file *counted,
+					  struct usage_file_counts *file)
+{
+	struct usage_counts *cell;
+	__u32 layer;
+
+	if (counted->source.layer || !file || file->copied_up)
+		return;
+	layer = overlay_lower_layer(overlay_lower(counted->inode, counted->dentry, 1));
+	if (layer == UNKNOWN_LAYER || __sync_lock_test_and_set(&file->copied_up, 1))
+		return;
+	cell = find_cell(counted->slot, layer);
+	if (cell)
+		add(&cell->copy_ups, 1);
+}
+
+static __noinline int count_opened(struct file *file, bool truncated)
+{
+	struct usage_file_counts *entry;
+	struct counted_file counted;
+	__u32 mode;
+
+	if (!find_file(file, &counted))
+		return 0;
+	mode = file_mode(file);
+	if (mode & FMODE_PATH)
+		return 0;
+	entry = count_open(&counted);
+	if (mode & FMODE_WRITE)
+		count_copy_up(&counted, entry);
+	if (truncated || mode & (FMODE_WRITE | FMODE_CREATED))
+		note_upper_change(counted.slot);
+	return 0;
+}
+
+static __always_inline bool how_truncates(const void *how)
+{
+	__u64 flags = 0; /* the first field of struct open_how */
+
+	return !bpf_probe_read_user(&flags, sizeof(flags), how) && flags & O_TRUNC;
+}
+
+static __always_inline void count_mapping(struct task_struct *task, struct pt_regs *regs)
+{
+	__u32 flags = call_argument(regs, 3), type = flags & MAP_TYPE;
+
+	if (!(flags & MAP_ANONYMOUS))
+		count_mmap(find_open_file(task, call_argument(regs, 4)),
+			   type == MAP_SHARED || type == MAP_SHARED_VALIDATE);
+}
+
+static __always_inline void count_ioctl(struct task_struct *task, struct pt_regs *regs)
+{
+	__u32 request = call_argument(regs, 1);
+
+	if (request == FICLONE || request == FICLONERANGE || request == FIDEDUPERANGE)
+		note_change_of(find_open_file(task, call_argument(regs, 0)));
+}
+
+/* An absolute path outside the registered root may still lead into a mount. */
+static __always_inline bool is_below_mounts(const char *user_path)
+{
+	char path[USAGE_MOUNT_PREFIX_SIZE];
+
+	if (!mount_prefix[0] || bpf_probe_read_user_str(path, sizeof(path), user_path) < 0)
+		return 0;
+	for (int i = 0; i < USAGE_MOUNT_PREFIX_SIZE && mount_prefix[i]; i++)
+		if (path[i] != mount_prefix[i])
+			return 0;
+	return 1;
+}
+
+/* The directory that a path call starts from stands for the mount that it changes. */
+static __always_inline struct super_block *base_super(struct task_struct *task, int directory,
+						      bool absolute)
+{
+	struct inode *inode;
+	struct file *file;
+
+	if (absolute)
+		return dentry_super(as_dentry((__u64)BPF_CORE_READ(task, fs, root.dentry)));
+	if (directory == AT_FDCWD)
+		return dentry_super(as_dentry((__u64)BPF_CORE_READ(task, fs, pwd.dentry)));
+	file = find_open_file(task, directory);
+	inode = file ? file_inode(file) : 0;
+	return inode ? inode_super(inode) : 0;
+}
+
+static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 place = USAGE_CALL_DIRECTORY(entry);
+	const char *path = (const char *)call_argument(regs, USAGE_CALL_PATH(entry));
+	int directory = place == USAGE_CALL_AT_CWD ? AT_FDCWD : (int)call_argument(regs, place);
+	struct usage_slot *slot;
+	char first = 0; /* no path, as utimensat() allows, means the directory itself */
+
+	(void)bpf_probe_read_user(&first, sizeof(first), path);
+	slot = find_slot(base_super(task, directory, first == '/'));
+	if (slot)
+		note_upper_change(slot);
+	else if (first == '/' && is_below_mounts(path) && is_active())
+		note_unplaced_change();
+	return 0;
+}
+
+static __always_inline void count_call(struct pt_regs *regs, __u32 entry, __u64 result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (is_32_bit(task))
+		return;
+	switch (USAGE_CALL_CLASS(entry)) {
+	case USAGE_CALL_READ:
+		count_read(find_open_file(task, call_argument(regs, 0)), result);
+		break;
+	case USAGE_CALL_OPEN:
+		count_opened(find_open_file(task, result),
+			     call_argument(regs, USAGE_CALL_PATH(entry)) & O_TRUNC);
+		break;
+	case USAGE_CALL_OPEN_HOW:
+		count_opened(find_open_file(task, result),
+			     how_truncates((void *)call_argument(regs, 2)));
+		break;
+	case USAGE_CALL_WRITE:
+		count_write(find_open_file(task, call_argument(regs, 0)), result);
+		break;
+	case USAGE_CALL_MMAP:
+		count_mapping(task, regs);
+		break;
+	case USAGE_CALL_SENDFILE:
+		count_read(find_open_file(task, call_argument(regs, 1)), result);
+		count_write(find_open_file(task, call_argument(regs, 0)), result);
+		break;
+	case USAGE_CALL_SPLICE:
+		count_read(find_open_file(task, call_argument(regs, 0)), result);
+		count_write(find_open_file(task, call_argument(regs, 2)), result);
+		break;
+	case USAGE_CALL_IOCTL:
+		count_ioctl(task, regs);
+		break;
+	case USAGE_CALL_CHANGE_FILE:
+		note_change_of(find_open_file(task, call_argument(regs, 0)));
+		break;
+	case USAGE_CALL_CHANGE_PATH:
+		(void)count_path_change(regs, entry);
+		break;
+	}
+}
+
+static __always_inline int count_system_call(struct pt_regs *regs, long result)
+{
+	__u64 number = call_number(regs);
+	__u32 entry;
+
+	if (result < 0 || number >= USAGE_MAX_CALLS)
+		return 0;
+	entry = calls[number];
+	if (entry)
+		count_call(regs, entry, result);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(system_call_done, struct pt_regs *regs, long result)
+{
+	return count_system_call(regs, result);
+}
+
+/* The kernel opens the program without a system call. Of a script only the interpreter is seen. */
+static __always_inline int count_executed(struct file *file)
+{
+	struct counted_file counted;
+
+	if (!find_file(file, &counted))
+		return 0;
+	(void)count_open(&counted);
+	count_exec(&counted);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(program_executed, struct task_struct *task, int old_pid, struct linux_binprm *binary)
+{
+	return count_executed(binary->file);
+}
+
+static __always_inline int count_ring_call(void *address, int result)
+{
+	struct io_kiocb *request = as_request(address);
+	struct file *file;
+	__u8 operation;
+
+	if (result < 0 || !address)
+		return 0;
+	operation = typed_loads ? request->opcode : BPF_CORE_READ(request, opcode);
+	if (!ring_calls[operation])
+		return 0;
+	file = typed_loads ? request->file : BPF_CORE_READ(request, file);
+	switch (ring_calls[operation]) {
+	case USAGE_CALL_OPEN:
+		count_opened(find_open_file(bpf_get_current_task_btf(), result), 0);
+		break;
+	case USAGE_CALL_READ:
+		count_read(file, result);
+		break;
+	case USAGE_CALL_WRITE:
+		count_write(file, result);
+		break;
+	case USAGE_CALL_CHANGE_FILE:
+		note_change_of(file);
+		break;
+	case USAGE_CALL_CHANGE_PATH: /* the request's path is gone by now */
+		if (is_active())
+			note_unplaced_change();
+		break;
+	}
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(ring_call_done, void *ring, void *request, struct io_uring_cqe *completion)
+{
+	return count_ring_call(request, completion->res);
+}
+
+/* Before 6.13 the tracepoint had the fields of the completion as arguments. */
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(ring_call_done_fields, void *ring, void *request, __u64 user_data, int result)
+{
+	return count_ring_call(request, result);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <locale.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/json_writer.h"
+
+static void values_nest(void **unused)
+{
+	(void)unused;
+	cleanup(strbuf_free) struct strbuf out = { 0 };
+	struct json_writer w = { .out = &out };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "id", "abc");
+	json_string(&w, "none", NULL);
+	json_open_array(&w, "empty");
+	json_close_array(&w);
+	json_open_array(&w, "list");
+	json_int(&w, NULL, INT64_MIN);
+	json_uint(&w, NULL, UINT64_MAX);
+	json_open_object(&w, NULL);
+	json_close_object(&w);
+	json_open_object(&w, NULL);
+	json_bool(&w, "t", true);
+	json_bool(&w, "f", false);
+	json_close_object(&w);
+	json_null(&w, NULL);
+	json_close_array(&w);
+	json_double(&w, "a \"key\"", 0.5);
+	json_close_object(&w);
+	assert_false(strbuf_failed(&out));
+	assert_string_equal(out.text, "{\"id\":\"abc\",\"none\":null,\"empty\":[],"
+				      "\"list\":[-9223372036854775808,18446744073709551615,{},"
+				      "{\"t\":true,\"f\":false},null],\"a \\\"key\\\"\":0.5}");
+}
+
+/* A stream of documents: the caller ends each one and starts a new writer. */
+static void documents_follow_each_other(void **unused)
+{
+	(void)unused;
+	cleanup(strbuf_free) struct strbuf out = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct json_writer w = { .out = &out };
+
+		json_open_array(&w, NULL);
+		json_int(&w, NULL, i);
+		json_close_array(&w);
+		strbuf_append(&out, "\n");
+	}
+	assert_string_equal(out.text, "[0]\n[1]\n");
+}
+
+static void strings_are_escaped(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *bytes;
+		size_t length;
+		const char *text;
+	} cases[] = {
+		{ "", 0, "\"\"" },
+		{ "plain", 5, "\"plain\"" },
+		{ "\"\\/", 3, "\"\\\"\\\\/\"" },
+		{ "\b\f\n\r\t", 5, "\"\\b\\f\\n\\r\\t\"" },
+		{ "a\0b", 3, "\"a\\u0000b\"" },
+		{ "\x01\x1f\x7f", 3, "\"\\u0001\\u001f\x7f\"" },
+		{ "gr\xc3\xbc\xc3\x9f", 6, "\"gr\xc3\xbc\xc3\x9f\"" },
+		{ "\xe2\x82\xac \xf0\x9f\x98\x80", 8, "\"\xe2\x82\xac \xf0\x9f\x98\x80\"" },
+		{ "\xf4\x8f\xbf\xbf", 4, "\"\xf4\x8f\xbf\xbf\"" },
+		/* not UTF-8: alone, cut, overlong, a surrogate, too large */
+		{ "a\x80z", 3, "\"a\xef\xbf\xbdz\"" },
+		{ "\xff", 1, "\"\xef\xbf\xbd\"" },
+		{ "\xc3", 1, "\"\xef\xbf\xbd\"" },
+		{ "\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xc3\"", 2, "\"\xef\xbf\xbd\\\"\"" },
+		{ "\xc0\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xe0\x80\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xf4\x90\x80\x80", 4, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup(strbuf_free) struct strbuf out = { 0 };
+		struct json_writer w = { .out = &out };
+		/* Exactly as long as it is, so that a sanitizer sees every byte too many. */
+		cleanup(free_ptr) char *bytes = malloc(cases[i].length + !cases[i].length);
+
+		assert_non_null(bytes);
+		memcpy(bytes, cases[i].bytes, cases[i].length);
+		json_string_bytes(&w, NULL, bytes, cases[i].length);
+		assert_string_equal(out.text, cases[i].text);
+	}
+}
+
+static void doubles_are_short_and_exact(void **unused)
+{
+	(void)unused;
+	static const struct {
+		double value;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },
+		{ 1, "1" },
+		{ -1.5, "-1.5" },
+		{ 0.1, "0.1" },
+		{ 1.0 / 3, "0.3333333333333333" },
+		{ 0.1 + 0.2, "0.30000000000000004" },
+		{ 1e300, "1e+300" },
+		{ 1.5e-300, "1.5e-300" },
+		{ 9007199254740993.0, "9007199254740992" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup(strbuf_free) struct strbuf out = { 0 };
+		struct json_writer w = { .out = &out };
+
+		json_double(&w, NULL, cases[i].value);
+		assert_string_equal(out.text, cases[i].text);
+		assert_true(strtod(out.text, NULL) == cases[i].value);
+	}
+}
+
+static void what_json_cannot_say_is_null(void **unused)
+{
+	(void)unused;
+	cleanup(strbuf_free) struct strbuf out = { 0 };
+	struct json_writer w = { .out = &out };
+
+	json_open_array(&w, NULL);
+	json_double(&w, NULL, NAN);
+	json_double(&w, NULL, -INFINITY);
+	json_close_array(&w);
+	assert_string_equal(out.text, "[null,null]");
+}
+
+static void the_locale_does_not_matter(void **unused)
+{
+	(void)unused;
+	static const char *const with_comma[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF.UTF-8" };
+	cleanup(strbuf_free) struct strbuf out = { 0 };
+	struct json_writer w = { .out = &out };
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(with_comma) && !setlocale(LC_NUMERIC, with_comma[i]))
+		i++;
+	if (i == ARRAY_SIZE(with_comma)) {
+		print_message("no locale with another decimal point is installed\n");
+		skip();
+	}
+	json_double(&w, NULL, -1234.5);
+	(void)setlocale(LC_NUMERIC, "C");
+	assert_string_equal(out.text, "-1234.5");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_nest),
+		cmocka_unit_test(documents_follow_each_other),
+		cmocka_unit_test(strings_are_escaped),
+		cmocka_unit_test(doubles_are_short_and_exact),
+		cmocka_unit_test(what_json_cannot_say_is_null),
+		cmocka_unit_test(the_locale_does_not_matter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "usage/usage_fold.h"
+
+#define HOUR (3600 * NS_PER_S)
+
+/* Totals as a story: what has been counted by then, and what is new by it. */
+struct moment {
+	enum usage_counter counter;
+	uint64_t total;
+	int64_t first_ns, last_ns;
+	uint64_t delta, uses;
+	int64_t ret_first_ns, ret_last_ns;
+};
+
+static void play(const struct moment *moments, size_t count)
+{
+	struct usage_fold_state state = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		const struct moment *m = &moments[i];
+		struct usage_totals totals = { .first_access_boot_ns = m->first_ns,
+					       .last_access_boot_ns = m->last_ns };
+		struct usage_delta delta;
+
+		memset(&delta, 0xa5, sizeof(delta));
+		totals.counters[m->counter] = m->total;
+		usage_fold(&state, &totals, &delta);
+		assert_int_equal(delta.counters[m->counter], m->delta);
+		assert_int_equal(delta.uses, m->uses);
+		assert_int_equal(delta.first_access_boot_ns, m->ret_first_ns);
+		assert_int_equal(delta.last_access_boot_ns, m->ret_last_ns);
+	}
+}
+
+static void deltas_are_what_is_new(void **unused)
+{
+	(void)unused;
+	static const struct moment moments[] = {
+		{ USAGE_WRITES, 0, 0, 0, 0, 0, 0, 0 },
+		{ USAGE_WRITES, 3, 10, 30, 3, 0, 10, 30 },
+		{ USAGE_WRITES, 3, 10, 30, 0, 0, 0, 0 },
+		{ USAGE_WRITES, 8, 10, 90, 5, 0, 0, 90 },
+		{ USAGE_WRITES, UINT64_MAX, 10, 91, UINT64_MAX - 8, 0, 0, 91 },
+	};
+	static const struct moment without_access[] = {
+		{ USAGE_STATS, 3, 0, 0, 3, 0, 0, 0 },
+		{ USAGE_STATS, 5, 0, 0, 2, 0, 0, 0 },
+		{ USAGE_STATS, 6, 10, 20, 1, 0, 10, 20 },
+		{ USAGE_STATS, 7, 10, 20, 1, 0, 0, 0 },
+	};
+	static const struct moment within_a_tick[] = {
+		{ USAGE_OPENS, 3, 10, 10, 3, 1, 10, 10 },
+		{ USAGE_OPENS, 4, 10, 10, 1, 0, 0, 10 },
+	};
+
+	play(without_access, ARRAY_SIZE(without_access));
+	play(within_a_tick, ARRAY_SIZE(within_a_tick));
+	play(moments, ARRAY_SIZE(moments));
+}
+
+static void a_mount_is_used_once_an_hour(void **unused)
+{
+	(void)unused;
+	static const struct moment moments[] = {
+		{ USAGE_READS, 1, 10, 10, 1, 1, 10, 10 },
+		{ USAGE_READS, 2, 10, 20, 1, 0, 0, 20 },
+		{ USAGE_READS, 3, 10, HOUR + 9, 1, 0, 0, HOUR + 9 },
+		{ USAGE_READS, 3, 10, HOUR + 9, 0, 0, 0, 0 },
+		{ USAGE_READS, 4, 10, HOUR + 10, 1, 1, 0, HOUR + 10 },
+		{ USAGE_READS, 5, 10, 2 * HOUR + 9, 1, 0, 0, 2 * HOUR + 9 },
+		{ USAGE_READS, 6, 10, 9 * HOUR, 1, 1, 0, 9 * HOUR },
+		{ USAGE_READS, 6, 10, 9 * HOUR, 0, 0, 0, 0 },
+	};
+
+	play(moments, ARRAY_SIZE(moments));
+}
+
+/* The agent was away for long: the first and the last access are certain, no more. */
+static void a_late_fold_counts_what_is_certain(void **unused)
+{
+	(void)unused;
+	static const struct moment away[] = {
+		{ USAGE_OPENS, 99, HOUR, 7 * HOUR, 99, 2, HOUR, 7 * HOUR },
+		{ USAGE_OPENS, 100, HOUR, 8 * HOUR - 1, 1, 0, 0, 8 * HOUR - 1 },
+	};
+	static const struct moment briefly[] = {
+		{ USAGE_OPENS, 99, HOUR, 2 * HOUR - 1, 99, 1, HOUR, 2 * HOUR - 1 },
+		{ USAGE_OPENS, 100, HOUR, 2 * HOUR, 1, 1, 0, 2 * HOUR },
+	};
+
+	play(away, ARRAY_SIZE(away));
+	play(briefly, ARRAY_SIZE(briefly));
+}
+
+static void only_looking_into_files_is_a_use(void **unused)
+{
+	(void)unused;
+	for (unsigned c = 0; c < USAGE_COUNTER_COUNT; c++) {
+		bool uses = c == USAGE_OPENS || c == USAGE_EXECS || c == USAGE_READS ||
+			    c == USAGE_MMAPS;
+		const struct moment moment = { (enum usage_counter)c, 7, 5, 6, 7, uses, 5, 6 };
+
+		play(&moment, 1);
+	}
+}
+
+/* A use that follows mere writing is one, also when the writing was the first access. */
+static void writing_first_does_not_hide_a_use(void **unused)
+{
+	(void)unused;
+	struct usage_fold_state state = { 0 };
+	struct usage_totals totals = { .first_access_boot_ns = 5, .last_access_boot_ns = 5 };
+	struct usage_delta delta;
+
+	totals.counters[USAGE_WRITES] = 1;
+	usage_fold(&state, &totals, &delta);
+	assert_int_equal(delta.uses, 0);
+	totals.counters[USAGE_EXECS] = 1;
+	totals.last_access_boot_ns = 6;
+	usage_fold(&state, &totals, &delta);
+	assert_int_equal(delta.uses, 1);
+	assert_int_equal(delta.first_access_boot_ns, 0);
+	assert_int_equal(delta.counters[USAGE_WRITES], 0);
+	assert_int_equal(delta.counters[USAGE_EXECS], 1);
+}
+
+static void lost_cells_start_from_zero(void **unused)
+{
+	(void)unused;
+	static const struct moment moments[] = {
+		{ USAGE_READS, 50, 10, 20, 50, 1, 10, 20 },
+		{ USAGE_READS, 0, 0, 0, 0, 0, 0, 0 }, /* made anew */
+		{ USAGE_READS, 7, 30, 40, 7, 0, 0, 40 }, /* not the mount's first access */
+		{ USAGE_READS, 2, HOUR + 30, HOUR + 30, 2, 1, 0, HOUR + 30 }, /* at once used */
+	};
+
+	play(moments, ARRAY_SIZE(moments));
+}
+
+static void an_unfinished_stamp_waits(void **unused)
+{
+	(void)unused;
+	static const struct moment moments[] = {
+		{ USAGE_READS, 1, 0, 0, 0, 0, 0, 0 },
+		{ USAGE_READS, 2, 10, 11, 2, 1, 10, 11 },
+	};
+
+	play(moments, ARRAY_SIZE(moments));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(deltas_are_what_is_new),
+		cmocka_unit_test(a_mount_is_used_once_an_hour),
+		cmocka_unit_test(a_late_fold_counts_what_is_certain),
+		cmocka_unit_test(only_looking_into_files_is_a_use),
+		cmocka_unit_test(writing_first_does_not_hide_a_use),
+		cmocka_unit_test(lost_cells_start_from_zero),
+		cmocka_unit_test(an_unfinished_stamp_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One character of UTF-8 at a time; overlong forms, surrogates and what is beyond U+10FFFF are
+ * not UTF-8. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define UTF8_MAX 4
+#define UTF8_REPLACEMENT 0xfffd
+
+/* How many of the bytes the first character takes; 0 when they do not start with one. */
+size_t utf8_decode(const void *bytes, size_t length, uint32_t *ret_character);
+/* How many bytes were written; what is not a character is written as U+FFFD. */
+size_t utf8_encode(uint32_t character, char ret_bytes[UTF8_MAX]);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli_records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct output_column cli_records_columns[] = {
+	[CLI_RECORDS_ID] = { "ID", "the record", OUTPUT_TABLE_TREE, 0 },
+	[CLI_RECORDS_KIND] = { "KIND", "mutable or immutable", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_TYPE] = { "TYPE", "the record type, as BuildKit names it", OUTPUT_TABLE_LEFT,
+			       0 },
+	[CLI_RECORDS_RECLAIMABLE] = { "RECLAIMABLE", "not in use", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_SIZE] = { "SIZE", "allocated on disk", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_LAST_USED] = { "LAST USED", "by a ref or an access", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_LAST_ACCESSED] = { "LAST ACCESSED", "the same, in du", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_IN_USE] = { "IN USE", "held by a lease or mounted", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_SHARED] = { "SHARED", "its data belongs to others too", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_PINNED] = { "PINNED", "never pruned", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_OPENS] = { "OPENS", "files opened", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_READS] = { "READS", "read calls", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_LAST_READ] = { "LAST READ", "the last access to a file", OUTPUT_TABLE_LEFT,
+				    0 },
+	[CLI_RECORDS_BACKEND] = { "BACKEND", "what counts the accesses", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_CHAIN] = { "CHAIN", "the chain id of an image layer", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, by commas", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
+		      struct cli_records *ret_records, struct error *e)
+{
+	cleanup(cli_records_free) struct cli_records records = { 0 };
+	size_t total = 0;
+	int r = cli_call_all(c, "List", &request->base, &varve__v1__record_batch__descriptor,
+			     &records.replies, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < records.replies.count; i++)
+		total += ((Varve__V1__RecordBatch *)records.replies.items[i])->n_records;
+	records.items = calloc(total + 1, sizeof(*records.items));
+	if (!records.items)
+		return error_set(e, -ENOMEM, "out of memory for %zu records", total);
+	for (size_t i = 0; i < records.replies.count; i++) {
+		const Varve__V1__RecordBatch *batch =
+			(Varve__V1__RecordBatch *)records.replies.items[i];
+
+		for (size_t j = 0; j < batch->n_records; j++)
+			records.items[records.count++] = batch->records[j];
+	}
+	*ret_records = records;
+	records = (struct cli_records){ 0 };
+	return 0;
+}
+
+void cli_records_free(struct cli_records *records)
+{
+	free(records->items);
+	cli_call_free_replies(&records->replies);
+	*records = (struct cli_records){ 0 };
+}
+
+static const char *yes_no(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+static const Varve__V1__Access *record_access(const Varve__V1__Record *record)
+{
+	static const Varve__V1__Access none = VARVE__V1__ACCESS__INIT;
+
+	return record->access ? record->access : &none;
+}
+
+bool cli_records_access_known(const Varve__V1__Record *record)
+{
+	const Varve__V1__Access *a = record_access(record);
+
+	if (a->opens > 0 || a->reads > 0 || a->last_read_ns != 0)
+		return true; /* from when there was a backend */
+	return a->backend[0] != '\0' && strcmp(a->backend, "none") != 0;
+}
+
+static void labels_cell(struct output_table *t, const Varve__V1__Record *record)
+{
+	cleanup(strbuf_free) struct strbuf labels = { 0 };
+
+	for (size_t i = 0; i < record->n_labels; i++)
+		strbuf_appendf(&labels, "%s%s=%s", i > 0 ? "," : "", record->labels[i]->key,
+			       record->labels[i]->value);
+	if (strbuf_failed(&labels))
+		output_table_text(t, CLI_RECORDS_LABELS, NULL);
+	else
+		output_table_text(t, CLI_RECORDS_LABELS, labels.text ? labels.text : "");
+}
+
+static void access_cells(struct output_table *t, const Varve__V1__Record *record)
+{
+	const Varve__V1__Access *a = record_access(record);
+	bool known = cli_records_access_known(record);
+
+	output_table_count(t, CLI_RECORDS_OPENS, a->opens, known);
+	output_table_count(t, CLI_RECORDS_READS, a->reads, known);
+	output_table_size(t, CLI_RECORDS_READ, known ? (int64_t)a->read_bytes : -1, "");
+	output_table_age(t, CLI_RECORDS_LAST_READ, a->last_read_ns, known);
+	output_table_text(t, CLI_RECORDS_BACKEND, a->backend[0] ? a->backend : NULL);
+}
+
+void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool marks)
+{
+	output_table_id(t, CLI_RECORDS_ID, r->id, marks && r->mutable_ ? "*" : "");
+	output_table_text(t, CLI_RECORDS_KIND, r->mutable_ ? "mutable" : "immutable");
+	output_table_text(t, CLI_RECORDS_TYPE, r->record_type);
+	output_table_text(t, CLI_RECORDS_RECLAIMABLE, r->in_use ? "false" : "true");
+	output_table_size(t, CLI_RECORDS_SIZE, r->size, marks && r->shared ? "*" : "");
+	output_table_count(t, CLI_RECORDS_USES, (uint64_t)r->usage_count, r->usage_count >= 0);
+	output_table_age(t, CLI_RECORDS_LAST_USED, r->last_used_ns, true);
+	output_table_age(t, CLI_RECORDS_LAST_ACCESSED, r->last_used_ns, true);
+	output_table_text(t, CLI_RECORDS_IN_USE, yes_no(r->in_use));
+	output_table_text(t, CLI_RECORDS_SHARED, yes_no(r->shared));
+	output_table_text(t, CLI_RECORDS_PINNED, yes_no(r->pinned));
+	output_table_age(t, CLI_RECORDS_CREATED, r->created_ns, r->created_ns != 0);
+	output_table_text(t, CLI_RECORDS_PARENT, NULL);
+	if (r->n_parents > 0)
+		output_table_id(t, CLI_RECORDS_PARENT, r->parents[0], "");
+	output_table_text(t, CLI_RECORDS_CHAIN, r->chain_id[0] ? r->chain_id : NULL);
+	output_table_text(t, CLI_RECORDS_DESCRIPTION, r->description);
+	labels_cell(t, r);
+	access_cells(t, r);
+}
+
+static void access_json(struct json_writer *w, const Varve__V1__Record *record)
+{
+	const Varve__V1__Access *a = record_access(record);
+
+	json_open_object(w, "access");
+	if (cli_records_access_known(record)) {
+		json_uint(w, "opens", a->opens);
+		json_uint(w, "reads", a->reads);
+		json_uint(w, "readBytes", a->read_bytes);
+	} else {
+		json_null(w, "opens");
+		json_null(w, "reads");
+		json_null(w, "readBytes");
+	}
+	output_json_time(w, "lastReadAt", a->last_read_ns);
+	json_string(w, "backend", a->backend[0] ? a->backend : "none");
+	json_close_object(w);
+}
+
+void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
+{
+	json_string(w, "id", r->id);
+	json_open_array(w, "parents");
+	for (size_t i = 0; i < r->n_parents; i++)
+		json_string(w, NULL, r->parents[i]);
+	json_close_array(w);
+	json_bool(w, "mutable", r->mutable_);
+	json_bool(w, "inUse", r->in_use);
+	json_bool(w, "shared", r->shared);
+	output_json_size(w, "size", r->size);
+	output_json_time(w, "createdAt", r->created_ns);
+	output_json_time(w, "lastUsedAt", r->last_used_ns);
+	json_int(w, "usageCount", r->usage_count);
+	json_string(w, "description", r->description);
+	json_string(w, "recordType", r->record_type);
+	json_open_object(w, "labels");
+	for (size_t i = 0; i < r->n_labels; i++)
+		json_string(w, r->labels[i]->key, r->labels[i]->value);
+	json_close_object(w);
+	json_bool(w, "pinned", r->pinned);
+	json_string(w, "chainId", r->chain_id[0] ? r->chain_id : NULL);
+	access_json(w, r);
+}
+
+bool cli_records_print_plain(struct cli *c, const struct cli_records *records)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	if (!c->line.globals.json && !c->line.globals.quiet)
+		return false;
+	for (size_t i = 0; i < records->count; i++) {
+		if (c->line.globals.quiet) {
+			output_text(&c->out, records->items[i]->id);
+			continue;
+		}
+		json_open_object(&w, NULL);
+		cli_records_json(&w, records->items[i]);
+		json_close_object(&w);
+		output_json_line(&c->out, &w);
+	}
+	return true;
+}

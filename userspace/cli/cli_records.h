@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records as ls, tree, inspect and du all fetch and print them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/json_writer.h"
+#include "cli/cli_call.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+enum cli_records_column {
+	CLI_RECORDS_ID,
+	CLI_RECORDS_KIND,
+	CLI_RECORDS_TYPE,
+	CLI_RECORDS_RECLAIMABLE,
+	CLI_RECORDS_SIZE,
+	CLI_RECORDS_USES,
+	CLI_RECORDS_LAST_USED,
+	CLI_RECORDS_LAST_ACCESSED,
+	CLI_RECORDS_IN_USE,
+	CLI_RECORDS_SHARED,
+	CLI_RECORDS_PINNED,
+	CLI_RECORDS_OPENS,
+	CLI_RECORDS_READS,
+	CLI_RECORDS_READ,
+	CLI_RECORDS_LAST_READ,
+	CLI_RECORDS_BACKEND,
+	CLI_RECORDS_CREATED,
+	CLI_RECORDS_PARENT,
+	CLI_RECORDS_CHAIN,
+	CLI_RECORDS_LABELS,
+	CLI_RECORDS_DESCRIPTION,
+	CLI_RECORDS_END,
+};
+
+extern const struct output_column cli_records_columns[];
+
+struct cli_records {
+	const Varve__V1__Record **items;
+	size_t count;
+	struct cli_replies replies; /* where they live */
+};
+
+int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
+		      struct cli_records *ret_records, struct error *e);
+void cli_records_free(struct cli_records *records);
+
+static inline void cleanup_cli_records_free(struct cli_records *records)
+{
+	cli_records_free(records);
+}
+
+/* Fills the newest row. BuildKit's marks are an asterisk at a mutable record's id and at a shared
+ * one's size. */
+void cli_records_cells(struct output_table *t, const Varve__V1__Record *record, bool marks);
+/* The members of the JSON object, without its braces. */
+void cli_records_json(struct json_writer *w, const Varve__V1__Record *record);
+/* All of them for --json and -q; false when neither was asked for and nothing was printed. */
+bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
+/* Whether the accesses of a record were ever counted; if not, a 0 says nothing. */
+bool cli_records_access_known(const Varve__V1__Record *record);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+enum option { OPTION_HOT, OPTION_NEVER_READ, OPTION_NUMBER, OPTION_END };
+
+static const struct cli_option options[] = {
+	[OPTION_HOT] = { 0, "hot", NULL, "most opened first" },
+	[OPTION_NEVER_READ] = { 0, "never-read", NULL, "only files that nobody ever read" },
+	[OPTION_NUMBER] = { 'n', "number", "N", "no more than N of them" },
+	[OPTION_END] = { 0, NULL, NULL, NULL },
+};
+
+enum column { COLUMN_PATH, COLUMN_SIZE, COLUMN_OPENS, COLUMN_READ, COLUMN_LAST_ACCESS, COLUMN_END };
+
+static const struct output_column columns[] = {
+	[COLUMN_PATH] = { "PATH", "in the layer", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_SIZE] = { "SIZE", "of the file", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_OPENS] = { "OPENS", "how often it was opened", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "when", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+struct files {
+	struct cli *c;
+	Varve__V1__FilesRequest request;
+	uint32_t limit; /* 0: none */
+	struct cli_replies replies;
+	bool counted; /* by any backend */
+	uint64_t lost;
+};
+
+struct tally {
+	uint64_t count;
+	int64_t bytes;
+};
+
+static void tally_add(struct tally *t, const Varve__V1__File *file)
+{
+	t->count++;
+	if (file->size > 0)
+		t->bytes += file->size;
+}
+
+static bool was_read(const Varve__V1__File *file)
+{
+	return file->opens > 0 || file->read_bytes > 0 || file->last_access_ns != 0;
+}
+
+/* Files that are in the layer now, by whether they were ever read. */
+static void tally_files(const struct cli_replies *replies, struct tally *read, struct tally *unread)
+{
+	for (size_t i = 0; i < replies->count; i++) {
+		const Varve__V1__FileBatch *batch = (Varve__V1__FileBatch *)replies->items[i];
+
+		for (size_t j = 0; j < batch->n_files; j++)
+			if (!batch->files[j]->deleted)
+				tally_add(was_read(batch->files[j]) ? read : unread,
+					  batch->files[j]);
+	}
+}
+
+/* Where nothing is counted, a 0 says nothing. */
+static bool is_known(const struct files *f, const Varve__V1__File *file)
+{
+	return f->counted || was_read(file);
+}
+
+static void print_json(struct files *f, const Varve__V1__File *file)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "path", file->path);
+	output_json_size(&w, "size", file->size);
+	if (is_known(f, file)) {
+		json_uint(&w, "opens", file->opens);
+		json_uint(&w, "readBytes", file->read_bytes);
+	} else {
+		json_null(&w, "opens");
+		json_null(&w, "readBytes");
+	}
+	output_json_time(&w, "lastAccessAt", file->last_access_ns);
+	json_bool(&w, "deleted", file->deleted);
+	json_close_object(&w);
+	output_json_line(&f->c->out, &w);
+}
+
+static void print_file(struct files *f, struct output_table *table, const Varve__V1__File *file)
+{
+	bool known = is_known(f, file);
+	char path[PATH_MAX + 16];
+
+	if (f->c->line.globals.json) {
+		print_json(f, file);
+	} else if (f->c->line.globals.quiet) {
+		output_text(&f->c->out, file->path);
+	} else {
+		output_table_row(table, NULL);
+		(void)snprintf(path, sizeof(path), "%s%s", file->path,
+			       file->deleted ? " (deleted)" : "");
+		output_table_text(table, COLUMN_PATH, path);
+		output_table_size(table, COLUMN_SIZE, file->size, "");
+		output_table_count(table, COLUMN_OPENS, file->opens, known);
+		output_table_size(table, COLUMN_READ, known ? (int64_t)file->read_bytes : -1, "");
+		output_table_age(table, COLUMN_LAST_ACCESS, file->last_access_ns, known);
+	}
+}
+
+static int print_files(struct files *f, struct error *e)
+{
+	cleanup(output_table_free) struct output_table *table =
+		output_table_new(&f->c->out, columns, "PATH,SIZE,OPENS,READ,LAST ACCESS");
+	uint32_t printed = 0;
+
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < f->replies.count; i++) {
+		const Varve__V1__FileBatch *batch = (Varve__V1__FileBatch *)f->replies.items[i];
+
+		for (size_t j = 0; j < batch->n_files; j++) {
+			if (f->limit > 0 && printed == f->limit)
+				break;
+			print_file(f, table, batch->files[j]);
+			printed++;
+		}
+	}
+	output_table_print(table);
+	return 0;
+}
+
+/*
+ * The closing line needs both halves of the layer, the files that were read and those that were
+ * not: what the first answer lacks is asked for.
+ */
+static int count_halves(struct files *f, struct tally *read, struct tally *unread, struct error *e)
+{
+	cleanup(cli_call_free_replies) struct cli_replies others = { 0 };
+	Varve__V1__FilesRequest request = VARVE__V1__FILES_REQUEST__INIT;
+	struct tally known = { 0 };
+	bool never_read = f->request.never_read;
+	int r;
+
+	tally_files(&f->replies, never_read ? unread : read, unread);
+	if (!never_read && unread->count > 0)
+		return 0; /* the answer held both */
+	request.id = f->request.id;
+	request.never_read = !never_read;
+	r = cli_call_all(f->c, "Files", &request.base, &varve__v1__file_batch__descriptor, &others,
+			 e);
+	if (r < 0)
+		return r;
+	tally_files(&others, never_read ? read : unread, never_read ? &known : unread);
+	return 0;
+}
+
+static int print_summary(struct files *f, struct error *e)
+{
+	struct output *o = &f->c->out;
+	struct tally read = { 0 }, unread = { 0 };
+	char read_size[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], text[160];
+	int r = count_halves(f, &read, &unread, e);
+
+	if (r < 0)
+		return r;
+	if (!f->counted && read.count == 0) {
+		output_text(o, "accesses are not counted (see varve doctor): whether these files "
+			       "were read is not known");
+		return 0;
+	}
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " files were read, %s of %s",
+		       read.count, read.count + unread.count, output_size(o, read.bytes, read_size),
+		       output_size(o, read.bytes + unread.bytes, size));
+	output_text(o, text);
+	if (f->lost > 0)
+		output_lost(o, f->lost);
+	return 0;
+}
+
+static int ask_agent(struct files *f, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__InfoReply *info = NULL;
+	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+
+	info = cli_call_one(f->c, "Info", &empty.base, &varve__v1__info_reply__descriptor, e);
+	if (!info)
+		return e->code;
+	f->counted = strcmp(info->backend, "none") != 0;
+	f->lost = info->lost;
+	return cli_call_all(f->c, "Files", &f->request.base, &varve__v1__file_batch__descriptor,
+			    &f->replies, e);
+}
+
+static int parse_number(struct cli *c, const char *text, uint32_t *ret_number, struct error *e)
+{
+	char *end;
+	unsigned long number;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number == 0 ||
+	    number > UINT32_MAX)
+		return cli_usage(c, e, "-n takes a number from 1 on, not '%s'", text);
+	*ret_number = (uint32_t)number;
+	return 0;
+}
+
+static int read_options(struct files *f, struct error *e)
+{
+	struct cli *c = f->c;
+	int r = 0;
+
+	for (size_t i = 0; i < c->line.given_count && r == 0; i++) {
+		if (c->line.given[i].option == OPTION_HOT)
+			f->request.hot = true;
+		else if (c->line.given[i].option == OPTION_NEVER_READ)
+			f->request.never_read = true;
+		else
+			r = parse_number(c, c->line.given[i].value, &f->limit, e);
+	}
+	if (r == 0 && f->request.hot && f->request.never_read)
+		return cli_usage(c, e, "--hot and --never-read exclude each other");
+	return r;
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	struct files f = { .c = c, .request = VARVE__V1__FILES_REQUEST__INIT };
+	bool table = !c->line.globals.json && !c->line.globals.quiet;
+	int r = read_options(&f, e);
+
+	if (r < 0)
+		return r;
+	f.request.id = c->line.words[0];
+	f.request.limit = table ? 0 : f.limit; /* the closing line counts them all */
+	r = ask_agent(&f, e);
+	if (r == 0)
+		r = print_files(&f, e);
+	if (r == 0 && table)
+		r = print_summary(&f, e);
+	cli_call_free_replies(&f.replies);
+	return r;
+}
+
+const struct cli_verb command_files = {
+	.name = "files",
+	.arguments = "ID",
+	.summary = "show which files of a layer were touched",
+	.min_words = 1,
+	.max_words = 1,
+	.options = options,
+	.columns = columns,
+	.run = run,
+};

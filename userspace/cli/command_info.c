@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "varve.pb-c.h"
+
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void print_json(struct output *o, const Varve__V1__InfoReply *i)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "version", i->version);
+	json_int(&w, "pid", i->pid);
+	output_json_time(&w, "startedAt", i->started_ns);
+	json_string(&w, "root", i->root);
+	json_string(&w, "socket", i->socket);
+	json_uint(&w, "records", i->records);
+	json_uint(&w, "layers", i->layers);
+	json_uint(&w, "mounts", i->mounts);
+	json_uint(&w, "leases", i->leases);
+	json_string(&w, "mountMethod", or_null(i->mount_method));
+	json_string(&w, "backend", i->backend);
+	json_string(&w, "degradedReason", or_null(i->degraded_reason));
+	json_string(&w, "pinDirectory", or_null(i->pin_directory));
+	json_uint(&w, "lost", i->lost);
+	json_uint(&w, "folds", i->folds);
+	json_uint(&w, "diskWalks", i->disk_walks);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void print_fields(struct output *o, const Varve__V1__InfoReply *i)
+{
+	char time[2 * UNITS_TEXT_MAX];
+
+	output_field(o, "Version", "%s", i->version);
+	output_field(o, "Process", "%" PRId64, i->pid);
+	output_field(o, "Started", "%s", output_time(o, i->started_ns, time));
+	output_field(o, "Store", "%s", i->root);
+	output_field(o, "Socket", "%s", i->socket);
+	output_field(o, "Records", "%" PRIu64, i->records);
+	output_field(o, "Layers", "%" PRIu64, i->layers);
+	output_field(o, "Mounts", "%" PRIu64, i->mounts);
+	output_field(o, "Leases", "%" PRIu64, i->leases);
+	output_field(o, "Mounts by", "%s", i->mount_method);
+	output_field(o, "Accounting", "%s%s%s", i->backend, i->degraded_reason[0] ? ": " : "",
+		     i->degraded_reason);
+	output_field(o, "Pinned in", "%s",
+		     i->pin_directory[0] ? i->pin_directory : output_unknown(o));
+	output_field(o, "Lost accesses", "%" PRIu64, i->lost);
+	output_field(o, "Folds", "%" PRIu64, i->folds);
+	output_field(o, "Disk walks", "%" PRIu64, i->disk_walks);
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__InfoReply *reply = NULL;
+	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
+
+	reply = cli_call_one(c, "Info", &request.base, &varve__v1__info_reply__descriptor, e);
+	if (!reply)
+		return e->code;
+	if (c->line.globals.json)
+		print_json(&c->out, reply);
+	else
+		print_fields(&c->out, reply);
+	return 0;
+}
+
+const struct cli_verb command_info = {
+	.name = "info",
+	.arguments = "",
+	.summary = "show what the agent is and does",
+	.run = run,
+};

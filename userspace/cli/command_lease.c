@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+static const struct cli_option create_options[] = {
+	{ 0, "expires", "TIME", "end it after this time (72h, 7d); otherwise never" },
+	{ 0, NULL, NULL, NULL },
+};
+
+enum column {
+	COLUMN_NAME,
+	COLUMN_RECORDS,
+	COLUMN_REFS,
+	COLUMN_CREATED,
+	COLUMN_EXPIRES,
+	COLUMN_EPHEMERAL,
+	COLUMN_END
+};
+
+static const struct output_column columns[] = {
+	[COLUMN_NAME] = { "NAME", "of the lease", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_RECORDS] = { "RECORDS", "how many it holds", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_REFS] = { "REFS", "by how many refs", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_EXPIRES] = { "EXPIRES", "when it ends by itself", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_EPHEMERAL] = { "EPHEMERAL", "ends with its connection", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+static void print_json(struct output *o, const Varve__V1__Lease *lease)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "name", lease->name);
+	output_json_time(&w, "createdAt", lease->created_ns);
+	output_json_time(&w, "expiresAt", lease->expires_ns);
+	json_bool(&w, "ephemeral", lease->ephemeral);
+	json_open_array(&w, "holds");
+	for (size_t i = 0; i < lease->n_holds; i++) {
+		json_open_object(&w, NULL);
+		json_string(&w, "id", lease->holds[i]->lease); /* here it is the record's */
+		json_uint(&w, "refs", lease->holds[i]->refs);
+		json_close_object(&w);
+	}
+	json_close_array(&w);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void fill_row(struct output_table *t, const Varve__V1__Lease *lease)
+{
+	uint64_t refs = 0;
+
+	for (size_t i = 0; i < lease->n_holds; i++)
+		refs += lease->holds[i]->refs;
+	output_table_row(t, NULL);
+	output_table_text(t, COLUMN_NAME, lease->name);
+	output_table_count(t, COLUMN_RECORDS, lease->n_holds, true);
+	output_table_count(t, COLUMN_REFS, refs, true);
+	output_table_age(t, COLUMN_CREATED, lease->created_ns, lease->created_ns != 0);
+	output_table_age(t, COLUMN_EXPIRES, lease->expires_ns, true);
+	output_table_text(t, COLUMN_EPHEMERAL, lease->ephemeral ? "yes" : "no");
+}
+
+static int run_ls(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__LeaseReply *reply = NULL;
+	cleanup(output_table_free) struct output_table *table = NULL;
+	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
+
+	reply = cli_call_one(c, "LeaseList", &request.base, &varve__v1__lease_reply__descriptor, e);
+	if (!reply)
+		return e->code;
+	table = output_table_new(&c->out, columns, "NAME,RECORDS,CREATED,EXPIRES,EPHEMERAL");
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < reply->n_leases; i++) {
+		if (c->line.globals.json)
+			print_json(&c->out, reply->leases[i]);
+		else if (c->line.globals.quiet)
+			output_text(&c->out, reply->leases[i]->name);
+		else
+			fill_row(table, reply->leases[i]);
+	}
+	output_table_print(table);
+	return 0;
+}
+
+static int run_create(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__Lease *lease = NULL;
+	Varve__V1__LeaseRequest request = VARVE__V1__LEASE_REQUEST__INIT;
+
+	request.name = c->line.words[0];
+	for (size_t i = 0; i < c->line.given_count; i++) {
+		const char *value = c->line.given[i].value; /* of its only option */
+
+		/* 0 would mean never. */
+		if (units_parse_duration(value, &request.expires_after_ns) < 0 ||
+		    request.expires_after_ns == 0)
+			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
+	}
+	lease = cli_call_one(c, "LeaseCreate", &request.base, &varve__v1__lease__descriptor, e);
+	if (!lease)
+		return e->code;
+	if (c->line.globals.json)
+		print_json(&c->out, lease);
+	else
+		output_text(&c->out, lease->name);
+	return 0;
+}
+
+static int run_rm(struct cli *c, struct error *e)
+{
+	Varve__V1__LeaseRequest request = VARVE__V1__LEASE_REQUEST__INIT;
+
+	request.name = c->line.words[0];
+	return cli_call(c, "LeaseRemove", &request.base, e);
+}
+
+const struct cli_verb command_lease_ls = {
+	.name = "lease ls",
+	.arguments = "",
+	.summary = "list leases",
+	.columns = columns,
+	.run = run_ls,
+};
+
+const struct cli_verb command_lease_create = {
+	.name = "lease create",
+	.arguments = "NAME",
+	.summary = "make a lease, a named holder of refs",
+	.min_words = 1,
+	.max_words = 1,
+	.options = create_options,
+	.run = run_create,
+};
+
+const struct cli_verb command_lease_rm = {
+	.name = "lease rm",
+	.arguments = "NAME",
+	.summary = "end a lease and drop all its refs",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_rm,
+};

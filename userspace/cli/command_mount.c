@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "varve.pb-c.h"
+
+static const struct cli_option mount_options[] = {
+	{ 0, "read-only", NULL, "even where it could be written" },
+	{ 0, NULL, NULL, NULL },
+};
+
+static int run_mount(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__MountReply *reply = NULL;
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+	Varve__V1__MountRequest request = VARVE__V1__MOUNT_REQUEST__INIT;
+
+	request.id = c->line.words[0];
+	request.read_only = c->line.given_count > 0; /* its only option */
+	reply = cli_call_one(c, "Mount", &request.base, &varve__v1__mount_reply__descriptor, e);
+	if (!reply)
+		return e->code;
+	if (!c->line.globals.json) {
+		output_text(&c->out, c->line.globals.quiet ? reply->id : reply->mountpoint);
+		return 0;
+	}
+	json_open_object(&w, NULL);
+	json_string(&w, "id", reply->id);
+	json_string(&w, "mountpoint", reply->mountpoint);
+	json_close_object(&w);
+	output_json_line(&c->out, &w);
+	return 0;
+}
+
+static int run_umount(struct cli *c, struct error *e)
+{
+	Varve__V1__IdRequest request = VARVE__V1__ID_REQUEST__INIT;
+
+	request.id = c->line.words[0];
+	return cli_call(c, "Unmount", &request.base, e);
+}
+
+const struct cli_verb command_mount = {
+	.name = "mount",
+	.arguments = "ID",
+	.summary = "mount a record and print where",
+	.details = "Mounting what is mounted already prints the same place again.",
+	.min_words = 1,
+	.max_words = 1,
+	.options = mount_options,
+	.run = run_mount,
+};
+
+const struct cli_verb command_umount = {
+	.name = "umount",
+	.arguments = "ID",
+	.summary = "unmount a record",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_umount,
+};

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+#define PROGRESS_INTERVAL_NS (NS_PER_S / 5)
+
+enum option {
+	OPTION_ALL,
+	OPTION_FILTER,
+	OPTION_KEEP_DURATION,
+	OPTION_KEEP_STORAGE,
+	OPTION_SCORER,
+	OPTION_DRY_RUN,
+	OPTION_STRICT,
+	OPTION_END,
+};
+
+static const struct cli_option options[] = {
+	[OPTION_ALL] = { 'a', "all", NULL, "internal, frontend and shared records, too" },
+	[OPTION_FILTER] = { 0, "filter", "FILTER", "only what matches; may be repeated" },
+	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
+				   "not what was used since (72h, 7d)" },
+	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G, 10%)" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, lru, gdsf" },
+	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go" },
+	[OPTION_STRICT] = { 0, "strict", NULL, "end with 7 when the goal is not reached" },
+	[OPTION_END] = { 0, NULL, NULL, NULL },
+};
+
+enum column {
+	COLUMN_ID,
+	COLUMN_SIZE,
+	COLUMN_USES,
+	COLUMN_LAST_USED,
+	COLUMN_SCORE,
+	COLUMN_KIND,
+	COLUMN_TYPE,
+	COLUMN_SHARED,
+	COLUMN_CREATED,
+	COLUMN_PARENT,
+	COLUMN_DESCRIPTION,
+	COLUMN_REASON,
+	COLUMN_END,
+};
+
+/* Records are printed as they go, when nobody knows yet how wide the next one is: hence widths. */
+static const struct output_column columns[] = {
+	[COLUMN_ID] = { "ID", "the record", OUTPUT_TABLE_LEFT, OUTPUT_TABLE_SHORT_ID },
+	[COLUMN_SIZE] = { "SIZE", "allocated on disk", OUTPUT_TABLE_RIGHT, 9 },
+	[COLUMN_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 5 },
+	[COLUMN_LAST_USED] = { "LAST USED", "by a ref or an access", OUTPUT_TABLE_LEFT, 14 },
+	[COLUMN_SCORE] = { "SCORE", "the lowest goes first", OUTPUT_TABLE_RIGHT, 8 },
+	[COLUMN_KIND] = { "KIND", "mutable or immutable", OUTPUT_TABLE_LEFT, 9 },
+	[COLUMN_TYPE] = { "TYPE", "the record type", OUTPUT_TABLE_LEFT, 20 },
+	[COLUMN_SHARED] = { "SHARED", "its data belongs to others too", OUTPUT_TABLE_LEFT, 6 },
+	[COLUMN_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 14 },
+	[COLUMN_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT,
+			    OUTPUT_TABLE_SHORT_ID },
+	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "what it was", OUTPUT_TABLE_LEFT, 24 },
+	[COLUMN_REASON] = { "REASON", "why it, in words", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+struct prune {
+	struct cli *c;
+	struct output_table *table;
+	bool dry_run, strict;
+	bool progress; /* on standard error, where standard output is not on the same terminal */
+	uint64_t count;
+	int64_t bytes;
+	int64_t shown_ns; /* when progress was shown last */
+	bool summary_seen, goal_missed;
+	char shortfall[512];
+};
+
+static void show_progress(struct prune *p)
+{
+	char size[UNITS_TEXT_MAX];
+	int64_t now_ns = clock_boot_ns();
+
+	if (!p->progress || now_ns - p->shown_ns < PROGRESS_INTERVAL_NS)
+		return;
+	p->shown_ns = now_ns;
+	(void)fprintf(stderr, "\r\033[K%" PRIu64 " records, %s", p->count,
+		      output_size(&p->c->out, p->bytes, size));
+}
+
+static void end_progress(struct prune *p)
+{
+	if (p->progress && p->shown_ns > 0)
+		(void)fputs("\r\033[K", stderr);
+}
+
+static void fill_row(struct output_table *t, const Varve__V1__Pruned *record)
+{
+	char score[UNITS_TEXT_MAX];
+
+	(void)snprintf(score, sizeof(score), "%.4f", record->score);
+	output_table_row(t, NULL);
+	output_table_id(t, COLUMN_ID, record->id, "");
+	output_table_size(t, COLUMN_SIZE, record->size, "");
+	output_table_count(t, COLUMN_USES, (uint64_t)record->usage_count, true);
+	output_table_age(t, COLUMN_LAST_USED, record->last_used_ns, true);
+	output_table_text(t, COLUMN_SCORE, score);
+	output_table_text(t, COLUMN_KIND, record->mutable_ ? "mutable" : "immutable");
+	output_table_text(t, COLUMN_TYPE, record->record_type);
+	output_table_text(t, COLUMN_SHARED, record->shared ? "yes" : "no");
+	output_table_age(t, COLUMN_CREATED, record->created_ns, record->created_ns != 0);
+	output_table_text(t, COLUMN_PARENT, NULL);
+	if (record->parent[0])
+		output_table_id(t, COLUMN_PARENT, record->parent, "");
+	output_table_text(t, COLUMN_DESCRIPTION, record->description);
+	output_table_text(t, COLUMN_REASON, record->reason);
+}
+
+static void print_record_json(struct output *o, const Varve__V1__Pruned *record)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "id", record->id);
+	output_json_size(&w, "size", record->size);
+	json_open_array(&w, "parents");
+	if (record->parent[0])
+		json_string(&w, NULL, record->parent);
+	json_close_array(&w);
+	json_bool(&w, "mutable", record->mutable_);
+	json_bool(&w, "shared", record->shared);
+	output_json_time(&w, "createdAt", record->created_ns);
+	output_json_time(&w, "lastUsedAt", record->last_used_ns);
+	json_int(&w, "usageCount", record->usage_count);
+	json_string(&w, "description", record->description);
+	json_string(&w, "recordType", record->record_type);
+	json_double(&w, "score", record->score);
+	json_string(&w, "reason", record->reason);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void print_record(struct prune *p, const Varve__V1__Pruned *record)
+{
+	struct cli *c = p->c;
+
+	p->count++;
+	if (record->size > 0)
+		p->bytes += record->size;
+	if (c->line.globals.json) {
+		print_record_json(&c->out, record);
+	} else if (c->line.globals.quiet) {
+		output_text(&c->out, record->id);
+	} else {
+		fill_row(p->table, record);
+		output_table_print(p->table);
+	}
+	show_progress(p);
+}
+
+static void print_summary_json(struct output *o, const Varve__V1__PruneSummary *s)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_int(&w, "predicted", s->predicted);
+	json_int(&w, "freed", s->freed);
+	output_json_size(&w, "remaining", s->remaining);
+	json_bool(&w, "goalReached", s->goal_reached);
+	json_string(&w, "shortfall", s->shortfall[0] ? s->shortfall : NULL);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+/* Less than nothing where others filled the disk meanwhile; elsewhere that means not known. */
+static const char *freed_size(const struct output *o, int64_t bytes, char buffer[UNITS_TEXT_MAX])
+{
+	if (bytes >= 0)
+		return output_size(o, bytes, buffer);
+	if (!o->bytes)
+		return units_format_size(bytes, buffer);
+	(void)snprintf(buffer, UNITS_TEXT_MAX, "%" PRId64, bytes);
+	return buffer;
+}
+
+static void print_summary(struct prune *p, const Varve__V1__PruneSummary *s)
+{
+	struct output *o = &p->c->out;
+	char predicted[UNITS_TEXT_MAX], freed[UNITS_TEXT_MAX], text[3 * UNITS_TEXT_MAX];
+
+	p->summary_seen = true;
+	p->goal_missed = !s->goal_reached;
+	(void)snprintf(p->shortfall, sizeof(p->shortfall), "%s",
+		       s->shortfall[0] ? s->shortfall : "the goal was not reached");
+	if (p->c->line.globals.json) {
+		print_summary_json(o, s);
+		return;
+	}
+	if (p->c->line.globals.quiet)
+		return;
+	if (p->dry_run)
+		(void)snprintf(text, sizeof(text), "would free %s",
+			       output_size(o, s->predicted, predicted));
+	else
+		(void)snprintf(text, sizeof(text), "predicted %s, freed %s",
+			       output_size(o, s->predicted, predicted),
+			       freed_size(o, s->freed, freed));
+	output_text(o, text);
+	if (p->goal_missed && !p->strict)
+		output_text(o, p->shortfall);
+}
+
+static int print_event(const ProtobufCMessage *reply, void *user, struct error *e)
+{
+	const Varve__V1__PruneEvent *event = (const Varve__V1__PruneEvent *)reply;
+	struct prune *p = user;
+
+	switch (event->event_case) {
+	case VARVE__V1__PRUNE_EVENT__EVENT_PRUNED:
+		print_record(p, event->pruned);
+		break;
+	case VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY:
+		end_progress(p);
+		print_summary(p, event->summary);
+		break;
+	default:
+		break; /* of a newer agent: nothing that we could tell */
+	}
+	return cli_flush(p->c, e);
+}
+
+/* The size of the file system that a percentage is of; the agent knows where its store is. */
+static int store_size(struct cli *c, int64_t *ret_bytes, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__InfoReply *info = NULL;
+	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+	struct statvfs fs;
+
+	info = cli_call_one(c, "Info", &empty.base, &varve__v1__info_reply__descriptor, e);
+	if (!info)
+		return e->code;
+	if (statvfs(info->root, &fs) < 0)
+		return error_set(e, errno == EACCES ? -EACCES : -EIO,
+				 "the size of the file system of '%s' is not known: %s; give a "
+				 "size in bytes instead of a percentage",
+				 info->root, strerror(errno));
+	*ret_bytes = (int64_t)(fs.f_blocks * fs.f_frsize);
+	return 0;
+}
+
+static int parse_storage(struct cli *c, const char *text, int64_t *ret_bytes, struct error *e)
+{
+	int64_t whole_bytes = 0;
+	int r;
+
+	if (strchr(text, '%')) {
+		/* A wrong percentage needs no agent to be refused. */
+		if (units_parse_size(text, INT64_MAX, ret_bytes) < 0)
+			return cli_usage(c, e, "'%s' is no share of a file system (try 10%%)",
+					 text);
+		r = store_size(c, &whole_bytes, e);
+		if (r < 0)
+			return r;
+	}
+	if (units_parse_size(text, whole_bytes, ret_bytes) < 0)
+		return cli_usage(c, e, "'%s' is no size (try 10G, 500MB or 10%%)", text);
+	return 0;
+}
+
+static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct prune *p,
+			struct error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->line.given_count && r == 0; i++) {
+		const char *value = c->line.given[i].value;
+
+		switch ((enum option)c->line.given[i].option) {
+		case OPTION_ALL:
+			request->all = true;
+			break;
+		case OPTION_FILTER:
+			request->filters[request->n_filters++] = (char *)value;
+			break;
+		case OPTION_KEEP_DURATION:
+			if (units_parse_duration(value, &request->keep_duration_ns) < 0)
+				r = cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)",
+					      value);
+			break;
+		case OPTION_KEEP_STORAGE:
+			r = parse_storage(c, value, &request->keep_storage, e);
+			break;
+		case OPTION_SCORER:
+			request->scorer = (char *)value;
+			break;
+		case OPTION_DRY_RUN:
+			request->dry_run = p->dry_run = true;
+			break;
+		case OPTION_STRICT:
+			p->strict = true;
+			break;
+		case OPTION_END:
+			break;
+		}
+	}
+	return r;
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	cleanup(free_ptr) char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
+	cleanup(output_table_free) struct output_table *table =
+		output_table_new(&c->out, columns, "ID,SIZE,USES,LAST USED,DESCRIPTION,REASON");
+	Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
+	struct prune p = { .c = c, .table = table };
+	int r;
+
+	if (!filters || !table)
+		return error_set(e, -ENOMEM, "out of memory for the command line");
+	p.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+	request.filters = filters;
+	r = read_options(c, &request, &p, e);
+	if (r < 0)
+		return r;
+	r = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
+			  print_event, &p, e);
+	if (r < 0) {
+		end_progress(&p);
+		return r;
+	}
+	if (!p.summary_seen)
+		return error_set(e, -EPROTO, "the agent ended without a summary");
+	if (p.goal_missed && p.strict) {
+		c->exit = CLI_EXIT_GOAL_MISSED;
+		return error_set(e, -ENOSPC, "%s", p.shortfall);
+	}
+	return 0;
+}
+
+const struct cli_verb command_prune = {
+	.name = "prune",
+	.arguments = "",
+	.summary = "evict what nobody uses",
+	.details = "Prints every record as it goes, then what was predicted and what was freed.",
+	.options = options,
+	.columns = columns,
+	.run = run,
+};

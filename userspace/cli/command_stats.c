@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+enum column {
+	COLUMN_ID,
+	COLUMN_MOUNT,
+	COLUMN_LAYER,
+	COLUMN_DESCRIPTION,
+	COLUMN_OPENS,
+	COLUMN_EXECS,
+	COLUMN_READS,
+	COLUMN_READ,
+	COLUMN_OF,
+	COLUMN_WRITES,
+	COLUMN_WRITTEN,
+	COLUMN_MMAPS,
+	COLUMN_STATS,
+	COLUMN_READLINKS,
+	COLUMN_COPY_UPS,
+	COLUMN_COPIED_UP,
+	COLUMN_FILES,
+	COLUMN_FIRST_ACCESS,
+	COLUMN_LAST_ACCESS,
+	COLUMN_BACKEND,
+	COLUMN_MOUNTPOINT,
+	COLUMN_END,
+};
+
+static const struct output_column columns[] = {
+	[COLUMN_ID] = { "ID", "the record whose layer it is", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_MOUNT] = { "MOUNT", "number of the mount", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_LAYER] = { "LAYER", "place in the mount, 0 is the upper", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_OPENS] = { "OPENS", "files opened", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_EXECS] = { "EXECS", "programs started", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_READS] = { "READS", "read calls", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_OF] = { "OF", "the layer's size", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_WRITES] = { "WRITES", "write calls", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_WRITTEN] = { "WRITTEN", "bytes written", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_MMAPS] = { "MMAPS", "files mapped into memory", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_STATS] = { "STATS", "attributes asked for", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_READLINKS] = { "READLINKS", "symbolic links read", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_COPY_UPS] = { "COPY-UPS", "files copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_COPIED_UP] = { "COPIED UP", "their bytes", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_FILES] = { "FILES", "different files touched", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_FIRST_ACCESS] = { "FIRST ACCESS", "since it is counted", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "to any file of it", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_BACKEND] = { "BACKEND", "what counts", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_MOUNTPOINT] = { "MOUNTPOINT", "where it is mounted", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+/* The counters in the order of their JSON names: where each one is shown, and as what. */
+static const struct counter {
+	const char *key; /* NULL: not in JSON */
+	size_t offset;
+	unsigned int field; /* its number in the message, and so its bit in `unseen` */
+	enum column column;
+	bool is_size;
+} counters[] = {
+#define COUNTER(name) offsetof(Varve__V1__Stats, name)
+	{ "opens", COUNTER(opens), 2, COLUMN_OPENS, false },
+	{ "execs", COUNTER(execs), 3, COLUMN_EXECS, false },
+	{ "reads", COUNTER(reads), 4, COLUMN_READS, false },
+	{ "readBytes", COUNTER(read_bytes), 5, COLUMN_READ, true },
+	{ "writes", COUNTER(writes), 6, COLUMN_WRITES, false },
+	{ "writtenBytes", COUNTER(written_bytes), 7, COLUMN_WRITTEN, true },
+	{ "mmaps", COUNTER(mmaps), 8, COLUMN_MMAPS, false },
+	{ "stats", COUNTER(stats), 9, COLUMN_STATS, false },
+	{ "copyUps", COUNTER(copy_ups), 10, COLUMN_COPY_UPS, false },
+	{ "copiedUpBytes", COUNTER(copied_up_bytes), 11, COLUMN_COPIED_UP, true },
+	{ "filesTouched", COUNTER(files_touched), 12, COLUMN_FILES, false },
+	{ NULL, COUNTER(readlinks), 20, COLUMN_READLINKS, false },
+#undef COUNTER
+};
+
+#define FIELD_FIRST_ACCESS 13
+#define FIELD_LAST_ACCESS 14
+
+static bool seen(const Varve__V1__Stats *s, unsigned int field)
+{
+	return !(s->unseen & (UINT32_C(1) << field));
+}
+
+static uint64_t counter_value(const Varve__V1__Stats *s, const struct counter *counter)
+{
+	return *(const uint64_t *)((const char *)s + counter->offset);
+}
+
+static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
+{
+	output_table_id(t, COLUMN_ID, s->id, "");
+	output_table_text(t, COLUMN_DESCRIPTION, s->description);
+	output_table_size(t, COLUMN_OF, s->size, "");
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		const struct counter *counter = &counters[i];
+		uint64_t value = counter_value(s, counter);
+		bool known = seen(s, counter->field);
+
+		if (counter->is_size)
+			output_table_size(t, counter->column, known ? (int64_t)value : -1, "");
+		else
+			output_table_count(t, counter->column, value, known);
+	}
+	output_table_age(t, COLUMN_FIRST_ACCESS, s->first_access_ns, seen(s, FIELD_FIRST_ACCESS));
+	output_table_age(t, COLUMN_LAST_ACCESS, s->last_access_ns, seen(s, FIELD_LAST_ACCESS));
+	output_table_text(t, COLUMN_BACKEND, s->backend[0] ? s->backend : NULL);
+	output_table_count(t, COLUMN_MOUNT, s->mount, s->mount != 0);
+	output_table_count(t, COLUMN_LAYER, s->layer, s->mount != 0);
+	output_table_text(t, COLUMN_MOUNTPOINT, s->mountpoint[0] ? s->mountpoint : NULL);
+}
+
+static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_mount)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "id", s->id);
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		if (!counters[i].key)
+			continue;
+		if (seen(s, counters[i].field))
+			json_uint(&w, counters[i].key, counter_value(s, &counters[i]));
+		else
+			json_null(&w, counters[i].key);
+	}
+	output_json_time(&w, "firstAccessAt", seen(s, FIELD_FIRST_ACCESS) ? s->first_access_ns : 0);
+	output_json_time(&w, "lastAccessAt", seen(s, FIELD_LAST_ACCESS) ? s->last_access_ns : 0);
+	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
+	json_uint(&w, "lost", s->lost);
+	if (by_mount) {
+		json_uint(&w, "mount", s->mount);
+		json_uint(&w, "layer", s->layer);
+		json_string(&w, "mountpoint", s->mountpoint[0] ? s->mountpoint : NULL);
+	}
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void print_one(struct cli *c, struct output_table *table, const Varve__V1__Stats *s,
+		      bool by_mount)
+{
+	if (c->line.globals.json) {
+		print_json(&c->out, s, by_mount);
+	} else if (c->line.globals.quiet) {
+		output_text(&c->out, s->id);
+	} else {
+		output_table_row(table, NULL);
+		fill_row(table, s);
+	}
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	cleanup(cli_call_free_replies) struct cli_replies replies = { 0 };
+	cleanup(output_table_free) struct output_table *table = NULL;
+	Varve__V1__StatsRequest request = VARVE__V1__STATS_REQUEST__INIT;
+	uint64_t lost = 0;
+	int r;
+
+	request.ids = c->line.words;
+	request.n_ids = c->line.word_count;
+	request.by_mount = c->line.given_count > 0; /* its only option */
+	r = cli_call_all(c, "Stats", &request.base, &varve__v1__stats_batch__descriptor, &replies,
+			 e);
+	if (r < 0)
+		return r;
+	table = output_table_new(&c->out, columns,
+				 request.by_mount
+					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,OF,WRITES,"
+					   "WRITTEN,MMAPS,FILES,LAST ACCESS,MOUNTPOINT"
+					 : "ID,DESCRIPTION,OPENS,EXECS,READS,READ,OF,WRITES,"
+					   "WRITTEN,MMAPS,FILES,LAST ACCESS");
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < replies.count; i++) {
+		const Varve__V1__StatsBatch *batch = (Varve__V1__StatsBatch *)replies.items[i];
+
+		for (size_t j = 0; j < batch->n_stats; j++) {
+			print_one(c, table, batch->stats[j], request.by_mount);
+			if (batch->stats[j]->lost > lost) /* it is the store's, in every row */
+				lost = batch->stats[j]->lost;
+		}
+	}
+	output_table_print(table);
+	if (lost > 0 && !c->line.globals.json && !c->line.globals.quiet)
+		output_lost(&c->out, lost);
+	return 0;
+}
+
+static const struct cli_option options[] = {
+	{ 0, "mounts", NULL, "a line for each layer of each mount" },
+	{ 0, NULL, NULL, NULL },
+};
+
+const struct cli_verb command_stats = {
+	.name = "stats",
+	.arguments = "[ID...]",
+	.summary = "show what the kernel counted in each layer",
+	.details = "A dash stands for what the kernel does not let us see; it is no zero.",
+	.max_words = CLI_ANY_NUMBER,
+	.options = options,
+	.columns = columns,
+	.run = run,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs; command_<verb>.c holds one or a small family of them, main.c lists them. */
+#pragma once
+
+#include "cli/cli_options.h"
+
+extern const struct cli_verb command_new;
+extern const struct cli_verb command_mount;
+extern const struct cli_verb command_umount;
+extern const struct cli_verb command_commit;
+extern const struct cli_verb command_finalize;
+extern const struct cli_verb command_get;
+extern const struct cli_verb command_release;
+extern const struct cli_verb command_rm;
+extern const struct cli_verb command_ls;
+extern const struct cli_verb command_tree;
+extern const struct cli_verb command_inspect;
+extern const struct cli_verb command_du;
+extern const struct cli_verb command_stats;
+extern const struct cli_verb command_files;
+extern const struct cli_verb command_prune;
+extern const struct cli_verb command_lease_ls;
+extern const struct cli_verb command_lease_create;
+extern const struct cli_verb command_lease_rm;
+extern const struct cli_verb command_info;
+extern const struct cli_verb command_doctor;
+extern const struct cli_verb command_version;

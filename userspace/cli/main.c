@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* varve, the command line of varved: reads the line, runs the verb, reports how it ended. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/cli_help.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "cli/visible_text.h"
+
+static const struct cli_verb *const verbs[] = {
+	&command_new,	       &command_mount,
+	&command_umount,       &command_commit,
+	&command_get,	       &command_release,
+	&command_finalize,     &command_rm,
+	&command_ls,	       &command_tree,
+	&command_inspect,      &command_du,
+	&command_stats,	       &command_files,
+	&command_prune,	       &command_lease_ls,
+	&command_lease_create, &command_lease_rm,
+	&command_info,	       &command_doctor,
+	&command_version,      NULL,
+};
+
+/* A descriptor that was closed would become the agent's socket, and get what is printed. */
+static int open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* Read-only for standard output, so that writing fails as it should. */
+		int flags = fd == STDERR_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+/* Nobody asks for a C locale by saying nothing: what is UTF-8 is then printed as such. */
+static void choose_locale(void)
+{
+	const char *all = getenv("LC_ALL");
+
+	(void)setlocale(LC_CTYPE, ""); /* an unknown one leaves "C" */
+	if ((!all || !*all) && strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
+		(void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static const char *choose_address(const struct cli_globals *g)
+{
+	const char *address = getenv("VARVE_ADDRESS");
+
+	if (g->address)
+		return g->address;
+	return address && *address ? address : CLI_DEFAULT_ADDRESS;
+}
+
+static int check_globals(struct cli *c, struct error *e)
+{
+	const struct cli_globals *g = &c->line.globals;
+	const struct cli_verb *verb = c->line.verb;
+
+	if (g->json && g->quiet)
+		return cli_usage(c, e, "--json and -q exclude each other");
+	if (!g->columns)
+		return 0;
+	if (!verb->columns)
+		return cli_usage(c, e, "prints no table, so -o has nothing to choose from");
+	if (g->json || g->quiet)
+		return cli_usage(c, e, "-o is for tables; with --json or -q it has no meaning");
+	if (output_table_check(g->columns, verb->columns, e) < 0) {
+		c->exit = CLI_EXIT_USAGE;
+		return error_context(e, "%s", verb->name);
+	}
+	return 0;
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	const struct cli_line *line = &c->line;
+	int r;
+
+	if (line->globals.version) {
+		printf("varve %s\n", VARVE_VERSION);
+		return 0;
+	}
+	if (line->globals.help) {
+		if (line->verb)
+			cli_help_verb(line->verb);
+		else if (line->family)
+			cli_help_family(verbs, line->family);
+		else
+			cli_help_overview(verbs);
+		return 0;
+	}
+	r = check_globals(c, e);
+	return r < 0 ? r : line->verb->run(c, e);
+}
+
+static void report(const struct output *o, const struct error *e)
+{
+	cleanup(strbuf_free) struct strbuf text = { 0 };
+
+	visible_text_append(&text, e->text, o->utf8);
+	(void)fprintf(stderr, "varve: %s\n", strbuf_failed(&text) ? "out of memory" : text.text);
+}
+
+/* What was printed before a failure is still to be flushed; the first failure is the one told. */
+static enum cli_exit end(struct cli *c, int result, struct error *e)
+{
+	enum cli_exit status = c->exit != CLI_EXIT_DONE ? c->exit : cli_exit_from_errno(result);
+	bool reader_left = result == -EPIPE && ferror(stdout);
+	struct error flushed = { 0 };
+
+	if (output_finish(&c->out, &flushed) < 0 && result == 0) {
+		e = &flushed;
+		result = flushed.code;
+		status = CLI_EXIT_FAILED;
+		reader_left = result == -EPIPE;
+	}
+	if (result < 0 && !reader_left) /* who closed the pipe knows that it is closed */
+		report(&c->out, e);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli c = { 0 };
+	struct error e = { 0 };
+	enum cli_exit status;
+	int r;
+
+	if (open_standard_files() < 0)
+		return CLI_EXIT_FAILED;
+	/* A reader that goes away shows as EPIPE, which ends the call to the agent in good order.
+	 */
+	(void)signal(SIGPIPE, SIG_IGN);
+	choose_locale();
+
+	r = cli_options_parse(argc, argv, verbs, &c.line, &e);
+	c.out = output_from_options(&c.line.globals);
+	c.address = choose_address(&c.line.globals);
+	if (r == -EINVAL)
+		c.exit = CLI_EXIT_USAGE;
+	if (r == 0)
+		r = run(&c, &e);
+	status = end(&c, r, &e);
+
+	grpc_client_free(c.client);
+	cli_options_free(&c.line);
+	return (int)status;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a record, a layer, a lease and a hold are. Plain records: record_graph.c keeps the links
+ * between them right, manager/ holds the lock. Times are wall clock nanoseconds, 0 means never;
+ * sizes are bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECORD_ID_LENGTH 25
+#define LAYER_NAME_LENGTH 6 /* so that 500 of them fit into one page of mount options */
+#define LAYER_COUNTERS 12 /* in the order of enum usage_counter */
+
+/* Never changes in meaning: it is what the database holds. */
+enum record_state {
+	RECORD_CREATING, /* row written, layer not complete yet */
+	RECORD_LIVE,
+	RECORD_DELETED, /* acknowledged as gone; files may still be there */
+};
+
+struct record_label {
+	char *key, *value;
+};
+
+/* What the kernel counted in a layer, folded over all mounts that it was ever part of. */
+struct layer_access {
+	uint64_t counters[LAYER_COUNTERS];
+	uint64_t uses;
+	int64_t first_ns, last_ns;
+};
+
+struct layer {
+	char name[LAYER_NAME_LENGTH + 1];
+	unsigned owners; /* records that share it: twins, or records of one chain id */
+	bool size_known;
+	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late */
+	int64_t allocated_bytes, apparent_bytes, inodes; /* when size_known */
+	struct layer_access access;
+	bool dirty; /* not in the database as it is here */
+};
+
+struct lease;
+
+/* The refs that one lease has on one record. */
+struct hold {
+	struct lease *lease;
+	struct record *record;
+	unsigned refs;
+	unsigned counting_refs; /* of these, the ones whose release counts as a use */
+	struct hold *next_of_record, *next_of_lease;
+};
+
+struct lease {
+	char *name;
+	int64_t created_ns;
+	int64_t expires_ns;
+	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
+	struct hold *holds;
+};
+
+struct record {
+	char id[RECORD_ID_LENGTH + 1];
+	enum record_state state;
+	bool is_mutable;
+	bool retain;
+	bool busy; /* reserved by a slow operation, which works on it without the lock */
+	bool marked; /* scratch of one pass over the graph */
+	struct record *parent, *first_child, *previous_sibling, *next_sibling;
+	/* A committed record and the mutable one that still owns the data: each other. While the
+	 * immutable half has refs, the mutable one counts as held. */
+	struct record *twin;
+	struct layer *layer;
+	struct hold *holds;
+	unsigned refs; /* of all holds */
+	bool mounted_while_held; /* since the first of the present refs */
+	struct mount *mount; /* manager/'s; NULL when not mounted */
+
+	char *description, *type;
+	struct record_label *labels;
+	size_t label_count;
+	char **image_refs;
+	size_t image_ref_count;
+	int64_t created_ns;
+	/* Uses by refs that never mounted it; those by access are the layer's. */
+	uint64_t hits;
+	int64_t last_hit_ns;
+	/* As BuildKit counts: releases of the last use-counting ref. */
+	uint64_t ref_uses;
+	int64_t last_ref_use_ns;
+};
+
+/* The numbers that people and the default scorer see. */
+static inline uint64_t record_usage_count(const struct record *r)
+{
+	return r->hits + r->layer->access.uses;
+}
+
+static inline int64_t record_last_used_ns(const struct record *r)
+{
+	int64_t access = r->layer->access.last_ns;
+
+	return r->last_hit_ns > access ? r->last_hit_ns : access;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/record_refs.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct lease *lease_new(const char *name, int64_t created_ns, int64_t expires_ns,
+			uint64_t connection)
+{
+	cleanup(lease_free) struct lease *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->name = strdup(name);
+	if (!l->name)
+		return NULL;
+	l->created_ns = created_ns;
+	l->expires_ns = expires_ns;
+	l->connection = connection;
+	return take_ptr(l);
+}
+
+void lease_free(struct lease *l)
+{
+	if (!l)
+		return;
+	free(l->name);
+	free(l);
+}
+
+struct hold *record_refs_find(const struct record *r, const struct lease *l)
+{
+	for (struct hold *h = r->holds; h; h = h->next_of_record)
+		if (h->lease == l)
+			return h;
+	return NULL;
+}
+
+static void unlink_hold(struct hold *h)
+{
+	struct hold **at;
+
+	for (at = &h->record->holds; *at != h; at = &(*at)->next_of_record)
+		;
+	*at = h->next_of_record;
+	for (at = &h->lease->holds; *at != h; at = &(*at)->next_of_lease)
+		;
+	*at = h->next_of_lease;
+	h->record->refs -= h->refs;
+	free(h);
+}
+
+int record_refs_add(struct record *r, struct lease *l, unsigned refs, unsigned counting)
+{
+	struct hold *h = record_refs_find(r, l);
+
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return -ENOMEM;
+		*h = (struct hold){ .lease = l,
+				    .record = r,
+				    .next_of_record = r->holds,
+				    .next_of_lease = l->holds };
+		r->holds = h;
+		l->holds = h;
+	}
+	if (r->refs == 0)
+		r->mounted_while_held = r->mount != NULL;
+	h->refs += refs;
+	h->counting_refs += counting;
+	r->refs += refs;
+	return 0;
+}
+
+static unsigned counting_refs(const struct record *r)
+{
+	unsigned sum = 0;
+
+	for (const struct hold *h = r->holds; h; h = h->next_of_record)
+		sum += h->counting_refs;
+	return sum;
+}
+
+int record_refs_drop(struct record *r, struct lease *l)
+{
+	struct hold *h = record_refs_find(r, l);
+	bool last;
+
+	if (!h)
+		return -ENOENT;
+	last = h->counting_refs > 0 && counting_refs(r) == 1;
+	if (h->counting_refs)
+		h->counting_refs--;
+	h->refs--;
+	r->refs--;
+	if (h->refs == 0)
+		unlink_hold(h);
+	return last;
+}
+
+void record_refs_clear(struct record *r)
+{
+	while (r->holds)
+		unlink_hold(r->holds);
+}
+
+int record_refs_move(struct record *from, struct record *to, struct lease *l)
+{
+	unsigned refs = from->refs, counting = counting_refs(from);
+	bool mounted = from->mounted_while_held;
+	int code = record_refs_add(to, l, refs, counting);
+
+	if (code < 0)
+		return code;
+	to->mounted_while_held = mounted;
+	record_refs_clear(from);
+	return 0;
+}
+
+void record_refs_mark_in_use(struct record_graph *g)
+{
+	struct record *r;
+
+	for (size_t position = 0; (r = record_graph_next(g, &position));)
+		r->marked = false;
+	for (size_t position = 0; (r = record_graph_next(g, &position));) {
+		if (!record_is_held(r))
+			continue;
+		for (; r && !r->marked; r = r->parent)
+			r->marked = true;
+	}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "overlay/overlay_staging.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "overlay/overlay_options.h"
+#include "overlay/overlay_refusal.h"
+
+/*
+ * Each mount has a stage of its own, seen from l/: a directory that is only for root, bound over
+ * itself so that it can be made private. Without that, an overlay in it would spread to every mount
+ * namespace that shares the store's file system, and be kept alive there.
+ */
+#define STAGE_TEMPLATE "../staging/XXXXXX"
+#define POINT_IN_STAGE "m"
+
+struct staged_mount {
+	int store;
+	const struct overlay_spec *spec;
+	const char *options;
+	int mount; /* result */
+	int code; /* result */
+	struct error *e;
+};
+
+static int mount_on_stage(struct staged_mount *m, const char *stage)
+{
+	char point[sizeof(STAGE_TEMPLATE "/" POINT_IN_STAGE)];
+
+	(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, stage); /* cannot be longer */
+	if (mkdir(point, 0700) < 0 || mount(stage, stage, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, stage, NULL, MS_PRIVATE, NULL) < 0)
+		return error_set(m->e, -errno, "prepare the staging directory for a mount: %s",
+				 strerror(errno));
+	if (mount("overlay", point, "overlay", 0, m->options) < 0)
+		return overlay_refusal_explain(m->store, m->spec, -errno, "", m->e);
+
+	m->mount = open_tree(AT_FDCWD, point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (m->mount < 0)
+		return error_set(m->e, -errno, "detach the new mount: %s", strerror(errno));
+	return 0;
+}
+
+static void remove_stage(const char *stage)
+{
+	char point[PATH_MAX];
+
+	/* What cannot be removed now is found by overlay_staging_clear(). */
+	(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, stage);
+	(void)umount2(stage, MNT_DETACH | UMOUNT_NOFOLLOW); /* the overlay on it as well */
+	(void)rmdir(point);
+	(void)rmdir(stage);
+}
+
+/* On a thread of its own, since it changes the current directory. */
+static void *run_staged_mount(void *user)
+{
+	struct staged_mount *m = user;
+	char stage[] = STAGE_TEMPLATE;
+	cleanup(close_fd) int links = openat(m->store, "l", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (links < 0 || unshare(CLONE_FS) < 0 || fchdir(links) < 0 || !mkdtemp(stage)) {
+		m->code = error_set(m->e, -errno, "enter the store's directories l and staging: %s",
+				    strerror(errno));
+		return NULL;
+	}
+	m->code = mount_on_stage(m, stage);
+	remove_stage(stage);
+	return NULL;
+}
+
+int overlay_staging_mount(int store, const struct overlay_features *features,
+			  const struct overlay_spec *spec, int *ret_mount, struct error *e)
+{
+	cleanup(free_ptr) char *options = NULL;
+	int r = overlay_options_format(features, spec, &options, e);
+	struct staged_mount m = {
+		.store = store, .spec = spec, .options = options, .mount = -EBADF, .e = e
+	};
+	pthread_t thread;
+
+	if (r < 0)
+		return r;
+	r = -pthread_create(&thread, NULL, run_staged_mount, &m);
+	if (r < 0)
+		return error_set(e, r, "start a thread for the mount: %s", strerror(-r));
+	(void)pthread_join(thread, NULL); /* fails only for a thread that is not ours */
+	if (m.code < 0)
+		return m.code;
+	*ret_mount = m.mount;
+	return 0;
+}
+
+static void close_directory(DIR *directory)
+{
+	(void)closedir(directory); /* it was only read */
+}
+DEFINE_CLEANUP(DIR *, close_directory)
+
+int overlay_staging_clear(int store, struct error *e)
+{
+	cleanup(close_fd) int staging =
+		openat(store, "staging", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup(close_directory) DIR *directory = staging < 0 ? NULL : fdopendir(staging);
+	const struct dirent *entry;
+
+	if (!directory)
+		return error_set(e, -errno, "open the store's staging directory: %s",
+				 strerror(errno));
+	(void)take_fd(&staging); /* the directory's now */
+	while ((entry = readdir(directory))) {
+		char path[PATH_MAX], point[NAME_MAX + sizeof("/" POINT_IN_STAGE)];
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd(directory),
+			       entry->d_name);
+		(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, entry->d_name);
+		while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+			;
+		(void)unlinkat(dirfd(directory), point, AT_REMOVEDIR); /* may not be there */
+		if (unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			return error_set(e, -errno, "remove staging/%s from the store: %s",
+					 entry->d_name, strerror(errno));
+	}
+	return 0;
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plain method ranks and sorts all candidates again for every deletion, which grows with the
+ * square of their number and worse. Here the records are sorted once, by size class, then count,
+ * then the tie-breaks, and each class has a tournament tree over them that knows the oldest last
+ * use below every node. Ranks change all the time, but their order does not, so that
+ * - a record is beaten by any of its class that has no higher count and no later last use: what
+ *   remains is the staircase of records that are each older than all before them;
+ * - no record below a node can score less than the node's oldest last use with its lowest count.
+ * Both prune the search to some dozens of nodes for a deletion, even where nearly all counts
+ * differ. What is left to the worst case is a store in which the most used are, all along, the
+ * longest unused.
+ *
+ * Scores are floating point and still come out as by the plain method: they are the same
+ * operations on the same ranks, and each of these operations is monotone under rounding.
+ */
+#include "prune/prune_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "prune/prune_ranks.h"
+
+#define ABSENT UINT32_MAX /* below this node nothing is a candidate */
+
+/* One size class: a part of `sorted` and the tree over it. */
+struct class_tree {
+	size_t first; /* in `sorted` */
+	size_t count;
+	size_t leaves; /* a power of two */
+	uint32_t *oldest; /* nodes from 1; the leaves start at `leaves`: indices of last uses */
+	double size_term;
+};
+
+/* What the planner works out once about an evictable record. */
+struct entry {
+	size_t record;
+	uint64_t last_used, usage;
+	uint32_t last_used_index, usage_index; /* in the ranks */
+	unsigned size_class;
+};
+
+struct planner {
+	const struct prune_record *records;
+	size_t count;
+	const struct prune_scorer *scorer;
+	struct entry *sorted; /* the evictable records */
+	size_t sorted_count;
+	uint32_t *place; /* of a record in `sorted`, or ABSENT */
+	uint32_t *children; /* of a record, as long as they are there */
+	struct prune_ranks last_used, usage; /* of the candidates */
+	struct class_tree *classes;
+	uint32_t *nodes; /* all trees' */
+};
+
+/* The best candidate so far. */
+struct choice {
+	const struct entry *entry; /* NULL: none */
+	double score;
+};
+
+static void cleanup_planner_free(struct planner *p)
+{
+	free(p->sorted);
+	free(p->place);
+	free(p->children);
+	prune_ranks_free(&p->last_used);
+	prune_ranks_free(&p->usage);
+	free(p->classes);
+	free(p->nodes);
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* The order among equal scores. */
+static int compare_ties(const struct prune_record *records, const struct entry *a,
+			const struct entry *b)
+{
+	const struct prune_record *left = &records[a->record], *right = &records[b->record];
+	int r = compare_u64(a->last_used, b->last_used);
+
+	if (r == 0)
+		r = (left->created_ns > right->created_ns) - (left->created_ns < right->created_ns);
+	if (r == 0)
+		r = strcmp(left->id, right->id);
+	return r ? r : compare_u64(a->record, b->record);
+}
+
+static int compare_entries(const void *a, const void *b, void *records)
+{
+	const struct entry *left = a, *right = b;
+	int r = compare_u64(left->size_class, right->size_class);
+
+	if (r == 0)
+		r = compare_u64(left->usage, right->usage);
+	return r ? r : compare_ties(records, left, right);
+}
+
+static double ratio(size_t rank, size_t ranks)
+{
+	return ranks ? (double)rank / (double)ranks : 0;
+}
+
+static double score_of(const struct planner *p, uint32_t last_used_index, uint32_t usage_index,
+		       double size_term)
+{
+	return ratio(prune_ranks_upto(&p->last_used, last_used_index), p->last_used.distinct) +
+	       ratio(prune_ranks_upto(&p->usage, usage_index), p->usage.distinct) + size_term;
+}
+
+/* Checks the records and adds up their sizes. */
+static int check_records(const struct prune_record *records, size_t count, int64_t *ret_total,
+			 struct error *e)
+{
+	int64_t total = 0;
+
+	if (count >= ABSENT / 4)
+		return error_set(e, -EOVERFLOW, "%zu records are too many for one plan", count);
+	for (size_t i = 0; i < count; i++) {
+		const struct prune_record *r = &records[i];
+
+		if (r->parent != PRUNE_NO_PARENT && r->parent >= count)
+			return error_set(e, -EINVAL, "the parent of record '%s' is not in the plan",
+					 r->id);
+		if (r->size_bytes < 0)
+			return error_set(e, -EINVAL, "the size of record '%s' is negative", r->id);
+		if (!r->shared && __builtin_add_overflow(total, r->size_bytes, &total))
+			return error_set(e, -EOVERFLOW, "all sizes together exceed 2^63 bytes");
+	}
+	*ret_total = total;
+	return 0;
+}
+
+static int collect_entries(struct planner *p)
+{
+	p->sorted = calloc(p->count + 1, sizeof(*p->sorted));
+	p->place = calloc(p->count + 1, sizeof(*p->place));
+	p->children = calloc(p->count + 1, sizeof(*p->children));
+	if (!p->sorted || !p->place || !p->children)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct prune_record *r = &p->records[i];
+
+		if (r->parent != PRUNE_NO_PARENT)
+			p->children[r->parent]++;
+		p->place[i] = ABSENT;
+		if (!r->evictable)
+			continue;
+		p->sorted[p->sorted_count++] = (struct entry){
+			.record = i,
+			.last_used = r->last_used_ns > 0 ? (uint64_t)r->last_used_ns : 0,
+			.usage = r->usage_count,
+			.size_class = p->scorer->size_class(r->size_bytes),
+		};
+	}
+	qsort_r(p->sorted, p->sorted_count, sizeof(*p->sorted), compare_entries,
+		(void *)p->records); /* which it only reads */
+	return 0;
+}
+
+static int index_ranks(struct planner *p)
+{
+	uint64_t *last_used = calloc(p->sorted_count + 1, sizeof(*last_used));
+	uint64_t *usage = calloc(p->sorted_count + 1, sizeof(*usage));
+	int r;
+
+	if (!last_used || !usage) {
+		free(last_used);
+		free(usage);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < p->sorted_count; i++) {
+		last_used[i] = p->sorted[i].last_used;
+		usage[i] = p->sorted[i].usage;
+	}
+	r = prune_ranks_init(&p->last_used, last_used, p->sorted_count);
+	if (r < 0) {
+		free(usage);
+		return r;
+	}
+	r = prune_ranks_init(&p->usage, usage, p->sorted_count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p->sorted_count; i++) {
+		struct entry *entry = &p->sorted[i];
+
+		entry->last_used_index = prune_ranks_index(&p->last_used, entry->last_used);
+		entry->usage_index = prune_ranks_index(&p->usage, entry->usage);
+		p->place[entry->record] = (uint32_t)i;
+	}
+	return 0;
+}
+
+static int plant_trees(struct planner *p)
+{
+	unsigned classes = p->scorer->size_classes;
+	size_t nodes = 0;
+
+	p->classes = calloc(classes, sizeof(*p->classes));
+	if (!p->classes)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->sorted_count; i++) {
+		struct class_tree *c = &p->classes[p->sorted[i].size_class];
+
+		if (c->count++ == 0)
+			c->first = i;
+	}
+	for (unsigned i = 0; i < classes; i++) {
+		struct class_tree *c = &p->classes[i];
+
+		c->size_term = p->scorer->size_term(i);
+		for (c->leaves = 1; c->leaves < c->count;)
+			c->leaves *= 2;
+		nodes += 2 * c->leaves;
+	}
+
+	p->nodes = malloc(nodes * sizeof(*p->nodes));
+	if (!p->nodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < nodes; i++)
+		p->nodes[i] = ABSENT;
+	nodes = 0;
+	for (unsigned i = 0; i < classes; i++) {
+		p->classes[i].oldest = p->nodes + nodes;
+		nodes += 2 * p->classes[i].leaves;
+	}
+	return 0;
+}
+
+static void set_leaf(struct class_tree *c, size_t leaf, uint32_t oldest)
+{
+	size_t node = c->leaves + leaf;
+
+	c->oldest[node] = oldest;
+	for (node /= 2; node > 0; node /= 2) {
+		uint32_t left = c->oldest[2 * node], right = c->oldest[2 * node + 1];
+
+		c->oldest[node] = left < right ? left : right;
+	}
+}
+
+static void add_candidate(struct planner *p, uint32_t place)
+{
+	const struct entry *entry = &p->sorted[place];
+	struct class_tree *c = &p->classes[entry->size_class];
+
+	prune_ranks_add(&p->last_used, entry->last_used_index);
+	prune_ranks_add(&p->usage, entry->usage_index);
+	set_leaf(c, place - c->first, entry->last_used_index);
+}
+
+static void remove_candidate(struct planner *p, const struct entry *entry)
+{
+	struct class_tree *c = &p->classes[entry->size_class];
+
+	prune_ranks_remove(&p->last_used, entry->last_used_index);
+	prune_ranks_remove(&p->usage, entry->usage_index);
+	set_leaf(c, (size_t)(entry - p->sorted) - c->first, ABSENT);
+}
+
+/*
+ * Looks below a node, whose first leaf and number of leaves are given, for something better than
+ * *best. Nothing that is not older than *step counts: the class has that last use already, with a
+ * count that is no higher.
+ */
+static void search(const struct planner *p, const struct class_tree *c, size_t node, size_t leaf,
+		   size_t width, uint32_t *step, struct choice *best)
+{
+	uint32_t oldest = c->oldest[node];
+	const struct entry *first;
+	double bound;
+
+	if (oldest >= *step)
+		return;
+	first = &p->sorted[c->first + leaf];
+	bound = score_of(p, oldest, first->usage_index, c->size_term);
+	if (best->entry && bound > best->score) {
+		*step = oldest;
+		return;
+	}
+	if (width > 1) {
+		search(p, c, 2 * node, leaf, width / 2, step, best);
+		search(p, c, 2 * node + 1, leaf + width / 2, width / 2, step, best);
+		return;
+	}
+	*step = oldest;
+	if (!best->entry || bound < best->score || compare_ties(p->records, first, best->entry) < 0)
+		*best = (struct choice){ .entry = first, .score = bound };
+}
+
+static struct choice choose(const struct planner *p)
+{
+	struct choice best = { .entry = NULL };
+
+	for (unsigned i = 0; i < p->scorer->size_classes; i++) {
+		const struct class_tree *c = &p->classes[i];
+		uint32_t step = ABSENT;
+
+		search(p, c, 1, 0, c->leaves, &step, &best);
+	}
+	return best;
+}
+
+static struct prune_step describe(const struct planner *p, const struct choice *choice)
+{
+	const struct entry *entry = choice->entry;
+
+	return (struct prune_step){
+		.record = entry->record,
+		.score = choice->score,
+		.last_used_rank = prune_ranks_upto(&p->last_used, entry->last_used_index),
+		.last_used_ranks = p->last_used.distinct,
+		.usage_rank = prune_ranks_upto(&p->usage, entry->usage_index),
+		.usage_ranks = p->usage.distinct,
+		.size_term = p->classes[entry->size_class].size_term,
+	};
+}
+
+static void evict(struct planner *p, int64_t keep_bytes, struct prune_plan *plan)
+{
+	for (size_t i = 0; i < p->sorted_count; i++)
+		if (p->children[p->sorted[i].record] == 0)
+			add_candidate(p, (uint32_t)i);
+
+	while (keep_bytes == 0 || plan->remaining_bytes >= keep_bytes) {
+		struct choice choice = choose(p);
+		const struct prune_record *r;
+
+		if (!choice.entry)
+			break;
+		r = &p->records[choice.entry->record];
+		plan->steps[plan->count++] = describe(p, &choice);
+		if (!r->shared) {
+			plan->freed_bytes += r->size_bytes;
+			plan->remaining_bytes -= r->size_bytes;
+		}
+		remove_candidate(p, choice.entry);
+		if (r->parent != PRUNE_NO_PARENT && --p->children[r->parent] == 0 &&
+		    p->place[r->parent] != ABSENT)
+			add_candidate(p, p->place[r->parent]);
+	}
+}
+
+int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
+	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e)
+{
+	cleanup(planner_free) struct planner p = {
+		.records = records,
+		.count = count,
+		.scorer = scorer,
+	};
+	struct prune_plan plan = { 0 };
+	int r;
+
+	if (keep_bytes < 0)
+		return error_set(e, -EINVAL, "cannot keep a negative number of bytes");
+	r = check_records(records, count, &plan.remaining_bytes, e);
+	if (r < 0)
+		return r;
+	if (collect_entries(&p) < 0 || index_ranks(&p) < 0 || plant_trees(&p) < 0)
+		return error_set(e, -ENOMEM, "no memory to plan with %zu records", count);
+	plan.steps = calloc(p.sorted_count + 1, sizeof(*plan.steps));
+	if (!plan.steps)
+		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", count);
+
+	evict(&p, keep_bytes, &plan);
+	*ret_plan = plan;
+	return 0;
+}
+
+void prune_plan_free(struct prune_plan *plan)
+{
+	free(plan->steps);
+	*plan = (struct prune_plan){ 0 };
+}

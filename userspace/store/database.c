@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/database.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "store/schema.h"
+
+/* A batch is one transaction; more would only make its first caller wait longer. */
+#define BATCH_MAX 256
+
+struct write_request {
+	enum database_durability durability;
+	int (*change)(sqlite3 *db, void *arg, struct error *e);
+	void *arg;
+	struct error *e;
+	int code;
+	bool done;
+	struct write_request *next;
+};
+
+struct database {
+	sqlite3 *writer, *reader;
+	pthread_mutex_t reader_lock;
+	pthread_t thread;
+	bool thread_runs;
+	/* The queue, and what guards it. */
+	pthread_mutex_t lock;
+	pthread_cond_t arrived, finished;
+	struct write_request *first, **last;
+	bool stopping;
+};
+
+int database_error(sqlite3 *db, int sqlite_code, struct error *e)
+{
+	static const struct {
+		int sqlite, code;
+	} codes[] = {
+		{ SQLITE_FULL, -ENOSPC },	 { SQLITE_NOMEM, -ENOMEM },
+		{ SQLITE_READONLY, -EROFS },	 { SQLITE_CANTOPEN, -EACCES },
+		{ SQLITE_CONSTRAINT, -EEXIST },	 { SQLITE_CORRUPT, -EILSEQ },
+		{ SQLITE_NOTADB, -EILSEQ },	 { SQLITE_BUSY, -EAGAIN },
+		{ SQLITE_PERM, -EACCES },	 { SQLITE_TOOBIG, -E2BIG },
+	};
+	int code = -EIO;
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i].sqlite == (sqlite_code & 0xff))
+			code = codes[i].code;
+	return error_set(e, code, "database: %s", db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
+}
+
+static int bind(sqlite3_stmt *s, const char *types, va_list args)
+{
+	int code = SQLITE_OK;
+
+	for (int i = 1; types[i - 1] && code == SQLITE_OK; i++) {
+		if (types[i - 1] == 't')
+			code = sqlite3_bind_text(s, i, va_arg(args, const char *), -1,
+						 SQLITE_TRANSIENT);
+		else
+			code = sqlite3_bind_int64(s, i, va_arg(args, int64_t));
+	}
+	return code;
+}
+
+static void finalize_statement(sqlite3_stmt *s)
+{
+	(void)sqlite3_finalize(s); /* repeats the error of the last step, which was reported */
+}
+DEFINE_CLEANUP(sqlite3_stmt *, finalize_statement)
+
+static int query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
+		 void *user, struct error *e, const char *sql, const char *types, va_list args)
+{
+	cleanup(finalize_statement) sqlite3_stmt *s = NULL;
+	int code = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+
+	if (code == SQLITE_OK)
+		code = bind(s, types, args);
+	if (code != SQLITE_OK)
+		return database_error(db, code, e);
+	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+		int refused = row ? row(s, user, e) : 0;
+
+		if (refused < 0)
+			return refused;
+	}
+	return code == SQLITE_DONE ? 0 : database_error(db, code, e);
+}
+
+int database_query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
+		   void *user, struct error *e, const char *sql, const char *types, ...)
+{
+	va_list args;
+	int code;
+
+	va_start(args, types);
+	code = query(db, row, user, e, sql, types, args);
+	va_end(args);
+	return code;
+}
+
+int database_run(sqlite3 *db, struct error *e, const char *sql, const char *types, ...)
+{
+	va_list args;
+	int code;
+
+	va_start(args, types);
+	code = query(db, NULL, NULL, e, sql, types, args);
+	va_end(args);
+	return code;
+}
+
+const char *database_text(sqlite3_stmt *row, int column)
+{
+	const unsigned char *text = sqlite3_column_text(row, column);
+
+	return text ? (const char *)text : "";
+}
+
+/* One change inside the batch's transaction: undone alone when it fails. */
+static void apply(sqlite3 *db, struct write_request *w)
+{
+	w->code = database_run(db, w->e, "SAVEPOINT change", "");
+	if (w->code < 0)
+		return;
+	w->code = w->change(db, w->arg, w->e);
+	if (w->code < 0)
+		(void)database_run(db, NULL, "ROLLBACK TO change", ""); /* the first error counts */
+	if (database_run(db, w->code < 0 ? NULL : w->e, "RELEASE change", "") < 0 && w->code >= 0)
+		w->code = w->e ? w->e->code : -EIO;
+}
+
+static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
+{
+	bool durable = false;
+	int code;
+
+	for (struct write_request *w = batch; w; w = w->next)
+		durable |= w->durability == DATABASE_DURABLE;
+	code = database_run(db, e,
+			    durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "");
+	if (code == 0)
+		code = database_run(db, e, "BEGIN IMMEDIATE", "");
+	if (code < 0)
+		return code;
+	for (struct write_request *w = batch; w; w = w->next)
+		apply(db, w);
+	code = database_run(db, e, "COMMIT", "");
+	if (code < 0)
+		(void)database_run(db, NULL, "ROLLBACK", ""); /* the commit's error counts */
+	return code;
+}
+
+static struct write_request *take_batch(struct database *d)
+{
+	struct write_request *batch = d->first, *last = batch;
+
+	for (int n = 1; n < BATCH_MAX && last->next; n++)
+		last = last->next;
+	d->first = last->next;
+	if (!d->first)
+		d->last = &d->first;
+	last->next = NULL;
+	return batch;
+}
+
+static void *write_loop(void *arg)
+{
+	struct database *d = arg;
+
+	pthread_mutex_lock(&d->lock);
+	for (;;) {
+		struct error e = { 0 };
+		struct write_request *batch, *next;
+		int code;
+
+		while (!d->first && !d->stopping)
+			pthread_cond_wait(&d->arrived, &d->lock);
+		if (!d->first)
+			break;
+		batch = take_batch(d);
+		pthread_mutex_unlock(&d->lock);
+		code = run_batch(d->writer, batch, &e);
+		pthread_mutex_lock(&d->lock);
+		for (struct write_request *w = batch; w; w = next) {
+			next = w->next;
+			if (code < 0) {
+				w->code = code;
+				error_set(w->e, code, "%s", e.text);
+			}
+			w->done = true; /* w is its caller's, and gone once the lock is free */
+		}
+		pthread_cond_broadcast(&d->finished);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+int database_write(struct database *d, enum database_durability durability,
+		   int (*change)(sqlite3 *db, void *arg, struct error *e), void *arg,
+		   struct error *e)
+{
+	struct write_request w = {
+		.durability = durability, .change = change, .arg = arg, .e = e
+	};
+
+	pthread_mutex_lock(&d->lock);
+	*d->last = &w;
+	d->last = &w.next;
+	pthread_cond_signal(&d->arrived);
+	while (!w.done)
+		pthread_cond_wait(&d->finished, &d->lock);
+	pthread_mutex_unlock(&d->lock);
+	return w.code;
+}
+
+sqlite3 *database_lock_reader(struct database *d)
+{
+	pthread_mutex_lock(&d->reader_lock);
+	return d->reader;
+}
+
+void database_unlock_reader(struct database *d)
+{
+	pthread_mutex_unlock(&d->reader_lock);
+}
+
+static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct error *e)
+{
+	int code = sqlite3_open_v2(path, ret_db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (code != SQLITE_OK) {
+		code = database_error(*ret_db, code, e);
+		return error_context(e, "open %s", path);
+	}
+	sqlite3_extended_result_codes(*ret_db, 1);
+	code = sqlite3_busy_timeout(*ret_db, 5000);
+	if (code != SQLITE_OK)
+		return database_error(*ret_db, code, e);
+	return 0;
+}
+
+int database_open(const char *path, struct database **ret_database, struct error *e)
+{
+	cleanup(database_close) struct database *d = calloc(1, sizeof(*d));
+	int code;
+
+	if (!d)
+		return error_set(e, -ENOMEM, "open %s: out of memory", path);
+	pthread_mutex_init(&d->reader_lock, NULL);
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->arrived, NULL);
+	pthread_cond_init(&d->finished, NULL);
+	d->last = &d->first;
+
+	code = open_connection(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &d->writer, e);
+	if (code == 0)
+		code = database_run(d->writer, e, "PRAGMA journal_mode=WAL", "");
+	if (code == 0)
+		code = schema_migrate(d->writer, e);
+	if (code < 0)
+		return error_context(e, "%s", path);
+	code = open_connection(path, SQLITE_OPEN_READWRITE, &d->reader, e);
+	if (code < 0)
+		return code;
+	if (pthread_create(&d->thread, NULL, write_loop, d) != 0)
+		return error_set(e, -EAGAIN, "open %s: no thread for the writer", path);
+	d->thread_runs = true;
+	*ret_database = take_ptr(d);
+	return 0;
+}
+
+void database_close(struct database *d)
+{
+	if (!d)
+		return;
+	if (d->thread_runs) {
+		pthread_mutex_lock(&d->lock);
+		d->stopping = true;
+		pthread_cond_signal(&d->arrived);
+		pthread_mutex_unlock(&d->lock);
+		pthread_join(d->thread, NULL);
+	}
+	(void)sqlite3_close_v2(d->reader); /* NULL is allowed; nothing is pending */
+	(void)sqlite3_close_v2(d->writer);
+	pthread_mutex_destroy(&d->reader_lock);
+	pthread_mutex_destroy(&d->lock);
+	pthread_cond_destroy(&d->arrived);
+	pthread_cond_destroy(&d->finished);
+	free(d);
+}

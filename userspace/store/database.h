@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's SQLite file: opened, migrated, and written by one thread that puts all changes which
+ * are waiting into one transaction, so that concurrent commits share an fsync. Each change is
+ * atomic: all of it or none. Readers have a connection of their own.
+ */
+#pragma once
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct database;
+
+/* Makes or migrates the file. -EILSEQ: not a database or damaged; -ENOTSUP: made by a newer
+ * varved. */
+int database_open(const char *path, struct database **ret_database, struct error *e);
+/* Waits for what is queued. */
+void database_close(struct database *d);
+DEFINE_CLEANUP(struct database *, database_close)
+
+enum database_durability {
+	DATABASE_RELAXED, /* survives a crash of the agent, perhaps not a power cut */
+	DATABASE_DURABLE, /* survives a power cut once database_write has returned 0 */
+};
+
+/* Runs change(connection, arg) in a transaction and returns when it is committed as asked. The
+ * writer's thread runs it: it must take no lock that a caller of database_write may hold. */
+int database_write(struct database *d, enum database_durability durability,
+		   int (*change)(sqlite3 *db, void *arg, struct error *e), void *arg,
+		   struct error *e);
+
+/* The readers' connection, locked until it is given back. Never held across a database_write. */
+sqlite3 *database_lock_reader(struct database *d);
+void database_unlock_reader(struct database *d);
+
+/* Statements: named parameters, and SQLite's codes as negative errnos with SQLite's own words.
+ * `format` names the parameters' types, one character each: t text (NULL: null), i int64_t. */
+int database_run(sqlite3 *db, struct error *e, const char *sql, const char *types, ...);
+/* Like database_run, and calls row(statement, user) for each row; a negative return ends it. */
+int database_query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
+		   void *user, struct error *e, const char *sql, const char *types, ...);
+/* A row's text, "" for null. */
+const char *database_text(sqlite3_stmt *row, int column);
+int database_error(sqlite3 *db, int sqlite_code, struct error *e);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/schema.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "store/database.h"
+
+/*
+ * A migration is never edited once it has been released: append the next one.
+ * Truth: store, records, labels, image_refs, layers, leases, holds. Rebuilt from the kernel and the
+ * mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never) unless a column
+ * says boot; sizes are bytes.
+ */
+static const char *const migrations[] = {
+	/* 1 */
+	"CREATE TABLE store(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+
+	"CREATE TABLE layers("
+	"  name TEXT PRIMARY KEY,"
+	"  allocated INTEGER, apparent INTEGER, inodes INTEGER," /* null: not known, or stale */
+	"  opens INTEGER NOT NULL DEFAULT 0, execs INTEGER NOT NULL DEFAULT 0,"
+	"  reads INTEGER NOT NULL DEFAULT 0, read_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  writes INTEGER NOT NULL DEFAULT 0, written_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  mmaps INTEGER NOT NULL DEFAULT 0, stats INTEGER NOT NULL DEFAULT 0,"
+	"  readlinks INTEGER NOT NULL DEFAULT 0, copy_ups INTEGER NOT NULL DEFAULT 0,"
+	"  copied_up_bytes INTEGER NOT NULL DEFAULT 0, upper_changes INTEGER NOT NULL DEFAULT 0,"
+	"  uses INTEGER NOT NULL DEFAULT 0,"
+	"  first_access INTEGER NOT NULL DEFAULT 0, last_access INTEGER NOT NULL DEFAULT 0"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE records("
+	"  id TEXT PRIMARY KEY,"
+	"  parent TEXT, layer TEXT NOT NULL, twin TEXT,"
+	"  mutable INTEGER NOT NULL, state INTEGER NOT NULL, retain INTEGER NOT NULL,"
+	"  description TEXT NOT NULL, type TEXT NOT NULL, created INTEGER NOT NULL,"
+	"  hits INTEGER NOT NULL DEFAULT 0, last_hit INTEGER NOT NULL DEFAULT 0,"
+	"  ref_uses INTEGER NOT NULL DEFAULT 0, last_ref_use INTEGER NOT NULL DEFAULT 0"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE labels("
+	"  record TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+	"  PRIMARY KEY(record, key)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX labels_by_value ON labels(key, value);"
+
+	"CREATE TABLE image_refs("
+	"  record TEXT NOT NULL, ref TEXT NOT NULL, PRIMARY KEY(record, ref)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE leases("
+	"  name TEXT PRIMARY KEY, created INTEGER NOT NULL, expires INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE holds("
+	"  lease TEXT NOT NULL, record TEXT NOT NULL,"
+	"  refs INTEGER NOT NULL, counting INTEGER NOT NULL,"
+	"  PRIMARY KEY(lease, record)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE mounts("
+	"  id INTEGER PRIMARY KEY, record TEXT NOT NULL,"
+	"  writable INTEGER NOT NULL, boot TEXT NOT NULL"
+	") STRICT;"
+	/* What was folded of each cell already: never counted twice, whoever reads it next. */
+	"CREATE TABLE mount_layers("
+	"  mount INTEGER NOT NULL, idx INTEGER NOT NULL, layer TEXT NOT NULL,"
+	"  opens INTEGER NOT NULL DEFAULT 0, execs INTEGER NOT NULL DEFAULT 0,"
+	"  reads INTEGER NOT NULL DEFAULT 0, read_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  writes INTEGER NOT NULL DEFAULT 0, written_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  mmaps INTEGER NOT NULL DEFAULT 0, stats INTEGER NOT NULL DEFAULT 0,"
+	"  readlinks INTEGER NOT NULL DEFAULT 0, copy_ups INTEGER NOT NULL DEFAULT 0,"
+	"  copied_up_bytes INTEGER NOT NULL DEFAULT 0, upper_changes INTEGER NOT NULL DEFAULT 0,"
+	"  first_boot INTEGER NOT NULL DEFAULT 0, last_boot INTEGER NOT NULL DEFAULT 0,"
+	"  last_use_boot INTEGER NOT NULL DEFAULT 0,"
+	"  PRIMARY KEY(mount, idx)"
+	") STRICT, WITHOUT ROWID;"
+
+	/* Files touched through mounts that are gone; those of live mounts are in the kernel. */
+	"CREATE TABLE layer_files("
+	"  layer TEXT NOT NULL, inode INTEGER NOT NULL,"
+	"  opens INTEGER NOT NULL, read_bytes INTEGER NOT NULL, last_access INTEGER NOT NULL,"
+	"  PRIMARY KEY(layer, inode)"
+	") STRICT, WITHOUT ROWID;",
+};
+
+static int read_version(sqlite3_stmt *row, void *user, struct error *e)
+{
+	(void)e;
+	*(int64_t *)user = sqlite3_column_int64(row, 0);
+	return 0;
+}
+
+static int run_migration(sqlite3 *db, size_t number, struct error *e)
+{
+	char set_version[64];
+	int code = database_run(db, e, "BEGIN IMMEDIATE", "");
+
+	if (code < 0)
+		return code;
+	(void)snprintf(set_version, sizeof(set_version), "PRAGMA user_version=%zu", number);
+	code = sqlite3_exec(db, migrations[number - 1], NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db, set_version, NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		return 0;
+	code = database_error(db, code, e);
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
+	return error_context(e, "migration %zu", number);
+}
+
+int schema_migrate(sqlite3 *db, struct error *e)
+{
+	int64_t version = 0;
+	int code = database_query(db, read_version, &version, e, "PRAGMA user_version", "");
+
+	if (code < 0)
+		return code;
+	if (version > (int64_t)ARRAY_SIZE(migrations))
+		return error_set(e, -ENOTSUP,
+				 "made by a newer varved (its schema is %" PRId64
+				 ", this one knows %zu): install that version again",
+				 version, ARRAY_SIZE(migrations));
+	for (size_t n = (size_t)version + 1; n <= ARRAY_SIZE(migrations); n++) {
+		code = run_migration(db, n, e);
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}

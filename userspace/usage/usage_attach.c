@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "usage/usage_attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/cleanup.h"
+#include "bpf/usage_shared.h"
+#include "usage.skel.h"
+#include "usage/usage_calls.h"
+#include "usage/usage_pins.h"
+
+#define VERIFIER_LOG_SIZE (1 << 20)
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+#define TABLE_PIN "usage"
+#define TABLE_PIN_NEXT "usage_next"
+
+DEFINE_CLEANUP(struct usage_skeleton *, usage_skeleton__destroy)
+
+static void destroy_link(struct bpf_link *link)
+{
+	(void)bpf_link__destroy(link); /* what is pinned stays attached */
+}
+DEFINE_CLEANUP(struct bpf_link *, destroy_link)
+
+/* Types of the running kernel. */
+struct kernel_types {
+	struct btf *kernel;
+	struct btf *overlay; /* of the module; NULL when overlayfs is built in */
+};
+
+static void cleanup_kernel_types_release(struct kernel_types *types)
+{
+	btf__free(types->overlay);
+	btf__free(types->kernel);
+}
+
+/* One try to get a backend's programs into the kernel. */
+struct attempt {
+	const struct usage_bpf_options *options;
+	enum usage_backend backend;
+	const struct kernel_types *types;
+	bool typed_loads;
+	char *verifier_log;
+};
+
+/* ---- why not ---- */
+
+static bool may_load_programs(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2] = { 0 };
+	uint32_t needed = 1U << (CAP_BPF - 32) | 1U << (CAP_PERFMON - 32);
+
+	if (syscall(SYS_capget, &header, sets) < 0)
+		return true; /* the kernel will tell */
+	return (sets[1].effective & needed) == needed ||
+	       (sets[0].effective & 1U << CAP_SYS_ADMIN) != 0;
+}
+
+/* The verifier's verdict is the last line of its log that is not statistics. */
+static const char *verdict(char *log)
+{
+	const char *last = "";
+	char *save = NULL;
+
+	for (char *line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "processed ", 10) != 0 &&
+		    strncmp(line, "verification time", 17) != 0)
+			last = line;
+	return last;
+}
+
+static int refuse_load(const struct attempt *attempt, int code, struct error *e)
+{
+	const char *kind = attempt->backend == USAGE_BACKEND_OVERLAY ? "fexit" : "tp_btf";
+	const char *why = verdict(attempt->verifier_log);
+
+	if (code == -ENOMEM)
+		return error_set(e, code, "out of memory for the accounting's maps");
+	if ((code == -EPERM || code == -EACCES) && !may_load_programs())
+		return error_set(e, code, "no permission (CAP_BPF and CAP_PERFMON are needed)");
+	return error_set(e, code, "the kernel refuses %s programs: %s%s%.200s", kind,
+			 strerror(-code), *why ? ": " : "", why);
+}
+
+/* ---- what this kernel has ---- */
+
+static bool has_kind(const struct kernel_types *types, const char *name, uint32_t kind)
+{
+	return btf__find_by_name_kind(types->kernel, name, kind) > 0 ||
+	       (types->overlay && btf__find_by_name_kind(types->overlay, name, kind) > 0);
+}
+
+static int find_types(struct kernel_types *ret_types, struct error *e)
+{
+	if (access(KERNEL_BTF, R_OK) < 0)
+		return error_set(e, -errno, "no BTF at " KERNEL_BTF ": %s", strerror(errno));
+	ret_types->kernel = btf__load_vmlinux_btf();
+	if (!ret_types->kernel)
+		return error_set(e, -errno, "read " KERNEL_BTF ": %s", strerror(errno));
+
+	/* To ask for the file system loads its module; it may be there already, or built in. */
+	cleanup(close_fd) int overlay = fsopen("overlay", FSOPEN_CLOEXEC);
+	if (overlay < 0)
+		return error_set(e, -errno, "this kernel has no overlayfs: %s", strerror(errno));
+	ret_types->overlay = btf__load_module_btf("overlay", ret_types->kernel);
+	if (!has_kind(ret_types, "ovl_inode", BTF_KIND_STRUCT))
+		return error_set(e, -ENOENT, "the kernel's BTF does not describe overlayfs");
+	return 0;
+}
+
+/* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer. */
+static bool ring_passes_fields(const struct kernel_types *types)
+{
+	const struct btf_type *type;
+	int id = btf__find_by_name_kind(types->kernel, "btf_trace_io_uring_complete",
+					BTF_KIND_TYPEDEF);
+
+	if (id < 0)
+		return false;
+	type = btf__type_by_id(types->kernel, id); /* typedef → pointer → prototype */
+	type = btf__type_by_id(types->kernel, type->type);
+	type = btf__type_by_id(types->kernel, type->type);
+	return btf_vlen(type) > 4;
+}
+
+/* What a program hooks into; NULL for the table's iterator, which hooks into nothing. */
+static const char *hook_of(const struct bpf_program *program)
+{
+	const char *section = bpf_program__section_name(program);
+	const char *slash = strchr(section, '/');
+
+	return strncmp(section, "iter/", 5) == 0 || !slash ? NULL : slash + 1;
+}
+
+static bool is_of_backend(const struct bpf_program *program, enum usage_backend backend)
+{
+	const char *kind = backend == USAGE_BACKEND_OVERLAY ? "fexit/" : "tp_btf/";
+
+	return strncmp(bpf_program__section_name(program), kind, strlen(kind)) == 0;
+}
+
+/* Hooks that some kernels lack, and can do without: what they count comes another way there. */
+static bool is_optional(const char *hook)
+{
+	return strcmp(hook, "ovl_splice_read") == 0 || /* before 6.5: through ovl_read_iter */
+	       strcmp(hook, "ovl_put_super") == 0 || /* the identity guards as well */
+	       strcmp(hook, "io_uring_complete") == 0; /* a kernel without io_uring */
+}
+
+static bool has_hook(const struct kernel_types *types, enum usage_backend backend, const char *hook)
+{
+	char type[64];
+
+	if (backend == USAGE_BACKEND_OVERLAY)
+		return has_kind(types, hook, BTF_KIND_FUNC);
+	(void)snprintf(type, sizeof(type), "btf_trace_%s", hook); /* our own, short names */
+	return has_kind(types, type, BTF_KIND_TYPEDEF);
+}
+
+static int choose_programs(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
+{
+	bool fields = ring_passes_fields(attempt->types);
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, s->obj) {
+		const char *hook = hook_of(program);
+		bool wanted = hook && is_of_backend(program, attempt->backend);
+		bool present = wanted && has_hook(attempt->types, attempt->backend, hook);
+
+		if (wanted && !present && !is_optional(hook))
+			return error_set(e, -ENOENT, "the kernel has no %s to hook into", hook);
+		(void)bpf_program__set_autoload(program, present || !hook);
+	}
+	if (fields)
+		(void)bpf_program__set_autoload(s->progs.ring_call_done, false);
+	else
+		(void)bpf_program__set_autoload(s->progs.ring_call_done_fields, false);
+	return 0;
+}
+
+/* ---- maps ---- */
+
+static void set_sizes(struct usage_skeleton *s, const struct usage_bpf_options *options)
+{
+	/* These can fail only after the load. */
+	if (options->max_mounts)
+		(void)bpf_map__set_max_entries(s->maps.mount_by_device, options->max_mounts);
+	if (options->max_cells)
+		(void)bpf_map__set_max_entries(s->maps.usage_cells, options->max_cells);
+	if (options->max_files)
+		(void)bpf_map__set_max_entries(s->maps.usage_files, options->max_files);
+}
+
+/* Takes the size of a map that is pinned; *ret_foreign when it is not one that we could use. */
+static int adopt_size(struct bpf_map *map, const char *path, bool *ret_foreign, struct error *e)
+{
+	cleanup(close_fd) int fd = bpf_obj_get(path);
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != bpf_map__type(map) ||
+	    info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
+		*ret_foreign = true;
+	else
+		(void)bpf_map__set_max_entries(map, info.max_entries);
+	return 0;
+}
+
+/* Pins the maps by name; libbpf takes those that are pinned already, and makes the others. */
+static int set_pins(struct usage_skeleton *s, const char *pin_dir, struct error *e)
+{
+	bool foreign = false;
+	char path[PATH_MAX];
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, s->obj) {
+		if (bpf_map__is_internal(map))
+			continue;
+		int r = usage_pins_path(path, pin_dir, bpf_map__name(map), e);
+		if (r == 0)
+			r = adopt_size(map, path, &foreign, e);
+		if (r < 0)
+			return r;
+		if (bpf_map__set_pin_path(map, path) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+	}
+	/* Another layout under the same version: not to be read, so not worth keeping. */
+	return foreign ? usage_pins_remove(pin_dir, e) ?: usage_pins_prepare(pin_dir, e) : 0;
+}
+
+/* ---- generations ---- */
+
+/* Of what decides about the programs: the object and its knobs. */
+static uint64_t digest_build(const struct usage_skeleton *s)
+{
+	struct usage_skeleton__rodata knobs = *s->rodata;
+	uint64_t digest = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	const unsigned char *bytes;
+	size_t length;
+
+	bytes = usage_skeleton__elf_bytes(&length);
+	for (size_t i = 0; i < length; i++)
+		digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+	knobs.generation = 0;
+	bytes = (const unsigned char *)&knobs;
+	for (size_t i = 0; i < sizeof(knobs); i++)
+		digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return digest;
+}
+
+static int open_pin(const char *pin_dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (usage_pins_path(path, pin_dir, name, NULL) < 0)
+		return -1;
+	return bpf_obj_get(path);
+}
+
+/* The newest generation on any CPU, 0 for none; *ret_even when it is the one on all of them. */
+static uint64_t newest_generation(int map, bool *ret_even)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint32_t zero = 0;
+	uint64_t newest;
+
+	*ret_even = false;
+	if (cpus <= 0)
+		return 0;
+	cleanup(free_ptr) uint64_t *values = calloc((size_t)cpus, sizeof(*values));
+	if (!values || map < 0 || bpf_map_lookup_elem(map, &zero, values) < 0)
+		return 0;
+	newest = values[0];
+	*ret_even = true;
+	for (int i = 1; i < cpus; i++) {
+		*ret_even = *ret_even && values[i] == values[0];
+		if (values[i] > newest)
+			newest = values[i];
+	}
+	return newest;
+}
+
+/* Whether the programs that are pinned are those that we would load. */
+static bool is_installed(const char *pin_dir, uint64_t digest)
+{
+	cleanup(close_fd) int builds = open_pin(pin_dir, "usage_build");
+	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
+	cleanup(close_fd) int table = open_pin(pin_dir, TABLE_PIN);
+	struct usage_build build = { 0 };
+	uint32_t zero = 0;
+	bool even;
+
+	return builds >= 0 && active >= 0 && table >= 0 &&
+	       bpf_map_lookup_elem(builds, &zero, &build) == 0 && build.digest == digest &&
+	       newest_generation(active, &even) == build.generation && even &&
+	       usage_pins_count_links(pin_dir, build.generation) == build.link_count;
+}
+
+/*
+ * Each CPU is switched by a thread that runs on it: it cannot at the same time be between the old
+ * and the new program of one event, so that each event is counted by exactly one of them.
+ */
+static int switch_generation(int map, uint64_t generation, struct error *e)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint32_t zero = 0;
+
+	if (cpus <= 0)
+		return error_set(e, cpus, "count the processors: %s", strerror(-cpus));
+
+	size_t size = CPU_ALLOC_SIZE(cpus);
+	cleanup(free_ptr) uint64_t *values = calloc((size_t)cpus, sizeof(*values));
+	cleanup(free_ptr) cpu_set_t *before = calloc(1, size);
+	cleanup(free_ptr) cpu_set_t *only = calloc(1, size);
+	if (!values || !before || !only)
+		return error_set(e, -ENOMEM, "out of memory");
+
+	bool movable = sched_getaffinity(0, size, before) == 0;
+	if (bpf_map_lookup_elem(map, &zero, values) < 0)
+		return error_set(e, -errno, "read the active generation: %s", strerror(errno));
+	for (int cpu = 0; cpu < cpus && movable; cpu++) {
+		CPU_ZERO_S(size, only);
+		CPU_SET_S(cpu, size, only);
+		if (sched_setaffinity(0, size, only) < 0)
+			continue; /* offline, or not for us: it is switched with the rest below */
+		values[cpu] = generation;
+		(void)bpf_map_update_elem(map, &zero, values, BPF_ANY); /* again below */
+	}
+	if (movable)
+		(void)sched_setaffinity(0, size, before); /* what it was is allowed */
+	for (int cpu = 0; cpu < cpus; cpu++)
+		values[cpu] = generation;
+	if (bpf_map_update_elem(map, &zero, values, BPF_ANY) < 0)
+		return error_set(e, -errno, "set the active generation: %s", strerror(errno));
+	return 0;
+}
+
+/* ---- attach ---- */
+
+static int attach_and_pin(struct bpf_program *program, const char *links, struct error *e)
+{
+	cleanup(destroy_link) struct bpf_link *link = bpf_program__attach(program);
+	char path[PATH_MAX];
+	int r;
+
+	if (!link)
+		return error_set(e, -errno, "the kernel refuses to attach to %s: %s",
+				 hook_of(program), strerror(errno));
+	r = usage_pins_path(path, links, bpf_program__name(program), e);
+	if (r < 0)
+		return r;
+	r = bpf_link__pin(link, path);
+	return r < 0 ? error_set(e, r, "pin %s: %s", path, strerror(-r)) : 0;
+}
+
+static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t *ret_count,
+			   struct error *e)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	bpf_object__for_each_program(program, s->obj) {
+		if (!bpf_program__autoload(program) || !hook_of(program))
+			continue;
+		int r = attach_and_pin(program, links, e);
+		if (r < 0)
+			return r;
+		count++;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+/* The table replaces the one of an earlier build at one stroke. */
+static int pin_table(struct usage_skeleton *s, const char *pin_dir, struct error *e)
+{
+	union bpf_iter_link_info target = { .map = { .map_fd = bpf_map__fd(s->maps.usage_cells) } };
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &target,
+		    .link_info_len = sizeof(target));
+	char path[PATH_MAX], next[PATH_MAX];
+	int r = usage_pins_path(path, pin_dir, TABLE_PIN, e);
+
+	if (r == 0)
+		r = usage_pins_path(next, pin_dir, TABLE_PIN_NEXT, e);
+	if (r < 0)
+		return r;
+	cleanup(destroy_link) struct bpf_link *link =
+		bpf_program__attach_iter(s->progs.usage_table, &options);
+	if (!link)
+		return error_set(e, -errno, "make the table of usage: %s", strerror(errno));
+	if (unlink(next) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "unpin %s: %s", next, strerror(errno));
+	r = bpf_link__pin(link, next);
+	if (r < 0)
+		return error_set(e, r, "pin %s: %s", next, strerror(-r));
+	if (chmod(next, 0444) < 0 || rename(next, path) < 0)
+		return error_set(e, -errno, "pin %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int write_build(struct usage_skeleton *s, const struct usage_build *build, struct error *e)
+{
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(s->maps.usage_build), &zero, build, BPF_ANY) < 0)
+		return error_set(e, -errno, "note the build: %s", strerror(errno));
+	return 0;
+}
+
+/* New programs are attached beside the old ones, take over, and then the old ones go. */
+static int install(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
+{
+	const char *pin_dir = attempt->options->pin_dir;
+	struct usage_build build = { .generation = s->rodata->generation };
+	char links[PATH_MAX];
+	int r;
+
+	r = usage_pins_make_links(pin_dir, build.generation, e);
+	if (r == 0)
+		r = usage_pins_links_path(links, pin_dir, build.generation, e);
+	if (r == 0)
+		r = attach_programs(s, links, &build.link_count, e);
+	if (r == 0)
+		r = pin_table(s, pin_dir, e);
+	if (r < 0) {
+		/* What did get attached must not stay behind; the reason is in *e already. */
+		(void)usage_pins_make_links(pin_dir, build.generation, NULL);
+		return r;
+	}
+	r = write_build(s, &build, e); /* without a digest: interrupted from here on */
+	if (r == 0)
+		r = switch_generation(bpf_map__fd(s->maps.active_generation), build.generation, e);
+	if (r == 0)
+		r = usage_pins_remove_other_links(pin_dir, build.generation, e);
+	build.digest = digest_build(s);
+	return r < 0 ? r : write_build(s, &build, e);
+}
+
+/* ---- one attempt ---- */
+
+static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
+{
+	const char *prefix = attempt->options->mount_prefix;
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus <= 0)
+		return error_set(e, cpus, "count the processors: %s", strerror(-cpus));
+	if (prefix && strlen(prefix) >= sizeof(s->rodata->mount_prefix))
+		prefix = NULL; /* longer paths are not compared: none is noticed */
+	if (prefix)
+		memcpy((char *)s->rodata->mount_prefix, prefix, strlen(prefix));
+	s->rodata->typed_loads = attempt->typed_loads;
+	s->rodata->preemptible = attempt->backend == USAGE_BACKEND_OVERLAY;
+	s->rodata->possible_cpus = (uint32_t)cpus;
+	usage_calls_fill((uint32_t *)s->rodata->calls, (uint32_t *)s->rodata->ring_calls);
+	return 0;
+}
+
+static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct error *e)
+{
+	cleanup(close_fd) int mounts = open_pin(pin_dir, "mount_by_device");
+	cleanup(close_fd) int cells = open_pin(pin_dir, "usage_cells");
+	cleanup(close_fd) int files = open_pin(pin_dir, "usage_files");
+	cleanup(close_fd) int lost = open_pin(pin_dir, "usage_lost");
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (mounts < 0 || cells < 0 || files < 0 || lost < 0 ||
+	    bpf_obj_get_info_by_fd(cells, &info, &size) < 0)
+		return error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
+	*ret_maps = (struct usage_maps){
+		.mount_by_device = take_fd(&mounts),
+		.cells = take_fd(&cells),
+		.files = take_fd(&files),
+		.lost = take_fd(&lost),
+		.cell_count = info.max_entries,
+	};
+	return 0;
+}
+
+static int try_attempt(struct attempt *attempt, struct error *e)
+{
+	const char *pin_dir = attempt->options->pin_dir;
+	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = attempt->verifier_log,
+		    .kernel_log_size = VERIFIER_LOG_SIZE);
+	cleanup(usage_skeleton__destroy) struct usage_skeleton *s =
+		usage_skeleton__open_opts(&options);
+	bool even;
+	int r;
+
+	if (!s)
+		return error_set(e, -ENOMEM, "open the accounting's programs: %s", strerror(errno));
+	r = choose_programs(s, attempt, e);
+	if (r == 0)
+		r = set_knobs(s, attempt, e);
+	if (r < 0)
+		return r;
+	if (is_installed(pin_dir, digest_build(s)))
+		return 0;
+
+	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
+	s->rodata->generation = (uint32_t)newest_generation(active, &even) + 1;
+	set_sizes(s, attempt->options);
+	r = set_pins(s, pin_dir, e);
+	if (r < 0)
+		return r;
+	attempt->verifier_log[0] = '\0';
+	r = usage_skeleton__load(s);
+	return r < 0 ? refuse_load(attempt, r, e) : install(s, attempt, e);
+}
+
+int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,
+		 struct usage_maps *ret_maps, struct error *e)
+{
+	cleanup(kernel_types_release) struct kernel_types types = { 0 };
+	cleanup(free_ptr) char *log = malloc(VERIFIER_LOG_SIZE);
+	struct attempt attempt = {
+		.options = options,
+		.backend = backend,
+		.types = &types,
+		.verifier_log = log,
+	};
+	int r;
+
+	if (!log)
+		return error_set(e, -ENOMEM, "out of memory");
+	(void)libbpf_set_print(NULL); /* what it has to say is in errno and the verifier's log */
+	r = find_types(&types, e);
+	if (r == 0)
+		r = usage_pins_prepare(options->pin_dir, e);
+	if (r < 0)
+		return r;
+	attempt.typed_loads = has_kind(&types, "bpf_rdonly_cast", BTF_KIND_FUNC);
+	r = try_attempt(&attempt, e);
+	if (r < 0 && attempt.typed_loads) {
+		attempt.typed_loads = false;
+		r = try_attempt(&attempt, e);
+	}
+	return r < 0 ? r : open_maps(options->pin_dir, ret_maps, e);
+}

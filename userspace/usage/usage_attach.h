@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Brings a backend's programs into the kernel, pins them, and takes the place of those that an
+ * earlier agent pinned. Killed at any point, it leaves what the next call can go on from. Used by
+ * usage_bpf.c only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "usage/usage_bpf.h"
+
+struct usage_maps {
+	int mount_by_device, cells, files, lost; /* descriptors, -1 while there is no backend */
+	uint32_t cell_count;
+};
+
+/* Tries one backend. 0: its programs count. -ENOMEM, else it is refused: *e says why. */
+int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,
+		 struct usage_maps *ret_maps, struct error *e);

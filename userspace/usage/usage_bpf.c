@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "usage/usage_bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "base/clock.h"
+#include "usage/usage_handle.h"
+#include "usage/usage_pins.h"
+
+/* One sweep of the file map serves this many forgotten mounts, unless a reader comes first. */
+#define FORGOTTEN_PER_SWEEP 32
+#define MAX_LAYERS 1024 /* twice what overlayfs takes */
+
+static const char *const backend_names[USAGE_BACKEND_COUNT] = {
+	[USAGE_BACKEND_NONE] = "none",
+	[USAGE_BACKEND_SYSCALL] = "syscall",
+	[USAGE_BACKEND_OVERLAY] = "overlay",
+};
+
+/* ---- the list of mounts; callers hold the lock ---- */
+
+static struct usage_mount *find_mount(struct usage_bpf *u, uint64_t id)
+{
+	for (size_t i = 0; i < u->mount_count; i++)
+		if (u->mounts[i].id == id)
+			return &u->mounts[i];
+	return NULL;
+}
+
+static struct usage_mount *add_mount(struct usage_bpf *u, uint64_t id)
+{
+	if (u->mount_count == u->mount_capacity) {
+		size_t capacity = u->mount_capacity ? 2 * u->mount_capacity : 64;
+		struct usage_mount *grown = reallocarray(u->mounts, capacity, sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		u->mounts = grown;
+		u->mount_capacity = capacity;
+	}
+	u->mounts[u->mount_count] = (struct usage_mount){ .id = id, .first_cell = USAGE_NO_CELL };
+	return &u->mounts[u->mount_count++];
+}
+
+static void remove_mount(struct usage_bpf *u, struct usage_mount *mount)
+{
+	*mount = u->mounts[--u->mount_count];
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint64_t x = ((const struct usage_mount *)a)->id, y = ((const struct usage_mount *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count)
+{
+	struct usage_mount *copy;
+
+	(void)pthread_mutex_lock(&u->lock);
+	copy = calloc(u->mount_count + 1, sizeof(*copy));
+	if (copy) {
+		if (u->mount_count)
+			memcpy(copy, u->mounts, u->mount_count * sizeof(*copy));
+		*ret_count = u->mount_count;
+	}
+	(void)pthread_mutex_unlock(&u->lock);
+	if (copy)
+		qsort(copy, *ret_count, sizeof(*copy), compare_ids);
+	return copy;
+}
+
+const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
+					    uint64_t id)
+{
+	struct usage_mount key = { .id = id };
+
+	return bsearch(&key, sorted, count, sizeof(*sorted), compare_ids);
+}
+
+bool usage_handle_knows(struct usage_bpf *u, uint64_t id)
+{
+	bool known;
+
+	(void)pthread_mutex_lock(&u->lock);
+	known = find_mount(u, id);
+	(void)pthread_mutex_unlock(&u->lock);
+	return known;
+}
+
+/* ---- cells ---- */
+
+/* Writes the same to the parts of all CPUs. */
+static int write_cell(struct usage_bpf *u, uint32_t index, const struct usage_counts *value)
+{
+	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
+
+	if (!parts)
+		return -ENOMEM;
+	for (uint32_t cpu = 0; cpu < u->cpu_count; cpu++)
+		parts[cpu] = *value;
+	return bpf_map_update_elem(u->maps.cells, &index, parts, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int take_cells(struct usage_bpf *u, struct usage_mount *mount, struct error *e)
+{
+	int64_t first = usage_cells_take(u->cells, mount->layer_count, clock_boot_ns());
+
+	if (first < 0)
+		return error_set(e, -ENOSPC,
+				 "no room for the counters of %" PRIu32 " layers among %" PRIu32
+				 " cells; raise max_cells or unmount something",
+				 mount->layer_count, u->maps.cell_count);
+	mount->first_cell = (uint32_t)first;
+	for (uint32_t layer = 0; layer < mount->layer_count; layer++) {
+		struct usage_counts fresh = { .mount_id = mount->id, .layer = layer };
+		int r = write_cell(u, mount->first_cell + layer, &fresh);
+		if (r < 0)
+			return error_set(e, r, "write a cell of mount %" PRIu64 ": %s", mount->id,
+					 strerror(-r));
+	}
+	return 0;
+}
+
+static void give_back_cells(struct usage_bpf *u, const struct usage_mount *mount)
+{
+	int64_t now = clock_boot_ns();
+	struct usage_counts free_cell = { .last_access = (uint64_t)now };
+
+	if (mount->first_cell == USAGE_NO_CELL)
+		return;
+	for (uint32_t layer = 0; layer < mount->layer_count; layer++)
+		/* What cannot be written is found taken by the next agent, and is given back by it
+		 * when its manager does not know the mount. */
+		(void)write_cell(u, mount->first_cell + layer, &free_cell);
+	usage_cells_give_back(u->cells, mount->first_cell, mount->layer_count, now);
+}
+
+/* ---- slots ---- */
+
+static int find_device(int root_fd, uint32_t *ret_device, struct error *e)
+{
+	struct statfs fs;
+	struct stat root;
+
+	if (fstat(root_fd, &root) < 0 || fstatfs(root_fd, &fs) < 0)
+		return error_set(e, -errno, "stat the root of a mount: %s", strerror(errno));
+	/* Only directories of an overlay always show the device number of their superblock. */
+	if (fs.f_type != OVERLAYFS_SUPER_MAGIC || !S_ISDIR(root.st_mode))
+		return error_set(e, -EINVAL, "what is to be counted is not the root of an overlay");
+	*ret_device = (uint32_t)(major(root.st_dev) << 20 | minor(root.st_dev));
+	return 0;
+}
+
+static int find_identity(int identity_fd, struct usage_slot *slot, struct error *e)
+{
+	struct statfs fs;
+	struct stat root;
+
+	if (fstat(identity_fd, &root) < 0 || fstatfs(identity_fd, &fs) < 0)
+		return error_set(e, -errno, "stat the root of a layer: %s", strerror(errno));
+	slot->identity_inode = root.st_ino;
+	/* The device number that btrfs shows is the subvolume's, not the superblock's. */
+	if (fs.f_type != BTRFS_SUPER_MAGIC)
+		slot->identity_device = (uint32_t)(major(root.st_dev) << 20 | minor(root.st_dev));
+	return 0;
+}
+
+/* Deletes the mount's slot, unless its device number belongs to another mount by now. */
+static void retire_mount(struct usage_bpf *u, struct usage_mount *mount)
+{
+	struct usage_slot slot;
+
+	if (!mount->registered)
+		return;
+	mount->registered = false;
+	if (bpf_map_lookup_elem(u->maps.mount_by_device, &mount->device, &slot) == 0 &&
+	    slot.mount_id == mount->id)
+		/* It may have vanished meanwhile with its superblock. */
+		(void)bpf_map_delete_elem(u->maps.mount_by_device, &mount->device);
+}
+
+static void retire_device(struct usage_bpf *u, uint32_t device, uint64_t except_id)
+{
+	for (size_t i = 0; i < u->mount_count; i++)
+		if (u->mounts[i].registered && u->mounts[i].device == device &&
+		    u->mounts[i].id != except_id)
+			retire_mount(u, &u->mounts[i]);
+}
+
+static int write_slot(struct usage_bpf *u, struct usage_mount *mount, struct usage_slot *slot,
+		      struct error *e)
+{
+	slot->mount_id = mount->id;
+	slot->first_cell = mount->first_cell;
+	slot->layer_count = mount->layer_count;
+	if (bpf_map_update_elem(u->maps.mount_by_device, &mount->device, slot, BPF_ANY) == 0) {
+		mount->registered = true;
+		return 0;
+	}
+	if (errno != E2BIG)
+		return error_set(e, -errno, "register mount %" PRIu64 ": %s", mount->id,
+				 strerror(errno));
+	u->refused++;
+	return error_set(e, -ENOSPC, "the map of mounts is full; raise max_mounts");
+}
+
+/* ---- what an earlier agent left ---- */
+
+static int adopt_cells(struct usage_bpf *u)
+{
+	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
+	struct usage_mount *mount = NULL;
+
+	if (!parts)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < u->maps.cell_count; i++) {
+		if (bpf_map_lookup_elem(u->maps.cells, &i, parts) < 0)
+			return -errno;
+		if (parts->mount_id == 0) {
+			if (parts->last_access) /* else it was never taken */
+				usage_cells_give_back(u->cells, i, 1, (int64_t)parts->last_access);
+			continue;
+		}
+		if (!mount || mount->id != parts->mount_id) {
+			mount = add_mount(u, parts->mount_id);
+			if (!mount)
+				return -ENOMEM;
+			mount->first_cell = i;
+		}
+		usage_cells_mark_taken(u->cells, i, 1);
+		mount->layer_count = i - mount->first_cell + 1;
+	}
+	return 0;
+}
+
+/* A slot without its cells is what a kill between two steps left: nobody can be credited. */
+static int adopt_slots(struct usage_bpf *u)
+{
+	struct usage_slot slot;
+	uint32_t device, next;
+	int r = bpf_map_get_next_key(u->maps.mount_by_device, NULL, &next);
+
+	while (r == 0) {
+		device = next;
+		r = bpf_map_get_next_key(u->maps.mount_by_device, &device, &next);
+		if (bpf_map_lookup_elem(u->maps.mount_by_device, &device, &slot) < 0)
+			continue;
+		struct usage_mount *mount = find_mount(u, slot.mount_id);
+		if (!mount && slot.first_cell == USAGE_NO_CELL) {
+			mount = add_mount(u, slot.mount_id);
+			if (!mount)
+				return -ENOMEM;
+			mount->layer_count = slot.layer_count;
+		}
+		if (mount && mount->first_cell == slot.first_cell &&
+		    mount->layer_count == slot.layer_count) {
+			mount->device = device;
+			mount->registered = true;
+		} else {
+			(void)bpf_map_delete_elem(u->maps.mount_by_device, &device);
+		}
+	}
+	return 0;
+}
+
+static int adopt_state(struct usage_bpf *u, struct error *e)
+{
+	int cpus = libbpf_num_possible_cpus();
+	int r;
+
+	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
+	u->cells = usage_cells_new(u->maps.cell_count);
+	if (!u->cells)
+		return error_set(e, -ENOMEM, "out of memory");
+	r = adopt_cells(u);
+	if (r == 0)
+		r = adopt_slots(u);
+	return r < 0 ? error_set(e, r, "read the pinned counters: %s", strerror(-r)) : 0;
+}
+
+/* ---- the handle ---- */
+
+/* 0 when a backend counts, or none can. */
+static int choose_backend(struct usage_bpf *u, const struct usage_bpf_options *options,
+			  struct error *e)
+{
+	static const enum usage_backend preference[] = { USAGE_BACKEND_OVERLAY,
+							 USAGE_BACKEND_SYSCALL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(preference); i++) {
+		enum usage_backend backend = preference[i];
+		struct error *why = &u->refusals[backend];
+		int r;
+
+		if (options->forced && options->wanted != backend) {
+			(void)error_set(why, -ECANCELED, "not tried: %s was asked for",
+					usage_backend_name(options->wanted));
+			continue;
+		}
+		r = usage_attach(options, backend, &u->maps, why);
+		if (r == 0) {
+			*why = (struct error){ 0 }; /* of an attempt that came before */
+			u->backend = backend;
+			return 0;
+		}
+		if (r == -ENOMEM)
+			return error_set(e, r, "%s", why->text);
+	}
+	return 0;
+}
+
+int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **ret_usage,
+		   struct error *e)
+{
+	cleanup(usage_bpf_close) struct usage_bpf *u = calloc(1, sizeof(*u));
+	int r;
+
+	if (!u)
+		return error_set(e, -ENOMEM, "out of memory");
+	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, 0 };
+	r = choose_backend(u, options, e);
+	if (r == 0 && u->backend != USAGE_BACKEND_NONE)
+		r = adopt_state(u, e);
+	if (r < 0)
+		return r;
+	*ret_usage = take_ptr(u);
+	return 0;
+}
+
+void usage_bpf_close(struct usage_bpf *u)
+{
+	if (!u)
+		return;
+	cleanup_close_fd(&u->maps.mount_by_device);
+	cleanup_close_fd(&u->maps.cells);
+	cleanup_close_fd(&u->maps.files);
+	cleanup_close_fd(&u->maps.lost);
+	(void)pthread_mutex_destroy(&u->lock);
+	usage_cells_free(u->cells);
+	free(u->mounts);
+	free(u);
+}
+
+int usage_bpf_unpin(const char *pin_dir, struct error *e)
+{
+	return usage_pins_remove(pin_dir, e);
+}
+
+enum usage_backend usage_bpf_backend(const struct usage_bpf *u)
+{
+	return u->backend;
+}
+
+const char *usage_backend_name(enum usage_backend backend)
+{
+	return backend_names[backend];
+}
+
+const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend backend)
+{
+	return u->refusals[backend].code ? u->refusals[backend].text : NULL;
+}
+
+/* ---- mounts come and go ---- */
+
+/* The mount under this id, new or retired, with cells if there is room. */
+static int find_or_add(struct usage_bpf *u, uint64_t id, uint32_t layer_count,
+		       struct usage_mount **ret_mount, struct error *e)
+{
+	struct usage_mount *mount = find_mount(u, id);
+
+	if (mount && mount->layer_count != layer_count)
+		return error_set(e, -EEXIST,
+				 "mount id %" PRIu64 " is in use for a mount of %" PRIu32 " layers",
+				 id, mount->layer_count);
+	if (!mount)
+		mount = add_mount(u, id);
+	if (!mount)
+		return error_set(e, -ENOMEM, "out of memory");
+	mount->layer_count = layer_count;
+	*ret_mount = mount;
+	return mount->first_cell == USAGE_NO_CELL ? take_cells(u, mount, e) : 0;
+}
+
+static int register_mount(struct usage_bpf *u, uint64_t id, uint32_t device,
+			  struct usage_slot *slot, uint32_t layer_count, struct error *e)
+{
+	struct usage_mount *mount = NULL;
+	int room = find_or_add(u, id, layer_count, &mount, e);
+	int r;
+
+	if (!mount)
+		return room;
+	retire_device(u, device, id);
+	if (mount->registered && mount->device != device)
+		retire_mount(u, mount);
+	mount->device = device;
+	/* Without cells, too: its accesses are then counted as lost. */
+	r = write_slot(u, mount, slot, room < 0 ? NULL : e);
+	if (r < 0 && !mount->registered) {
+		give_back_cells(u, mount);
+		remove_mount(u, mount);
+	}
+	return room < 0 ? room : r;
+}
+
+int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int identity_fd,
+		       bool writable, uint32_t layer_count, struct error *e)
+{
+	struct usage_slot slot = { .writable = writable };
+	uint32_t device;
+	int r;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	if (mount_id == 0 || layer_count < 2 || layer_count > MAX_LAYERS)
+		return error_set(e, -EINVAL, "mount id %" PRIu64 " with %" PRIu32 " layers",
+				 mount_id, layer_count);
+	r = find_device(root_fd, &device, e);
+	if (r == 0)
+		r = find_identity(identity_fd, &slot, e);
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&u->lock);
+	r = register_mount(u, mount_id, device, &slot, layer_count, e);
+	(void)pthread_mutex_unlock(&u->lock);
+	return r;
+}
+
+bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd)
+{
+	struct usage_slot slot;
+	uint32_t device;
+
+	return u->backend != USAGE_BACKEND_NONE && find_device(root_fd, &device, NULL) == 0 &&
+	       bpf_map_lookup_elem(u->maps.mount_by_device, &device, &slot) == 0 &&
+	       slot.mount_id == mount_id;
+}
+
+void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id)
+{
+	struct usage_mount *mount;
+
+	(void)pthread_mutex_lock(&u->lock);
+	mount = find_mount(u, mount_id);
+	if (mount)
+		retire_mount(u, mount);
+	(void)pthread_mutex_unlock(&u->lock);
+}
+
+void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
+{
+	struct usage_mount *mount;
+	bool sweep = false;
+
+	(void)pthread_mutex_lock(&u->lock);
+	mount = find_mount(u, mount_id);
+	if (mount) {
+		retire_mount(u, mount);
+		give_back_cells(u, mount);
+		remove_mount(u, mount);
+		sweep = ++u->forgotten >= FORGOTTEN_PER_SWEEP;
+	}
+	(void)pthread_mutex_unlock(&u->lock);
+	if (sweep)
+		(void)usage_handle_sweep_files(u, NULL); /* what stays goes with the next sweep */
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is behind struct usage_bpf, for usage_bpf.c and usage_reader.c only. `lock` guards the list
+ * of mounts and the cells; the maps themselves are read without it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/usage_shared.h"
+#include "usage/usage_attach.h"
+#include "usage/usage_bpf.h"
+#include "usage/usage_cells.h"
+
+/* A mount from its registration until it is forgotten. */
+struct usage_mount {
+	uint64_t id;
+	uint32_t device; /* of no meaning unless registered */
+	bool registered;
+	uint32_t first_cell; /* USAGE_NO_CELL: there was no room */
+	uint32_t layer_count;
+};
+
+struct usage_bpf {
+	pthread_mutex_t lock;
+	enum usage_backend backend;
+	struct error refusals[USAGE_BACKEND_COUNT];
+	struct usage_maps maps;
+	uint32_t cpu_count; /* a per-CPU value has that many parts */
+	struct usage_cells *cells;
+	struct usage_mount *mounts;
+	size_t mount_count, mount_capacity;
+	uint32_t forgotten; /* mounts since the last sweep of the file map */
+	uint64_t refused; /* mounts that found the map of mounts full */
+};
+
+/* A copy of the mounts, sorted by id; the caller frees it. NULL when out of memory. */
+struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count);
+const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
+					    uint64_t id);
+/* Whether a mount is known now, which it may not have been when a copy was made. */
+bool usage_handle_knows(struct usage_bpf *u, uint64_t id);
+/* Deletes the entries of files whose mount is forgotten. */
+int usage_handle_sweep_files(struct usage_bpf *u, struct error *e);
