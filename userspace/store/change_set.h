@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one operation changes in the database: statements with their values, gathered by the
+ * *_rows functions while the caller may hold locks, and written at once, all or none, when it holds
+ * none. Values are copied. A failed allocation is remembered and refuses the write.
+ */
+#pragma once
+
+#include "store/database.h"
+
+struct change_set {
+	struct change *first, **last;
+	bool failed;
+};
+
+#define CHANGE_VALUES_MAX 20
+
+/* `sql` and `types` must outlive the set; types as in database_run. */
+void change_set_add(struct change_set *c, const char *sql, const char *types, ...);
+static inline bool change_set_is_empty(const struct change_set *c)
+{
+	return !c->first && !c->failed;
+}
+/* Writes everything and empties the set when that succeeded. An empty set is no transaction. */
+int change_set_write(struct change_set *c, struct database *d, enum database_durability durability,
+		     struct error *e);
+void change_set_free(struct change_set *c);
+
+static inline void cleanup_change_set_free(struct change_set *c)
+{
+	change_set_free(c);
+}

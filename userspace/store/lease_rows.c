@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/lease_rows.h"
+
+#include <string.h>
+
+void lease_rows_insert(struct change_set *c, const struct lease *l)
+{
+	change_set_add(c,
+		       "INSERT INTO leases(name, created, expires)"
+		       " VALUES(:name, :created, :expires)",
+		       "tii", l->name, l->created_ns, l->expires_ns);
+}
+
+void lease_rows_delete(struct change_set *c, const char *name)
+{
+	change_set_add(c, "DELETE FROM holds WHERE lease = :name", "t", name);
+	change_set_add(c, "DELETE FROM leases WHERE name = :name", "t", name);
+}
+
+void lease_rows_set_hold(struct change_set *c, const char *lease, const char *record, unsigned refs,
+			 unsigned counting_refs)
+{
+	if (refs == 0)
+		change_set_add(c, "DELETE FROM holds WHERE lease = :lease AND record = :record",
+			       "tt", lease, record);
+	else
+		change_set_add(c,
+			       "INSERT OR REPLACE INTO holds(lease, record, refs, counting)"
+			       " VALUES(:lease, :record, :refs, :counting)",
+			       "ttii", lease, record, (int64_t)refs, (int64_t)counting_refs);
+}
+
+struct visit {
+	union {
+		int (*lease)(const char *name, int64_t created_ns, int64_t expires_ns, void *user);
+		int (*hold)(const char *lease, const char *record, unsigned refs,
+			    unsigned counting_refs, void *user);
+	};
+	void *user;
+};
+
+static int visit_lease(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	int code = v->lease(database_text(row, 0), sqlite3_column_int64(row, 1),
+			    sqlite3_column_int64(row, 2), v->user);
+
+	return code < 0 ? error_set(e, code, "leases: %s", strerror(-code)) : 0;
+}
+
+int lease_rows_load(sqlite3 *db,
+		    int (*visit)(const char *name, int64_t created_ns, int64_t expires_ns,
+				 void *user),
+		    void *user, struct error *e)
+{
+	struct visit v = { .lease = visit, .user = user };
+
+	return database_query(db, visit_lease, &v, e, "SELECT name, created, expires FROM leases",
+			      "");
+}
+
+static int visit_hold(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	int code = v->hold(database_text(row, 0), database_text(row, 1),
+			   (unsigned)sqlite3_column_int64(row, 2),
+			   (unsigned)sqlite3_column_int64(row, 3), v->user);
+
+	return code < 0 ? error_set(e, code, "holds: %s", strerror(-code)) : 0;
+}
+
+int lease_rows_load_holds(sqlite3 *db,
+			  int (*visit)(const char *lease, const char *record, unsigned refs,
+				       unsigned counting_refs, void *user),
+			  void *user, struct error *e)
+{
+	struct visit v = { .hold = visit, .user = user };
+
+	return database_query(db, visit_hold, &v, e,
+			      "SELECT lease, record, refs, counting FROM holds", "");
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of leases and of what they hold. Leases of connections are never in the database. */
+#pragma once
+
+#include "graph/record.h"
+#include "store/change_set.h"
+
+void lease_rows_insert(struct change_set *c, const struct lease *l);
+/* With its holds. */
+void lease_rows_delete(struct change_set *c, const char *name);
+/* How many refs the lease holds on the record now; 0 removes the row. */
+void lease_rows_set_hold(struct change_set *c, const char *lease, const char *record, unsigned refs,
+			 unsigned counting_refs);
+
+int lease_rows_load(sqlite3 *db,
+		    int (*visit)(const char *name, int64_t created_ns, int64_t expires_ns,
+				 void *user),
+		    void *user, struct error *e);
+int lease_rows_load_holds(sqlite3 *db,
+			  int (*visit)(const char *lease, const char *record, unsigned refs,
+				       unsigned counting_refs, void *user),
+			  void *user, struct error *e);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of records, labels, image references and layers. The writing half adds to a change set; the
+ * loading half fills a graph when the store is opened. */
+#pragma once
+
+#include "graph/record.h"
+#include "store/change_set.h"
+
+/* The row with its labels and image references, in the given state. */
+void record_rows_insert(struct change_set *c, const struct record *r, enum record_state state);
+void record_rows_set_state(struct change_set *c, const char *id, enum record_state state);
+void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
+void record_rows_set_retain(struct change_set *c, const char *id, bool retain);
+void record_rows_set_uses(struct change_set *c, const struct record *r);
+void record_rows_add_image_ref(struct change_set *c, const char *id, const char *ref);
+/* With labels, image references and holds. */
+void record_rows_delete(struct change_set *c, const char *id);
+
+void layer_rows_insert(struct change_set *c, const char *name);
+void layer_rows_update(struct change_set *c, const struct layer *l);
+/* With what is known of its files. */
+void layer_rows_delete(struct change_set *c, const char *name);
+
+/* A record as its row has it; texts live until the next row. */
+struct record_row {
+	const char *id, *parent, *layer, *twin, *description, *type; /* "" for none */
+	int64_t is_mutable, state, retain, created_ns;
+	int64_t hits, last_hit_ns, ref_uses, last_ref_use_ns;
+};
+
+int record_rows_load(sqlite3 *db, int (*visit)(const struct record_row *row, void *user),
+		     void *user, struct error *e);
+int record_rows_load_labels(sqlite3 *db,
+			    int (*visit)(const char *id, const char *key, const char *value,
+					 void *user),
+			    void *user, struct error *e);
+int record_rows_load_image_refs(sqlite3 *db,
+				int (*visit)(const char *id, const char *ref, void *user),
+				void *user, struct error *e);
+/* `layer` has no name longer than LAYER_NAME_LENGTH and no owners. */
+int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *user), void *user,
+		    struct error *e);
+/* Ids of the records that carry this label, by the index. */
+int record_rows_find_label(sqlite3 *db, const char *key, const char *value,
+			   int (*visit)(const char *id, void *user), void *user, struct error *e);

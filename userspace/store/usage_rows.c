@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/usage_rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void usage_rows_insert_mount(struct change_set *c, int64_t mount_id, const char *record,
+			     bool writable, const char *boot)
+{
+	change_set_add(c,
+		       "INSERT INTO mounts(id, record, writable, boot)"
+		       " VALUES(:id, :record, :writable, :boot)",
+		       "itit", mount_id, record, (int64_t)writable, boot);
+}
+
+void usage_rows_set_layer(struct change_set *c, const struct usage_row *r)
+{
+	const uint64_t *n = r->counters;
+
+	change_set_add(c,
+		       "INSERT OR REPLACE INTO mount_layers VALUES(:mount, :idx, :layer, :opens,"
+		       " :execs, :reads, :read_bytes, :writes, :written, :mmaps, :stats,"
+		       " :readlinks, :copy_ups, :copied, :changes, :first, :last, :last_use)",
+		       "iitiiiiiiiiiiiiiii", r->mount_id, r->index, r->layer, (int64_t)n[0],
+		       (int64_t)n[1], (int64_t)n[2], (int64_t)n[3], (int64_t)n[4], (int64_t)n[5],
+		       (int64_t)n[6], (int64_t)n[7], (int64_t)n[8], (int64_t)n[9], (int64_t)n[10],
+		       (int64_t)n[11], r->first_boot_ns, r->last_boot_ns, r->last_use_boot_ns);
+}
+
+void usage_rows_delete_mount(struct change_set *c, int64_t mount_id)
+{
+	change_set_add(c, "DELETE FROM mount_layers WHERE mount = :id", "i", mount_id);
+	change_set_add(c, "DELETE FROM mounts WHERE id = :id", "i", mount_id);
+}
+
+void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
+			 uint64_t read_bytes, int64_t last_access_ns)
+{
+	change_set_add(c,
+		       "INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access)"
+		       " VALUES(:layer, :inode, :opens, :read_bytes, :last)"
+		       " ON CONFLICT DO UPDATE SET opens = opens + excluded.opens,"
+		       " read_bytes = read_bytes + excluded.read_bytes,"
+		       " last_access = max(last_access, excluded.last_access)",
+		       "tiiii", layer, (int64_t)inode, (int64_t)opens, (int64_t)read_bytes,
+		       last_access_ns);
+}
+
+struct visit {
+	union {
+		int (*mount)(int64_t mount_id, const char *record, bool writable, const char *boot,
+			     void *user);
+		int (*layer)(const struct usage_row *row, void *user);
+		int (*file)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
+			    int64_t last_access_ns, void *user);
+	};
+	void *user;
+};
+
+static int visit_mount(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	int code = v->mount(sqlite3_column_int64(row, 0), database_text(row, 1),
+			    sqlite3_column_int64(row, 2) != 0, database_text(row, 3), v->user);
+
+	return code < 0 ? error_set(e, code, "mounts: %s", strerror(-code)) : 0;
+}
+
+int usage_rows_load_mounts(sqlite3 *db,
+			   int (*visit)(int64_t mount_id, const char *record, bool writable,
+					const char *boot, void *user),
+			   void *user, struct error *e)
+{
+	struct visit v = { .mount = visit, .user = user };
+
+	return database_query(db, visit_mount, &v, e,
+			      "SELECT id, record, writable, boot FROM mounts", "");
+}
+
+static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	struct usage_row r = { .mount_id = sqlite3_column_int64(row, 0),
+			       .index = sqlite3_column_int64(row, 1) };
+	int code;
+
+	(void)snprintf(r.layer, sizeof(r.layer), "%s", database_text(row, 2)); /* ours: it fits */
+	for (int i = 0; i < LAYER_COUNTERS; i++)
+		r.counters[i] = (uint64_t)sqlite3_column_int64(row, 3 + i);
+	r.first_boot_ns = sqlite3_column_int64(row, 15);
+	r.last_boot_ns = sqlite3_column_int64(row, 16);
+	r.last_use_boot_ns = sqlite3_column_int64(row, 17);
+	code = v->layer(&r, v->user);
+	return code < 0 ? error_set(e, code, "mount layers: %s", strerror(-code)) : 0;
+}
+
+int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
+			   void *user, struct error *e)
+{
+	struct visit v = { .layer = visit, .user = user };
+
+	return database_query(db, visit_layer, &v, e,
+			      "SELECT mount, idx, layer, opens, execs, reads, read_bytes, writes,"
+			      " written_bytes, mmaps, stats, readlinks, copy_ups, copied_up_bytes,"
+			      " upper_changes, first_boot, last_boot, last_use_boot"
+			      " FROM mount_layers ORDER BY mount, idx",
+			      "");
+}
+
+static int visit_file(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	int code = v->file((uint64_t)sqlite3_column_int64(row, 0),
+			   (uint64_t)sqlite3_column_int64(row, 1),
+			   (uint64_t)sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 3),
+			   v->user);
+
+	return code < 0 ? error_set(e, code, "files: %s", strerror(-code)) : 0;
+}
+
+int usage_rows_load_files(sqlite3 *db, const char *layer,
+			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
+				       int64_t last_access_ns, void *user),
+			  void *user, struct error *e)
+{
+	struct visit v = { .file = visit, .user = user };
+
+	return database_query(db, visit_file, &v, e,
+			      "SELECT inode, opens, read_bytes, last_access FROM layer_files"
+			      " WHERE layer = :layer",
+			      "t", layer);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows of mounts and of what was folded of their cells, and of the files that mounts which are gone
+ * have touched. A fold writes the cells' totals and the layers' sums in one transaction: that is
+ * why nothing is counted twice.
+ */
+#pragma once
+
+#include "graph/record.h"
+#include "store/change_set.h"
+
+/* One (mount, layer): running totals up to the last fold, and when a use was counted last. */
+struct usage_row {
+	int64_t mount_id, index;
+	char layer[LAYER_NAME_LENGTH + 1];
+	uint64_t counters[LAYER_COUNTERS];
+	int64_t first_boot_ns, last_boot_ns, last_use_boot_ns;
+};
+
+/* `boot` is the kernel's boot id: mounts of another boot are gone. */
+void usage_rows_insert_mount(struct change_set *c, int64_t mount_id, const char *record,
+			     bool writable, const char *boot);
+void usage_rows_set_layer(struct change_set *c, const struct usage_row *row);
+void usage_rows_delete_mount(struct change_set *c, int64_t mount_id);
+/* Adds to what is known of a file, by the inode number in the layer's own file system. */
+void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
+			 uint64_t read_bytes, int64_t last_access_ns);
+
+int usage_rows_load_mounts(sqlite3 *db,
+			   int (*visit)(int64_t mount_id, const char *record, bool writable,
+					const char *boot, void *user),
+			   void *user, struct error *e);
+/* In the order of mount and index. */
+int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
+			   void *user, struct error *e);
+int usage_rows_load_files(sqlite3 *db, const char *layer,
+			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
+				       int64_t last_access_ns, void *user),
+			  void *user, struct error *e);
+
