@@ -35,9 +35,10 @@ struct layer_access {
 struct layer {
 	char name[LAYER_NAME_LENGTH + 1];
 	unsigned owners; /* records that share it: twins, or records of one chain id */
-	bool size_known;
+	bool size_known; /* the sizes are of now */
+	bool measured; /* the sizes are of some time */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late */
-	int64_t allocated_bytes, apparent_bytes, inodes; /* when size_known */
+	int64_t allocated_bytes, apparent_bytes, inodes;
 	struct layer_access access;
 	bool dirty; /* not in the database as it is here */
 };
@@ -58,6 +59,7 @@ struct lease {
 	int64_t created_ns;
 	int64_t expires_ns;
 	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
+	unsigned users; /* operations that work with it; it must not be freed under them */
 	struct hold *holds;
 };
 

@@ -190,7 +190,8 @@ int record_rows_load_image_refs(sqlite3 *db,
 static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	struct layer l = { .size_known = sqlite3_column_type(row, 1) != SQLITE_NULL };
+	bool measured = sqlite3_column_type(row, 1) != SQLITE_NULL;
+	struct layer l = { .size_known = measured, .measured = measured };
 	int code;
 
 	(void)snprintf(l.name, sizeof(l.name), "%s", database_text(row, 0)); /* ours: it fits */

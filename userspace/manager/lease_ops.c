@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: named ones live in the database, a connection's own one in memory until it closes. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+#include "store/lease_rows.h"
+
+#define LEASES_MAX 100000
+
+static void connection_lease_name(uint64_t connection, char name[40])
+{
+	(void)snprintf(name, 40, "connection/%" PRIu64, connection); /* '/': nobody can make it */
+}
+
+static int find_connection_lease(struct manager *m, uint64_t connection, struct lease **ret_lease,
+				 struct error *e)
+{
+	char name[40];
+	struct lease *l;
+
+	connection_lease_name(connection, name);
+	l = hashmap_find(m->leases, name);
+	if (!l) {
+		l = lease_new(name, clock_wall_ns(), 0, connection);
+		if (!l || hashmap_insert(m->leases, l->name, l) < 0) {
+			lease_free(l);
+			return error_set(e, -ENOMEM, "out of memory");
+		}
+	}
+	l->users++;
+	*ret_lease = l;
+	return 0;
+}
+
+int lease_ops_find(struct manager *m, const struct manager_holder *holder,
+		   struct lease **ret_lease, struct error *e)
+{
+	struct lease *l;
+
+	if (!holder->lease || !*holder->lease)
+		return find_connection_lease(m, holder->connection, ret_lease, e);
+	l = hashmap_find(m->leases, holder->lease);
+	if (!l)
+		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls; varve lease create)",
+				 MANAGER_LEASE_NAME_MAX, holder->lease);
+	l->users++;
+	*ret_lease = l;
+	return 0;
+}
+
+void lease_ops_put(struct manager *m, struct lease *l)
+{
+	l->users--;
+	pthread_cond_broadcast(&m->idle);
+}
+
+void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l)
+{
+	const struct hold *h = record_refs_find(r, l);
+
+	if (l->connection == 0)
+		lease_rows_set_hold(c, l->name, r->id, h ? h->refs : 0, h ? h->counting_refs : 0);
+}
+
+static int check_name(const char *name, struct error *e)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length > MANAGER_LEASE_NAME_MAX)
+		return error_set(e, -EINVAL, "a lease's name has 1 to %d bytes, not %zu",
+				 MANAGER_LEASE_NAME_MAX, length);
+	for (const char *c = name; *c; c++)
+		if ((unsigned char)*c <= ' ' || *c == '/' || *c == 0x7f)
+			return error_set(e, -EINVAL,
+					 "a lease's name must not contain spaces, control "
+					 "characters or '/'");
+	if (name[0] == '.')
+		return error_set(e, -EINVAL, "a lease's name must not begin with '.'");
+	return 0;
+}
+
+int manager_lease_create(struct manager *m, const char *name, int64_t expires_after_ns,
+			 struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int64_t now = clock_wall_ns();
+	struct lease *l;
+	int code = check_name(name, e);
+
+	if (code < 0)
+		return code;
+	if (expires_after_ns < 0 || expires_after_ns > INT64_MAX - now)
+		return error_set(e, -EINVAL, "lease '%s': it cannot expire at such a time", name);
+	l = lease_new(name, now, expires_after_ns ? now + expires_after_ns : 0, 0);
+	if (!l)
+		return error_set(e, -ENOMEM, "out of memory");
+
+	pthread_mutex_lock(&m->lock);
+	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l) :
+						       -EMFILE;
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0) {
+		lease_free(l);
+		return error_set(e, code, "lease '%s': %s", name,
+				 code == -EEXIST ? "there is one of that name already" :
+				 code == -EMFILE ? "there are too many leases" :
+						   strerror(-code));
+	}
+	lease_rows_insert(&c, l);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0) {
+		pthread_mutex_lock(&m->lock);
+		(void)hashmap_remove(m->leases, l->name); /* inserted above */
+		pthread_mutex_unlock(&m->lock);
+		lease_free(l);
+	}
+	return code;
+}
+
+/* Releases everything that a lease holds; nobody can find it meanwhile. */
+static int release_all(struct manager *m, struct lease *l, struct error *e)
+{
+	for (;;) {
+		struct record *r;
+		int code;
+
+		pthread_mutex_lock(&m->lock);
+		r = l->holds ? l->holds->record : NULL;
+		if (!r) {
+			pthread_mutex_unlock(&m->lock);
+			return 0;
+		}
+		if (r->busy) {
+			pthread_cond_wait(&m->idle, &m->lock);
+			pthread_mutex_unlock(&m->lock);
+			continue;
+		}
+		code = cache_ops_release(m, r, l, e);
+		pthread_mutex_unlock(&m->lock);
+		if (code < 0)
+			return code;
+	}
+}
+
+int manager_lease_remove(struct manager *m, const char *name, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct lease *l;
+	int code;
+
+	if (strcmp(name, MANAGER_CLI_LEASE) == 0)
+		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
+	pthread_mutex_lock(&m->lock);
+	l = hashmap_find(m->leases, name);
+	if (l && l->connection == 0)
+		(void)hashmap_remove(m->leases, name); /* found above */
+	while (l && l->connection == 0 && l->users > 0)
+		pthread_cond_wait(&m->idle, &m->lock);
+	pthread_mutex_unlock(&m->lock);
+	if (!l || l->connection)
+		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls)",
+				 MANAGER_LEASE_NAME_MAX, name);
+
+	code = release_all(m, l, e);
+	if (code == 0) {
+		lease_rows_delete(&c, l->name);
+		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	}
+	if (code < 0) {
+		pthread_mutex_lock(&m->lock);
+		if (hashmap_insert(m->leases, l->name, l) < 0)
+			manager_report(m, true, "lease '%s' is lost until the next start", name);
+		pthread_mutex_unlock(&m->lock);
+		return code;
+	}
+	lease_free(l);
+	return 0;
+}
+
+void manager_connection_closed(struct manager *m, uint64_t connection)
+{
+	struct error e = { 0 };
+	char name[40];
+	struct lease *l;
+
+	connection_lease_name(connection, name);
+	pthread_mutex_lock(&m->lock);
+	l = hashmap_remove(m->leases, name);
+	pthread_mutex_unlock(&m->lock);
+	if (!l)
+		return;
+	if (release_all(m, l, &e) < 0) {
+		manager_report(m, true, "release what a closed connection held: %s", e.text);
+		pthread_mutex_lock(&m->lock);
+		while (l->holds) {
+			if (l->holds->record->mount)
+				l->holds->record->mount->unwanted = true; /* the tick goes on */
+			record_refs_drop(l->holds->record, l);
+		}
+		pthread_mutex_unlock(&m->lock);
+	}
+	lease_free(l);
+}
+
+void manager_leases_free(struct manager_lease_view *leases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < leases[i].hold_count; k++)
+			free(leases[i].holds[k].name);
+		free(leases[i].holds);
+		free(leases[i].name);
+	}
+	free(leases);
+}
+
+static int view_lease(const struct lease *l, struct manager_lease_view *v)
+{
+	size_t count = 0;
+
+	for (const struct hold *h = l->holds; h; h = h->next_of_lease)
+		count++;
+	*v = (struct manager_lease_view){ .name = strdup(l->name),
+					  .created_ns = l->created_ns,
+					  .expires_ns = l->expires_ns,
+					  .ephemeral = l->connection != 0,
+					  .holds = calloc(count + 1, sizeof(*v->holds)) };
+	if (!v->name || !v->holds)
+		return -ENOMEM;
+	for (const struct hold *h = l->holds; h; h = h->next_of_lease) {
+		v->holds[v->hold_count].refs = h->refs;
+		v->holds[v->hold_count].name = strdup(h->record->id);
+		if (!v->holds[v->hold_count++].name)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct manager_lease_view *)a)->name,
+		      ((const struct manager_lease_view *)b)->name);
+}
+
+int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,
+		       struct error *e)
+{
+	struct manager_lease_view *leases;
+	size_t count = 0, position = 0;
+	struct lease *l;
+	int code = 0;
+
+	pthread_mutex_lock(&m->lock);
+	leases = calloc(hashmap_count(m->leases) + 1, sizeof(*leases));
+	while (leases && code == 0 && (l = hashmap_next(m->leases, &position)))
+		code = view_lease(l, &leases[count++]);
+	pthread_mutex_unlock(&m->lock);
+	if (!leases || code < 0) {
+		manager_leases_free(leases, count);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	qsort(leases, count, sizeof(*leases), by_name);
+	*ret_leases = leases;
+	*ret_count = count;
+	return 0;
+}

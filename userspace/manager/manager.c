@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+#include "overlay/mount_table.h"
+
+/* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
+#define ROOT_MAX 200
+
+void manager_report(struct manager *m, bool problem, const char *format, ...)
+{
+	char text[1200];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args); /* a cut text is still a text */
+	va_end(args);
+	m->report(problem, text, m->user);
+}
+
+int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e)
+{
+	char whole_id[RECORD_ID_LENGTH + 1];
+	struct record *r;
+	int code = record_graph_resolve(m->graph, id, &r, e);
+
+	if (code < 0)
+		return code;
+	memcpy(whole_id, r->id, sizeof(whole_id));
+	while (r && r->busy) {
+		pthread_cond_wait(&m->idle, &m->lock);
+		r = record_graph_find(m->graph, whole_id);
+	}
+	if (!r || r->state != RECORD_LIVE)
+		return error_set(e, -ENOENT, "no record '%s': it has just been removed", whole_id);
+	*ret_record = r;
+	return 0;
+}
+
+void manager_reserve(struct record *r)
+{
+	r->busy = true;
+	if (r->twin)
+		r->twin->busy = true;
+}
+
+void manager_unreserve(struct manager *m, struct record *r)
+{
+	r->busy = false;
+	if (r->twin)
+		r->twin->busy = false;
+	pthread_cond_broadcast(&m->idle);
+}
+
+static int make_directory(const char *path, struct error *e)
+{
+	char partial[ROOT_MAX + 1];
+
+	for (size_t i = 1; path[i - 1]; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		(void)snprintf(partial, sizeof(partial), "%.*s", (int)i, path);
+		if (mkdir(partial, 0711) < 0 && errno != EEXIST)
+			return error_set(e, -errno, "make %s: %s", partial, strerror(errno));
+	}
+	return 0;
+}
+
+static int open_directories(struct manager *m, struct error *e)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} directories[] = { { "layers", 0700 }, { "l", 0711 },	   { "mnt", 0711 },
+			    { "trash", 0700 },	{ "empty", 0755 }, { "staging", 0700 } };
+
+	m->root_fd = open(m->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->root_fd < 0)
+		return error_set(e, -errno, "open the store %s: %s", m->root, strerror(errno));
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		if (mkdirat(m->root_fd, directories[i].name, directories[i].mode) < 0 &&
+		    errno != EEXIST)
+			return error_set(e, -errno, "make %s/%s: %s", m->root, directories[i].name,
+					 strerror(errno));
+	m->mounts_fd = openat(m->root_fd, "mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->mounts_fd < 0)
+		return error_set(e, -errno, "open %s/mnt: %s", m->root, strerror(errno));
+	return 0;
+}
+
+static int take_lock(struct manager *m, struct error *e)
+{
+	m->lock_fd = openat(m->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (m->lock_fd < 0)
+		return error_set(e, -errno, "open %s/lock: %s", m->root, strerror(errno));
+	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(e, errno == EWOULDBLOCK ? -EBUSY : -errno,
+				 "the store %s is in use by another varved: stop it, or give this "
+				 "one another --root",
+				 m->root);
+	return 0;
+}
+
+static int read_boot_id(struct manager *m, struct error *e)
+{
+	cleanup(close_file) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!f || !fgets(m->boot_id, sizeof(m->boot_id), f))
+		return error_set(e, -EIO, "read /proc/sys/kernel/random/boot_id: is /proc mounted?");
+	m->boot_id[strcspn(m->boot_id, "\n")] = '\0';
+	return 0;
+}
+
+/* The default store's pins have a name that people can type; others are told apart by the store's
+ * place: its device and inode. */
+static int choose_pin_directory(struct manager *m, bool default_root, struct error *e)
+{
+	struct stat st;
+	int length;
+
+	if (fstat(m->root_fd, &st) < 0)
+		return error_set(e, -errno, "stat %s: %s", m->root, strerror(errno));
+	length = default_root ?
+			 asprintf(&m->pin_directory, "/sys/fs/bpf/varve/v1") :
+			 asprintf(&m->pin_directory, "/sys/fs/bpf/varve-%" PRIx64 "-%" PRIx64 "/v1",
+				  (uint64_t)st.st_dev, (uint64_t)st.st_ino);
+	if (length < 0) {
+		m->pin_directory = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int open_usage(struct manager *m, const struct manager_options *options, struct error *e)
+{
+	cleanup(free_ptr) char *prefix = NULL;
+	struct usage_bpf_options usage = { .pin_dir = m->pin_directory,
+					   .forced = options->backend_forced,
+					   .wanted = options->backend };
+
+	if (asprintf(&prefix, "%s/mnt/", m->root) < 0) {
+		prefix = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	usage.mount_prefix = prefix;
+	return usage_bpf_open(&usage, &m->usage, e);
+}
+
+static void initialise(struct manager *m, const struct manager_options *options)
+{
+	m->root_fd = m->lock_fd = m->mounts_fd = -EBADF;
+	m->report = options->report;
+	m->user = options->user;
+	m->started_ns = clock_wall_ns();
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->idle, NULL);
+	pthread_mutex_init(&m->fold_lock, NULL);
+	pthread_mutex_init(&m->prune_lock, NULL);
+	pthread_mutex_init(&m->walk_lock, NULL);
+	pthread_mutex_init(&m->trash_lock, NULL);
+	pthread_cond_init(&m->trash_arrived, NULL);
+}
+
+static int open_store(struct manager *m, const struct manager_options *options, struct error *e)
+{
+	cleanup(free_ptr) char *database = NULL;
+	int code = make_directory(m->root, e);
+
+	if (code == 0)
+		code = open_directories(m, e);
+	if (code == 0)
+		code = take_lock(m, e);
+	if (code == 0)
+		code = read_boot_id(m, e);
+	if (code == 0)
+		code = choose_pin_directory(m, options->default_root, e);
+	if (code == 0)
+		code = overlay_probe(m->root_fd, &m->features, e);
+	if (code == 0 && asprintf(&database, "%s/varve.db", m->root) < 0) {
+		database = NULL;
+		code = error_set(e, -ENOMEM, "out of memory");
+	}
+	if (code == 0)
+		code = database_open(database, &m->database, e);
+	if (code == 0)
+		code = open_usage(m, options, e);
+	return code;
+}
+
+int manager_open(const struct manager_options *options, struct manager **ret_manager,
+		 struct error *e)
+{
+	cleanup(manager_close) struct manager *m = calloc(1, sizeof(*m));
+	int code;
+
+	if (!m)
+		return error_set(e, -ENOMEM, "out of memory");
+	initialise(m, options);
+	if (options->root[0] != '/' || strlen(options->root) > ROOT_MAX)
+		return error_set(e, -EINVAL,
+				 "--root '%.*s': the store needs an absolute path of at most %d "
+				 "bytes",
+				 ROOT_MAX + 1, options->root, ROOT_MAX);
+	m->root = strdup(options->root);
+	m->graph = record_graph_new();
+	m->leases = hashmap_new();
+	if (!m->root || !m->graph || !m->leases)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = open_store(m, options, e);
+	if (code == 0)
+		code = recover(m, e);
+	if (code < 0)
+		return code;
+	if (pthread_create(&m->trash_thread, NULL, store_files_empty_trash, m) != 0)
+		return error_set(e, -EAGAIN, "no thread to empty the trash");
+	m->trash_thread_runs = true;
+	store_files_wake_trash(m);
+	*ret_manager = take_ptr(m);
+	return 0;
+}
+
+static void free_leases(struct manager *m)
+{
+	size_t position = 0;
+	struct lease *l;
+
+	while (m->leases && (l = hashmap_next(m->leases, &position))) {
+		while (l->holds)
+			record_refs_clear(l->holds->record);
+		lease_free(l);
+	}
+	hashmap_free(m->leases);
+}
+
+void manager_close(struct manager *m)
+{
+	struct error e = { 0 };
+	struct mount *next;
+
+	if (!m)
+		return;
+	if (m->trash_thread_runs) {
+		if (m->usage && usage_ops_fold(m, &e) < 0)
+			manager_report(m, true, "last fold: %s", e.text);
+		pthread_mutex_lock(&m->trash_lock);
+		m->stopping = true;
+		pthread_cond_broadcast(&m->trash_arrived);
+		pthread_mutex_unlock(&m->trash_lock);
+		pthread_join(m->trash_thread, NULL);
+	}
+	database_close(m->database);
+	usage_bpf_close(m->usage);
+	for (struct mount *mount = m->mounts; mount; mount = next) {
+		next = mount->next;
+		mount_ops_free(mount);
+	}
+	free_leases(m);
+	record_graph_free(m->graph);
+	cleanup_close_fd(&m->mounts_fd);
+	cleanup_close_fd(&m->lock_fd);
+	cleanup_close_fd(&m->root_fd);
+	free(m->pin_directory);
+	free(m->root);
+	pthread_mutex_destroy(&m->lock);
+	pthread_cond_destroy(&m->idle);
+	pthread_mutex_destroy(&m->fold_lock);
+	pthread_mutex_destroy(&m->prune_lock);
+	pthread_mutex_destroy(&m->walk_lock);
+	pthread_mutex_destroy(&m->trash_lock);
+	pthread_cond_destroy(&m->trash_arrived);
+	free(m);
+}
+
+static struct record *first_mounted(struct manager *m)
+{
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		if (mount->record)
+			return mount->record;
+	return NULL;
+}
+
+int manager_tear_down(struct manager *m, struct error *e)
+{
+	struct record *r;
+
+	pthread_mutex_lock(&m->lock);
+	while ((r = first_mounted(m))) {
+		int code;
+
+		manager_reserve(r);
+		pthread_mutex_unlock(&m->lock);
+		code = mount_ops_detach(m, r, e);
+		pthread_mutex_lock(&m->lock);
+		manager_unreserve(m, r);
+		if (code < 0) {
+			pthread_mutex_unlock(&m->lock);
+			return code;
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+	usage_bpf_close(m->usage);
+	m->usage = NULL;
+	return usage_bpf_unpin(m->pin_directory, e);
+}
+
+static size_t count_mounted(const struct manager *m)
+{
+	size_t count = 0;
+
+	for (const struct mount *mount = m->mounts; mount; mount = mount->next)
+		count += mount->record != NULL;
+	return count;
+}
+
+int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e)
+{
+	struct usage_lost lost = usage_read_lost(m->usage);
+	struct manager_info info = {
+		.root = strdup(m->root),
+		.pin_directory = strdup(m->pin_directory),
+		.backend = usage_bpf_backend(m->usage),
+		.disk_walks = atomic_load(&m->disk_walks),
+		.folds = atomic_load(&m->folds),
+		.lost = lost.cells + lost.files,
+		.started_ns = m->started_ns,
+		.mount_method = overlay_method_name(m->features.method),
+	};
+	const char *overlay = usage_bpf_refusal(m->usage, USAGE_BACKEND_OVERLAY);
+	const char *syscall = usage_bpf_refusal(m->usage, USAGE_BACKEND_SYSCALL);
+	bool failed = false;
+
+	if (info.backend == USAGE_BACKEND_NONE)
+		failed = asprintf(&info.degraded_reason, "overlay: %s; syscall: %s",
+				  overlay ? overlay : "not tried",
+				  syscall ? syscall : "not tried") < 0;
+	if (!info.root || !info.pin_directory || failed) {
+		info.degraded_reason = failed ? NULL : info.degraded_reason;
+		manager_info_free(&info);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	pthread_mutex_lock(&m->lock);
+	info.records = record_graph_count(m->graph);
+	info.layers = record_graph_layer_count(m->graph);
+	info.leases = hashmap_count(m->leases);
+	info.mounts = count_mounted(m);
+	pthread_mutex_unlock(&m->lock);
+	*ret_info = info;
+	return 0;
+}
+
+void manager_info_free(struct manager_info *info)
+{
+	free(info->root);
+	free(info->pin_directory);
+	free(info->degraded_reason);
+}

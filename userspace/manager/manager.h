@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache manager: records with their layers, mounts, refs and statistics. The only place for
+ * locks and for the order of database, files and mounts. Every function may be called from any
+ * thread, may block, and leaves nothing behind when it fails. Ids may be unique prefixes.
+ * Errors: -ENOENT no such thing · -EBUSY held, locked or mounted in use · -ENOTEMPTY has children ·
+ * -EINVAL not possible for this kind of record · -EMFILE too deep · -ENOSPC · -ECANCELED.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "graph/record.h"
+#include "overlay/overlay_probe.h"
+#include "usage/usage_reader.h"
+
+struct manager;
+
+/* Limits on what a client can grow. */
+#define MANAGER_DESCRIPTION_MAX 4096
+#define MANAGER_TYPE_MAX 64
+#define MANAGER_LABELS_MAX 256
+#define MANAGER_LABEL_TEXT_MAX 4096
+#define MANAGER_LEASE_NAME_MAX 256
+#define MANAGER_RECORDS_MAX 1000000
+
+/* The lease of the command line, which always exists and never expires. */
+#define MANAGER_CLI_LEASE "cli"
+
+struct manager_options {
+	const char *root; /* the store's directory, absolute; made where it is missing */
+	bool backend_forced;
+	enum usage_backend backend; /* when forced */
+	bool default_root; /* its pins are in .../varve/v1, those of other stores beside it */
+	/* What start-up found and did, and what background work could not do; a line each. */
+	void (*report)(bool problem, const char *text, void *user);
+	void *user;
+};
+
+/* Opens the store, takes its lock, and reconciles database, files and mounts. -EBUSY: another
+ * agent has it. */
+int manager_open(const struct manager_options *options, struct manager **ret_manager,
+		 struct error *e);
+/* A last fold; mounts and counting stay. No call may be under way. */
+void manager_close(struct manager *m);
+DEFINE_CLEANUP(struct manager *, manager_close)
+/* Unmounts everything of the store and unpins its counters. Before manager_close(). */
+int manager_tear_down(struct manager *m, struct error *e);
+
+/* Who holds the refs that a call takes: a lease by name, or a connection's own one. */
+struct manager_holder {
+	const char *lease; /* "" or NULL: the connection's ephemeral lease */
+	uint64_t connection;
+};
+
+struct manager_new_record {
+	const char *parent; /* "" or NULL: none */
+	const char *description;
+	const char *type; /* "" or NULL: regular */
+	bool retain;
+	int64_t created_ns; /* 0: now */
+	const struct record_label *labels;
+	size_t label_count;
+	const char *const *image_refs;
+	size_t image_ref_count;
+};
+
+/* A mutable record, mounted and held. *ret_mountpoint is the caller's to free. */
+int manager_new(struct manager *m, const struct manager_new_record *options,
+		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		char **ret_mountpoint, struct error *e);
+int manager_mount(struct manager *m, const char *id, bool read_only,
+		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e);
+int manager_unmount(struct manager *m, const char *id, struct error *e);
+int manager_commit(struct manager *m, const char *id, const struct manager_holder *holder,
+		   char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
+int manager_finalize(struct manager *m, const char *id, struct error *e);
+
+struct manager_get_options {
+	bool is_mutable; /* GetMutable */
+	bool no_use;
+	const char *const *image_refs; /* appended to the record */
+	size_t image_ref_count;
+};
+
+int manager_get(struct manager *m, const char *id, const struct manager_get_options *options,
+		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e);
+int manager_release(struct manager *m, const char *id, const struct manager_holder *holder,
+		    struct error *e);
+int manager_remove(struct manager *m, const char *id, struct error *e);
+
+int manager_lease_create(struct manager *m, const char *name, int64_t expires_after_ns,
+			 struct error *e);
+/* Releases what it holds. */
+int manager_lease_remove(struct manager *m, const char *name, struct error *e);
+/* The connection's own lease goes, if there is one. */
+void manager_connection_closed(struct manager *m, uint64_t connection);
+
+struct manager_hold_view {
+	char *name; /* the lease, or in a lease's view the record */
+	unsigned refs;
+};
+
+struct manager_lease_view {
+	char *name;
+	int64_t created_ns, expires_ns;
+	bool ephemeral;
+	struct manager_hold_view *holds;
+	size_t hold_count;
+};
+
+int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,
+		       struct error *e);
+void manager_leases_free(struct manager_lease_view *leases, size_t count);
+
+/* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds and
+ * the mount are NULL, its texts are the view's. */
+struct manager_record_view {
+	struct record record;
+	struct layer layer;
+	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1]; /* "" for none */
+	bool in_use;
+	char *mountpoint; /* NULL: not mounted */
+	bool mounted_read_only;
+	char **children;
+	size_t child_count;
+	struct manager_hold_view *holds;
+	size_t hold_count;
+};
+
+struct manager_query {
+	const char *const *ids; /* none: every record */
+	size_t id_count;
+	const char *const *filters;
+	size_t filter_count;
+	bool disk_usage; /* one of each pair of twins; stale sizes are measured */
+	const atomic_bool *cancelled; /* may be NULL */
+};
+
+/* In the order of the ids, else by creation. */
+int manager_list(struct manager *m, const struct manager_query *query,
+		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e);
+void manager_views_free(struct manager_record_view *views, size_t count);
+
+/* What the kernel counted, after a fold. */
+struct manager_stats_view {
+	char id[RECORD_ID_LENGTH + 1];
+	char *description;
+	struct layer_access access;
+	int64_t size_bytes; /* -1: not known */
+	uint64_t files_touched;
+	uint64_t mount_id; /* 0 unless asked for by mount */
+	uint32_t layer_index;
+	char *mountpoint;
+};
+
+int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		  struct manager_stats_view **ret_stats, size_t *ret_count, struct error *e);
+void manager_stats_free(struct manager_stats_view *stats, size_t count);
+
+struct manager_file_view {
+	char *path; /* in the layer; NULL: touched, and no longer there */
+	int64_t size_bytes;
+	uint64_t inode, opens, read_bytes;
+	int64_t last_access_ns;
+};
+
+enum manager_files_which { MANAGER_FILES_TOUCHED, MANAGER_FILES_HOT, MANAGER_FILES_NEVER_READ };
+
+int manager_files(struct manager *m, const char *id, enum manager_files_which which, size_t limit,
+		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e);
+void manager_files_free(struct manager_file_view *files, size_t count);
+
+struct manager_prune_options {
+	bool all; /* internal, frontend and shared records, too */
+	const char *const *filters;
+	size_t filter_count;
+	int64_t keep_duration_ns; /* 0: no matter how young */
+	int64_t keep_bytes; /* 0: everything that matches goes */
+	bool dry_run;
+	const char *scorer;
+	const atomic_bool *cancelled; /* looked at between two records; may be NULL */
+};
+
+struct manager_pruned {
+	char id[RECORD_ID_LENGTH + 1], parent[RECORD_ID_LENGTH + 1];
+	const char *description, *type;
+	bool is_mutable, shared;
+	int64_t size_bytes, created_ns, last_used_ns;
+	uint64_t usage_count;
+	double score;
+	const char *reason; /* one sentence */
+};
+
+struct manager_prune_summary {
+	int64_t predicted_bytes, freed_bytes, remaining_bytes;
+	bool goal_reached;
+	char shortfall[256]; /* why it was not */
+};
+
+int manager_prune(struct manager *m, const struct manager_prune_options *options,
+		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
+		  struct manager_prune_summary *ret_summary, struct error *e);
+
+struct manager_info {
+	char *root, *pin_directory;
+	uint64_t records, layers, mounts, leases;
+	enum usage_backend backend;
+	char *degraded_reason; /* NULL: accounting works */
+	uint64_t disk_walks, folds, lost;
+	int64_t started_ns;
+	const char *mount_method;
+};
+
+int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e);
+void manager_info_free(struct manager_info *info);
+
+enum manager_check_state { MANAGER_CHECK_OK, MANAGER_CHECK_WARNING, MANAGER_CHECK_DEGRADED };
+
+struct manager_check {
+	const char *name;
+	enum manager_check_state state;
+	char found[256], advice[256]; /* advice "": nothing to do */
+};
+
+#define MANAGER_CHECKS_MAX 12
+
+/* What this kernel and this store can do; returns the number of checks. */
+size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX]);
+
+/* Moves what the kernel counted into the records, retries unmounts of what nobody holds, ends
+ * expired leases. The daemon calls it every 10 seconds. */
+void manager_tick(struct manager *m);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of manager/ share. Lock order: fold_lock, then lock. `lock` guards the graph, the
+ * leases and the mounts, and is never held across a system call that may be slow: a record that is
+ * worked on meanwhile is `busy`, and whoever wants it waits for `idle`.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "graph/record_graph.h"
+#include "graph/record_refs.h"
+#include "manager/manager.h"
+#include "base/hashmap.h"
+#include "store/change_set.h"
+#include "usage/usage_fold.h"
+
+struct mount_layer {
+	char name[LAYER_NAME_LENGTH + 1];
+	struct usage_fold_state folded;
+	bool dirty; /* not in the database as it is here */
+};
+
+/* One overlay superblock of a record. */
+struct mount {
+	uint64_t id; /* grows with time; never used twice */
+	struct record *record; /* NULL once it is unmounted and waits for its last fold */
+	bool writable;
+	bool unwanted; /* nobody holds the record, but somebody was in the mount */
+	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
+	size_t layer_count; /* lowers + 1; index 0 is the upper, unnamed for a read-only mount */
+	struct mount_layer *layers;
+	struct mount *next;
+};
+
+struct manager {
+	char *root;
+	int root_fd, lock_fd, mounts_fd; /* the store, its lock file, mnt/ */
+	char *pin_directory;
+	char boot_id[40];
+	struct overlay_features features;
+	struct usage_bpf *usage;
+	struct database *database;
+	void (*report)(bool problem, const char *text, void *user);
+	void *user;
+	int64_t started_ns;
+	atomic_uint_fast64_t disk_walks, folds;
+
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* some record is no longer busy */
+	struct record_graph *graph;
+	struct hashmap *leases; /* by name */
+	struct mount *mounts;
+	uint64_t next_layer, last_mount_id;
+	uint64_t unplaced_changes_seen;
+	bool unsaved; /* a fold could not be written: look for everything dirty */
+
+	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
+	pthread_mutex_t prune_lock; /* one prune at a time */
+	pthread_mutex_t walk_lock; /* one measuring of sizes at a time: others then find them known */
+	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
+	pthread_cond_t trash_arrived;
+	pthread_t trash_thread;
+	bool trash_thread_runs, trash_wanted, stopping;
+};
+
+void manager_report(struct manager *m, bool problem, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* With the lock: a live record that nobody works on, waiting for that. -ENOENT. */
+int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e);
+/* With the lock: reserves the record, and its twin; release_record() gives both back. */
+void manager_reserve(struct record *r);
+void manager_unreserve(struct manager *m, struct record *r);
+
+/* store_files.c: the directories of layers. Without the lock. */
+int store_files_make(struct manager *m, const char *layer, struct error *e);
+/* Moves a layer out of sight, to be deleted in the background. A layer that is gone is success. */
+int store_files_discard(struct manager *m, const char *layer, struct error *e);
+int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
+void *store_files_empty_trash(void *manager); /* a thread */
+void store_files_wake_trash(struct manager *m);
+
+/* mount_ops.c. `r` is reserved; without the lock. */
+int mount_ops_attach(struct manager *m, struct record *r, struct error *e);
+int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
+char *mount_ops_path(const struct manager *m, const struct record *r, bool read_only_clone);
+struct mount *mount_ops_new(struct manager *m, const struct record *r, uint64_t id, bool writable);
+int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
+void mount_ops_free(struct mount *mount);
+/* With the lock. */
+void mount_ops_link(struct manager *m, struct mount *mount, struct record *r);
+void mount_ops_unlink(struct manager *m, struct mount *mount);
+
+/* lease_ops.c, with the lock. The lease found (a connection's own one is made when it is asked for)
+ * stays until it is put back. -ENOENT. */
+int lease_ops_find(struct manager *m, const struct manager_holder *holder,
+		   struct lease **ret_lease, struct error *e);
+void lease_ops_put(struct manager *m, struct lease *l);
+/* Adds the hold's present state to the set; nothing for a connection's lease. */
+void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
+
+/* cache_ops.c */
+/* Nobody holds the record and it is not to be retained: it should be deleted. */
+bool cache_ops_goes(const struct record *r);
+/* Drops one ref of a record that is not busy, and does what that means for it: the record may be
+ * gone afterwards. With the lock, which it lets go of meanwhile. */
+int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
+/* Deletes a reserved record and its twin, which nobody holds and which have no children. On
+ * failure it stays as it was, reserved. Without the lock. */
+int cache_ops_delete(struct manager *m, struct record *r, struct error *e);
+
+/* usage_ops.c */
+/* Moves what the cells counted since the last time into the layers, and settles the mounts that
+ * are gone. Without the lock. */
+int usage_ops_fold(struct manager *m, struct error *e);
+/* Measures every layer whose size is not known, in parallel. */
+int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
+
+/* record_view.c, with the lock. */
+struct record_filter;
+bool record_view_matches(const struct record_filter *f, const struct record *r, int64_t now_ns);
+
+/* recover.c */
+int recover(struct manager *m, struct error *e);

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts of records. A mount is made detached, its row written, its counters registered, and only
+ * then is it attached: no access is ever missed, and none without a row.
+ * A mutable record is mounted writable at mnt/<id>; a read-only view of it is a second mount point
+ * of the same superblock, mnt/<id>-ro. An immutable record is mounted read-only at mnt/<id>.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+#include "overlay/overlay_mount.h"
+#include "store/usage_rows.h"
+
+#define NAME_SIZE (RECORD_ID_LENGTH + 4)
+
+static void mount_point_name(const struct record *r, bool clone, char name[NAME_SIZE])
+{
+	(void)snprintf(name, NAME_SIZE, "%s%s", r->id, clone ? "-ro" : "");
+}
+
+char *mount_ops_path(const struct manager *m, const struct record *r, bool read_only_clone)
+{
+	char name[NAME_SIZE], *path;
+
+	mount_point_name(r, read_only_clone, name);
+	return asprintf(&path, "%s/mnt/%s", m->root, name) < 0 ? NULL : path;
+}
+
+struct mount *mount_ops_new(struct manager *m, const struct record *r, uint64_t id, bool writable)
+{
+	cleanup(free_ptr) struct mount *mount = calloc(1, sizeof(*mount));
+	size_t depth = record_graph_depth(r);
+	size_t index = writable ? 0 : 1;
+
+	(void)m;
+	if (!mount)
+		return NULL;
+	mount->id = id;
+	mount->writable = writable;
+	mount->layer_count = depth + index;
+	mount->layers = calloc(mount->layer_count, sizeof(*mount->layers));
+	if (!mount->layers)
+		return NULL;
+	for (const struct record *at = r; at; at = at->parent)
+		memcpy(mount->layers[index++].name, at->layer->name, LAYER_NAME_LENGTH + 1);
+	return take_ptr(mount);
+}
+
+void mount_ops_free(struct mount *mount)
+{
+	if (!mount)
+		return;
+	free(mount->layers);
+	free(mount);
+}
+DEFINE_CLEANUP(struct mount *, mount_ops_free)
+
+void mount_ops_link(struct manager *m, struct mount *mount, struct record *r)
+{
+	mount->record = r;
+	mount->next = m->mounts;
+	m->mounts = mount;
+	r->mount = mount;
+	if (r->refs > 0)
+		r->mounted_while_held = true;
+}
+
+void mount_ops_unlink(struct manager *m, struct mount *mount)
+{
+	struct mount **at;
+
+	for (at = &m->mounts; *at != mount; at = &(*at)->next)
+		;
+	*at = mount->next;
+}
+
+int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
+{
+	const char *own = mount->layers[mount->writable ? 0 : 1].name;
+	cleanup(close_fd) int identity = -EBADF;
+	int code = store_files_open_layer(m, own, &identity, e);
+
+	if (code < 0)
+		return code;
+	return usage_bpf_register(m->usage, mount->id, root_fd, identity, mount->writable,
+				  (uint32_t)mount->layer_count, e);
+}
+
+static int write_rows(struct manager *m, const struct mount *mount, const struct record *r,
+		      struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	usage_rows_insert_mount(&c, (int64_t)mount->id, r->id, mount->writable, m->boot_id);
+	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
+		struct usage_row row = { .mount_id = (int64_t)mount->id, .index = (int64_t)i };
+
+		memcpy(row.layer, mount->layers[i].name, sizeof(row.layer));
+		usage_rows_set_layer(&c, &row);
+	}
+	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+}
+
+static int create_detached(struct manager *m, const struct mount *mount, int *ret_fd,
+			   struct error *e)
+{
+	const char *lowers[OVERLAY_MAX_LOWERS];
+	struct overlay_spec spec = { .lowers = lowers, .lower_count = mount->layer_count - 1 };
+
+	if (spec.lower_count > OVERLAY_MAX_LOWERS)
+		return error_set(e, -EMFILE, "%zu layers are more than the %d that overlayfs stacks",
+				 spec.lower_count, OVERLAY_MAX_LOWERS);
+	for (size_t i = 0; i < spec.lower_count; i++)
+		lowers[i] = mount->layers[i + 1].name;
+	if (mount->writable)
+		spec.upper = mount->layers[0].name;
+	return overlay_mount_create(m->root_fd, &m->features, &spec, ret_fd, e);
+}
+
+static int attach_at(struct manager *m, int mount_fd, const char *name, struct error *e)
+{
+	int code;
+
+	if (mkdirat(m->mounts_fd, name, 0700) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make %s/mnt/%s: %s", m->root, name, strerror(errno));
+	code = overlay_mount_attach(mount_fd, m->mounts_fd, name, e);
+	if (code < 0)
+		(void)unlinkat(m->mounts_fd, name, AT_REMOVEDIR); /* the first error counts */
+	return code;
+}
+
+/* Undoes the rows and the registration of a mount that nobody ever saw. */
+static void forget_unseen(struct manager *m, const struct mount *mount)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error e = { 0 };
+
+	usage_bpf_retire(m->usage, mount->id);
+	usage_bpf_forget(m->usage, mount->id);
+	usage_rows_delete_mount(&c, (int64_t)mount->id);
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &e) < 0)
+		manager_report(m, true, "forget a mount that failed: %s", e.text);
+}
+
+static uint64_t next_mount_id(struct manager *m)
+{
+	uint64_t now_us = (uint64_t)clock_wall_ns() / 1000;
+
+	/* Time, so that even a store whose database was lost never uses a number again. */
+	m->last_mount_id = now_us > m->last_mount_id ? now_us : m->last_mount_id + 1;
+	return m->last_mount_id;
+}
+
+int mount_ops_attach(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(mount_ops_free) struct mount *mount = NULL;
+	cleanup(close_fd) int fd = -EBADF;
+	char name[NAME_SIZE];
+	struct error registered = { 0 };
+	uint64_t id;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	id = next_mount_id(m);
+	pthread_mutex_unlock(&m->lock);
+	mount = mount_ops_new(m, r, id, r->is_mutable);
+	if (!mount)
+		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
+
+	code = create_detached(m, mount, &fd, e);
+	if (code < 0)
+		return error_context(e, "mount %s", r->id);
+	code = write_rows(m, mount, r, e);
+	if (code < 0)
+		return error_context(e, "mount %s", r->id);
+	/* Accounting that fails never fails a mount: what is missed is counted as lost. */
+	if (mount_ops_register(m, mount, fd, &registered) < 0)
+		manager_report(m, true, "record=%s not counted: %s", r->id, registered.text);
+	mount_point_name(r, false, name);
+	code = attach_at(m, fd, name, e);
+	if (code < 0) {
+		forget_unseen(m, mount);
+		return error_context(e, "mount %s", r->id);
+	}
+	pthread_mutex_lock(&m->lock);
+	mount_ops_link(m, take_ptr(mount), r);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+static int unmount_point(struct manager *m, const struct record *r, bool clone, struct error *e)
+{
+	char name[NAME_SIZE];
+	int code;
+
+	mount_point_name(r, clone, name);
+	code = overlay_unmount(m->mounts_fd, name, e);
+	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
+		return error_context(e, "unmount %s", r->id);
+	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));
+	return 0;
+}
+
+int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
+{
+	struct mount *mount = r->mount;
+	struct error fold = { 0 };
+	int code;
+
+	if (!mount)
+		return 0;
+	if (mount->read_only_clone) {
+		code = unmount_point(m, r, true, e);
+		if (code < 0)
+			return code;
+		mount->read_only_clone = false;
+	}
+	code = unmount_point(m, r, false, e);
+	if (code < 0)
+		return code;
+
+	usage_bpf_retire(m->usage, mount->id);
+	pthread_mutex_lock(&m->lock);
+	mount->record = NULL;
+	r->mount = NULL;
+	pthread_mutex_unlock(&m->lock);
+	if (usage_ops_fold(m, &fold) < 0) {
+		/* It stays in the list, and the next fold settles it. */
+		manager_report(m, true, "fold: %s", fold.text);
+		return 0;
+	}
+	return 0;
+}
+
+static int clone_read_only(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	char name[NAME_SIZE];
+	int code;
+
+	mount_point_name(r, false, name);
+	code = overlay_mount_clone_read_only(m->mounts_fd, name, &fd, e);
+	if (code < 0)
+		return code;
+	mount_point_name(r, true, name);
+	return attach_at(m, fd, name, e);
+}
+
+/* A writable mount of an immutable record finalizes it; then it has one read-only view for all. */
+int manager_mount(struct manager *m, const char *id, bool read_only,
+		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
+{
+	bool clone;
+	struct record *r;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0 && !r->is_mutable && r->twin && !read_only) {
+		pthread_mutex_unlock(&m->lock);
+		code = manager_finalize(m, id, e);
+		if (code < 0)
+			return code;
+		pthread_mutex_lock(&m->lock);
+		code = manager_find(m, id, &r, e);
+	}
+	if (code == 0 && r->is_mutable && r->twin && r->twin->refs > 0)
+		code = error_set(e, -EBUSY,
+				 "record %s is committed as %s, which is held: mount that one", r->id,
+				 r->twin->id);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+
+	clone = read_only && r->is_mutable;
+	/* An idle mutable half could be written while its twin is seen: never both mounted. */
+	if (r->twin && r->twin->mount)
+		code = mount_ops_detach(m, r->twin, e);
+	if (code == 0 && !r->mount)
+		code = mount_ops_attach(m, r, e);
+	if (code == 0 && clone && !r->mount->read_only_clone) {
+		code = clone_read_only(m, r, e);
+		if (code == 0)
+			r->mount->read_only_clone = true;
+	}
+	if (code == 0) {
+		memcpy(ret_id, r->id, sizeof(r->id));
+		*ret_mountpoint = mount_ops_path(m, r, clone);
+		if (!*ret_mountpoint)
+			code = error_set(e, -ENOMEM, "out of memory");
+	}
+	pthread_mutex_lock(&m->lock);
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+int manager_unmount(struct manager *m, const char *id, struct error *e)
+{
+	struct record *r;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0 && !r->mount)
+		code = error_set(e, -EINVAL, "record %s is not mounted", r->id);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	code = mount_ops_detach(m, r, e);
+	pthread_mutex_lock(&m->lock);
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of records for those who list them, and the fields that filters can ask for. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "graph/record_filter.h"
+#include "manager/manager_state.h"
+
+static const char *flag(bool set)
+{
+	return set ? "true" : NULL;
+}
+
+static const char *number(int64_t value, char *buffer, size_t size)
+{
+	(void)snprintf(buffer, size, "%" PRId64, value);
+	return buffer;
+}
+
+/* Nanoseconds since then; absent for what never was. */
+static const char *age(int64_t then_ns, int64_t now_ns, char *buffer, size_t size)
+{
+	return then_ns ? number(now_ns - then_ns, buffer, size) : NULL;
+}
+
+struct filtered {
+	const struct record *record;
+	int64_t now_ns;
+};
+
+static const char *label(const struct record *r, const char *key)
+{
+	for (size_t i = 0; i < r->label_count; i++)
+		if (strcmp(r->labels[i].key, key) == 0)
+			return r->labels[i].value;
+	return NULL;
+}
+
+static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
+			 void *user)
+{
+	const struct filtered *f = user;
+	const struct record *r = f->record;
+	const struct layer *l = r->layer;
+	const char *name = path[0];
+
+	if (parts == 2 && strcmp(name, "labels") == 0)
+		return label(r, path[1]);
+	if (parts != 1)
+		return NULL;
+	if (strcmp(name, "id") == 0)
+		return r->id;
+	if (strcmp(name, "parent") == 0)
+		return r->parent ? r->parent->id : NULL;
+	if (strcmp(name, "description") == 0)
+		return *r->description ? r->description : NULL;
+	if (strcmp(name, "type") == 0)
+		return r->type;
+	if (strcmp(name, "inuse") == 0)
+		return flag(r->marked);
+	if (strcmp(name, "mutable") == 0)
+		return flag(r->is_mutable);
+	if (strcmp(name, "immutable") == 0)
+		return flag(!r->is_mutable);
+	if (strcmp(name, "private") == 0)
+		return "true"; /* nothing outside shares records with this store yet */
+	if (strcmp(name, "retain") == 0)
+		return flag(r->retain);
+	if (strcmp(name, "size") == 0)
+		return l->measured ? number(l->allocated_bytes, buffer, size) : NULL;
+	if (strcmp(name, "opens") == 0)
+		return number((int64_t)l->access.counters[USAGE_OPENS], buffer, size);
+	if (strcmp(name, "usagecount") == 0)
+		return number((int64_t)record_usage_count(r), buffer, size);
+	if (strcmp(name, "age") == 0)
+		return age(r->created_ns, f->now_ns, buffer, size);
+	if (strcmp(name, "lastused") == 0)
+		return age(record_last_used_ns(r), f->now_ns, buffer, size);
+	if (strcmp(name, "lastread") == 0)
+		return age(l->access.last_ns, f->now_ns, buffer, size);
+	return NULL;
+}
+
+bool record_view_matches(const struct record_filter *f, const struct record *r, int64_t now_ns)
+{
+	struct filtered filtered = { .record = r, .now_ns = now_ns };
+
+	return record_filter_match(f, field, &filtered);
+}
+
+static void free_view(struct manager_record_view *v)
+{
+	struct record *r = &v->record;
+
+	free(r->description);
+	free(r->type);
+	for (size_t i = 0; r->labels && i < r->label_count; i++) {
+		free(r->labels[i].key);
+		free(r->labels[i].value);
+	}
+	free(r->labels);
+	for (size_t i = 0; r->image_refs && i < r->image_ref_count; i++)
+		free(r->image_refs[i]);
+	free(r->image_refs);
+	for (size_t i = 0; i < v->child_count; i++)
+		free(v->children[i]);
+	free(v->children);
+	for (size_t i = 0; i < v->hold_count; i++)
+		free(v->holds[i].name);
+	free(v->holds);
+	free(v->mountpoint);
+}
+
+void manager_views_free(struct manager_record_view *views, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free_view(&views[i]);
+	free(views);
+}
+
+static int copy_labels(struct record *to, const struct record *from)
+{
+	to->label_count = 0;
+	to->labels = calloc(from->label_count + 1, sizeof(*to->labels));
+	to->image_ref_count = 0;
+	to->image_refs = calloc(from->image_ref_count + 1, sizeof(*to->image_refs));
+	if (!to->labels || !to->image_refs)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->label_count; i++) {
+		to->labels[i].key = strdup(from->labels[i].key);
+		to->labels[i].value = strdup(from->labels[i].value);
+		to->label_count++;
+		if (!to->labels[i].key || !to->labels[i].value)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < from->image_ref_count; i++) {
+		to->image_refs[i] = strdup(from->image_refs[i]);
+		if (!to->image_refs[to->image_ref_count++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int copy_links(struct manager_record_view *v, const struct record *r)
+{
+	size_t children = 0, holds = 0;
+
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		children += c->state == RECORD_LIVE;
+	for (const struct hold *h = r->holds; h; h = h->next_of_record)
+		holds++;
+	v->children = calloc(children + 1, sizeof(char *));
+	v->holds = calloc(holds + 1, sizeof(*v->holds));
+	if (!v->children || !v->holds)
+		return -ENOMEM;
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (c->state == RECORD_LIVE && !(v->children[v->child_count++] = strdup(c->id)))
+			return -ENOMEM;
+	for (const struct hold *h = r->holds; h; h = h->next_of_record) {
+		v->holds[v->hold_count].refs = h->refs;
+		if (!(v->holds[v->hold_count++].name = strdup(h->lease->name)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* With the lock, after record_refs_mark_in_use(). */
+static int make_view(const struct manager *m, const struct record *r, struct manager_record_view *v)
+{
+	const struct mount *mount = r->mount;
+	struct record *copy = &v->record;
+
+	v->record = *r;
+	v->layer = *r->layer;
+	v->in_use = r->marked;
+	if (r->parent)
+		memcpy(v->parent, r->parent->id, sizeof(v->parent));
+	if (r->twin)
+		memcpy(v->twin, r->twin->id, sizeof(v->twin));
+	copy->parent = copy->first_child = copy->next_sibling = copy->previous_sibling = NULL;
+	copy->twin = NULL;
+	copy->holds = NULL;
+	copy->mount = NULL;
+	copy->layer = NULL;
+	copy->labels = NULL;
+	copy->image_refs = NULL;
+	copy->description = strdup(r->description);
+	copy->type = strdup(r->type);
+	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0)
+		return -ENOMEM;
+	if (mount) {
+		v->mounted_read_only = !mount->writable;
+		v->mountpoint = mount_ops_path(m, r, false);
+		if (!v->mountpoint)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_creation(const void *a, const void *b)
+{
+	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+/* With the lock: the records that the query asks for, before its filters. */
+static int select_records(struct manager *m, const struct manager_query *q, struct record **selected,
+			  size_t *ret_count, struct error *e)
+{
+	size_t count = 0, position = 0;
+	struct record *r;
+
+	for (size_t i = 0; i < q->id_count; i++) {
+		int code = record_graph_resolve(m->graph, q->ids[i], &r, e);
+
+		if (code < 0)
+			return code;
+		selected[count++] = r;
+	}
+	while (q->id_count == 0 && (r = record_graph_next(m->graph, &position)))
+		if (q->disk_usage ? record_is_listed(r) : r->state == RECORD_LIVE)
+			selected[count++] = r;
+	if (q->id_count == 0)
+		qsort(selected, count, sizeof(struct record *), by_creation);
+	*ret_count = count;
+	return 0;
+}
+
+static int view_selected(struct manager *m, const struct manager_query *q,
+			 const struct record_filter *filter, struct manager_record_view **ret_views,
+			 size_t *ret_count, struct error *e)
+{
+	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0, count = 0;
+	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
+	struct manager_record_view *views;
+	int64_t now = clock_wall_ns();
+	int code = records ? select_records(m, q, records, &selected, e) :
+			     error_set(e, -ENOMEM, "out of memory");
+
+	if (code < 0)
+		return code;
+	views = calloc(selected + 1, sizeof(*views));
+	if (!views)
+		return error_set(e, -ENOMEM, "out of memory");
+	record_refs_mark_in_use(m->graph);
+	for (size_t i = 0; i < selected && code == 0; i++)
+		if (record_view_matches(filter, records[i], now))
+			code = make_view(m, records[i], &views[count++]);
+	if (code < 0) {
+		manager_views_free(views, count);
+		return error_set(e, code, "out of memory");
+	}
+	*ret_views = views;
+	*ret_count = count;
+	return 0;
+}
+
+int manager_list(struct manager *m, const struct manager_query *query,
+		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e)
+{
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
+
+	if (code == 0)
+		code = query->disk_usage ? usage_ops_measure(m, query->cancelled, e) :
+					   usage_ops_fold(m, e);
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	code = view_selected(m, query, filter, ret_views, ret_count, e);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

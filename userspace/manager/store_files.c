@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layers/<name>/{fs,work}, their short links l/<name>, and trash/: what is discarded is renamed
+ * there, which is atomic, and deleted by a thread of its own.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+
+#define PATH_SIZE 64
+
+static int discard_as(struct manager *m, const char *layer, struct error *e)
+{
+	char from[PATH_SIZE], to[PATH_SIZE], link[PATH_SIZE];
+
+	(void)snprintf(from, sizeof(from), "layers/%s", layer); /* names are short */
+	(void)snprintf(to, sizeof(to), "trash/%s.%" PRIx64, layer, (uint64_t)clock_wall_ns());
+	(void)snprintf(link, sizeof(link), "l/%s", layer);
+	if (unlinkat(m->root_fd, link, 0) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	if (renameat(m->root_fd, from, m->root_fd, to) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "move %s/%s to the trash: %s", m->root, from,
+				 strerror(errno));
+	return 0;
+}
+
+int store_files_make(struct manager *m, const char *layer, struct error *e)
+{
+	char path[PATH_SIZE], target[PATH_SIZE];
+	int code = 0;
+
+	(void)snprintf(path, sizeof(path), "layers/%s", layer);
+	if (mkdirat(m->root_fd, path, 0700) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
+	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	if (mkdirat(m->root_fd, path, 0755) < 0)
+		code = -errno;
+	(void)snprintf(path, sizeof(path), "layers/%s/work", layer);
+	if (code == 0 && mkdirat(m->root_fd, path, 0700) < 0)
+		code = -errno;
+	(void)snprintf(path, sizeof(path), "l/%s", layer);
+	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	if (code == 0 && symlinkat(target, m->root_fd, path) < 0)
+		code = -errno;
+	if (code < 0) {
+		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
+		(void)discard_as(m, layer, NULL); /* recover finds what this cannot remove */
+	}
+	return code;
+}
+
+int store_files_discard(struct manager *m, const char *layer, struct error *e)
+{
+	int code = discard_as(m, layer, e);
+
+	store_files_wake_trash(m);
+	return code;
+}
+
+int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	fd = openat(m->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_set(e, -errno, "open %s/%s: %s", m->root, path, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+static void close_directory(DIR *d)
+{
+	(void)closedir(d); /* only read from */
+}
+DEFINE_CLEANUP(DIR *, close_directory)
+
+/* Deletes a tree; what cannot be deleted stays for the next start. Depth is bounded by what a path
+ * of the trees that we make can have; a deeper one is flattened by renaming its children up. */
+static int delete_tree(int parent, const char *name, int trash, unsigned depth)
+{
+	cleanup(close_directory) DIR *d = NULL;
+	struct dirent *entry;
+	int fd, code = 0;
+
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return unlinkat(parent, name, 0) < 0 ? -errno : 0;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(d))) {
+		char moved[PATH_SIZE];
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dirfd(d), entry->d_name, 0) == 0)
+			continue;
+		if (errno != EISDIR && errno != EPERM) {
+			code = -errno;
+			continue;
+		}
+		if (depth < 64) {
+			int below = delete_tree(dirfd(d), entry->d_name, trash, depth + 1);
+
+			code = below < 0 ? below : code;
+			continue;
+		}
+		(void)snprintf(moved, sizeof(moved), "deep.%" PRIx64 ".%" PRIx64,
+			       (uint64_t)entry->d_ino, (uint64_t)clock_wall_ns());
+		if (renameat(dirfd(d), entry->d_name, trash, moved) < 0)
+			code = -errno;
+	}
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		return code < 0 ? code : -errno;
+	return code;
+}
+
+static void empty_trash_once(struct manager *m)
+{
+	cleanup(close_directory) DIR *trash = NULL;
+	bool again = true;
+	int fd = openat(m->root_fd, "trash", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(trash = fdopendir(fd))) {
+		manager_report(m, true, "open %s/trash: %s", m->root, strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	while (again) {
+		struct dirent *entry;
+
+		again = false;
+		rewinddir(trash);
+		while ((entry = readdir(trash))) {
+			int code;
+
+			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+				continue;
+			code = delete_tree(dirfd(trash), entry->d_name, dirfd(trash), 0);
+			if (code < 0)
+				manager_report(m, true,
+					       "delete %s/trash/%s: %s; it will be tried again at "
+					       "the next start",
+					       m->root, entry->d_name, strerror(-code));
+			else
+				again = true; /* deep trees may have added entries */
+		}
+	}
+}
+
+void store_files_wake_trash(struct manager *m)
+{
+	pthread_mutex_lock(&m->trash_lock);
+	m->trash_wanted = true;
+	pthread_cond_broadcast(&m->trash_arrived);
+	pthread_mutex_unlock(&m->trash_lock);
+}
+
+void *store_files_empty_trash(void *manager)
+{
+	struct manager *m = manager;
+
+	pthread_mutex_lock(&m->trash_lock);
+	for (;;) {
+		while (!m->trash_wanted && !m->stopping)
+			pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
+		if (!m->trash_wanted)
+			break;
+		m->trash_wanted = false;
+		pthread_mutex_unlock(&m->trash_lock);
+		empty_trash_once(m);
+		pthread_mutex_lock(&m->trash_lock);
+	}
+	pthread_mutex_unlock(&m->trash_lock);
+	return NULL;
+}

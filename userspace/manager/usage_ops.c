@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the kernel's cells into the records. A fold's totals and the layers' sums are written in one
+ * transaction, so nothing is counted twice, whenever the agent ends. Sizes are measured when asked
+ * for, and only of layers that an upper change has made stale.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+#include "store/record_rows.h"
+#include "store/usage_rows.h"
+#include "usage/disk_walk.h"
+
+_Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");
+
+#define WALKERS_MAX 8
+
+struct cells {
+	struct usage_cell *cells;
+	size_t count, capacity;
+};
+
+static int gather_cell(const struct usage_cell *cell, void *user)
+{
+	struct cells *all = user;
+
+	if (all->count == all->capacity) {
+		size_t capacity = all->capacity ? all->capacity * 2 : 256;
+		struct usage_cell *cells = realloc(all->cells, capacity * sizeof(*cells));
+
+		if (!cells)
+			return -ENOMEM;
+		all->cells = cells;
+		all->capacity = capacity;
+	}
+	all->cells[all->count++] = *cell;
+	return 0;
+}
+
+static int by_mount_id(const void *a, const void *b)
+{
+	uint64_t x = (*(struct mount *const *)a)->id, y = (*(struct mount *const *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+/* With the lock: the mounts sorted by id, those that are gone only or all. */
+static struct mount **sorted_mounts(struct manager *m, bool gone_only, size_t *ret_count)
+{
+	struct mount **sorted;
+	size_t count = 0;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		count++;
+	sorted = calloc(count + 1, sizeof(struct mount *));
+	if (!sorted)
+		return NULL;
+	count = 0;
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		if (!gone_only || !mount->record)
+			sorted[count++] = mount;
+	qsort(sorted, count, sizeof(struct mount *), by_mount_id);
+	*ret_count = count;
+	return sorted;
+}
+
+static struct mount *find_mount(struct mount **sorted, size_t count, uint64_t id)
+{
+	struct mount key = { .id = id }, *wanted = &key, **found;
+
+	found = bsearch(&wanted, sorted, count, sizeof(struct mount *), by_mount_id);
+	return found ? *found : NULL;
+}
+
+static void mark_stale(struct layer *layer)
+{
+	layer->upper_changes++;
+	layer->dirty |= layer->size_known;
+	layer->size_known = false;
+}
+
+static void credit(struct layer *layer, const struct usage_delta *delta)
+{
+	struct layer_access *a = &layer->access;
+	int64_t first = clock_boot_to_wall_ns(delta->first_access_boot_ns);
+	int64_t last = clock_boot_to_wall_ns(delta->last_access_boot_ns);
+
+	for (int i = 0; i < LAYER_COUNTERS; i++)
+		a->counters[i] += delta->counters[i];
+	a->uses += delta->uses;
+	if (first && (!a->first_ns || first < a->first_ns))
+		a->first_ns = first;
+	if (last > a->last_ns)
+		a->last_ns = last;
+	layer->dirty = true;
+}
+
+static bool is_empty(const struct usage_delta *d)
+{
+	for (int i = 0; i < LAYER_COUNTERS; i++)
+		if (d->counters[i])
+			return false;
+	return !d->uses && !d->last_access_boot_ns;
+}
+
+/* With the lock. */
+static void apply_cell(struct manager *m, struct mount *mount, const struct usage_cell *cell)
+{
+	struct mount_layer *ml = &mount->layers[cell->layer];
+	struct layer *layer = record_graph_find_layer(m->graph, ml->name);
+	struct usage_delta delta;
+
+	usage_fold(&ml->folded, &cell->totals, &delta);
+	if (is_empty(&delta) || !layer)
+		return;
+	ml->dirty = true;
+	credit(layer, &delta);
+	if (delta.counters[USAGE_UPPER_CHANGES])
+		mark_stale(layer);
+}
+
+static void save_mount_layer(struct change_set *c, const struct mount *mount, size_t index)
+{
+	const struct mount_layer *ml = &mount->layers[index];
+	struct usage_row row = { .mount_id = (int64_t)mount->id,
+				 .index = (int64_t)index,
+				 .first_boot_ns = ml->folded.folded.first_access_boot_ns,
+				 .last_boot_ns = ml->folded.folded.last_access_boot_ns,
+				 .last_use_boot_ns = ml->folded.last_use_boot_ns };
+
+	memcpy(row.layer, ml->name, sizeof(row.layer));
+	memcpy(row.counters, ml->folded.folded.counters, sizeof(row.counters));
+	usage_rows_set_layer(c, &row);
+}
+
+static void save_layer(struct change_set *c, struct layer *layer)
+{
+	if (!layer || !layer->dirty)
+		return;
+	layer_rows_update(c, layer);
+	layer->dirty = false;
+}
+
+/* With the lock: everything that is dirty, layers by way of the mounts that they are in. */
+static void save_dirty(struct manager *m, struct change_set *c)
+{
+	struct layer *layer;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		for (size_t i = 0; i < mount->layer_count; i++) {
+			struct mount_layer *ml = &mount->layers[i];
+
+			if (ml->dirty)
+				save_mount_layer(c, mount, i);
+			if (ml->dirty)
+				save_layer(c, record_graph_find_layer(m->graph, ml->name));
+			ml->dirty = false;
+		}
+	for (size_t at = 0; m->unsaved && (layer = record_graph_next_layer(m->graph, &at));)
+		save_layer(c, layer);
+	m->unsaved = false;
+}
+
+/* With the lock: after a write that failed, everything is to be written again. */
+static void mark_unsaved(struct manager *m)
+{
+	struct layer *layer;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
+			mount->layers[i].dirty = true;
+	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
+		layer->dirty = true;
+	m->unsaved = true;
+}
+
+/* With the lock: changes by absolute paths may have been in any mounted upper. */
+static void apply_unplaced_changes(struct manager *m)
+{
+	uint64_t changes = usage_read_unplaced_changes(m->usage);
+
+	if (changes == m->unplaced_changes_seen)
+		return;
+	m->unplaced_changes_seen = changes;
+	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		struct layer *layer;
+
+		if (!mount->writable)
+			continue;
+		layer = record_graph_find_layer(m->graph, mount->layers[0].name);
+		if (layer) {
+			mark_stale(layer);
+			mount->layers[0].dirty = true;
+		}
+	}
+}
+
+static int write_fold(struct manager *m, const struct cells *all, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(free_ptr) struct mount **sorted = NULL;
+	size_t count = 0;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	sorted = sorted_mounts(m, false, &count);
+	for (size_t i = 0; sorted && i < all->count; i++) {
+		struct mount *mount = find_mount(sorted, count, all->cells[i].mount_id);
+
+		if (mount && all->cells[i].layer < mount->layer_count)
+			apply_cell(m, mount, &all->cells[i]);
+	}
+	apply_unplaced_changes(m);
+	save_dirty(m, &c);
+	pthread_mutex_unlock(&m->lock);
+	code = sorted ? change_set_write(&c, m->database, DATABASE_RELAXED, e) :
+			error_set(e, -ENOMEM, "out of memory");
+	if (code < 0) {
+		pthread_mutex_lock(&m->lock);
+		mark_unsaved(m);
+		pthread_mutex_unlock(&m->lock);
+	}
+	return code;
+}
+
+struct settling {
+	struct mount **gone;
+	size_t count;
+	struct change_set changes;
+};
+
+static int settle_file(const struct usage_file *file, void *user)
+{
+	struct settling *s = user;
+	struct mount *mount = find_mount(s->gone, s->count, file->mount_id);
+
+	if (mount && file->layer < mount->layer_count)
+		usage_rows_add_file(&s->changes, mount->layers[file->layer].name, file->inode,
+				    file->opens, file->read_bytes,
+				    clock_boot_to_wall_ns(file->last_access_boot_ns));
+	return 0;
+}
+
+/* Mounts whose last cells have been folded: what their files saw is kept, their cells are freed. */
+static int settle(struct manager *m, struct mount **gone, size_t count, struct error *e)
+{
+	struct settling s = { .gone = gone, .count = count };
+	int code;
+
+	if (count == 0)
+		return 0;
+	code = usage_read_files(m->usage, settle_file, &s, e);
+	for (size_t i = 0; i < count; i++)
+		usage_rows_delete_mount(&s.changes, (int64_t)gone[i]->id);
+	if (code == 0)
+		code = change_set_write(&s.changes, m->database, DATABASE_RELAXED, e);
+	change_set_free(&s.changes);
+	if (code < 0)
+		return code; /* they stay in the list, for the next fold */
+	for (size_t i = 0; i < count; i++) {
+		usage_bpf_forget(m->usage, gone[i]->id);
+		pthread_mutex_lock(&m->lock);
+		mount_ops_unlink(m, gone[i]);
+		pthread_mutex_unlock(&m->lock);
+		mount_ops_free(gone[i]);
+	}
+	return 0;
+}
+
+int usage_ops_fold(struct manager *m, struct error *e)
+{
+	cleanup(free_ptr) struct mount **gone = NULL;
+	struct cells all = { 0 };
+	size_t gone_count = 0;
+	int code;
+
+	pthread_mutex_lock(&m->fold_lock);
+	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
+	pthread_mutex_lock(&m->lock);
+	gone = sorted_mounts(m, true, &gone_count);
+	pthread_mutex_unlock(&m->lock);
+	code = usage_read_cells(m->usage, gather_cell, &all, e);
+	if (code == 0)
+		code = write_fold(m, &all, e);
+	if (code == 0)
+		code = gone ? settle(m, gone, gone_count, e) :
+			      error_set(e, -ENOMEM, "out of memory");
+	atomic_fetch_add(&m->folds, 1);
+	pthread_mutex_unlock(&m->fold_lock);
+	free(all.cells);
+	return code;
+}
+
+/* A layer to be measured. */
+struct measurement {
+	char name[LAYER_NAME_LENGTH + 1];
+	uint64_t upper_changes;
+	struct disk_usage usage;
+	int code;
+	struct error error;
+};
+
+struct measuring {
+	struct manager *m;
+	struct measurement *items;
+	size_t count;
+	atomic_size_t next;
+	const atomic_bool *cancelled;
+};
+
+static void *walk_layers(void *arg)
+{
+	struct measuring *job = arg;
+
+	for (;;) {
+		size_t i = atomic_fetch_add(&job->next, 1);
+		cleanup(close_fd) int fd = -EBADF;
+		struct measurement *item;
+
+		if (i >= job->count)
+			return NULL;
+		item = &job->items[i];
+		atomic_fetch_add(&job->m->disk_walks, 1);
+		item->code = store_files_open_layer(job->m, item->name, &fd, &item->error);
+		if (item->code == 0)
+			item->code = disk_walk(fd, job->cancelled, &item->usage, &item->error);
+	}
+}
+
+static void walk_in_parallel(struct measuring *job)
+{
+	pthread_t threads[WALKERS_MAX];
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t wanted = processors > WALKERS_MAX ? WALKERS_MAX : (size_t)processors;
+	size_t started = 0;
+
+	while (started + 1 < wanted && started + 1 < job->count &&
+	       pthread_create(&threads[started], NULL, walk_layers, job) == 0)
+		started++;
+	(void)walk_layers(job); /* this thread helps, and is enough */
+	for (size_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* With the lock. Without accounting nobody knows whether a mounted upper has changed. */
+static bool needs_walk(const struct manager *m, const struct layer *layer, const struct hashmap *open)
+{
+	if (!layer->size_known)
+		return true;
+	return usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE && hashmap_find(open, layer->name);
+}
+
+static int gather_stale(struct manager *m, struct measuring *job)
+{
+	struct hashmap *open = hashmap_new();
+	struct layer *layer;
+
+	pthread_mutex_lock(&m->lock);
+	job->items = calloc(record_graph_layer_count(m->graph) + 1, sizeof(*job->items));
+	for (struct mount *mount = m->mounts; open && mount; mount = mount->next)
+		if (mount->writable) /* two of one layer cannot be */
+			(void)hashmap_insert(open, mount->layers[0].name, mount);
+	for (size_t at = 0; open && job->items && (layer = record_graph_next_layer(m->graph, &at));)
+		if (needs_walk(m, layer, open)) {
+			struct measurement *item = &job->items[job->count++];
+
+			memcpy(item->name, layer->name, sizeof(item->name));
+			item->upper_changes = layer->upper_changes;
+		}
+	pthread_mutex_unlock(&m->lock);
+	hashmap_free(open);
+	return open && job->items ? 0 : -ENOMEM;
+}
+
+static int publish_sizes(struct manager *m, const struct measuring *job, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = 0;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < job->count; i++) {
+		const struct measurement *item = &job->items[i];
+		struct layer *layer = record_graph_find_layer(m->graph, item->name);
+
+		if (!layer || item->code == -ENOENT) /* deleted meanwhile */
+			continue;
+		if (item->code < 0) {
+			code = error_set(e, item->code, "measure layer %s: %s", item->name,
+					 item->error.text);
+			continue;
+		}
+		layer->allocated_bytes = item->usage.allocated_bytes;
+		layer->apparent_bytes = item->usage.apparent_bytes;
+		layer->inodes = item->usage.inodes;
+		layer->measured = true;
+		layer->size_known = layer->upper_changes == item->upper_changes;
+		layer_rows_update(&c, layer);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+}
+
+int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e)
+{
+	struct measuring job = { .m = m, .cancelled = cancelled };
+	int code;
+
+	pthread_mutex_lock(&m->walk_lock);
+	code = usage_ops_fold(m, e);
+	if (code == 0 && gather_stale(m, &job) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code == 0 && job.count > 0) {
+		walk_in_parallel(&job);
+		code = publish_sizes(m, &job, e);
+	}
+	pthread_mutex_unlock(&m->walk_lock);
+	free(job.items);
+	return code;
+}
+
+static void end_expired_leases(struct manager *m)
+{
+	int64_t now = clock_wall_ns();
+
+	for (;;) {
+		cleanup(free_ptr) char *name = NULL;
+		struct error e = { 0 };
+		size_t position = 0;
+		struct lease *l;
+
+		pthread_mutex_lock(&m->lock);
+		while (!name && (l = hashmap_next(m->leases, &position)))
+			if (l->expires_ns && l->expires_ns <= now)
+				name = strdup(l->name);
+		pthread_mutex_unlock(&m->lock);
+		if (!name)
+			return;
+		if (manager_lease_remove(m, name, &e) < 0) {
+			manager_report(m, true, "end expired lease '%s': %s", name, e.text);
+			return;
+		}
+		manager_report(m, false, "lease '%s' has expired", name);
+	}
+}
+
+/* Unmounts what nobody holds and somebody was in when it was released. */
+static void end_unwanted_mounts(struct manager *m)
+{
+	pthread_mutex_lock(&m->lock);
+	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		struct record *r = mount->record;
+		bool gone = false;
+
+		if (!mount->unwanted || !r || r->busy)
+			continue;
+		if (record_is_held(r)) {
+			mount->unwanted = false;
+			continue;
+		}
+		manager_reserve(r);
+		pthread_mutex_unlock(&m->lock);
+		if (mount_ops_detach(m, r, NULL) == 0 && cache_ops_goes(r))
+			gone = cache_ops_delete(m, r, NULL) == 0;
+		pthread_mutex_lock(&m->lock);
+		if (!gone)
+			manager_unreserve(m, r);
+		break; /* the list has changed; the next tick looks at the others */
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+void manager_tick(struct manager *m)
+{
+	struct error e = { 0 };
+
+	if (usage_ops_fold(m, &e) < 0)
+		manager_report(m, true, "fold: %s", e.text);
+	end_expired_leases(m);
+	end_unwanted_mounts(m);
+}
