@@ -61,7 +61,7 @@ struct manager {
 	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
-	bool trash_thread_runs, trash_wanted, stopping;
+	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
 };
 
 void manager_report(struct manager *m, bool problem, const char *format, ...)
@@ -80,6 +80,8 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e);
 int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
 void *store_files_empty_trash(void *manager); /* a thread */
 void store_files_wake_trash(struct manager *m);
+/* Waits until what has been discarded so far is deleted. */
+void store_files_drain_trash(struct manager *m);
 
 /* mount_ops.c. `r` is reserved; without the lock. */
 int mount_ops_attach(struct manager *m, struct record *r, struct error *e);

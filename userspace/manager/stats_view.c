@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/strbuf.h"
 #include "manager/manager_state.h"
 #include "store/usage_rows.h"
 

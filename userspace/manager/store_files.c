@@ -169,6 +169,14 @@ void store_files_wake_trash(struct manager *m)
 	pthread_mutex_unlock(&m->trash_lock);
 }
 
+void store_files_drain_trash(struct manager *m)
+{
+	pthread_mutex_lock(&m->trash_lock);
+	while (m->trash_thread_runs && (m->trash_wanted || m->trash_busy))
+		pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
+	pthread_mutex_unlock(&m->trash_lock);
+}
+
 void *store_files_empty_trash(void *manager)
 {
 	struct manager *m = manager;
@@ -180,9 +188,12 @@ void *store_files_empty_trash(void *manager)
 		if (!m->trash_wanted)
 			break;
 		m->trash_wanted = false;
+		m->trash_busy = true;
 		pthread_mutex_unlock(&m->trash_lock);
 		empty_trash_once(m);
 		pthread_mutex_lock(&m->trash_lock);
+		m->trash_busy = false;
+		pthread_cond_broadcast(&m->trash_arrived);
 	}
 	pthread_mutex_unlock(&m->trash_lock);
 	return NULL;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,8 @@ const struct grpc_peer *grpc_call_peer(const struct grpc_call *call);
 const char *grpc_call_path(const struct grpc_call *call);
 /* True once the client has reset the stream, gone away or let its deadline (grpc-timeout) pass. */
 bool grpc_call_cancelled(const struct grpc_call *call);
+/* The same as a flag, for work that looks at it now and then; it lives as long as the call. */
+const atomic_bool *grpc_call_cancel_flag(const struct grpc_call *call);
 /* Queues one message (copied) and waits while the client is slow; -ECANCELED when it is gone. */
 int grpc_call_send(struct grpc_call *call, const void *message, size_t length);
 /* Ends the call with trailers: code is 0 or a negative errno (grpc_status.h), text may be NULL.

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this kernel and this store can do, as an operator wants to hear it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "manager/manager_state.h"
+
+#define BPF_FS_MAGIC 0xcafe4a11
+/* Below this share of free space builds begin to fail at random. */
+#define LOW_SPACE_PERCENT 5
+
+struct report {
+	struct manager_check *checks;
+	size_t count;
+};
+
+static struct manager_check *add(struct report *r, const char *name, enum manager_check_state state,
+				 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static struct manager_check *add(struct report *r, const char *name, enum manager_check_state state,
+				 const char *format, ...)
+{
+	struct manager_check *check = &r->checks[r->count++];
+	va_list args;
+
+	*check = (struct manager_check){ .name = name, .state = state };
+	va_start(args, format);
+	(void)vsnprintf(check->found, sizeof(check->found), format, args); /* cut is fine */
+	va_end(args);
+	return check;
+}
+
+static void advise(struct manager_check *check, const char *advice)
+{
+	(void)snprintf(check->advice, sizeof(check->advice), "%s", advice);
+}
+
+static void check_kernel(struct report *r)
+{
+	struct utsname u;
+
+	if (uname(&u) == 0)
+		add(r, "kernel", MANAGER_CHECK_OK, "%s %s", u.release, u.machine);
+}
+
+static void check_btf(struct report *r)
+{
+	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0) {
+		add(r, "BTF", MANAGER_CHECK_OK, "/sys/kernel/btf/vmlinux");
+		return;
+	}
+	advise(add(r, "BTF", MANAGER_CHECK_DEGRADED, "/sys/kernel/btf/vmlinux: %s",
+		   strerror(errno)),
+	       "run a kernel built with CONFIG_DEBUG_INFO_BTF");
+}
+
+static void check_bpffs(struct report *r)
+{
+	struct statfs s;
+
+	if (statfs("/sys/fs/bpf", &s) == 0 && (uint32_t)s.f_type == BPF_FS_MAGIC) {
+		add(r, "bpffs", MANAGER_CHECK_OK, "mounted at /sys/fs/bpf");
+		return;
+	}
+	advise(add(r, "bpffs", MANAGER_CHECK_DEGRADED, "not mounted at /sys/fs/bpf"),
+	       "mount -t bpf bpf /sys/fs/bpf, and restart varved");
+}
+
+static void check_backend(const struct manager *m, struct report *r, enum usage_backend backend,
+			  const char *name)
+{
+	const char *refusal = usage_bpf_refusal(m->usage, backend);
+
+	if (usage_bpf_backend(m->usage) == backend)
+		add(r, name, MANAGER_CHECK_OK, "in use");
+	else if (refusal)
+		add(r, name, MANAGER_CHECK_WARNING, "%s", refusal);
+	else
+		add(r, name, MANAGER_CHECK_OK, "not needed");
+}
+
+static void check_accounting(struct manager *m, struct report *r)
+{
+	struct usage_lost lost = usage_read_lost(m->usage);
+
+	switch (usage_bpf_backend(m->usage)) {
+	case USAGE_BACKEND_OVERLAY:
+		add(r, "accounting", MANAGER_CHECK_OK, "complete, and free for other file systems");
+		break;
+	case USAGE_BACKEND_SYSCALL:
+		add(r, "accounting", MANAGER_CHECK_OK,
+		    "by system calls: AIO, loop devices, stat and 32-bit programs are not seen");
+		break;
+	default:
+		advise(add(r, "accounting", MANAGER_CHECK_DEGRADED,
+			   "off: uses are counted by refs alone"),
+		       "mounts work; see the refusals above for what the kernel wants");
+	}
+	if (lost.cells + lost.files == 0)
+		add(r, "lost", MANAGER_CHECK_OK, "no access was lost");
+	else
+		advise(add(r, "lost", MANAGER_CHECK_WARNING,
+			   "%" PRIu64 " accesses in mounts and %" PRIu64 " of files found a full map",
+			   lost.cells, lost.files),
+		       "unmount what is not needed; numbers of this store may be short");
+}
+
+static void check_space(const struct manager *m, struct report *r)
+{
+	char free_text[UNITS_TEXT_MAX], total_text[UNITS_TEXT_MAX];
+	struct manager_check *check;
+	struct statfs s;
+	int64_t available, total;
+
+	if (fstatfs(m->root_fd, &s) < 0)
+		return;
+	available = (int64_t)s.f_bavail * s.f_bsize;
+	total = (int64_t)s.f_blocks * s.f_bsize;
+	check = add(r, "space", MANAGER_CHECK_OK, "%s of %s free",
+		    units_format_size(available, free_text), units_format_size(total, total_text));
+	if (total && available / (total / 100 + 1) < LOW_SPACE_PERCENT) {
+		check->state = MANAGER_CHECK_WARNING;
+		advise(check, "varve prune --keep-storage SIZE");
+	}
+}
+
+size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX])
+{
+	struct report r = { .checks = ret_checks };
+
+	check_kernel(&r);
+	check_btf(&r);
+	check_bpffs(&r);
+	check_backend(m, &r, USAGE_BACKEND_OVERLAY, "backend overlay");
+	check_backend(m, &r, USAGE_BACKEND_SYSCALL, "backend syscall");
+	check_accounting(m, &r);
+	add(&r, "overlayfs", MANAGER_CHECK_OK, "lowers by %s, index %s, volatile %s",
+	    overlay_method_name(m->features.method), m->features.index ? "on" : "not available",
+	    m->features.volatile_mounts ? "available" : "not available");
+	add(&r, "store", MANAGER_CHECK_OK, "%s on %s", m->root, m->features.file_system);
+	check_space(m, &r);
+	return r.count;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/native_messages.h"
+
+#include <string.h>
+
+/*
+ * protobuf-c frees a message as unpacking would have made it, so everything here is allocated the
+ * same way. A failed allocation leaves a gap; `failed` says so once, at the end.
+ */
+struct build {
+	bool failed;
+};
+
+static char *copy_text(struct build *b, const char *text)
+{
+	char *copy = strdup(text ? text : "");
+
+	b->failed |= !copy;
+	return copy;
+}
+
+static void *allocate(struct build *b, size_t count, size_t size)
+{
+	void *memory = calloc(count + 1, size);
+
+	b->failed |= !memory;
+	return memory;
+}
+
+/* A new message of the type that `init` initialises; NULL is remembered. */
+#define NEW_MESSAGE(b, type, init)                                                                 \
+	({                                                                                         \
+		type *new_message_ = allocate(b, 1, sizeof(type));                                 \
+		if (new_message_)                                                                  \
+			init(new_message_);                                                        \
+		new_message_;                                                                      \
+	})
+
+void native_messages_free(ProtobufCMessage *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+/* A half-built message has gaps that freeing must not meet: it is given up whole. The process is
+ * out of memory then, and what leaks is bounded by one batch. */
+static void *finish(const struct build *b, void *message)
+{
+	return b->failed ? NULL : message;
+}
+
+static char **copy_texts(struct build *b, char *const *texts, size_t count)
+{
+	char **copies = allocate(b, count, sizeof(char *));
+
+	for (size_t i = 0; copies && i < count; i++)
+		copies[i] = copy_text(b, texts[i]);
+	return copies;
+}
+
+static Varve__V1__Hold **copy_holds(struct build *b, const struct manager_hold_view *holds,
+				    size_t count)
+{
+	Varve__V1__Hold **copies = allocate(b, count, sizeof(Varve__V1__Hold *));
+
+	for (size_t i = 0; copies && i < count; i++) {
+		copies[i] = NEW_MESSAGE(b, Varve__V1__Hold, varve__v1__hold__init);
+		if (!copies[i])
+			continue;
+		copies[i]->lease = copy_text(b, holds[i].name);
+		copies[i]->refs = holds[i].refs;
+	}
+	return copies;
+}
+
+static Varve__V1__Access *make_access(struct build *b, const struct layer_access *a,
+				      const char *backend)
+{
+	Varve__V1__Access *access = NEW_MESSAGE(b, Varve__V1__Access, varve__v1__access__init);
+
+	if (!access)
+		return NULL;
+	access->opens = a->counters[USAGE_OPENS];
+	access->reads = a->counters[USAGE_READS];
+	access->read_bytes = a->counters[USAGE_READ_BYTES];
+	access->last_read_ns = a->last_ns;
+	access->backend = copy_text(b, backend);
+	return access;
+}
+
+static void set_labels(struct build *b, Varve__V1__Record *to, const struct record *from)
+{
+	to->n_labels = from->label_count;
+	to->labels = allocate(b, from->label_count, sizeof(*to->labels));
+	for (size_t i = 0; to->labels && i < from->label_count; i++) {
+		to->labels[i] = NEW_MESSAGE(b, Varve__V1__Record__LabelsEntry,
+					    varve__v1__record__labels_entry__init);
+		if (!to->labels[i])
+			continue;
+		to->labels[i]->key = copy_text(b, from->labels[i].key);
+		to->labels[i]->value = copy_text(b, from->labels[i].value);
+	}
+	to->n_image_refs = from->image_ref_count;
+	to->image_refs = copy_texts(b, from->image_refs, from->image_ref_count);
+}
+
+/* The size of something that was never measured is -1. */
+static int64_t known(const struct layer *l, int64_t size)
+{
+	return l->measured ? size : -1;
+}
+
+static Varve__V1__Record *make_record(struct build *b, const struct manager_record_view *v,
+				      const char *backend)
+{
+	Varve__V1__Record *m = NEW_MESSAGE(b, Varve__V1__Record, varve__v1__record__init);
+	const struct record *r = &v->record;
+	struct record counted = *r; /* the layer is the view's own */
+
+	if (!m)
+		return NULL;
+	counted.layer = (struct layer *)&v->layer;
+	m->id = copy_text(b, r->id);
+	m->n_parents = *v->parent ? 1 : 0;
+	m->parents = copy_texts(b, (char *const[]){ (char *)v->parent }, m->n_parents);
+	m->mutable_ = r->is_mutable;
+	m->in_use = v->in_use;
+	m->size = known(&v->layer, v->layer.allocated_bytes);
+	m->apparent_size = known(&v->layer, v->layer.apparent_bytes);
+	m->inodes = known(&v->layer, v->layer.inodes);
+	m->created_ns = r->created_ns;
+	m->last_used_ns = record_last_used_ns(&counted);
+	m->usage_count = (int64_t)record_usage_count(&counted);
+	m->ref_usage_count = (int64_t)r->ref_uses;
+	m->ref_last_used_ns = r->last_ref_use_ns;
+	m->description = copy_text(b, r->description);
+	m->record_type = copy_text(b, r->type);
+	m->chain_id = copy_text(b, "");
+	m->retain = r->retain;
+	m->twin = copy_text(b, v->twin);
+	m->layer = copy_text(b, v->layer.name);
+	m->mountpoint = copy_text(b, v->mountpoint);
+	m->mounted_read_only = v->mounted_read_only;
+	m->access = make_access(b, &v->layer.access, backend);
+	set_labels(b, m, r);
+	m->n_holds = v->hold_count;
+	m->holds = copy_holds(b, v->holds, v->hold_count);
+	m->n_children = v->child_count;
+	m->children = copy_texts(b, v->children, v->child_count);
+	return m;
+}
+
+Varve__V1__RecordBatch *native_messages_records(const struct manager_record_view *views,
+						size_t count, const char *backend)
+{
+	struct build b = { 0 };
+	Varve__V1__RecordBatch *batch =
+		NEW_MESSAGE(&b, Varve__V1__RecordBatch, varve__v1__record_batch__init);
+
+	if (!batch)
+		return NULL;
+	batch->n_records = count;
+	batch->records = allocate(&b, count, sizeof(*batch->records));
+	for (size_t i = 0; batch->records && i < count; i++)
+		batch->records[i] = make_record(&b, &views[i], backend);
+	return finish(&b, batch);
+}
+
+/* Counters and the numbers of their fields in varve.v1.Stats. */
+static uint32_t unseen_fields(enum usage_backend backend)
+{
+	static const unsigned fields[USAGE_COUNTER_COUNT] = {
+		[USAGE_OPENS] = 2,	  [USAGE_EXECS] = 3,	  [USAGE_READS] = 4,
+		[USAGE_READ_BYTES] = 5,	  [USAGE_WRITES] = 6,	  [USAGE_WRITTEN_BYTES] = 7,
+		[USAGE_MMAPS] = 8,	  [USAGE_STATS] = 9,	  [USAGE_COPY_UPS] = 10,
+		[USAGE_COPIED_UP_BYTES] = 11, [USAGE_READLINKS] = 20,
+	};
+	uint32_t unseen = usage_unseen_counters(backend), bits = 0;
+
+	for (unsigned i = 0; i < USAGE_COUNTER_COUNT; i++)
+		if (unseen & 1U << i)
+			bits |= 1U << fields[i];
+	if (backend == USAGE_BACKEND_NONE)
+		bits |= 1U << 12; /* files touched */
+	return bits & ~1U; /* upper changes are no field */
+}
+
+static Varve__V1__Stats *make_stats(struct build *b, const struct manager_stats_view *v,
+				    enum usage_backend backend, uint64_t lost)
+{
+	Varve__V1__Stats *m = NEW_MESSAGE(b, Varve__V1__Stats, varve__v1__stats__init);
+	const uint64_t *n = v->access.counters;
+
+	if (!m)
+		return NULL;
+	m->id = copy_text(b, v->id);
+	m->opens = n[USAGE_OPENS];
+	m->execs = n[USAGE_EXECS];
+	m->reads = n[USAGE_READS];
+	m->read_bytes = n[USAGE_READ_BYTES];
+	m->writes = n[USAGE_WRITES];
+	m->written_bytes = n[USAGE_WRITTEN_BYTES];
+	m->mmaps = n[USAGE_MMAPS];
+	m->stats = n[USAGE_STATS];
+	m->readlinks = n[USAGE_READLINKS];
+	m->copy_ups = n[USAGE_COPY_UPS];
+	m->copied_up_bytes = n[USAGE_COPIED_UP_BYTES];
+	m->files_touched = v->files_touched;
+	m->first_access_ns = v->access.first_ns;
+	m->last_access_ns = v->access.last_ns;
+	m->backend = copy_text(b, usage_backend_name(backend));
+	m->lost = lost;
+	m->mount = v->mount_id;
+	m->layer = v->layer_index;
+	m->mountpoint = copy_text(b, v->mountpoint);
+	m->size = v->size_bytes;
+	m->description = copy_text(b, v->description);
+	m->unseen = unseen_fields(backend);
+	return m;
+}
+
+Varve__V1__StatsBatch *native_messages_stats(const struct manager_stats_view *stats, size_t count,
+					     enum usage_backend backend, uint64_t lost)
+{
+	struct build b = { 0 };
+	Varve__V1__StatsBatch *batch =
+		NEW_MESSAGE(&b, Varve__V1__StatsBatch, varve__v1__stats_batch__init);
+
+	if (!batch)
+		return NULL;
+	batch->n_stats = count;
+	batch->stats = allocate(&b, count, sizeof(*batch->stats));
+	for (size_t i = 0; batch->stats && i < count; i++)
+		batch->stats[i] = make_stats(&b, &stats[i], backend, lost);
+	return finish(&b, batch);
+}
+
+Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *files, size_t count)
+{
+	struct build b = { 0 };
+	Varve__V1__FileBatch *batch =
+		NEW_MESSAGE(&b, Varve__V1__FileBatch, varve__v1__file_batch__init);
+
+	if (!batch)
+		return NULL;
+	batch->n_files = count;
+	batch->files = allocate(&b, count, sizeof(*batch->files));
+	for (size_t i = 0; batch->files && i < count; i++) {
+		Varve__V1__File *f = NEW_MESSAGE(&b, Varve__V1__File, varve__v1__file__init);
+
+		batch->files[i] = f;
+		if (!f)
+			continue;
+		f->path = copy_text(&b, files[i].path);
+		f->deleted = !files[i].path;
+		f->size = files[i].size_bytes;
+		f->opens = files[i].opens;
+		f->read_bytes = files[i].read_bytes;
+		f->last_access_ns = files[i].last_access_ns;
+	}
+	return finish(&b, batch);
+}
+
+Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases,
+					      size_t count)
+{
+	struct build b = { 0 };
+	Varve__V1__LeaseReply *reply =
+		NEW_MESSAGE(&b, Varve__V1__LeaseReply, varve__v1__lease_reply__init);
+
+	if (!reply)
+		return NULL;
+	reply->n_leases = count;
+	reply->leases = allocate(&b, count, sizeof(*reply->leases));
+	for (size_t i = 0; reply->leases && i < count; i++) {
+		Varve__V1__Lease *l = NEW_MESSAGE(&b, Varve__V1__Lease, varve__v1__lease__init);
+
+		reply->leases[i] = l;
+		if (!l)
+			continue;
+		l->name = copy_text(&b, leases[i].name);
+		l->created_ns = leases[i].created_ns;
+		l->expires_ns = leases[i].expires_ns;
+		l->ephemeral = leases[i].ephemeral;
+		l->n_holds = leases[i].hold_count;
+		l->holds = copy_holds(&b, leases[i].holds, leases[i].hold_count);
+	}
+	return finish(&b, reply);
+}

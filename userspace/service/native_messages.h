@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The manager's views as messages of varve.v1. Each is allocated whole, with copies of its texts,
+ * and freed by native_messages_free(); NULL when out of memory. */
+#pragma once
+
+#include "manager/manager.h"
+#include "varve.pb-c.h"
+
+Varve__V1__RecordBatch *native_messages_records(const struct manager_record_view *views,
+						size_t count, const char *backend);
+Varve__V1__StatsBatch *native_messages_stats(const struct manager_stats_view *stats, size_t count,
+					     enum usage_backend backend, uint64_t lost);
+Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *files, size_t count);
+Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases,
+					      size_t count);
+void native_messages_free(ProtobufCMessage *message); /* NULL is allowed */

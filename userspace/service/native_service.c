@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/native_service.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "service/native_messages.h"
+#include "service/request_check.h"
+#include "varve.pb-c.h"
+
+/* Listings go out in messages of this many entries. */
+#define BATCH 200
+
+static void free_message(ProtobufCMessage *message)
+{
+	protobuf_c_message_free_unpacked(message, NULL);
+}
+DEFINE_CLEANUP(ProtobufCMessage *, free_message)
+
+/* The request, or NULL after the call has been ended with what is wrong with it. */
+static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *type)
+{
+	size_t length;
+	const uint8_t *bytes = grpc_call_request(call, &length);
+	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
+	const char *field;
+	struct error e = { 0 };
+
+	if (!message) {
+		grpc_call_finish(call,
+				 error_set(&e, -EINVAL, "the request is no valid %s", type->name),
+				 e.text);
+		return NULL;
+	}
+	field = request_check_nul(type, bytes, length);
+	if (field) {
+		protobuf_c_message_free_unpacked(message, NULL);
+		grpc_call_finish(call, error_set(&e, -EINVAL, "%s must not contain NUL", field),
+				 e.text);
+		return NULL;
+	}
+	return message;
+}
+
+static int send(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	size_t length = protobuf_c_message_get_packed_size(message);
+	cleanup(free_ptr) uint8_t *bytes = malloc(length + 1);
+
+	if (!bytes)
+		return -ENOMEM;
+	protobuf_c_message_pack(message, bytes);
+	return grpc_call_send(call, bytes, length);
+}
+
+static void finish(struct grpc_call *call, int code, const struct error *e)
+{
+	grpc_call_finish(call, code, code < 0 ? (e->text[0] ? e->text : strerror(-code)) : NULL);
+}
+
+/* Ends a unary call with its reply, or with the error. */
+static void reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
+		  const struct error *e)
+{
+	if (code == 0)
+		code = send(call, message);
+	finish(call, code, e);
+}
+
+static void reply_empty(struct grpc_call *call, int code, const struct error *e)
+{
+	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+
+	reply(call, code, &empty.base, e);
+}
+
+static struct manager_holder holder_of(const struct grpc_call *call, const char *lease)
+{
+	return (struct manager_holder){ .lease = lease,
+					.connection = grpc_call_peer(call)->connection };
+}
+
+static struct manager *manager_of(void *user)
+{
+	return ((struct native_service *)user)->manager;
+}
+
+/* Declares `request` of the type and ends the function when it cannot be had. */
+#define REQUEST(type_name, TYPE)                                                                   \
+	cleanup(free_message) ProtobufCMessage *unpacked =                                         \
+		unpack(call, &varve__v1__##TYPE##__descriptor);                                    \
+	Varve__V1__##type_name *request = (Varve__V1__##type_name *)unpacked;                      \
+	struct error e = { 0 };                                                                    \
+	int code;                                                                                  \
+	if (!request)                                                                              \
+	return
+
+static void reply_mounted(struct grpc_call *call, int code, char *id, char *mountpoint,
+			  const struct error *e)
+{
+	Varve__V1__MountReply mounted = VARVE__V1__MOUNT_REPLY__INIT;
+
+	mounted.id = id;
+	mounted.mountpoint = mountpoint;
+	reply(call, code, &mounted.base, e);
+}
+
+static void run_new(struct grpc_call *call, void *user)
+{
+	REQUEST(NewRequest, new_request);
+	cleanup(free_ptr) struct record_label *labels = calloc(request->n_labels + 1, sizeof(*labels));
+	struct manager_holder holder = holder_of(call, request->lease);
+	struct manager_new_record options = {
+		.parent = request->parent,
+		.description = request->description,
+		.type = request->record_type,
+		.retain = request->retain,
+		.created_ns = request->created_ns,
+		.labels = labels,
+		.label_count = request->n_labels,
+		.image_refs = (const char *const *)request->image_refs,
+		.image_ref_count = request->n_image_refs,
+	};
+	char id[RECORD_ID_LENGTH + 1] = "";
+	cleanup(free_ptr) char *mountpoint = NULL;
+
+	for (size_t i = 0; labels && i < request->n_labels; i++)
+		labels[i] = (struct record_label){ .key = request->labels[i]->key,
+						   .value = request->labels[i]->value };
+	code = labels ? manager_new(manager_of(user), &options, &holder, id, &mountpoint, &e) :
+			-ENOMEM;
+	reply_mounted(call, code, id, mountpoint, &e);
+}
+
+static void run_mount(struct grpc_call *call, void *user)
+{
+	REQUEST(MountRequest, mount_request);
+	char id[RECORD_ID_LENGTH + 1] = "";
+	cleanup(free_ptr) char *mountpoint = NULL;
+
+	code = manager_mount(manager_of(user), request->id, request->read_only, id, &mountpoint,
+			     &e);
+	reply_mounted(call, code, id, mountpoint, &e);
+}
+
+static void run_unmount(struct grpc_call *call, void *user)
+{
+	REQUEST(IdRequest, id_request);
+	code = manager_unmount(manager_of(user), request->id, &e);
+	reply_empty(call, code, &e);
+}
+
+static void reply_id(struct grpc_call *call, int code, char *id, const struct error *e)
+{
+	Varve__V1__IdReply found = VARVE__V1__ID_REPLY__INIT;
+
+	found.id = id;
+	reply(call, code, &found.base, e);
+}
+
+static void run_commit(struct grpc_call *call, void *user)
+{
+	REQUEST(LeaseIdRequest, lease_id_request);
+	struct manager_holder holder = holder_of(call, request->lease);
+	char id[RECORD_ID_LENGTH + 1] = "";
+
+	code = manager_commit(manager_of(user), request->id, &holder, id, &e);
+	reply_id(call, code, id, &e);
+}
+
+static void run_finalize(struct grpc_call *call, void *user)
+{
+	REQUEST(IdRequest, id_request);
+	code = manager_finalize(manager_of(user), request->id, &e);
+	reply_empty(call, code, &e);
+}
+
+static void run_get(struct grpc_call *call, void *user)
+{
+	REQUEST(GetRequest, get_request);
+	struct manager_holder holder = holder_of(call, request->lease);
+	struct manager_get_options options = {
+		.is_mutable = request->mutable_,
+		.no_use = request->no_use,
+		.image_refs = (const char *const *)request->image_refs,
+		.image_ref_count = request->n_image_refs,
+	};
+	char id[RECORD_ID_LENGTH + 1] = "";
+
+	code = manager_get(manager_of(user), request->id, &options, &holder, id, &e);
+	reply_id(call, code, id, &e);
+}
+
+static void run_release(struct grpc_call *call, void *user)
+{
+	REQUEST(LeaseIdRequest, lease_id_request);
+	struct manager_holder holder = holder_of(call, request->lease);
+
+	code = manager_release(manager_of(user), request->id, &holder, &e);
+	reply_empty(call, code, &e);
+}
+
+static void run_remove(struct grpc_call *call, void *user)
+{
+	REQUEST(IdRequest, id_request);
+	code = manager_remove(manager_of(user), request->id, &e);
+	reply_empty(call, code, &e);
+}
+
+static int send_records(struct grpc_call *call, const struct manager_record_view *views,
+			size_t count, const char *backend)
+{
+	for (size_t at = 0; at < count; at += BATCH) {
+		size_t part = count - at < BATCH ? count - at : BATCH;
+		Varve__V1__RecordBatch *batch = native_messages_records(&views[at], part, backend);
+		int code = batch ? send(call, &batch->base) : -ENOMEM;
+
+		native_messages_free(batch ? &batch->base : NULL);
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}
+
+static const char *backend_name(struct manager *m)
+{
+	struct manager_info info;
+	const char *name;
+
+	if (manager_info(m, &info, NULL) < 0)
+		return "none";
+	name = usage_backend_name(info.backend);
+	manager_info_free(&info);
+	return name;
+}
+
+static void run_list(struct grpc_call *call, void *user)
+{
+	REQUEST(ListRequest, list_request);
+	struct manager_query query = { .ids = (const char *const *)request->ids,
+				       .id_count = request->n_ids,
+				       .filters = (const char *const *)request->filters,
+				       .filter_count = request->n_filters,
+				       .disk_usage = request->disk_usage,
+				       .cancelled = grpc_call_cancel_flag(call) };
+	struct manager_record_view *views = NULL;
+	size_t count = 0;
+
+	code = manager_list(manager_of(user), &query, &views, &count, &e);
+	if (code == 0)
+		code = send_records(call, views, count, backend_name(manager_of(user)));
+	manager_views_free(views, count);
+	finish(call, code, &e);
+}
+
+static void run_stats(struct grpc_call *call, void *user)
+{
+	REQUEST(StatsRequest, stats_request);
+	struct manager *m = manager_of(user);
+	struct manager_stats_view *stats = NULL;
+	struct manager_info info = { 0 };
+	size_t count = 0;
+
+	code = manager_stats(m, (const char *const *)request->ids, request->n_ids,
+			     request->by_mount, &stats, &count, &e);
+	if (code == 0)
+		code = manager_info(m, &info, &e);
+	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
+		size_t part = count - at < BATCH ? count - at : BATCH;
+		Varve__V1__StatsBatch *batch =
+			native_messages_stats(&stats[at], part, info.backend, info.lost);
+
+		code = batch ? send(call, &batch->base) : -ENOMEM;
+		native_messages_free(batch ? &batch->base : NULL);
+	}
+	manager_info_free(&info);
+	manager_stats_free(stats, count);
+	finish(call, code, &e);
+}
+
+static void run_files(struct grpc_call *call, void *user)
+{
+	REQUEST(FilesRequest, files_request);
+	enum manager_files_which which = request->never_read ? MANAGER_FILES_NEVER_READ :
+					 request->hot	     ? MANAGER_FILES_HOT :
+							       MANAGER_FILES_TOUCHED;
+	struct manager_file_view *files = NULL;
+	size_t count = 0;
+
+	code = manager_files(manager_of(user), request->id, which, request->limit, &files, &count,
+			     &e);
+	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
+		size_t part = count - at < BATCH ? count - at : BATCH;
+		Varve__V1__FileBatch *batch = native_messages_files(&files[at], part);
+
+		code = batch ? send(call, &batch->base) : -ENOMEM;
+		native_messages_free(batch ? &batch->base : NULL);
+	}
+	manager_files_free(files, count);
+	finish(call, code, &e);
+}
+
+static int send_pruned(const struct manager_pruned *p, void *user)
+{
+	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
+	Varve__V1__Pruned pruned = VARVE__V1__PRUNED__INIT;
+
+	pruned.id = (char *)p->id;
+	pruned.parent = (char *)p->parent;
+	pruned.size = p->size_bytes;
+	pruned.created_ns = p->created_ns;
+	pruned.last_used_ns = p->last_used_ns;
+	pruned.usage_count = (int64_t)p->usage_count;
+	pruned.score = p->score;
+	pruned.reason = (char *)p->reason;
+	pruned.description = (char *)p->description;
+	pruned.record_type = (char *)p->type;
+	pruned.mutable_ = p->is_mutable;
+	pruned.shared = p->shared;
+	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_PRUNED;
+	event.pruned = &pruned;
+	return send(user, &event.base);
+}
+
+static void run_prune(struct grpc_call *call, void *user)
+{
+	REQUEST(PruneRequest, prune_request);
+	struct manager_prune_options options = { .all = request->all,
+						 .filters = (const char *const *)request->filters,
+						 .filter_count = request->n_filters,
+						 .keep_duration_ns = request->keep_duration_ns,
+						 .keep_bytes = request->keep_storage,
+						 .dry_run = request->dry_run,
+						 .scorer = request->scorer,
+						 .cancelled = grpc_call_cancel_flag(call) };
+	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
+	Varve__V1__PruneSummary sum = VARVE__V1__PRUNE_SUMMARY__INIT;
+	struct manager_prune_summary result = { 0 };
+
+	code = manager_prune(manager_of(user), &options, send_pruned, call, &result, &e);
+	sum.predicted = result.predicted_bytes;
+	sum.freed = result.freed_bytes;
+	sum.remaining = result.remaining_bytes;
+	sum.goal_reached = result.goal_reached;
+	sum.shortfall = result.shortfall;
+	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY;
+	event.summary = &sum;
+	reply(call, code, &event.base, &e);
+}
+
+static void run_lease_create(struct grpc_call *call, void *user)
+{
+	Varve__V1__Lease lease = VARVE__V1__LEASE__INIT;
+	REQUEST(LeaseRequest, lease_request);
+
+	code = manager_lease_create(manager_of(user), request->name, request->expires_after_ns,
+				    &e);
+	lease.name = request->name;
+	reply(call, code, &lease.base, &e);
+}
+
+static void run_lease_remove(struct grpc_call *call, void *user)
+{
+	REQUEST(LeaseRequest, lease_request);
+	code = manager_lease_remove(manager_of(user), request->name, &e);
+	reply_empty(call, code, &e);
+}
+
+static void run_lease_list(struct grpc_call *call, void *user)
+{
+	struct manager_lease_view *leases = NULL;
+	Varve__V1__LeaseReply *all = NULL;
+	struct error e = { 0 };
+	size_t count = 0;
+	int code = manager_lease_list(manager_of(user), &leases, &count, &e);
+
+	if (code == 0 && !(all = native_messages_leases(leases, count)))
+		code = -ENOMEM;
+	reply(call, code, all ? &all->base : NULL, &e);
+	native_messages_free(all ? &all->base : NULL);
+	manager_leases_free(leases, count);
+}
+
+static void run_info(struct grpc_call *call, void *user)
+{
+	struct native_service *service = user;
+	Varve__V1__InfoReply info = VARVE__V1__INFO_REPLY__INIT;
+	struct manager_info found = { 0 };
+	struct error e = { 0 };
+	int code = manager_info(service->manager, &found, &e);
+
+	if (code == 0) {
+		info.version = (char *)VARVE_VERSION;
+		info.root = found.root;
+		info.socket = (char *)service->socket;
+		info.records = found.records;
+		info.layers = found.layers;
+		info.mounts = found.mounts;
+		info.leases = found.leases;
+		info.backend = (char *)usage_backend_name(found.backend);
+		info.degraded_reason = found.degraded_reason ? found.degraded_reason : (char *)"";
+		info.pin_directory = found.pin_directory;
+		info.disk_walks = found.disk_walks;
+		info.folds = found.folds;
+		info.lost = found.lost;
+		info.pid = getpid();
+		info.started_ns = found.started_ns;
+		info.mount_method = (char *)found.mount_method;
+	}
+	reply(call, code, &info.base, &e);
+	manager_info_free(&found);
+}
+
+static void run_doctor(struct grpc_call *call, void *user)
+{
+	static const char *const states[] = { "ok", "warning", "degraded" };
+	struct manager_check found[MANAGER_CHECKS_MAX];
+	size_t count = manager_doctor(manager_of(user), found);
+	Varve__V1__Check checks[MANAGER_CHECKS_MAX], *pointers[MANAGER_CHECKS_MAX];
+	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
+
+	for (size_t i = 0; i < count; i++) {
+		varve__v1__check__init(&checks[i]);
+		checks[i].name = (char *)found[i].name;
+		checks[i].state = (char *)states[found[i].state];
+		checks[i].found = found[i].found;
+		checks[i].advice = found[i].advice;
+		pointers[i] = &checks[i];
+		doctor.degraded |= found[i].state == MANAGER_CHECK_DEGRADED;
+	}
+	doctor.n_checks = count;
+	doctor.checks = pointers;
+	reply(call, 0, &doctor.base, NULL);
+}
+
+const struct grpc_method native_service_methods[] = {
+	{ "/varve.v1.Cache/New", run_new },
+	{ "/varve.v1.Cache/Mount", run_mount },
+	{ "/varve.v1.Cache/Unmount", run_unmount },
+	{ "/varve.v1.Cache/Commit", run_commit },
+	{ "/varve.v1.Cache/Finalize", run_finalize },
+	{ "/varve.v1.Cache/Get", run_get },
+	{ "/varve.v1.Cache/Release", run_release },
+	{ "/varve.v1.Cache/Remove", run_remove },
+	{ "/varve.v1.Cache/List", run_list },
+	{ "/varve.v1.Cache/Stats", run_stats },
+	{ "/varve.v1.Cache/Files", run_files },
+	{ "/varve.v1.Cache/Prune", run_prune },
+	{ "/varve.v1.Cache/LeaseCreate", run_lease_create },
+	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove },
+	{ "/varve.v1.Cache/LeaseList", run_lease_list },
+	{ "/varve.v1.Cache/Info", run_info },
+	{ "/varve.v1.Cache/Doctor", run_doctor },
+	{ NULL, NULL },
+};

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* varve.v1.Cache: the agent's own interface. Translates protobuf, decides nothing. */
+#pragma once
+
+#include "manager/manager.h"
+#include "transport/grpc_server.h"
+
+/* What the methods need; the user pointer of every call. */
+struct native_service {
+	struct manager *manager;
+	const char *socket; /* for Info */
+};
+
+/* Ends with a NULL path. */
+extern const struct grpc_method native_service_methods[];
