@@ -181,6 +181,18 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 	return 0;
 }
 
+bool manager_has_connection_lease(struct manager *m, uint64_t connection)
+{
+	char name[40];
+	bool found;
+
+	connection_lease_name(connection, name);
+	pthread_mutex_lock(&m->lock);
+	found = hashmap_find(m->leases, name) != NULL;
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
 void manager_connection_closed(struct manager *m, uint64_t connection)
 {
 	struct error e = { 0 };

@@ -99,6 +99,8 @@ int manager_lease_create(struct manager *m, const char *name, int64_t expires_af
 			 struct error *e);
 /* Releases what it holds. */
 int manager_lease_remove(struct manager *m, const char *name, struct error *e);
+/* Does not block. */
+bool manager_has_connection_lease(struct manager *m, uint64_t connection);
 /* The connection's own lease goes, if there is one. */
 void manager_connection_closed(struct manager *m, uint64_t connection);
 

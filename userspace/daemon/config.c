@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: varved [OPTION]…\n"
+	"Keeps filesystem layers with an overlay mount each, and counts what is read in them.\n"
+	"\n"
+	"      --root DIR         the store (" CONFIG_DEFAULT_ROOT ")\n"
+	"      --socket PATH      where clients connect (" CONFIG_DEFAULT_SOCKET ")\n"
+	"      --backend NAME     only this accounting: overlay, syscall or none\n"
+	"      --teardown         unmount everything of the store, end its accounting, exit\n"
+	"      --verbose          log more\n"
+	"      --help, --version\n"
+	"\n"
+	"SIGTERM ends it and leaves mounts and accounting in place.\n";
+
+static int parse_backend(const char *name, struct config *c, struct error *e)
+{
+	for (int i = 0; i < USAGE_BACKEND_COUNT; i++) {
+		if (strcmp(name, usage_backend_name((enum usage_backend)i)) != 0)
+			continue;
+		c->backend_forced = true;
+		c->backend = (enum usage_backend)i;
+		return 0;
+	}
+	return error_set(e, -EINVAL, "--backend is overlay, syscall or none, not '%s'", name);
+}
+
+enum config_result config_parse(int argc, char **argv, struct config *ret_config, struct error *e)
+{
+	enum { ROOT = 256, SOCKET, BACKEND, TEARDOWN, VERBOSE, HELP, VERSION };
+	static const struct option options[] = {
+		{ "root", required_argument, NULL, ROOT },
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "backend", required_argument, NULL, BACKEND },
+		{ "teardown", no_argument, NULL, TEARDOWN },
+		{ "verbose", no_argument, NULL, VERBOSE },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct config c = { .root = CONFIG_DEFAULT_ROOT, .socket = CONFIG_DEFAULT_SOCKET };
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) >= 0) {
+		switch (option) {
+		case ROOT:
+			c.root = optarg;
+			break;
+		case SOCKET:
+			c.socket = optarg;
+			break;
+		case BACKEND:
+			if (parse_backend(optarg, &c, e) < 0)
+				return CONFIG_USAGE;
+			break;
+		case TEARDOWN:
+			c.tear_down = true;
+			break;
+		case VERBOSE:
+			c.verbose = true;
+			break;
+		case HELP:
+			fputs(help, stdout);
+			return CONFIG_DONE;
+		case VERSION:
+			puts("varved " VARVE_VERSION);
+			return CONFIG_DONE;
+		default:
+			error_set(e, -EINVAL, option == ':' ? "%s wants a value; see varved --help" :
+							      "no option %s; see varved --help",
+				  argv[optind - 1]);
+			return CONFIG_USAGE;
+		}
+	}
+	if (optind < argc) {
+		error_set(e, -EINVAL, "'%s' is one word too many; see varved --help", argv[optind]);
+		return CONFIG_USAGE;
+	}
+	*ret_config = c;
+	return CONFIG_RUN;
+}

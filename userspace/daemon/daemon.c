@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/listener.h"
+#include "daemon/worker_pool.h"
+#include "manager/manager.h"
+#include "service/native_service.h"
+#include "transport/grpc_server.h"
+
+struct agent {
+	const struct config *config;
+	char *root; /* absolute */
+	sd_event *loop;
+	struct worker_pool *workers;
+	struct manager *manager;
+	struct native_service service;
+	struct grpc_server *server;
+	sd_event_source *tick;
+	atomic_bool ticking; /* a tick is under way: the next one is left out */
+};
+
+static void report(bool problem, const char *text, void *user)
+{
+	(void)user;
+	log_line(problem ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", text);
+}
+
+static int submit(void (*work)(void *arg), void *arg, void *user)
+{
+	struct native_service *service = user;
+	struct agent *a = (struct agent *)((char *)service - offsetof(struct agent, service));
+
+	return a->workers ? worker_pool_submit(a->workers, work, arg) : -ESHUTDOWN;
+}
+
+struct closed_connection {
+	struct manager *manager;
+	uint64_t connection;
+};
+
+static void release_connection(void *arg)
+{
+	struct closed_connection *closed = arg;
+
+	manager_connection_closed(closed->manager, closed->connection);
+	free(closed);
+}
+
+static void connection_closed(uint64_t connection, void *user)
+{
+	struct native_service *service = user;
+	struct closed_connection *closed;
+
+	if (!manager_has_connection_lease(service->manager, connection))
+		return;
+	closed = malloc(sizeof(*closed));
+	if (closed) {
+		*closed = (struct closed_connection){ service->manager, connection };
+		if (submit(release_connection, closed, user) == 0)
+			return;
+	}
+	free(closed);
+	manager_connection_closed(service->manager, connection); /* late, but never forgotten */
+}
+
+static void tick(void *arg)
+{
+	struct agent *a = arg;
+
+	manager_tick(a->manager);
+	atomic_store(&a->ticking, false);
+}
+
+static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
+{
+	struct agent *a = user;
+
+	(void)now_us;
+	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
+		atomic_store(&a->ticking, false); /* busy: the next one will do */
+	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void end_loop(void *user)
+{
+	struct native_service *service = user;
+	struct agent *a = (struct agent *)((char *)service - offsetof(struct agent, service));
+
+	(void)sd_event_exit(a->loop, 0); /* fails only after the loop has ended */
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *user)
+{
+	struct agent *a = user;
+
+	log_info("signal=%u ending; mounts and accounting stay", si->ssi_signo);
+	(void)sd_notify(0, "STOPPING=1"); /* nobody to notify is fine */
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	grpc_server_shut_down(a->server, end_loop);
+	return 0;
+}
+
+static int add_signals(struct agent *a, struct error *e)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+	sigset_t mask;
+	int code = 0;
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i]);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(signals) && code >= 0; i++)
+		code = sd_event_add_signal(a->loop, NULL, signals[i], on_signal, a);
+	return code < 0 ? error_set(e, code, "signals: %s", strerror(-code)) : 0;
+}
+
+static int open_manager(struct agent *a, struct error *e)
+{
+	struct manager_options options = { .backend_forced = a->config->backend_forced,
+					   .backend = a->config->backend,
+					   .report = report };
+
+	/* The store may still have to be made, so its path is made absolute by hand. */
+	if (a->config->root[0] == '/') {
+		a->root = strdup(a->config->root);
+	} else {
+		cleanup(free_ptr) char *here = getcwd(NULL, 0);
+
+		if (!here || asprintf(&a->root, "%s/%s", here, a->config->root) < 0)
+			a->root = NULL;
+	}
+	if (!a->root)
+		return error_set(e, -ENOMEM, "out of memory");
+	while (strlen(a->root) > 1 && a->root[strlen(a->root) - 1] == '/')
+		a->root[strlen(a->root) - 1] = '\0';
+	options.root = a->root;
+	options.default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) == 0;
+	return manager_open(&options, &a->manager, e);
+}
+
+static int start_server(struct agent *a, struct error *e)
+{
+	struct grpc_server_options options = {
+		.methods = native_service_methods,
+		.user = &a->service,
+		.submit = submit,
+		.connection_closed = connection_closed,
+		.max_message_bytes = CONFIG_MESSAGE_BYTES,
+		.max_connections = CONFIG_CONNECTIONS,
+		.unimplemented_hint = "this is varved " VARVE_VERSION ", which serves varve.v1.Cache",
+	};
+	int listener, code;
+
+	a->service.manager = a->manager;
+	a->service.socket = a->config->socket;
+	code = grpc_server_new(a->loop, &options, &a->server, e);
+	if (code == 0)
+		code = listener_open(a->config->socket, &listener, e);
+	if (code == 0)
+		code = grpc_server_listen(a->server, listener, e);
+	return code;
+}
+
+static void say_ready(struct agent *a)
+{
+	struct manager_info info;
+
+	if (manager_info(a->manager, &info, NULL) < 0)
+		return;
+	log_info("root=%s socket=%s accounting=%s%s%s records=%lu ready", info.root,
+		 a->config->socket, usage_backend_name(info.backend),
+		 info.degraded_reason ? " degraded reason=" : "",
+		 info.degraded_reason ? info.degraded_reason : "", (unsigned long)info.records);
+	manager_info_free(&info);
+	(void)sd_notify(0, "READY=1"); /* nobody to notify is fine */
+}
+
+/* A connection is a descriptor; the soft limit is for programs that use select(2). */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections, then */
+}
+
+static int build(struct agent *a, struct error *e)
+{
+	int code = sd_event_default(&a->loop);
+
+	if (code < 0)
+		return error_set(e, code, "event loop: %s", strerror(-code));
+	code = add_signals(a, e);
+	if (code == 0)
+		code = worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
+	if (code == 0)
+		code = open_manager(a, e);
+	if (code == 0)
+		code = start_server(a, e);
+	if (code < 0)
+		return code;
+	code = sd_event_add_time_relative(a->loop, &a->tick, CLOCK_MONOTONIC,
+					  CONFIG_TICK_SECONDS * UINT64_C(1000000), 0, on_tick, a);
+	return code < 0 ? error_set(e, code, "timer: %s", strerror(-code)) : 0;
+}
+
+static void dismantle(struct agent *a)
+{
+	bool listening = a->server != NULL;
+
+	a->tick = sd_event_source_disable_unref(a->tick);
+	/* Workers first: they may still answer calls, and they use the manager. */
+	worker_pool_free(a->workers);
+	a->workers = NULL;
+	grpc_server_free(a->server);
+	manager_close(a->manager);
+	sd_event_unref(a->loop);
+	free(a->root);
+	if (listening)
+		listener_remove(a->config->socket);
+}
+
+int daemon_run(const struct config *config, struct error *e)
+{
+	struct agent a = { .config = config };
+	int code;
+
+	raise_descriptor_limit();
+	code = build(&a, e);
+	if (code == 0) {
+		say_ready(&a);
+		code = sd_event_loop(a.loop);
+		if (code < 0)
+			error_set(e, code, "event loop: %s", strerror(-code));
+	}
+	dismantle(&a);
+	return code;
+}
+
+int daemon_tear_down(const struct config *config, struct error *e)
+{
+	struct agent a = { .config = config };
+	int code = open_manager(&a, e);
+
+	if (code == 0)
+		code = manager_tear_down(a.manager, e);
+	manager_close(a.manager);
+	free(a.root);
+	return code;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent: builds its parts in order, runs the loop, and takes them down in the other order. */
+#pragma once
+
+#include "daemon/config.h"
+
+int daemon_run(const struct config *config, struct error *e);
+/* Unmounts everything of the store and ends its accounting. */
+int daemon_tear_down(const struct config *config, struct error *e);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+
+/* As the command line's: 0 done, 1 failed, 2 usage, 5 in use, 6 permission. */
+static int exit_status(int code)
+{
+	switch (code) {
+	case 0:
+		return 0;
+	case -EBUSY:
+	case -EADDRINUSE:
+		return 5;
+	case -EPERM:
+	case -EACCES:
+		return 6;
+	default:
+		return 1;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	struct error e = { 0 };
+	int code;
+
+	switch (config_parse(argc, argv, &config, &e)) {
+	case CONFIG_DONE:
+		return 0;
+	case CONFIG_USAGE:
+		log_error("%s", e.text);
+		return 2;
+	case CONFIG_RUN:
+		break;
+	}
+	if (config.verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	if (geteuid() != 0) {
+		log_error("varved mounts and counts, which only root may do: use sudo");
+		return 6;
+	}
+	code = config.tear_down ? daemon_tear_down(&config, &e) : daemon_run(&config, &e);
+	if (code < 0)
+		log_error("%s", e.text);
+	return exit_status(code);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call, between the loop's thread and the worker that runs it. Private to the server. The
+ * worker puts messages in and waits while there are too many; the loop takes bytes out. The loop
+ * frees a call when its stream is closed and its worker has finished, whichever comes last.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "transport/grpc_frame.h"
+#include "transport/grpc_server.h"
+
+/* A worker waits when more than this is queued for its client. */
+#define GRPC_CALL_QUEUE_BYTES ((size_t)1024 * 1024)
+
+struct connection;
+
+struct grpc_call {
+	/* The loop's. */
+	struct connection *connection;
+	struct grpc_call *next_of_connection, **link;
+	int32_t stream;
+	const struct grpc_method *method; /* NULL: unknown */
+	char *path;
+	bool is_post, is_grpc;
+	struct grpc_frame_reader request;
+	int64_t timeout_ns; /* 0: none */
+	sd_event_source *deadline;
+	bool stream_open;
+	bool response_submitted;
+	bool dispatched; /* a worker has it, or had it */
+	bool refused; /* answered without a worker */
+
+	struct grpc_peer peer;
+	atomic_bool cancelled;
+	/* Told that there is something for the loop to do; thread-safe. */
+	void (*wake)(struct grpc_call *call);
+
+	/* What both threads share. */
+	pthread_mutex_t lock;
+	pthread_cond_t drained;
+	uint8_t *queue; /* length-prefixed messages */
+	size_t queue_length, queue_capacity, queue_taken;
+	bool any_message;
+	bool ended; /* `status` and `text` are set: nothing more will be queued */
+	int status; /* 0 or a negative errno */
+	char *text;
+	bool worker_done;
+	struct grpc_call *next_ready;
+	bool ready; /* in the server's list */
+};
+
+struct grpc_call *grpc_call_new(size_t max_message_bytes);
+void grpc_call_free(struct grpc_call *call);
+
+/* For the loop. Sets the end unless there is one already; the worker's own comes too late then. */
+void grpc_call_end(struct grpc_call *call, int status, const char *text);
+/* The client is gone, or out of patience: wakes the worker. */
+void grpc_call_cancel(struct grpc_call *call);
+/* Takes up to `room` queued bytes. *ret_end: nothing is left and nothing will come. */
+size_t grpc_call_take(struct grpc_call *call, uint8_t *bytes, size_t room, bool *ret_end);
+/* No message will ever be sent: the reply is trailers only. */
+bool grpc_call_is_only_trailers(struct grpc_call *call);
+bool grpc_call_has_output(struct grpc_call *call);
+bool grpc_call_worker_is_done(struct grpc_call *call);
