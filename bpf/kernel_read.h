@@ -18,8 +18,8 @@ static __always_inline __u64 load_word(const void *address)
 	__u64 word = 0;
 
 	if (typed_loads)
-		return ((struct rb_node *)bpf_rdonly_cast(
-				address, bpf_core_type_id_kernel(struct rb_node)))
+		return ((struct rb_node *)bpf_rdonly_cast(address,
+							  bpf_core_type_id_kernel(struct rb_node)))
 			->__rb_parent_color;
 	bpf_probe_read_kernel(&word, sizeof(word), address);
 	return word;

@@ -59,7 +59,8 @@ static __always_inline void *overlay_lower_before_6_5(struct inode *inode, struc
 				  bpf_core_field_offset(struct ovl_entry___before_6_5, numlower)),
 			last);
 	}
-	return overlay_inode(inode) + bpf_core_field_offset(struct ovl_inode___before_6_5, lowerpath);
+	return overlay_inode(inode) +
+	       bpf_core_field_offset(struct ovl_inode___before_6_5, lowerpath);
 }
 
 /* The address of the struct ovl_path of the first or the last lower that has this inode. `dentry`
@@ -135,8 +136,7 @@ static __always_inline struct inode *overlay_layer_root(struct super_block *supe
 	__u64 mount = load_word(layers + layer * bpf_core_type_size(struct ovl_layer) +
 				bpf_core_field_offset(struct ovl_layer, mnt));
 	struct vfsmount *vfsmount = as_mount(mount);
-	struct dentry *root =
-		typed_loads ? vfsmount->mnt_root : BPF_CORE_READ(vfsmount, mnt_root);
+	struct dentry *root = typed_loads ? vfsmount->mnt_root : BPF_CORE_READ(vfsmount, mnt_root);
 
 	return dentry_inode(root);
 }

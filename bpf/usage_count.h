@@ -116,8 +116,7 @@ static __always_inline bool is_identical(struct super_block *super, struct usage
 	struct inode *root = overlay_layer_root(super, slot->writable ? 0 : 1);
 
 	return root && inode_number(root) == slot->identity_inode &&
-	       (!slot->identity_device ||
-		super_device(inode_super(root)) == slot->identity_device);
+	       (!slot->identity_device || super_device(inode_super(root)) == slot->identity_device);
 }
 
 /* The mount to be credited; NULL when this superblock is not registered. */

@@ -75,7 +75,8 @@ _Static_assert(sizeof(struct usage_build) == 16, "layout of usage_build");
 /* What a system call, or an io_uring operation, means to the accounting. */
 enum usage_call_class {
 	USAGE_CALL_NONE,
-	USAGE_CALL_OPEN, /* returns a descriptor; the path argument's place holds that of the flags */
+	USAGE_CALL_OPEN, /* returns a descriptor; the path argument's place holds that of the flags
+			  */
 	USAGE_CALL_OPEN_HOW, /* the same, with a pointer to struct open_how */
 	USAGE_CALL_READ, /* from descriptor 0 */
 	USAGE_CALL_WRITE, /* to descriptor 0 */
@@ -92,5 +93,5 @@ enum usage_call_class {
 #define USAGE_CALL_CLASS(entry) ((entry)&0xff)
 #define USAGE_CALL_DIRECTORY(entry) ((entry) >> 8 & 0xff)
 #define USAGE_CALL_PATH(entry) ((entry) >> 16 & 0xff)
-#define USAGE_CALL_ENTRY(class, directory, path)                                                   \
+#define USAGE_CALL_ENTRY(class, directory, path) \
 	((__u32)(class) | (__u32)(directory) << 8 | (__u32)(path) << 16)

@@ -12,19 +12,19 @@
 #define cleanup(fn) __attribute__((cleanup(cleanup_##fn)))
 
 /* Makes cleanup(fn) usable for variables of type `type`, where fn takes one and accepts NULL. */
-#define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline void cleanup_##fn(type *p)                                                   \
-	{                                                                                          \
-		if (*p)                                                                            \
-			fn(*p);                                                                    \
+#define DEFINE_CLEANUP(type, fn)                 \
+	static inline void cleanup_##fn(type *p) \
+	{                                        \
+		if (*p)                          \
+			fn(*p);                  \
 	}
 
-#define take_ptr(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) *take_ptr_ = &(p);                                                   \
-		__typeof__(p) take_value_ = *take_ptr_;                                            \
-		*take_ptr_ = NULL;                                                                 \
-		take_value_;                                                                       \
+#define take_ptr(p)                                     \
+	({                                              \
+		__typeof__(p) *take_ptr_ = &(p);        \
+		__typeof__(p) take_value_ = *take_ptr_; \
+		*take_ptr_ = NULL;                      \
+		take_value_;                            \
 	})
 
 static inline void cleanup_free_ptr(void *p)

@@ -56,8 +56,7 @@ static struct slot *locate(const struct hashmap *m, const char *key, uint64_t ha
 {
 	size_t i = hash & (m->capacity - 1);
 
-	while (m->slots[i].key &&
-	       (m->slots[i].hash != hash || strcmp(m->slots[i].key, key) != 0))
+	while (m->slots[i].key && (m->slots[i].hash != hash || strcmp(m->slots[i].key, key) != 0))
 		i = (i + 1) & (m->capacity - 1);
 	return &m->slots[i];
 }

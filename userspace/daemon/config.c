@@ -73,8 +73,9 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 			puts("varved " VARVE_VERSION);
 			return CONFIG_DONE;
 		default:
-			error_set(e, -EINVAL, option == ':' ? "%s wants a value; see varved --help" :
-							      "no option %s; see varved --help",
+			error_set(e, -EINVAL,
+				  option == ':' ? "%s wants a value; see varved --help"
+						: "no option %s; see varved --help",
 				  argv[optind - 1]);
 			return CONFIG_USAGE;
 		}

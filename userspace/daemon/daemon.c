@@ -161,7 +161,8 @@ static int start_server(struct agent *a, struct error *e)
 		.connection_closed = connection_closed,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
 		.max_connections = CONFIG_CONNECTIONS,
-		.unimplemented_hint = "this is varved " VARVE_VERSION ", which serves varve.v1.Cache",
+		.unimplemented_hint = "this is varved " VARVE_VERSION
+				      ", which serves varve.v1.Cache",
 	};
 	int listener, code;
 

@@ -37,7 +37,8 @@ struct layer {
 	unsigned owners; /* records that share it: twins, or records of one chain id */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
-	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late */
+	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
+				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
 	struct layer_access access;
 	bool dirty; /* not in the database as it is here */

@@ -71,8 +71,8 @@ static int check_text(const char *what, const char *text, size_t maximum, struct
 
 static int check_type(const char *type, struct error *e)
 {
-	static const char *const types[] = { "regular",	     "internal",
-					     "frontend",     "source.local",
+	static const char *const types[] = { "regular",		"internal",
+					     "frontend",	"source.local",
 					     "exec.cachemount", "source.git.checkout" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
@@ -132,7 +132,8 @@ static struct record *build_record(const struct manager_new_record *o)
 	return take_ptr(r);
 }
 
-/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work. */
+/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
+ */
 static int find_parent(struct manager *m, const char *id, struct record **ret_parent,
 		       struct error *e)
 {
@@ -333,8 +334,8 @@ static int commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	code = record_graph_insert(m->graph, twin, r->parent, r->layer);
 	if (code == 0) {
 		twin->twin = r; /* one-sided until it is published */
-		code = r->refs ? record_refs_add(twin, l, r->refs, r->refs) :
-				 record_refs_add(twin, l, 1, 1);
+		code = r->refs ? record_refs_add(twin, l, r->refs, r->refs)
+			       : record_refs_add(twin, l, 1, 1);
 		record_rows_insert(&c, twin, RECORD_LIVE);
 		record_rows_set_twin(&c, r->id, twin->id);
 		for (const struct hold *h = r->holds; h; h = h->next_of_record)
@@ -542,7 +543,8 @@ int cache_ops_release(struct manager *m, struct record *r, struct lease *l, stru
 	int code;
 
 	if (!h)
-		return error_set(e, -ENOENT, "lease '%s' holds no ref on record %s", l->name, r->id);
+		return error_set(e, -ENOENT, "lease '%s' holds no ref on record %s", l->name,
+				 r->id);
 	copy_uses(&state.before, r);
 	if (r->twin)
 		copy_uses(&state.twin_before, r->twin);
@@ -720,8 +722,9 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && (r->refs || (r->twin && r->twin->refs))) {
 		name_holders(r->refs ? r : r->twin, holders, sizeof(holders));
-		code = error_set(e, -EBUSY, "record %s is in use: %s holds it (varve release %.12s)",
-				 r->id, holders, r->id);
+		code = error_set(e, -EBUSY,
+				 "record %s is in use: %s holds it (varve release %.12s)", r->id,
+				 holders, r->id);
 	}
 	if (code == 0 && r->first_child)
 		code = error_set(e, -ENOTEMPTY, "record %s has children, %s among them", r->id,

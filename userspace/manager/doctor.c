@@ -107,7 +107,8 @@ static void check_accounting(struct manager *m, struct report *r)
 		add(r, "lost", MANAGER_CHECK_OK, "no access was lost");
 	else
 		advise(add(r, "lost", MANAGER_CHECK_WARNING,
-			   "%" PRIu64 " accesses in mounts and %" PRIu64 " of files found a full map",
+			   "%" PRIu64 " accesses in mounts and %" PRIu64
+			   " of files found a full map",
 			   lost.cells, lost.files),
 		       "unmount what is not needed; numbers of this store may be short");
 }

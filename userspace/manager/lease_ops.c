@@ -36,8 +36,8 @@ static int find_connection_lease(struct manager *m, uint64_t connection, struct 
 	return 0;
 }
 
-int lease_ops_find(struct manager *m, const struct manager_holder *holder,
-		   struct lease **ret_lease, struct error *e)
+int lease_ops_find(struct manager *m, const struct manager_holder *holder, struct lease **ret_lease,
+		   struct error *e)
 {
 	struct lease *l;
 
@@ -100,15 +100,15 @@ int manager_lease_create(struct manager *m, const char *name, int64_t expires_af
 		return error_set(e, -ENOMEM, "out of memory");
 
 	pthread_mutex_lock(&m->lock);
-	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l) :
-						       -EMFILE;
+	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
+						     : -EMFILE;
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0) {
 		lease_free(l);
 		return error_set(e, code, "lease '%s': %s", name,
-				 code == -EEXIST ? "there is one of that name already" :
-				 code == -EMFILE ? "there are too many leases" :
-						   strerror(-code));
+				 code == -EEXIST   ? "there is one of that name already"
+				 : code == -EMFILE ? "there are too many leases"
+						   : strerror(-code));
 	}
 	lease_rows_insert(&c, l);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);

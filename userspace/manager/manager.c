@@ -116,7 +116,8 @@ static int read_boot_id(struct manager *m, struct error *e)
 	cleanup(close_file) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
 	if (!f || !fgets(m->boot_id, sizeof(m->boot_id), f))
-		return error_set(e, -EIO, "read /proc/sys/kernel/random/boot_id: is /proc mounted?");
+		return error_set(e, -EIO,
+				 "read /proc/sys/kernel/random/boot_id: is /proc mounted?");
 	m->boot_id[strcspn(m->boot_id, "\n")] = '\0';
 	return 0;
 }
@@ -130,10 +131,10 @@ static int choose_pin_directory(struct manager *m, bool default_root, struct err
 
 	if (fstat(m->root_fd, &st) < 0)
 		return error_set(e, -errno, "stat %s: %s", m->root, strerror(errno));
-	length = default_root ?
-			 asprintf(&m->pin_directory, "/sys/fs/bpf/varve/v1") :
-			 asprintf(&m->pin_directory, "/sys/fs/bpf/varve-%" PRIx64 "-%" PRIx64 "/v1",
-				  (uint64_t)st.st_dev, (uint64_t)st.st_ino);
+	length = default_root ? asprintf(&m->pin_directory, "/sys/fs/bpf/varve/v1")
+			      : asprintf(&m->pin_directory,
+					 "/sys/fs/bpf/varve-%" PRIx64 "-%" PRIx64 "/v1",
+					 (uint64_t)st.st_dev, (uint64_t)st.st_ino);
 	if (length < 0) {
 		m->pin_directory = NULL;
 		return error_set(e, -ENOMEM, "out of memory");

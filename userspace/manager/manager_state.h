@@ -57,7 +57,8 @@ struct manager {
 
 	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
 	pthread_mutex_t prune_lock; /* one prune at a time */
-	pthread_mutex_t walk_lock; /* one measuring of sizes at a time: others then find them known */
+	pthread_mutex_t
+		walk_lock; /* one measuring of sizes at a time: others then find them known */
 	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
@@ -96,8 +97,8 @@ void mount_ops_unlink(struct manager *m, struct mount *mount);
 
 /* lease_ops.c, with the lock. The lease found (a connection's own one is made when it is asked for)
  * stays until it is put back. -ENOENT. */
-int lease_ops_find(struct manager *m, const struct manager_holder *holder,
-		   struct lease **ret_lease, struct error *e);
+int lease_ops_find(struct manager *m, const struct manager_holder *holder, struct lease **ret_lease,
+		   struct error *e);
 void lease_ops_put(struct manager *m, struct lease *l);
 /* Adds the hold's present state to the set; nothing for a connection's lease. */
 void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l);

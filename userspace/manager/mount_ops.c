@@ -83,12 +83,15 @@ int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, stru
 {
 	const char *own = mount->layers[mount->writable ? 0 : 1].name;
 	cleanup(close_fd) int identity = -EBADF;
+	/* With the store's empty directory, which fills up what overlayfs wants as lowers. */
+	size_t least = mount->writable ? 2 : 3;
+	size_t layers = mount->layer_count > least ? mount->layer_count : least;
 	int code = store_files_open_layer(m, own, &identity, e);
 
 	if (code < 0)
 		return code;
 	return usage_bpf_register(m->usage, mount->id, root_fd, identity, mount->writable,
-				  (uint32_t)mount->layer_count, e);
+				  (uint32_t)layers, e);
 }
 
 static int write_rows(struct manager *m, const struct mount *mount, const struct record *r,
@@ -113,7 +116,8 @@ static int create_detached(struct manager *m, const struct mount *mount, int *re
 	struct overlay_spec spec = { .lowers = lowers, .lower_count = mount->layer_count - 1 };
 
 	if (spec.lower_count > OVERLAY_MAX_LOWERS)
-		return error_set(e, -EMFILE, "%zu layers are more than the %d that overlayfs stacks",
+		return error_set(e, -EMFILE,
+				 "%zu layers are more than the %d that overlayfs stacks",
 				 spec.lower_count, OVERLAY_MAX_LOWERS);
 	for (size_t i = 0; i < spec.lower_count; i++)
 		lowers[i] = mount->layers[i + 1].name;
@@ -272,8 +276,8 @@ int manager_mount(struct manager *m, const char *id, bool read_only,
 	}
 	if (code == 0 && r->is_mutable && r->twin && r->twin->refs > 0)
 		code = error_set(e, -EBUSY,
-				 "record %s is committed as %s, which is held: mount that one", r->id,
-				 r->twin->id);
+				 "record %s is committed as %s, which is held: mount that one",
+				 r->id, r->twin->id);
 	if (code == 0)
 		manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);

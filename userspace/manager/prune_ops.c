@@ -47,8 +47,7 @@ static bool is_evictable(const struct record *r, const struct manager_prune_opti
 		c->mounted_bytes += size;
 	else if (o->keep_duration_ns && last_used_ns && last_used_ns > now_ns - o->keep_duration_ns)
 		c->young_bytes += size;
-	else if ((!o->all && is_kept_type(r)) || r->busy ||
-		 !record_view_matches(filter, r, now_ns))
+	else if ((!o->all && is_kept_type(r)) || r->busy || !record_view_matches(filter, r, now_ns))
 		c->other_bytes += size;
 	else
 		return true;
@@ -105,8 +104,8 @@ static int gather(struct manager *m, const struct manager_prune_options *o,
 		*p = (struct prune_record){
 			.id = c->ids[c->count],
 			.created_ns = r->created_ns,
-			.last_used_ns = scorer->uses_refs ? r->last_ref_use_ns :
-							    record_last_used_ns(r),
+			.last_used_ns = scorer->uses_refs ? r->last_ref_use_ns
+							  : record_last_used_ns(r),
 			.usage_count = scorer->uses_refs ? r->ref_uses : record_usage_count(r),
 			.size_bytes = r->layer->allocated_bytes,
 		};
@@ -139,9 +138,9 @@ static void explain_step(const struct prune_step *s, const struct prune_record *
 	if (used < 0 || (size_t)used >= size)
 		return;
 	if (p->usage_count)
-		(void)snprintf(text + used, size - (size_t)used, ", %" PRIu64 " use%s (rank %zu of %zu)",
-			       p->usage_count, p->usage_count == 1 ? "" : "s", s->usage_rank,
-			       s->usage_ranks);
+		(void)snprintf(text + used, size - (size_t)used,
+			       ", %" PRIu64 " use%s (rank %zu of %zu)", p->usage_count,
+			       p->usage_count == 1 ? "" : "s", s->usage_rank, s->usage_ranks);
 }
 
 /* With the lock, which it lets go of: what may have changed since the plan was made. */

@@ -210,8 +210,8 @@ static int by_creation(const void *a, const void *b)
 }
 
 /* With the lock: the records that the query asks for, before its filters. */
-static int select_records(struct manager *m, const struct manager_query *q, struct record **selected,
-			  size_t *ret_count, struct error *e)
+static int select_records(struct manager *m, const struct manager_query *q,
+			  struct record **selected, size_t *ret_count, struct error *e)
 {
 	size_t count = 0, position = 0;
 	struct record *r;
@@ -240,8 +240,8 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
 	struct manager_record_view *views;
 	int64_t now = clock_wall_ns();
-	int code = records ? select_records(m, q, records, &selected, e) :
-			     error_set(e, -ENOMEM, "out of memory");
+	int code = records ? select_records(m, q, records, &selected, e)
+			   : error_set(e, -ENOMEM, "out of memory");
 
 	if (code < 0)
 		return code;
@@ -268,8 +268,8 @@ int manager_list(struct manager *m, const struct manager_query *query,
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
 
 	if (code == 0)
-		code = query->disk_usage ? usage_ops_measure(m, query->cancelled, e) :
-					   usage_ops_fold(m, e);
+		code = query->disk_usage ? usage_ops_measure(m, query->cancelled, e)
+					 : usage_ops_fold(m, e);
 	if (code < 0)
 		return code;
 	pthread_mutex_lock(&m->lock);

@@ -160,11 +160,10 @@ static void mark_dropped(struct loading *load)
 			p->drop = again = true;
 			manager_report(load->m, p->record->state == RECORD_LIVE, "record=%s %s",
 				       p->record->id,
-				       p->record->state == RECORD_DELETED ?
-					       "deletion finished" :
-				       p->record->state == RECORD_CREATING ?
-					       "was never finished: discarded" :
-					       "has lost its data or its parent: dropped");
+				       p->record->state == RECORD_DELETED ? "deletion finished"
+				       : p->record->state == RECORD_CREATING
+					       ? "was never finished: discarded"
+					       : "has lost its data or its parent: dropped");
 		}
 	}
 }
@@ -205,9 +204,8 @@ static int build_graph(struct loading *load)
 	}
 	for (size_t i = 0; i < load->count; i++) {
 		struct pending_record *p = &load->pending[i];
-		struct record *twin = *p->twin && p->record ?
-					      record_graph_find(load->m->graph, p->twin) :
-					      NULL;
+		struct record *twin =
+			*p->twin && p->record ? record_graph_find(load->m->graph, p->twin) : NULL;
 
 		if (twin && !p->record->is_mutable)
 			record_graph_pair(p->record, twin);
@@ -390,8 +388,7 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 
 static bool is_clone_name(const char *name)
 {
-	return strlen(name) == RECORD_ID_LENGTH + 3 &&
-	       strcmp(name + RECORD_ID_LENGTH, "-ro") == 0;
+	return strlen(name) == RECORD_ID_LENGTH + 3 && strcmp(name + RECORD_ID_LENGTH, "-ro") == 0;
 }
 
 /* One mount of the kernel's table: ours, or a stranger that goes. */

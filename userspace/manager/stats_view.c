@@ -285,7 +285,8 @@ static int collect_stats(struct manager *m, struct record **records, size_t reco
 		if (by_mount && records[i]->mount) {
 			code = mount_stats(m, records[i], *ret_stats, *ret_layers, &count);
 		} else if (!by_mount) {
-			memcpy((*ret_layers)[count], records[i]->layer->name, LAYER_NAME_LENGTH + 1);
+			memcpy((*ret_layers)[count], records[i]->layer->name,
+			       LAYER_NAME_LENGTH + 1);
 			code = record_stats(m, records[i], &(*ret_stats)[count++]);
 		}
 	}
@@ -308,8 +309,8 @@ int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bo
 	pthread_mutex_lock(&m->fold_lock);
 	pthread_mutex_lock(&m->lock);
 	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
-	code = records ? select_records(m, ids, id_count, records, &selected, e) :
-			 error_set(e, -ENOMEM, "out of memory");
+	code = records ? select_records(m, ids, id_count, records, &selected, e)
+		       : error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = collect_stats(m, records, selected, by_mount, &stats, &layers, &count, e);
 	pthread_mutex_unlock(&m->lock);
@@ -338,8 +339,7 @@ static int add_file(struct file_list *list, struct manager_file_view *file)
 {
 	if (list->count == list->capacity) {
 		size_t capacity = list->capacity ? list->capacity * 2 : 256;
-		struct manager_file_view *files =
-			realloc(list->files, capacity * sizeof(*files));
+		struct manager_file_view *files = realloc(list->files, capacity * sizeof(*files));
 
 		if (!files)
 			return -ENOMEM;

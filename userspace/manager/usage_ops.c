@@ -217,8 +217,8 @@ static int write_fold(struct manager *m, const struct cells *all, struct error *
 	apply_unplaced_changes(m);
 	save_dirty(m, &c);
 	pthread_mutex_unlock(&m->lock);
-	code = sorted ? change_set_write(&c, m->database, DATABASE_RELAXED, e) :
-			error_set(e, -ENOMEM, "out of memory");
+	code = sorted ? change_set_write(&c, m->database, DATABASE_RELAXED, e)
+		      : error_set(e, -ENOMEM, "out of memory");
 	if (code < 0) {
 		pthread_mutex_lock(&m->lock);
 		mark_unsaved(m);
@@ -287,8 +287,8 @@ int usage_ops_fold(struct manager *m, struct error *e)
 	if (code == 0)
 		code = write_fold(m, &all, e);
 	if (code == 0)
-		code = gone ? settle(m, gone, gone_count, e) :
-			      error_set(e, -ENOMEM, "out of memory");
+		code = gone ? settle(m, gone, gone_count, e)
+			    : error_set(e, -ENOMEM, "out of memory");
 	atomic_fetch_add(&m->folds, 1);
 	pthread_mutex_unlock(&m->fold_lock);
 	free(all.cells);
@@ -347,7 +347,8 @@ static void walk_in_parallel(struct measuring *job)
 }
 
 /* With the lock. Without accounting nobody knows whether a mounted upper has changed. */
-static bool needs_walk(const struct manager *m, const struct layer *layer, const struct hashmap *open)
+static bool needs_walk(const struct manager *m, const struct layer *layer,
+		       const struct hashmap *open)
 {
 	if (!layer->size_known)
 		return true;

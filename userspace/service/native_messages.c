@@ -28,12 +28,12 @@ static void *allocate(struct build *b, size_t count, size_t size)
 }
 
 /* A new message of the type that `init` initialises; NULL is remembered. */
-#define NEW_MESSAGE(b, type, init)                                                                 \
-	({                                                                                         \
-		type *new_message_ = allocate(b, 1, sizeof(type));                                 \
-		if (new_message_)                                                                  \
-			init(new_message_);                                                        \
-		new_message_;                                                                      \
+#define NEW_MESSAGE(b, type, init)                                 \
+	({                                                         \
+		type *new_message_ = allocate(b, 1, sizeof(type)); \
+		if (new_message_)                                  \
+			init(new_message_);                        \
+		new_message_;                                      \
 	})
 
 void native_messages_free(ProtobufCMessage *message)
@@ -170,10 +170,12 @@ Varve__V1__RecordBatch *native_messages_records(const struct manager_record_view
 static uint32_t unseen_fields(enum usage_backend backend)
 {
 	static const unsigned fields[USAGE_COUNTER_COUNT] = {
-		[USAGE_OPENS] = 2,	  [USAGE_EXECS] = 3,	  [USAGE_READS] = 4,
-		[USAGE_READ_BYTES] = 5,	  [USAGE_WRITES] = 6,	  [USAGE_WRITTEN_BYTES] = 7,
-		[USAGE_MMAPS] = 8,	  [USAGE_STATS] = 9,	  [USAGE_COPY_UPS] = 10,
-		[USAGE_COPIED_UP_BYTES] = 11, [USAGE_READLINKS] = 20,
+		[USAGE_OPENS] = 2,	[USAGE_EXECS] = 3,
+		[USAGE_READS] = 4,	[USAGE_READ_BYTES] = 5,
+		[USAGE_WRITES] = 6,	[USAGE_WRITTEN_BYTES] = 7,
+		[USAGE_MMAPS] = 8,	[USAGE_STATS] = 9,
+		[USAGE_COPY_UPS] = 10,	[USAGE_COPIED_UP_BYTES] = 11,
+		[USAGE_READLINKS] = 20,
 	};
 	uint32_t unseen = usage_unseen_counters(backend), bits = 0;
 
@@ -261,8 +263,7 @@ Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *file
 	return finish(&b, batch);
 }
 
-Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases,
-					      size_t count)
+Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases, size_t count)
 {
 	struct build b = { 0 };
 	Varve__V1__LeaseReply *reply =

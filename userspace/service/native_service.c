@@ -87,13 +87,13 @@ static struct manager *manager_of(void *user)
 }
 
 /* Declares `request` of the type and ends the function when it cannot be had. */
-#define REQUEST(type_name, TYPE)                                                                   \
-	cleanup(free_message) ProtobufCMessage *unpacked =                                         \
-		unpack(call, &varve__v1__##TYPE##__descriptor);                                    \
-	Varve__V1__##type_name *request = (Varve__V1__##type_name *)unpacked;                      \
-	struct error e = { 0 };                                                                    \
-	int code;                                                                                  \
-	if (!request)                                                                              \
+#define REQUEST(type_name, TYPE)                                                             \
+	cleanup(free_message)                                                                \
+		ProtobufCMessage *unpacked = unpack(call, &varve__v1__##TYPE##__descriptor); \
+	Varve__V1__##type_name *request = (Varve__V1__##type_name *)unpacked;                \
+	struct error e = { 0 };                                                              \
+	int code;                                                                            \
+	if (!request)                                                                        \
 	return
 
 static void reply_mounted(struct grpc_call *call, int code, char *id, char *mountpoint,
@@ -109,7 +109,8 @@ static void reply_mounted(struct grpc_call *call, int code, char *id, char *moun
 static void run_new(struct grpc_call *call, void *user)
 {
 	REQUEST(NewRequest, new_request);
-	cleanup(free_ptr) struct record_label *labels = calloc(request->n_labels + 1, sizeof(*labels));
+	cleanup(free_ptr) struct record_label *labels =
+		calloc(request->n_labels + 1, sizeof(*labels));
 	struct manager_holder holder = holder_of(call, request->lease);
 	struct manager_new_record options = {
 		.parent = request->parent,
@@ -128,8 +129,8 @@ static void run_new(struct grpc_call *call, void *user)
 	for (size_t i = 0; labels && i < request->n_labels; i++)
 		labels[i] = (struct record_label){ .key = request->labels[i]->key,
 						   .value = request->labels[i]->value };
-	code = labels ? manager_new(manager_of(user), &options, &holder, id, &mountpoint, &e) :
-			-ENOMEM;
+	code = labels ? manager_new(manager_of(user), &options, &holder, id, &mountpoint, &e)
+		      : -ENOMEM;
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
@@ -282,9 +283,9 @@ static void run_stats(struct grpc_call *call, void *user)
 static void run_files(struct grpc_call *call, void *user)
 {
 	REQUEST(FilesRequest, files_request);
-	enum manager_files_which which = request->never_read ? MANAGER_FILES_NEVER_READ :
-					 request->hot	     ? MANAGER_FILES_HOT :
-							       MANAGER_FILES_TOUCHED;
+	enum manager_files_which which = request->never_read ? MANAGER_FILES_NEVER_READ
+					 : request->hot	     ? MANAGER_FILES_HOT
+							     : MANAGER_FILES_TOUCHED;
 	struct manager_file_view *files = NULL;
 	size_t count = 0;
 
@@ -354,8 +355,7 @@ static void run_lease_create(struct grpc_call *call, void *user)
 	Varve__V1__Lease lease = VARVE__V1__LEASE__INIT;
 	REQUEST(LeaseRequest, lease_request);
 
-	code = manager_lease_create(manager_of(user), request->name, request->expires_after_ns,
-				    &e);
+	code = manager_lease_create(manager_of(user), request->name, request->expires_after_ns, &e);
 	lease.name = request->name;
 	reply(call, code, &lease.base, &e);
 }

@@ -38,18 +38,19 @@ int database_error(sqlite3 *db, int sqlite_code, struct error *e)
 	static const struct {
 		int sqlite, code;
 	} codes[] = {
-		{ SQLITE_FULL, -ENOSPC },	 { SQLITE_NOMEM, -ENOMEM },
-		{ SQLITE_READONLY, -EROFS },	 { SQLITE_CANTOPEN, -EACCES },
-		{ SQLITE_CONSTRAINT, -EEXIST },	 { SQLITE_CORRUPT, -EILSEQ },
-		{ SQLITE_NOTADB, -EILSEQ },	 { SQLITE_BUSY, -EAGAIN },
-		{ SQLITE_PERM, -EACCES },	 { SQLITE_TOOBIG, -E2BIG },
+		{ SQLITE_FULL, -ENOSPC },	{ SQLITE_NOMEM, -ENOMEM },
+		{ SQLITE_READONLY, -EROFS },	{ SQLITE_CANTOPEN, -EACCES },
+		{ SQLITE_CONSTRAINT, -EEXIST }, { SQLITE_CORRUPT, -EILSEQ },
+		{ SQLITE_NOTADB, -EILSEQ },	{ SQLITE_BUSY, -EAGAIN },
+		{ SQLITE_PERM, -EACCES },	{ SQLITE_TOOBIG, -E2BIG },
 	};
 	int code = -EIO;
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
 		if (codes[i].sqlite == (sqlite_code & 0xff))
 			code = codes[i].code;
-	return error_set(e, code, "database: %s", db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
+	return error_set(e, code, "database: %s",
+			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
 }
 
 static int bind(sqlite3_stmt *s, const char *types, va_list args)
@@ -204,9 +205,7 @@ int database_write(struct database *d, enum database_durability durability,
 		   int (*change)(sqlite3 *db, void *arg, struct error *e), void *arg,
 		   struct error *e)
 {
-	struct write_request w = {
-		.durability = durability, .change = change, .arg = arg, .e = e
-	};
+	struct write_request w = { .durability = durability, .change = change, .arg = arg, .e = e };
 
 	pthread_mutex_lock(&d->lock);
 	*d->last = &w;

@@ -15,9 +15,9 @@ void record_rows_insert(struct change_set *c, const struct record *r, enum recor
 		       r->twin ? r->twin->id : NULL, (int64_t)r->is_mutable, (int64_t)state,
 		       (int64_t)r->retain, r->description, r->type, r->created_ns);
 	for (size_t i = 0; i < r->label_count; i++)
-		change_set_add(c,
-			       "INSERT INTO labels(record, key, value) VALUES(:record, :key, :value)",
-			       "ttt", r->id, r->labels[i].key, r->labels[i].value);
+		change_set_add(
+			c, "INSERT INTO labels(record, key, value) VALUES(:record, :key, :value)",
+			"ttt", r->id, r->labels[i].key, r->labels[i].value);
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		record_rows_add_image_ref(c, r->id, r->image_refs[i]);
 }

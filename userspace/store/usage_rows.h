@@ -37,4 +37,3 @@ int usage_rows_load_files(sqlite3 *db, const char *layer,
 			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
 				       int64_t last_access_ns, void *user),
 			  void *user, struct error *e);
-

@@ -184,8 +184,8 @@ static ssize_t read_request(nghttp2_session *session, int32_t stream, uint8_t *b
 	while (count < room && c->request_sent < GRPC_FRAME_PREFIX_BYTES)
 		bytes[count++] = prefix[c->request_sent++];
 	if (count < room && c->request_sent < total) {
-		size_t part = total - c->request_sent < room - count ? total - c->request_sent :
-								       room - count;
+		size_t part = total - c->request_sent < room - count ? total - c->request_sent
+								     : room - count;
 
 		memcpy(bytes + count, c->request + c->request_sent - GRPC_FRAME_PREFIX_BYTES, part);
 		c->request_sent += part;
@@ -246,8 +246,8 @@ static int conclude(struct grpc_client *c, struct error *e)
 	if (c->grpc_status == 0)
 		return 0;
 	return error_set(e, grpc_status_to_errno(c->grpc_status), "%s",
-			 c->grpc_message && *c->grpc_message ? c->grpc_message :
-							       "the agent gave no reason");
+			 c->grpc_message && *c->grpc_message ? c->grpc_message
+							     : "the agent gave no reason");
 }
 
 int grpc_client_call(struct grpc_client *c, const char *path, const void *message, size_t length,

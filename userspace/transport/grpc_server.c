@@ -293,8 +293,8 @@ static void dispatch(struct grpc_call *call)
 
 	if (!grpc_frame_is_whole(&call->request)) {
 		refuse(call, -EINVAL,
-		       grpc_frame_is_empty(&call->request) ? "the call has no request message" :
-							     "the request message is cut off");
+		       grpc_frame_is_empty(&call->request) ? "the call has no request message"
+							   : "the request message is cut off");
 		return;
 	}
 	if (call->timeout_ns) {
@@ -317,8 +317,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	struct connection *c = user;
 	struct grpc_call *call;
 
-	if (frame->hd.type != NGHTTP2_HEADERS ||
-	    frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	call = grpc_call_new(c->server->options.max_message_bytes);
 	if (!call)
@@ -403,8 +402,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	if (!call || call->refused || call->dispatched)
 		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS &&
-	    frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		if (!call->is_post)
 			refuse_http(call, "405");
 		else if (!call->is_grpc)

@@ -21,7 +21,8 @@ struct grpc_call;
 
 struct grpc_method {
 	const char *path; /* "/package.Service/Method" */
-	void (*run)(struct grpc_call *call, void *user); /* on a worker; must call grpc_call_finish */
+	void (*run)(struct grpc_call *call,
+		    void *user); /* on a worker; must call grpc_call_finish */
 };
 
 struct grpc_peer {
@@ -40,7 +41,8 @@ struct grpc_server_options {
 	void (*connection_closed)(uint64_t connection, void *user);
 	size_t max_message_bytes; /* of a request; larger ones end as RESOURCE_EXHAUSTED */
 	size_t max_connections;
-	const char *unimplemented_hint; /* what an unknown method is told besides its name; may be NULL */
+	const char *unimplemented_hint; /* what an unknown method is told besides its name; may be
+					   NULL */
 };
 
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,

@@ -43,10 +43,10 @@ static int announce_limits(struct http2_session *s, enum http2_session_role role
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_SESSION_MAX_HEADER_BYTES },
-		role == HTTP2_SESSION_SERVER ?
-			(nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-						  HTTP2_SESSION_MAX_STREAMS } :
-			(nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
+		role == HTTP2_SESSION_SERVER
+			? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+						    HTTP2_SESSION_MAX_STREAMS }
+			: (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
 	int err;
 

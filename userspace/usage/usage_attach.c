@@ -120,7 +120,8 @@ static int find_types(struct kernel_types *ret_types, struct error *e)
 	return 0;
 }
 
-/* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer. */
+/* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer.
+ */
 static bool ring_passes_fields(const struct kernel_types *types)
 {
 	const struct btf_type *type;
@@ -174,7 +175,8 @@ static int choose_programs(struct usage_skeleton *s, const struct attempt *attem
 	bool fields = ring_passes_fields(attempt->types);
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, s->obj) {
+	bpf_object__for_each_program(program, s->obj)
+	{
 		const char *hook = hook_of(program);
 		bool wanted = hook && is_of_backend(program, attempt->backend);
 		bool present = wanted && has_hook(attempt->types, attempt->backend, hook);
@@ -228,7 +230,8 @@ static int set_pins(struct usage_skeleton *s, const char *pin_dir, struct error 
 	char path[PATH_MAX];
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, s->obj) {
+	bpf_object__for_each_map(map, s->obj)
+	{
 		if (bpf_map__is_internal(map))
 			continue;
 		int r = usage_pins_path(path, pin_dir, bpf_map__name(map), e);
@@ -374,7 +377,8 @@ static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t
 	struct bpf_program *program;
 	uint32_t count = 0;
 
-	bpf_object__for_each_program(program, s->obj) {
+	bpf_object__for_each_program(program, s->obj)
+	{
 		if (!bpf_program__autoload(program) || !hook_of(program))
 			continue;
 		int r = attach_and_pin(program, links, e);

@@ -25,17 +25,17 @@ struct call {
 	uint32_t entry;
 };
 
-#define FILE_CALL(name, class)                                                                     \
-	{                                                                                          \
-		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_##class, 0, 0)                            \
+#define FILE_CALL(name, class)                                          \
+	{                                                               \
+		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_##class, 0, 0) \
 	}
-#define OPEN_CALL(name, flags)                                                                     \
-	{                                                                                          \
-		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_OPEN, 0, flags)                           \
+#define OPEN_CALL(name, flags)                                           \
+	{                                                                \
+		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_OPEN, 0, flags) \
 	}
-#define PATH_CALL(name, directory, path)                                                           \
-	{                                                                                          \
-		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_CHANGE_PATH, directory, path)             \
+#define PATH_CALL(name, directory, path)                                               \
+	{                                                                              \
+		__NR_##name, USAGE_CALL_ENTRY(USAGE_CALL_CHANGE_PATH, directory, path) \
 	}
 #define CWD USAGE_CALL_AT_CWD
 

@@ -45,9 +45,9 @@ static int make_folder(const char *path, struct error *e)
 {
 	if (mkdir(path, 0711) == 0)
 		/* The umask may have taken more than it should. */
-		return chmod(path, 0711) == 0 ? 0
-					      : error_set(e, -errno, "chmod 0711 %s: %s", path,
-							  strerror(errno));
+		return chmod(path, 0711) == 0
+			       ? 0
+			       : error_set(e, -errno, "chmod 0711 %s: %s", path, strerror(errno));
 	if (errno == EEXIST)
 		return 0;
 	return error_set(e, -errno, "make the pin folder %s: %s", path, strerror(errno));
@@ -60,7 +60,8 @@ int usage_pins_prepare(const char *pin_dir, struct error *e)
 	int r;
 
 	if (pin_dir[0] != '/' || length >= sizeof(path))
-		return error_set(e, -EINVAL, "the pin folder '%s' is not an absolute path", pin_dir);
+		return error_set(e, -EINVAL, "the pin folder '%s' is not an absolute path",
+				 pin_dir);
 	r = mount_bpf_file_system(pin_dir, e);
 	if (r < 0)
 		return r;
@@ -74,12 +75,13 @@ int usage_pins_prepare(const char *pin_dir, struct error *e)
 			return r;
 	}
 	if (!is_bpf_file_system(pin_dir))
-		return error_set(e, -EINVAL, "the pin folder %s is not in a BPF file system", pin_dir);
+		return error_set(e, -EINVAL, "the pin folder %s is not in a BPF file system",
+				 pin_dir);
 	return 0;
 }
 
 __attribute__((format(printf, 3, 4))) static int format_path(char path[PATH_MAX], struct error *e,
-							      const char *format, ...)
+							     const char *format, ...)
 {
 	va_list args;
 	int length;
@@ -169,8 +171,9 @@ int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, stru
 	int r;
 
 	if (!folder)
-		return errno == ENOENT ? 0
-				       : error_set(e, -errno, "open %s: %s", pin_dir, strerror(errno));
+		return errno == ENOENT
+			       ? 0
+			       : error_set(e, -errno, "open %s: %s", pin_dir, strerror(errno));
 	r = usage_pins_links_path(kept, pin_dir, generation, e);
 	while (r == 0 && (name = next_name(folder))) {
 		if (strncmp(name, LINKS_PREFIX, strlen(LINKS_PREFIX)) != 0)

@@ -43,8 +43,7 @@ static void add_part(struct usage_totals *totals, const struct usage_counts *par
 	int64_t first = (int64_t)part->first_access, last = (int64_t)part->last_access;
 
 	for (size_t i = 0; i < USAGE_COUNTER_COUNT; i++)
-		totals->counters[i] +=
-			*(const __u64 *)((const char *)part + counter_offsets[i]);
+		totals->counters[i] += *(const __u64 *)((const char *)part + counter_offsets[i]);
 	if (first && (!totals->first_access_boot_ns || first < totals->first_access_boot_ns))
 		totals->first_access_boot_ns = first;
 	if (last > totals->last_access_boot_ns)
