@@ -119,6 +119,7 @@ static int run(struct cli *c, struct error *e)
 
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
+	request.disk_usage = true; /* stale sizes are measured */
 	r = cli_records_fetch(c, &request, &records, e);
 	if (r < 0)
 		return r;

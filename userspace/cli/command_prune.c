@@ -33,7 +33,7 @@ static const struct cli_option options[] = {
 	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
 				   "not what was used since (72h, 7d)" },
 	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G, 10%)" },
-	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, lru, gdsf" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access or buildkit" },
 	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go" },
 	[OPTION_STRICT] = { 0, "strict", NULL, "end with 7 when the goal is not reached" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
