@@ -175,6 +175,7 @@ enum ovl_inode_flag {
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define S_IFMT 0170000
 #define S_IFREG 0100000
+#define FMODE_READ 0x1
 #define FMODE_WRITE 0x2
 #define FMODE_EXEC 0x20 /* also in f_flags, as __FMODE_EXEC */
 #define FMODE_PATH 0x4000

@@ -239,17 +239,19 @@ static __noinline int note_change_of(struct file *file)
 	return 0;
 }
 
-/* The entry of the opened file; NULL when there is none. */
-static __always_inline struct usage_file_counts *count_open(struct counted_file *counted)
+/* A file that is only written has no entry: filling a layer must not fill the map, and nobody has
+ * read the file yet. */
+static __always_inline void count_open(struct counted_file *counted, __u32 mode)
 {
 	struct usage_file_counts *file;
 
 	add(&counted->cell->opens, 1);
 	stamp(counted->cell);
+	if (!(mode & FMODE_READ))
+		return;
 	file = touch_file(counted->slot, counted->cell, &counted->source);
 	if (file)
 		__sync_fetch_and_add(&file->opens, 1);
-	return file;
 }
 
 static __always_inline void count_exec(struct counted_file *counted)

@@ -13,7 +13,7 @@ static __always_inline int count_overlay_open(struct file *file)
 
 	if (!find_file(file, &counted))
 		return 0;
-	(void)count_open(&counted);
+	count_open(&counted, file_mode(file));
 	if (file_flags(file) & FMODE_EXEC)
 		count_exec(&counted);
 	return 0;

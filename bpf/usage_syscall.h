@@ -97,16 +97,19 @@ static __always_inline struct file *find_open_file(struct task_struct *task, __u
  * An open for writing of a file that is in the upper and in a lower: it has been copied up, now or
  * earlier. The file's entry remembers that this is counted.
  */
-static __always_inline void count_copy_up(struct counted_file *counted,
-					  struct usage_file_counts *file)
+static __always_inline void count_copy_up(struct counted_file *counted)
 {
+	struct usage_file_counts *file;
 	struct usage_counts *cell;
 	__u32 layer;
 
-	if (counted->source.layer || !file || file->copied_up)
+	if (counted->source.layer)
 		return;
 	layer = overlay_lower_layer(overlay_lower(counted->inode, counted->dentry, 1));
-	if (layer == UNKNOWN_LAYER || __sync_lock_test_and_set(&file->copied_up, 1))
+	if (layer == UNKNOWN_LAYER)
+		return;
+	file = touch_file(counted->slot, counted->cell, &counted->source);
+	if (!file || __sync_lock_test_and_set(&file->copied_up, 1))
 		return;
 	cell = find_cell(counted->slot, layer);
 	if (cell)
@@ -115,7 +118,6 @@ static __always_inline void count_copy_up(struct counted_file *counted,
 
 static __noinline int count_opened(struct file *file, bool truncated)
 {
-	struct usage_file_counts *entry;
 	struct counted_file counted;
 	__u32 mode;
 
@@ -124,9 +126,9 @@ static __noinline int count_opened(struct file *file, bool truncated)
 	mode = file_mode(file);
 	if (mode & FMODE_PATH)
 		return 0;
-	entry = count_open(&counted);
+	count_open(&counted, mode);
 	if (mode & FMODE_WRITE)
-		count_copy_up(&counted, entry);
+		count_copy_up(&counted);
 	if (truncated || mode & (FMODE_WRITE | FMODE_CREATED))
 		note_upper_change(counted.slot);
 	return 0;
@@ -273,7 +275,7 @@ static __always_inline int count_executed(struct file *file)
 
 	if (!find_file(file, &counted))
 		return 0;
-	(void)count_open(&counted);
+	count_open(&counted, FMODE_READ);
 	count_exec(&counted);
 	return 0;
 }

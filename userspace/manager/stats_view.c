@@ -73,7 +73,7 @@ static int add_live(const struct usage_file *file, void *user)
 
 	while (mount && mount->id != file->mount_id)
 		mount = mount->next;
-	if (!mount || file->layer >= mount->layer_count)
+	if (!mount || file->layer >= mount->layer_count || !usage_file_was_read(file))
 		return 0;
 	if (live->count == live->capacity) {
 		size_t capacity = live->capacity ? live->capacity * 2 : 256;

@@ -238,7 +238,7 @@ static int settle_file(const struct usage_file *file, void *user)
 	struct settling *s = user;
 	struct mount *mount = find_mount(s->gone, s->count, file->mount_id);
 
-	if (mount && file->layer < mount->layer_count)
+	if (mount && file->layer < mount->layer_count && usage_file_was_read(file))
 		usage_rows_add_file(&s->changes, mount->layers[file->layer].name, file->inode,
 				    file->opens, file->read_bytes,
 				    clock_boot_to_wall_ns(file->last_access_boot_ns));

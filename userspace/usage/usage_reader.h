@@ -45,9 +45,16 @@ struct usage_file {
 	uint64_t mount_id;
 	uint32_t layer;
 	uint64_t inode;
-	uint64_t opens, read_bytes;
+	uint64_t opens; /* for reading */
+	uint64_t read_bytes;
 	int64_t last_access_boot_ns;
 };
+
+/* False for a file that has an entry only because it was copied up to be written. */
+static inline bool usage_file_was_read(const struct usage_file *file)
+{
+	return file->opens > 0 || file->read_bytes > 0;
+}
 
 struct usage_lost {
 	uint64_t cells; /* accesses in mounts that found no cell */
