@@ -103,6 +103,9 @@ void lease_ops_put(struct manager *m, struct lease *l);
 /* Adds the hold's present state to the set; nothing for a connection's lease. */
 void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
 
+/* new_ops.c: a mutable record with an id of its own, in no graph yet; NULL: no memory. */
+struct record *new_ops_build(const struct manager_new_record *options);
+
 /* cache_ops.c */
 /* Nobody holds the record and it is not to be retained: it should be deleted. */
 bool cache_ops_goes(const struct record *r);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * New records. Database "creating", layer, mount, database "live"; a crash in between leaves what
+ * recover discards, and a failure is undone here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "manager/manager_state.h"
+#include "overlay/overlay_mount.h"
+#include "store/record_rows.h"
+
+/* 25 base-36 characters: 129 random bits. */
+static void make_id(char ret_id[RECORD_ID_LENGTH + 1])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	size_t length = 0;
+
+	while (length < RECORD_ID_LENGTH) {
+		unsigned char random[32];
+
+		/* 32 bytes are always given whole, and never interrupted, once the pool is up. */
+		if (getrandom(random, sizeof(random), 0) != sizeof(random))
+			continue;
+		for (size_t i = 0; i < sizeof(random) && length < RECORD_ID_LENGTH; i++)
+			if (random[i] < 252) /* 7 * 36: no digit is likelier than another */
+				ret_id[length++] = digits[random[i] % 36];
+	}
+	ret_id[length] = '\0';
+}
+
+static void next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	uint64_t number = m->next_layer++;
+	char reversed[LAYER_NAME_LENGTH + 1];
+	size_t length = 0;
+
+	do {
+		reversed[length++] = digits[number % 32];
+		number /= 32;
+	} while (number && length < LAYER_NAME_LENGTH);
+	for (size_t i = 0; i < length; i++)
+		name[i] = reversed[length - 1 - i];
+	name[length] = '\0';
+}
+
+static int check_text(const char *what, const char *text, size_t maximum, struct error *e)
+{
+	size_t length = strlen(text);
+
+	if (length > maximum)
+		return error_set(e, -EINVAL, "a %s has at most %zu bytes, not %zu", what, maximum,
+				 length);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return error_set(e, -EINVAL, "a %s must not contain control characters",
+					 what);
+	return 0;
+}
+
+static int check_type(const char *type, struct error *e)
+{
+	static const char *const types[] = { "regular",		"internal",
+					     "frontend",	"source.local",
+					     "exec.cachemount", "source.git.checkout" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(type, types[i]) == 0)
+			return 0;
+	return error_set(e, -EINVAL,
+			 "'%.*s' is not a record type: regular, internal, frontend, source.local, "
+			 "source.git.checkout and exec.cachemount are",
+			 MANAGER_TYPE_MAX, type);
+}
+
+static int check_options(const struct manager_new_record *o, struct error *e)
+{
+	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
+
+	if (code == 0)
+		code = check_type(o->type && *o->type ? o->type : "regular", e);
+	if (code == 0 && o->label_count > MANAGER_LABELS_MAX)
+		code = error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
+				 MANAGER_LABELS_MAX, o->label_count);
+	for (size_t i = 0; code == 0 && i < o->label_count; i++) {
+		code = check_text("label's key", o->labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
+		if (code == 0 && !*o->labels[i].key)
+			code = error_set(e, -EINVAL, "a label needs a key");
+		if (code == 0)
+			code = check_text("label's value", o->labels[i].value,
+					  MANAGER_LABEL_TEXT_MAX, e);
+	}
+	if (code == 0 && o->image_ref_count > MANAGER_LABELS_MAX)
+		code = error_set(e, -EINVAL, "a record has at most %d image references",
+				 MANAGER_LABELS_MAX);
+	for (size_t i = 0; code == 0 && i < o->image_ref_count; i++)
+		code = check_text("image reference", o->image_refs[i], MANAGER_LABEL_TEXT_MAX, e);
+	return code;
+}
+
+struct record *new_ops_build(const struct manager_new_record *o)
+{
+	char id[RECORD_ID_LENGTH + 1];
+	cleanup(record_free) struct record *r = NULL;
+
+	make_id(id);
+	r = record_new(id, o->description, o->type && *o->type ? o->type : "regular");
+	if (!r)
+		return NULL;
+	for (size_t i = 0; i < o->label_count; i++)
+		if (record_set_label(r, o->labels[i].key, o->labels[i].value) < 0)
+			return NULL;
+	for (size_t i = 0; i < o->image_ref_count; i++)
+		if (record_add_image_ref(r, o->image_refs[i]) < 0)
+			return NULL;
+	r->is_mutable = true;
+	r->retain = o->retain;
+	r->created_ns = o->created_ns ? o->created_ns : clock_wall_ns();
+	r->state = RECORD_CREATING;
+	r->busy = true;
+	return take_ptr(r);
+}
+
+/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
+ */
+static int find_parent(struct manager *m, const char *id, struct record **ret_parent,
+		       struct error *e)
+{
+	struct record *parent;
+	int code = manager_find(m, id, &parent, e);
+
+	if (code == 0 && parent->twin && !parent->is_mutable) {
+		pthread_mutex_unlock(&m->lock);
+		code = manager_finalize(m, id, e);
+		pthread_mutex_lock(&m->lock);
+		if (code == 0)
+			code = manager_find(m, id, &parent, e);
+	}
+	if (code < 0)
+		return code;
+	if (parent->is_mutable)
+		return error_set(e, -EINVAL,
+				 "record %s is still mutable and cannot be a parent: commit it "
+				 "first (varve commit %.12s)",
+				 parent->id, parent->id);
+	if (record_graph_depth(parent) >= OVERLAY_MAX_LOWERS)
+		return error_set(e, -EMFILE,
+				 "record %s is %zu layers deep already: overlayfs stacks at most "
+				 "%d layers",
+				 parent->id, record_graph_depth(parent), OVERLAY_MAX_LOWERS);
+	*ret_parent = parent;
+	return 0;
+}
+
+/* With the lock: puts the record into the graph, not yet to be found, with its layer and hold. */
+static int reserve_new(struct manager *m, const struct manager_new_record *o, struct lease *l,
+		       struct record **r, struct error *e)
+{
+	struct record *parent = NULL;
+	char name[LAYER_NAME_LENGTH + 1];
+	struct layer *layer;
+	int code = 0;
+
+	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
+		code = error_set(e, -EMFILE, "the store has %d records, which is all it takes",
+				 MANAGER_RECORDS_MAX);
+	if (code == 0 && o->parent && *o->parent)
+		code = find_parent(m, o->parent, &parent, e);
+	if (code < 0)
+		return code;
+	next_layer_name(m, name);
+	layer = record_graph_add_layer(m->graph, name);
+	if (!layer)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = record_graph_insert(m->graph, *r, parent, layer);
+	if (code < 0) {
+		record_graph_remove_layer(m->graph, layer);
+		return error_set(e, code, "new record: %s", strerror(-code));
+	}
+	layer->size_known = layer->measured = true; /* empty */
+	code = record_refs_add(*r, l, 1, 1);
+	if (code < 0) {
+		record_graph_remove(m->graph, *r);
+		*r = NULL;
+		return error_set(e, code, "out of memory");
+	}
+	return 0;
+}
+
+static int write_new(struct manager *m, const struct record *r, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	layer_rows_insert(&c, r->layer->name);
+	record_rows_insert(&c, r, RECORD_CREATING);
+	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+}
+
+static int write_live(struct manager *m, const struct record *r, const struct lease *l,
+		      struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	record_rows_set_state(&c, r->id, RECORD_LIVE);
+	pthread_mutex_lock(&m->lock);
+	lease_ops_save_hold(&c, r, l);
+	pthread_mutex_unlock(&m->lock);
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+}
+
+/* Takes back what a failed manager_new() has made so far; what cannot be taken back now is found by
+ * recover, since its row still says that it was being created. */
+static void undo_new(struct manager *m, struct record *r, bool files)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error e = { 0 };
+	int code = mount_ops_detach(m, r, &e);
+
+	if (code == 0 && files)
+		code = store_files_discard(m, r->layer->name, &e);
+	if (code == 0) {
+		record_rows_delete(&c, r->id);
+		layer_rows_delete(&c, r->layer->name);
+		code = change_set_write(&c, m->database, DATABASE_RELAXED, &e);
+	}
+	if (code < 0)
+		manager_report(m, true, "undo new record %s: %s; the next start will", r->id,
+			       e.text);
+	pthread_mutex_lock(&m->lock);
+	record_refs_clear(r);
+	record_graph_remove(m->graph, r);
+	pthread_cond_broadcast(&m->idle);
+	pthread_mutex_unlock(&m->lock);
+}
+
+int manager_new(struct manager *m, const struct manager_new_record *options,
+		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		char **ret_mountpoint, struct error *e)
+{
+	cleanup(free_ptr) char *mountpoint = NULL;
+	cleanup(record_free) struct record *unborn = NULL;
+	struct record *r;
+	struct lease *l;
+	bool files = false;
+	int code = check_options(options, e);
+
+	if (code < 0)
+		return code;
+	unborn = new_ops_build(options);
+	if (!unborn)
+		return error_set(e, -ENOMEM, "out of memory");
+	pthread_mutex_lock(&m->lock);
+	code = lease_ops_find(m, holder, &l, e);
+	if (code == 0) {
+		code = reserve_new(m, options, l, &unborn, e);
+		if (code < 0)
+			lease_ops_put(m, l);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	r = take_ptr(unborn);
+
+	code = write_new(m, r, e);
+	if (code == 0) {
+		code = store_files_make(m, r->layer->name, e);
+		files = code == 0;
+	}
+	if (code == 0)
+		code = mount_ops_attach(m, r, e);
+	if (code == 0 && !(mountpoint = mount_ops_path(m, r, false)))
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code == 0)
+		code = write_live(m, r, l, e);
+	if (code < 0)
+		undo_new(m, r, files);
+	pthread_mutex_lock(&m->lock);
+	if (code == 0) {
+		r->state = RECORD_LIVE;
+		memcpy(ret_id, r->id, sizeof(r->id));
+		manager_unreserve(m, r);
+	}
+	lease_ops_put(m, l);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	*ret_mountpoint = take_ptr(mountpoint);
+	return 0;
+}
