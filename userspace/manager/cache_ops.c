@@ -3,7 +3,7 @@
  * The life of a record. Each operation: reserve under the lock, work without it, publish under it.
  *
  *   operation   database                files                    in between, after a crash
- *   new         (new_ops.c)
+ *   new         creating … live         make layer, mount        discarded (new_ops.c)
  *   commit      twin, durable           unmount before           still mutable, not mounted
  *   finalize    mutable row gone        –                        still a twin
  *   delete      deleted … row gone      unmount before, trash    the deletion is finished

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,51 +15,6 @@
 
 /* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
 #define ROOT_MAX 200
-
-void manager_report(struct manager *m, bool problem, const char *format, ...)
-{
-	char text[1200];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args); /* a cut text is still a text */
-	va_end(args);
-	m->report(problem, text, m->user);
-}
-
-int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e)
-{
-	char whole_id[RECORD_ID_LENGTH + 1];
-	struct record *r;
-	int code = record_graph_resolve(m->graph, id, &r, e);
-
-	if (code < 0)
-		return code;
-	memcpy(whole_id, r->id, sizeof(whole_id));
-	while (r && r->busy) {
-		pthread_cond_wait(&m->idle, &m->lock);
-		r = record_graph_find(m->graph, whole_id);
-	}
-	if (!r || r->state != RECORD_LIVE)
-		return error_set(e, -ENOENT, "no record '%s': it has just been removed", whole_id);
-	*ret_record = r;
-	return 0;
-}
-
-void manager_reserve(struct record *r)
-{
-	r->busy = true;
-	if (r->twin)
-		r->twin->busy = true;
-}
-
-void manager_unreserve(struct manager *m, struct record *r)
-{
-	r->busy = false;
-	if (r->twin)
-		r->twin->busy = false;
-	pthread_cond_broadcast(&m->idle);
-}
 
 static int make_directory(const char *path, struct error *e)
 {
@@ -263,7 +217,7 @@ void manager_close(struct manager *m)
 	usage_bpf_close(m->usage);
 	for (struct mount *mount = m->mounts; mount; mount = next) {
 		next = mount->next;
-		mount_ops_free(mount);
+		mount_list_free(mount);
 	}
 	free_leases(m);
 	record_graph_free(m->graph);

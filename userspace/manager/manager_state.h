@@ -87,13 +87,19 @@ void store_files_drain_trash(struct manager *m);
 /* mount_ops.c. `r` is reserved; without the lock. */
 int mount_ops_attach(struct manager *m, struct record *r, struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
-char *mount_ops_path(const struct manager *m, const struct record *r, bool read_only_clone);
-struct mount *mount_ops_new(struct manager *m, const struct record *r, uint64_t id, bool writable);
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
-void mount_ops_free(struct mount *mount);
+
+/* mount_list.c */
+#define MOUNT_POINT_NAME_SIZE (RECORD_ID_LENGTH + 4)
+void mount_list_point_name(const struct record *r, bool read_only_clone,
+			   char name[MOUNT_POINT_NAME_SIZE]);
+char *mount_list_path(const struct manager *m, const struct record *r, bool read_only_clone);
+struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable);
+void mount_list_free(struct mount *mount);
+DEFINE_CLEANUP(struct mount *, mount_list_free)
 /* With the lock. */
-void mount_ops_link(struct manager *m, struct mount *mount, struct record *r);
-void mount_ops_unlink(struct manager *m, struct mount *mount);
+void mount_list_link(struct manager *m, struct mount *mount, struct record *r);
+void mount_list_unlink(struct manager *m, struct mount *mount);
 
 /* lease_ops.c, with the lock. The lease found (a connection's own one is made when it is asked for)
  * stays until it is put back. -ENOENT. */

@@ -16,69 +16,6 @@
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
 
-#define NAME_SIZE (RECORD_ID_LENGTH + 4)
-
-static void mount_point_name(const struct record *r, bool clone, char name[NAME_SIZE])
-{
-	(void)snprintf(name, NAME_SIZE, "%s%s", r->id, clone ? "-ro" : "");
-}
-
-char *mount_ops_path(const struct manager *m, const struct record *r, bool read_only_clone)
-{
-	char name[NAME_SIZE], *path;
-
-	mount_point_name(r, read_only_clone, name);
-	return asprintf(&path, "%s/mnt/%s", m->root, name) < 0 ? NULL : path;
-}
-
-struct mount *mount_ops_new(struct manager *m, const struct record *r, uint64_t id, bool writable)
-{
-	cleanup(free_ptr) struct mount *mount = calloc(1, sizeof(*mount));
-	size_t depth = record_graph_depth(r);
-	size_t index = writable ? 0 : 1;
-
-	(void)m;
-	if (!mount)
-		return NULL;
-	mount->id = id;
-	mount->writable = writable;
-	mount->layer_count = depth + index;
-	mount->layers = calloc(mount->layer_count, sizeof(*mount->layers));
-	if (!mount->layers)
-		return NULL;
-	for (const struct record *at = r; at; at = at->parent)
-		memcpy(mount->layers[index++].name, at->layer->name, LAYER_NAME_LENGTH + 1);
-	return take_ptr(mount);
-}
-
-void mount_ops_free(struct mount *mount)
-{
-	if (!mount)
-		return;
-	free(mount->layers);
-	free(mount);
-}
-DEFINE_CLEANUP(struct mount *, mount_ops_free)
-
-void mount_ops_link(struct manager *m, struct mount *mount, struct record *r)
-{
-	mount->record = r;
-	mount->next = m->mounts;
-	m->mounts = mount;
-	r->mount = mount;
-	if (r->refs > 0)
-		r->mounted_while_held = true;
-}
-
-void mount_ops_unlink(struct manager *m, struct mount *mount)
-{
-	struct mount **at;
-
-	for (at = &m->mounts; *at != mount; at = &(*at)->next)
-		;
-	*at = mount->next;
-}
-
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
 {
 	const char *own = mount->layers[mount->writable ? 0 : 1].name;
@@ -162,9 +99,9 @@ static uint64_t next_mount_id(struct manager *m)
 
 int mount_ops_attach(struct manager *m, struct record *r, struct error *e)
 {
-	cleanup(mount_ops_free) struct mount *mount = NULL;
+	cleanup(mount_list_free) struct mount *mount = NULL;
 	cleanup(close_fd) int fd = -EBADF;
-	char name[NAME_SIZE];
+	char name[MOUNT_POINT_NAME_SIZE];
 	struct error registered = { 0 };
 	uint64_t id;
 	int code;
@@ -172,7 +109,7 @@ int mount_ops_attach(struct manager *m, struct record *r, struct error *e)
 	pthread_mutex_lock(&m->lock);
 	id = next_mount_id(m);
 	pthread_mutex_unlock(&m->lock);
-	mount = mount_ops_new(m, r, id, r->is_mutable);
+	mount = mount_list_new(r, id, r->is_mutable);
 	if (!mount)
 		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
 
@@ -185,24 +122,24 @@ int mount_ops_attach(struct manager *m, struct record *r, struct error *e)
 	/* Accounting that fails never fails a mount: what is missed is counted as lost. */
 	if (mount_ops_register(m, mount, fd, &registered) < 0)
 		manager_report(m, true, "record=%s not counted: %s", r->id, registered.text);
-	mount_point_name(r, false, name);
+	mount_list_point_name(r, false, name);
 	code = attach_at(m, fd, name, e);
 	if (code < 0) {
 		forget_unseen(m, mount);
 		return error_context(e, "mount %s", r->id);
 	}
 	pthread_mutex_lock(&m->lock);
-	mount_ops_link(m, take_ptr(mount), r);
+	mount_list_link(m, take_ptr(mount), r);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
 }
 
 static int unmount_point(struct manager *m, const struct record *r, bool clone, struct error *e)
 {
-	char name[NAME_SIZE];
+	char name[MOUNT_POINT_NAME_SIZE];
 	int code;
 
-	mount_point_name(r, clone, name);
+	mount_list_point_name(r, clone, name);
 	code = overlay_unmount(m->mounts_fd, name, e);
 	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
 		return error_context(e, "unmount %s", r->id);
@@ -245,14 +182,14 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 static int clone_read_only(struct manager *m, struct record *r, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
-	char name[NAME_SIZE];
+	char name[MOUNT_POINT_NAME_SIZE];
 	int code;
 
-	mount_point_name(r, false, name);
+	mount_list_point_name(r, false, name);
 	code = overlay_mount_clone_read_only(m->mounts_fd, name, &fd, e);
 	if (code < 0)
 		return code;
-	mount_point_name(r, true, name);
+	mount_list_point_name(r, true, name);
 	return attach_at(m, fd, name, e);
 }
 
@@ -297,7 +234,7 @@ int manager_mount(struct manager *m, const char *id, bool read_only,
 	}
 	if (code == 0) {
 		memcpy(ret_id, r->id, sizeof(r->id));
-		*ret_mountpoint = mount_ops_path(m, r, clone);
+		*ret_mountpoint = mount_list_path(m, r, clone);
 		if (!*ret_mountpoint)
 			code = error_set(e, -ENOMEM, "out of memory");
 	}

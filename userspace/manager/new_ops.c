@@ -272,7 +272,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 	}
 	if (code == 0)
 		code = mount_ops_attach(m, r, e);
-	if (code == 0 && !(mountpoint = mount_ops_path(m, r, false)))
+	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = write_live(m, r, l, e);

@@ -193,7 +193,7 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 		return -ENOMEM;
 	if (mount) {
 		v->mounted_read_only = !mount->writable;
-		v->mountpoint = mount_ops_path(m, r, false);
+		v->mountpoint = mount_list_path(m, r, false);
 		if (!v->mountpoint)
 			return -ENOMEM;
 	}

@@ -356,12 +356,12 @@ static int load_mount(int64_t id, const char *record, bool writable, const char 
 		}
 		return 0;
 	}
-	mount = mount_ops_new(m, r, (uint64_t)id, writable);
+	mount = mount_list_new(r, (uint64_t)id, writable);
 	if (!mount)
 		return -ENOMEM;
 	if (r->mount) /* two rows of one record: the older one was being retired */
 		r->mount->record = NULL;
-	mount_ops_link(m, mount, r);
+	mount_list_link(m, mount, r);
 	return 0;
 }
 

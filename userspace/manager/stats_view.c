@@ -203,7 +203,7 @@ static int record_stats(const struct manager *m, const struct record *r,
 	s->size_bytes = r->layer->measured ? r->layer->allocated_bytes : -1;
 	s->description = strdup(r->description);
 	if (r->mount)
-		s->mountpoint = mount_ops_path(m, r, false);
+		s->mountpoint = mount_list_path(m, r, false);
 	return s->description && (!r->mount || s->mountpoint) ? 0 : -ENOMEM;
 }
 
@@ -258,7 +258,7 @@ static int mount_stats(const struct manager *m, const struct record *r,
 		s->mount_id = mount->id;
 		s->layer_index = (uint32_t)i;
 		free(s->mountpoint);
-		s->mountpoint = mount_ops_path(m, r, false);
+		s->mountpoint = mount_list_path(m, r, false);
 		if (!s->mountpoint)
 			return -ENOMEM;
 		memcpy(layers[(*count)++], mount->layers[i].name, LAYER_NAME_LENGTH + 1);

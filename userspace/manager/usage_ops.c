@@ -264,9 +264,9 @@ static int settle(struct manager *m, struct mount **gone, size_t count, struct e
 	for (size_t i = 0; i < count; i++) {
 		usage_bpf_forget(m->usage, gone[i]->id);
 		pthread_mutex_lock(&m->lock);
-		mount_ops_unlink(m, gone[i]);
+		mount_list_unlink(m, gone[i]);
 		pthread_mutex_unlock(&m->lock);
-		mount_ops_free(gone[i]);
+		mount_list_free(gone[i]);
 	}
 	return 0;
 }
