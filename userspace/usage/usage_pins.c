@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,8 +188,13 @@ int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, stru
 
 int usage_pins_remove(const char *pin_dir, struct error *e)
 {
+	cleanup(free_ptr) char *parent = strdup(pin_dir);
 	/* No generation is 0: this removes the links of all, before the maps that they count in. */
 	int r = usage_pins_remove_other_links(pin_dir, 0, e);
 
-	return r < 0 ? r : remove_folder(pin_dir, e);
+	if (r == 0)
+		r = remove_folder(pin_dir, e);
+	if (r == 0 && parent)
+		(void)rmdir(dirname(parent)); /* another version's pins, or bpffs itself: it stays */
+	return r;
 }
