@@ -26,6 +26,8 @@ struct agent {
 	struct manager *manager;
 	struct native_service service;
 	struct grpc_server *server;
+	int listener; /* until the server has it */
+	bool owns_socket;
 	sd_event_source *tick;
 	atomic_bool ticking; /* a tick is under way: the next one is left out */
 };
@@ -164,15 +166,13 @@ static int start_server(struct agent *a, struct error *e)
 		.unimplemented_hint = "this is varved " VARVE_VERSION
 				      ", which serves varve.v1.Cache",
 	};
-	int listener, code;
+	int code;
 
 	a->service.manager = a->manager;
 	a->service.socket = a->config->socket;
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)
-		code = listener_open(a->config->socket, &listener, e);
-	if (code == 0)
-		code = grpc_server_listen(a->server, listener, e);
+		code = grpc_server_listen(a->server, take_fd(&a->listener), e);
 	return code;
 }
 
@@ -208,6 +208,10 @@ static int build(struct agent *a, struct error *e)
 	if (code < 0)
 		return error_set(e, code, "event loop: %s", strerror(-code));
 	code = add_signals(a, e);
+	/* Before the store: a socket that is taken must not leave a new store behind. */
+	if (code == 0)
+		code = listener_open(a->config->socket, &a->listener, e);
+	a->owns_socket = code == 0;
 	if (code == 0)
 		code = worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
 	if (code == 0)
@@ -223,8 +227,6 @@ static int build(struct agent *a, struct error *e)
 
 static void dismantle(struct agent *a)
 {
-	bool listening = a->server != NULL;
-
 	a->tick = sd_event_source_disable_unref(a->tick);
 	/* Workers first: they may still answer calls, and they use the manager. */
 	worker_pool_free(a->workers);
@@ -233,13 +235,14 @@ static void dismantle(struct agent *a)
 	manager_close(a->manager);
 	sd_event_unref(a->loop);
 	free(a->root);
-	if (listening)
+	cleanup_close_fd(&a->listener);
+	if (a->owns_socket)
 		listener_remove(a->config->socket);
 }
 
 int daemon_run(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config };
+	struct agent a = { .config = config, .listener = -EBADF };
 	int code;
 
 	raise_descriptor_limit();

@@ -195,6 +195,7 @@ int usage_pins_remove(const char *pin_dir, struct error *e)
 	if (r == 0)
 		r = remove_folder(pin_dir, e);
 	if (r == 0 && parent)
-		(void)rmdir(dirname(parent)); /* another version's pins, or bpffs itself: it stays */
+		(void)rmdir(
+			dirname(parent)); /* another version's pins, or bpffs itself: it stays */
 	return r;
 }
