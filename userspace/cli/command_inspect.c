@@ -62,6 +62,7 @@ static void print_record(struct output *o, const Varve__V1__Record *r)
 	for (size_t i = 0; i < r->n_labels; i++)
 		output_field(o, i == 0 ? "Labels" : "", "%s=%s", r->labels[i]->key,
 			     r->labels[i]->value);
+	print_names(o, "Image refs", r->image_refs, r->n_image_refs);
 	print_storage(o, r);
 	output_field(o, "Created", "%s", output_time(o, r->created_ns, time));
 	output_field(o, "Last used", "%s", output_time(o, r->last_used_ns, time));
@@ -105,6 +106,7 @@ static void print_json(struct output *o, const Varve__V1__Record *r)
 	}
 	json_close_array(&w);
 	write_names(&w, "children", r->children, r->n_children);
+	write_names(&w, "imageRefs", r->image_refs, r->n_image_refs);
 	json_int(&w, "refUsageCount", r->ref_usage_count);
 	output_json_time(&w, "refLastUsedAt", r->ref_last_used_ns);
 	json_close_object(&w);

@@ -110,7 +110,6 @@ struct visit {
 		int (*label)(const char *id, const char *key, const char *value, void *user);
 		int (*image_ref)(const char *id, const char *ref, void *user);
 		int (*layer)(const struct layer *layer, void *user);
-		int (*id)(const char *id, void *user);
 	};
 	void *user;
 };
@@ -218,22 +217,4 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 			      " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
 			      " last_access FROM layers",
 			      "");
-}
-
-static int visit_id(sqlite3_stmt *row, void *user, struct error *e)
-{
-	struct visit *v = user;
-	int code = v->id(database_text(row, 0), v->user);
-
-	return code < 0 ? error_set(e, code, "labels: %s", strerror(-code)) : 0;
-}
-
-int record_rows_find_label(sqlite3 *db, const char *key, const char *value,
-			   int (*visit)(const char *id, void *user), void *user, struct error *e)
-{
-	struct visit v = { .id = visit, .user = user };
-
-	return database_query(db, visit_id, &v, e,
-			      "SELECT record FROM labels WHERE key = :key AND value = :value", "tt",
-			      key, value);
 }

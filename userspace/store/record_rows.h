@@ -40,6 +40,3 @@ int record_rows_load_image_refs(sqlite3 *db,
 /* `layer` has no name longer than LAYER_NAME_LENGTH and no owners. */
 int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *user), void *user,
 		    struct error *e);
-/* Ids of the records that carry this label, by the index. */
-int record_rows_find_label(sqlite3 *db, const char *key, const char *value,
-			   int (*visit)(const char *id, void *user), void *user, struct error *e);

@@ -43,7 +43,6 @@ static const char *const migrations[] = {
 	"  record TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
 	"  PRIMARY KEY(record, key)"
 	") STRICT, WITHOUT ROWID;"
-	"CREATE INDEX labels_by_value ON labels(key, value);"
 
 	"CREATE TABLE image_refs("
 	"  record TEXT NOT NULL, ref TEXT NOT NULL, PRIMARY KEY(record, ref)"
