@@ -27,7 +27,7 @@ struct agent {
 	struct native_service service;
 	struct grpc_server *server;
 	int listener; /* until the server has it */
-	bool owns_socket;
+	bool made_socket;
 	sd_event_source *tick;
 	atomic_bool ticking; /* a tick is under way: the next one is left out */
 };
@@ -210,8 +210,7 @@ static int build(struct agent *a, struct error *e)
 	code = add_signals(a, e);
 	/* Before the store: a socket that is taken must not leave a new store behind. */
 	if (code == 0)
-		code = listener_open(a->config->socket, &a->listener, e);
-	a->owns_socket = code == 0;
+		code = listener_open(a->config->socket, &a->listener, &a->made_socket, e);
 	if (code == 0)
 		code = worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
 	if (code == 0)
@@ -236,8 +235,8 @@ static void dismantle(struct agent *a)
 	sd_event_unref(a->loop);
 	free(a->root);
 	cleanup_close_fd(&a->listener);
-	if (a->owns_socket)
-		listener_remove(a->config->socket);
+	if (a->made_socket)
+		(void)unlink(a->config->socket); /* a leftover is cleared at the next start */
 }
 
 int daemon_run(const struct config *config, struct error *e)

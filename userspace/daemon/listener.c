@@ -58,7 +58,7 @@ static int make_folder(const char *path, struct error *e)
 	return 0;
 }
 
-int listener_open(const char *path, int *ret_fd, struct error *e)
+int listener_open(const char *path, int *ret_fd, bool *ret_made, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -67,6 +67,7 @@ int listener_open(const char *path, int *ret_fd, struct error *e)
 
 	if (sd_listen_fds(0) > 0) {
 		*ret_fd = SD_LISTEN_FDS_START;
+		*ret_made = false;
 		return 0;
 	}
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -91,11 +92,6 @@ int listener_open(const char *path, int *ret_fd, struct error *e)
 	if (listen(fd, BACKLOG) < 0)
 		return error_set(e, -errno, "listen at %s: %s", path, strerror(errno));
 	*ret_fd = take_fd(&fd);
+	*ret_made = true;
 	return 0;
-}
-
-void listener_remove(const char *path)
-{
-	if (sd_listen_fds(0) <= 0)
-		(void)unlink(path); /* a leftover is cleared at the next start */
 }
