@@ -199,12 +199,11 @@ static void apply_unplaced_changes(struct manager *m)
 	}
 }
 
-static int write_fold(struct manager *m, const struct cells *all, struct error *e)
+static int apply_cells(struct manager *m, const struct cells *all, struct change_set *c,
+		       struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
 	cleanup(free_ptr) struct mount **sorted = NULL;
 	size_t count = 0;
-	int code;
 
 	pthread_mutex_lock(&m->lock);
 	sorted = sorted_mounts(m, false, &count);
@@ -215,22 +214,16 @@ static int write_fold(struct manager *m, const struct cells *all, struct error *
 			apply_cell(m, mount, &all->cells[i]);
 	}
 	apply_unplaced_changes(m);
-	save_dirty(m, &c);
+	save_dirty(m, c);
 	pthread_mutex_unlock(&m->lock);
-	code = sorted ? change_set_write(&c, m->database, DATABASE_RELAXED, e)
-		      : error_set(e, -ENOMEM, "out of memory");
-	if (code < 0) {
-		pthread_mutex_lock(&m->lock);
-		mark_unsaved(m);
-		pthread_mutex_unlock(&m->lock);
-	}
-	return code;
+	return sorted ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
+/* Mounts that are gone, and whose last cells are in this fold. */
 struct settling {
 	struct mount **gone;
 	size_t count;
-	struct change_set changes;
+	struct change_set *changes;
 };
 
 static int settle_file(const struct usage_file *file, void *user)
@@ -239,56 +232,64 @@ static int settle_file(const struct usage_file *file, void *user)
 	struct mount *mount = find_mount(s->gone, s->count, file->mount_id);
 
 	if (mount && file->layer < mount->layer_count && usage_file_was_read(file))
-		usage_rows_add_file(&s->changes, mount->layers[file->layer].name, file->inode,
+		usage_rows_add_file(s->changes, mount->layers[file->layer].name, file->inode,
 				    file->opens, file->read_bytes,
 				    clock_boot_to_wall_ns(file->last_access_boot_ns));
 	return 0;
 }
 
-/* Mounts whose last cells have been folded: what their files saw is kept, their cells are freed. */
-static int settle(struct manager *m, struct mount **gone, size_t count, struct error *e)
+/* What their files saw is kept, their rows go. */
+static int settle(struct manager *m, const struct settling *s, struct error *e)
 {
-	struct settling s = { .gone = gone, .count = count };
 	int code;
 
-	if (count == 0)
+	if (s->count == 0)
 		return 0;
-	code = usage_read_files(m->usage, settle_file, &s, e);
-	for (size_t i = 0; i < count; i++)
-		usage_rows_delete_mount(&s.changes, (int64_t)gone[i]->id);
-	if (code == 0)
-		code = change_set_write(&s.changes, m->database, DATABASE_RELAXED, e);
-	change_set_free(&s.changes);
-	if (code < 0)
-		return code; /* they stay in the list, for the next fold */
-	for (size_t i = 0; i < count; i++) {
-		usage_bpf_forget(m->usage, gone[i]->id);
+	code = usage_read_files(m->usage, settle_file, (void *)s, e);
+	for (size_t i = 0; i < s->count; i++)
+		usage_rows_delete_mount(s->changes, (int64_t)s->gone[i]->id);
+	return code;
+}
+
+static void forget(struct manager *m, const struct settling *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		usage_bpf_forget(m->usage, s->gone[i]->id);
 		pthread_mutex_lock(&m->lock);
-		mount_list_unlink(m, gone[i]);
+		mount_list_unlink(m, s->gone[i]);
 		pthread_mutex_unlock(&m->lock);
-		mount_list_free(gone[i]);
+		mount_list_free(s->gone[i]);
 	}
-	return 0;
 }
 
 int usage_ops_fold(struct manager *m, struct error *e)
 {
+	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(free_ptr) struct mount **gone = NULL;
+	struct settling settling = { .changes = &changes };
 	struct cells all = { 0 };
-	size_t gone_count = 0;
 	int code;
 
 	pthread_mutex_lock(&m->fold_lock);
 	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
 	pthread_mutex_lock(&m->lock);
-	gone = sorted_mounts(m, true, &gone_count);
+	settling.gone = gone = sorted_mounts(m, true, &settling.count);
 	pthread_mutex_unlock(&m->lock);
-	code = usage_read_cells(m->usage, gather_cell, &all, e);
+	code = gone ? usage_read_cells(m->usage, gather_cell, &all, e)
+		    : error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
-		code = write_fold(m, &all, e);
+		code = apply_cells(m, &all, &changes, e);
 	if (code == 0)
-		code = gone ? settle(m, gone, gone_count, e)
-			    : error_set(e, -ENOMEM, "out of memory");
+		code = settle(m, &settling, e);
+	if (code == 0)
+		code = change_set_write(&changes, m->database, DATABASE_RELAXED, e);
+	if (code == 0) {
+		forget(m, &settling);
+	} else {
+		pthread_mutex_lock(&m->lock);
+		mark_unsaved(m);
+		pthread_mutex_unlock(&m->lock);
+	}
 	atomic_fetch_add(&m->folds, 1);
 	pthread_mutex_unlock(&m->fold_lock);
 	free(all.cells);

@@ -56,18 +56,18 @@ void change_set_add(struct change_set *c, const char *sql, const char *types, ..
 
 static int run_change(sqlite3 *db, const struct change *c, struct error *e)
 {
-	sqlite3_stmt *s = NULL;
-	int code = sqlite3_prepare_v2(db, c->sql, -1, &s, NULL);
+	cleanup(database_reuse) sqlite3_stmt *s = NULL;
+	int code = database_prepare(db, c->sql, &s, e);
 
+	if (code < 0)
+		return code;
 	for (int i = 0; c->types[i] && code == SQLITE_OK; i++)
 		code = c->types[i] == 't'
 			       ? sqlite3_bind_text(s, i + 1, c->values[i].text, -1, SQLITE_STATIC)
 			       : sqlite3_bind_int64(s, i + 1, c->values[i].number);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(s);
-	code = code == SQLITE_DONE ? 0 : database_error(db, code, e);
-	(void)sqlite3_finalize(s); /* repeats the step's error, reported above */
-	return code;
+	return code == SQLITE_DONE ? 0 : database_error(db, code, e);
 }
 
 static int run_all(sqlite3 *db, void *arg, struct error *e)

@@ -67,20 +67,40 @@ static int bind(sqlite3_stmt *s, const char *types, va_list args)
 	return code;
 }
 
-static void finalize_statement(sqlite3_stmt *s)
+int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct error *e)
 {
-	(void)sqlite3_finalize(s); /* repeats the error of the last step, which was reported */
+	sqlite3_stmt *s = NULL;
+	int code;
+
+	/* SQLite knows its statements: there are few, and comparing their texts is far cheaper than
+	 * compiling one. */
+	while ((s = sqlite3_next_stmt(db, s)))
+		if (!sqlite3_stmt_busy(s) && strcmp(sqlite3_sql(s), sql) == 0)
+			break;
+	if (!s) {
+		code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL);
+		if (code != SQLITE_OK)
+			return database_error(db, code, e);
+	}
+	*ret_statement = s;
+	return 0;
 }
-DEFINE_CLEANUP(sqlite3_stmt *, finalize_statement)
+
+void database_reuse(sqlite3_stmt *s)
+{
+	(void)sqlite3_reset(s); /* repeats the error of the last step, which was reported */
+	(void)sqlite3_clear_bindings(s); /* always succeeds */
+}
 
 static int query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
 		 void *user, struct error *e, const char *sql, const char *types, va_list args)
 {
-	cleanup(finalize_statement) sqlite3_stmt *s = NULL;
-	int code = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+	cleanup(database_reuse) sqlite3_stmt *s = NULL;
+	int code = database_prepare(db, sql, &s, e);
 
-	if (code == SQLITE_OK)
-		code = bind(s, types, args);
+	if (code < 0)
+		return code;
+	code = bind(s, types, args);
 	if (code != SQLITE_OK)
 		return database_error(db, code, e);
 	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
@@ -273,6 +293,15 @@ int database_open(const char *path, struct database **ret_database, struct error
 	return 0;
 }
 
+static void close_connection(sqlite3 *db)
+{
+	sqlite3_stmt *s;
+
+	while (db && (s = sqlite3_next_stmt(db, NULL)))
+		(void)sqlite3_finalize(s); /* repeats an error that was reported */
+	(void)sqlite3_close(db); /* nothing is left that could keep it open */
+}
+
 void database_close(struct database *d)
 {
 	if (!d)
@@ -284,8 +313,8 @@ void database_close(struct database *d)
 		pthread_mutex_unlock(&d->lock);
 		pthread_join(d->thread, NULL);
 	}
-	(void)sqlite3_close_v2(d->reader); /* NULL is allowed; nothing is pending */
-	(void)sqlite3_close_v2(d->writer);
+	close_connection(d->reader);
+	close_connection(d->writer);
 	pthread_mutex_destroy(&d->reader_lock);
 	pthread_mutex_destroy(&d->lock);
 	pthread_cond_destroy(&d->arrived);

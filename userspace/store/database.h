@@ -43,6 +43,11 @@ int database_run(sqlite3 *db, struct error *e, const char *sql, const char *type
 /* Like database_run, and calls row(statement, user) for each row; a negative return ends it. */
 int database_query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
 		   void *user, struct error *e, const char *sql, const char *types, ...);
+/* The connection's statement of this text, compiled once and kept; not to be used by two at a time.
+ * It is given back with database_reuse(), never finalized. */
+int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct error *e);
+void database_reuse(sqlite3_stmt *statement);
+DEFINE_CLEANUP(sqlite3_stmt *, database_reuse)
 /* A row's text, "" for null. */
 const char *database_text(sqlite3_stmt *row, int column);
 int database_error(sqlite3 *db, int sqlite_code, struct error *e);
