@@ -18,7 +18,6 @@
 enum record_state {
 	RECORD_CREATING, /* row written, layer not complete yet */
 	RECORD_LIVE,
-	RECORD_DELETED, /* acknowledged as gone; files may still be there */
 };
 
 struct record_label {

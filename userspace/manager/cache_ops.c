@@ -6,7 +6,7 @@
  *   new         creating … live         make layer, mount        discarded (new_ops.c)
  *   commit      twin, durable           unmount before           still mutable, not mounted
  *   finalize    mutable row gone        –                        still a twin
- *   delete      deleted … row gone      unmount before, trash    the deletion is finished
+ *   delete      row gone, durable       unmount before, trash    the layer without a row goes
  */
 #include <errno.h>
 #include <stdio.h>
@@ -149,34 +149,27 @@ int manager_finalize(struct manager *m, const char *id, struct error *e)
 
 int cache_ops_delete(struct manager *m, struct record *r, struct error *e)
 {
-	cleanup(change_set_free) struct change_set deleted = { 0 }, gone = { 0 };
+	cleanup(change_set_free) struct change_set c = { 0 };
 	struct error late = { 0 };
 	struct record *twin = r->twin;
-	unsigned owners = twin ? 2 : 1;
+	bool with_layer = r->layer->owners == (twin ? 2U : 1U);
 	int code = mount_ops_detach(m, r, e);
 
 	if (code == 0 && twin)
 		code = mount_ops_detach(m, twin, e);
 	if (code < 0)
 		return code;
-	record_rows_set_state(&deleted, r->id, RECORD_DELETED);
+	record_rows_delete(&c, r->id);
 	if (twin)
-		record_rows_set_state(&deleted, twin->id, RECORD_DELETED);
-	code = change_set_write(&deleted, m->database, DATABASE_DURABLE, e);
+		record_rows_delete(&c, twin->id);
+	if (with_layer)
+		layer_rows_delete(&c, r->layer->name);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return error_context(e, "delete %s", r->id);
 
-	/* From here on it is gone, whatever happens: recover finishes what fails. */
-	record_rows_delete(&gone, r->id);
-	if (twin)
-		record_rows_delete(&gone, twin->id);
-	if (r->layer->owners == owners) {
-		layer_rows_delete(&gone, r->layer->name);
-		code = store_files_discard(m, r->layer->name, &late);
-	}
-	if (code == 0)
-		code = change_set_write(&gone, m->database, DATABASE_RELAXED, &late);
-	if (code < 0)
+	/* From here on it is gone: recover discards a layer that has no record. */
+	if (with_layer && store_files_discard(m, r->layer->name, &late) < 0)
 		manager_report(m, true, "record=%s deleted, but %s; the next start will clean up",
 			       r->id, late.text);
 	pthread_mutex_lock(&m->lock);

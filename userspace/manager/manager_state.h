@@ -85,7 +85,10 @@ void store_files_wake_trash(struct manager *m);
 void store_files_drain_trash(struct manager *m);
 
 /* mount_ops.c. `r` is reserved; without the lock. */
-int mount_ops_attach(struct manager *m, struct record *r, struct error *e);
+/* A mount to be made, with its rows; NULL: no memory. */
+struct mount *mount_ops_prepare(struct manager *m, const struct record *r, struct change_set *c);
+/* Makes the prepared mount, whose rows have been written; takes it, also on failure. */
+int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts of records. A mount is made detached, its row written, its counters registered, and only
- * then is it attached: no access is ever missed, and none without a row.
- * A mutable record is mounted writable at mnt/<id>; a read-only view of it is a second mount point
- * of the same superblock, mnt/<id>-ro. An immutable record is mounted read-only at mnt/<id>.
+ * Mounts of records. A mount's row is written, it is made detached, its counters are registered,
+ * and only then is it attached: no access is ever missed, and none without a row. A mutable record
+ * is mounted writable at mnt/<id>; a read-only view of it is a second mount point of the same
+ * superblock, mnt/<id>-ro. An immutable record is mounted read-only at mnt/<id>.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,19 +31,16 @@ int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, stru
 				  (uint32_t)layers, e);
 }
 
-static int write_rows(struct manager *m, const struct mount *mount, const struct record *r,
-		      struct error *e)
+static void add_rows(struct change_set *c, const struct manager *m, const struct mount *mount,
+		     const struct record *r)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
-
-	usage_rows_insert_mount(&c, (int64_t)mount->id, r->id, mount->writable, m->boot_id);
+	usage_rows_insert_mount(c, (int64_t)mount->id, r->id, mount->writable, m->boot_id);
 	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
 		struct usage_row row = { .mount_id = (int64_t)mount->id, .index = (int64_t)i };
 
 		memcpy(row.layer, mount->layers[i].name, sizeof(row.layer));
-		usage_rows_set_layer(&c, &row);
+		usage_rows_set_layer(c, &row);
 	}
-	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
 }
 
 static int create_detached(struct manager *m, const struct mount *mount, int *ret_fd,
@@ -97,41 +94,58 @@ static uint64_t next_mount_id(struct manager *m)
 	return m->last_mount_id;
 }
 
-int mount_ops_attach(struct manager *m, struct record *r, struct error *e)
+struct mount *mount_ops_prepare(struct manager *m, const struct record *r, struct change_set *c)
 {
-	cleanup(mount_list_free) struct mount *mount = NULL;
-	cleanup(close_fd) int fd = -EBADF;
-	char name[MOUNT_POINT_NAME_SIZE];
-	struct error registered = { 0 };
+	struct mount *mount;
 	uint64_t id;
-	int code;
 
 	pthread_mutex_lock(&m->lock);
 	id = next_mount_id(m);
 	pthread_mutex_unlock(&m->lock);
 	mount = mount_list_new(r, id, r->is_mutable);
-	if (!mount)
-		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
+	if (mount)
+		add_rows(c, m, mount, r);
+	return mount;
+}
 
-	code = create_detached(m, mount, &fd, e);
-	if (code < 0)
-		return error_context(e, "mount %s", r->id);
-	code = write_rows(m, mount, r, e);
-	if (code < 0)
-		return error_context(e, "mount %s", r->id);
-	/* Accounting that fails never fails a mount: what is missed is counted as lost. */
-	if (mount_ops_register(m, mount, fd, &registered) < 0)
-		manager_report(m, true, "record=%s not counted: %s", r->id, registered.text);
-	mount_list_point_name(r, false, name);
-	code = attach_at(m, fd, name, e);
+int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	char name[MOUNT_POINT_NAME_SIZE];
+	struct error registered = { 0 };
+	int code = create_detached(m, mount, &fd, e);
+
+	if (code == 0) {
+		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
+		if (mount_ops_register(m, mount, fd, &registered) < 0)
+			manager_report(m, true, "record=%s not counted: %s", r->id,
+				       registered.text);
+		mount_list_point_name(r, false, name);
+		code = attach_at(m, fd, name, e);
+	}
 	if (code < 0) {
 		forget_unseen(m, mount);
+		mount_list_free(mount);
 		return error_context(e, "mount %s", r->id);
 	}
 	pthread_mutex_lock(&m->lock);
-	mount_list_link(m, take_ptr(mount), r);
+	mount_list_link(m, mount, r);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
+}
+
+static int mount_record(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, &c);
+	int code;
+
+	if (!mount)
+		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
+	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
+	if (code < 0)
+		return error_context(e, "mount %s", r->id);
+	return mount_ops_attach(m, r, take_ptr(mount), e);
 }
 
 static int unmount_point(struct manager *m, const struct record *r, bool clone, struct error *e)
@@ -226,7 +240,7 @@ int manager_mount(struct manager *m, const char *id, bool read_only,
 	if (r->twin && r->twin->mount)
 		code = mount_ops_detach(m, r->twin, e);
 	if (code == 0 && !r->mount)
-		code = mount_ops_attach(m, r, e);
+		code = mount_record(m, r, e);
 	if (code == 0 && clone && !r->mount->read_only_clone) {
 		code = clone_read_only(m, r, e);
 		if (code == 0)

@@ -191,13 +191,23 @@ static int reserve_new(struct manager *m, const struct manager_new_record *o, st
 	return 0;
 }
 
-static int write_new(struct manager *m, const struct record *r, struct error *e)
+/* The row that says "creating", and already the one of its mount. */
+static int write_new(struct manager *m, const struct record *r, struct mount **ret_mount,
+		     struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(mount_list_free) struct mount *mount = NULL;
+	int code;
 
 	layer_rows_insert(&c, r->layer->name);
 	record_rows_insert(&c, r, RECORD_CREATING);
-	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+	mount = mount_ops_prepare(m, r, &c);
+	if (!mount)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
+	if (code == 0)
+		*ret_mount = take_ptr(mount);
+	return code;
 }
 
 static int write_live(struct manager *m, const struct record *r, const struct lease *l,
@@ -243,6 +253,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 {
 	cleanup(free_ptr) char *mountpoint = NULL;
 	cleanup(record_free) struct record *unborn = NULL;
+	cleanup(mount_list_free) struct mount *mount = NULL;
 	struct record *r;
 	struct lease *l;
 	bool files = false;
@@ -265,13 +276,13 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 		return code;
 	r = take_ptr(unborn);
 
-	code = write_new(m, r, e);
+	code = write_new(m, r, &mount, e);
 	if (code == 0) {
 		code = store_files_make(m, r->layer->name, e);
 		files = code == 0;
 	}
 	if (code == 0)
-		code = mount_ops_attach(m, r, e);
+		code = mount_ops_attach(m, r, take_ptr(mount), e);
 	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * At start: compares the database, the directories and the kernel's mount table, and makes them
- * agree. Finishes deletions, discards what was half made, drops what has lost its data, adopts the
+ * agree. Discards what was half made or half deleted, drops what has lost its data, adopts the
  * mounts that are still there with their counters, unmounts strangers, and says what it did.
  */
 #include <dirent.h>
@@ -129,7 +129,7 @@ static bool layer_exists(struct manager *m, const char *name)
 	return store_files_open_layer(m, name, &fd, NULL) == 0;
 }
 
-/* What cannot be used: deleted, half made, without data, or without a parent or mutable half that
+/* What cannot be used: half made, without data, or without a parent or mutable half that
  * can. Repeated until nothing more falls, since children fall with their parents. */
 static bool must_drop(struct loading *load, const struct pending_record *p)
 {
@@ -160,8 +160,7 @@ static void mark_dropped(struct loading *load)
 			p->drop = again = true;
 			manager_report(load->m, p->record->state == RECORD_LIVE, "record=%s %s",
 				       p->record->id,
-				       p->record->state == RECORD_DELETED ? "deletion finished"
-				       : p->record->state == RECORD_CREATING
+				       p->record->state == RECORD_CREATING
 					       ? "was never finished: discarded"
 					       : "has lost its data or its parent: dropped");
 		}

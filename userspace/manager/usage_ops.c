@@ -238,14 +238,23 @@ static int settle_file(const struct usage_file *file, void *user)
 	return 0;
 }
 
-/* What their files saw is kept, their rows go. */
+static bool has_files(const struct settling *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		for (size_t k = 0; k < s->gone[i]->layer_count; k++)
+			if (s->gone[i]->layers[k].folded.folded.last_access_boot_ns)
+				return true;
+	return false;
+}
+
+/* What their files saw is kept, their rows go. Looking for files costs a walk of the kernel's whole
+ * map, which many short mounts do not need. */
 static int settle(struct manager *m, const struct settling *s, struct error *e)
 {
-	int code;
+	int code = 0;
 
-	if (s->count == 0)
-		return 0;
-	code = usage_read_files(m->usage, settle_file, (void *)s, e);
+	if (has_files(s))
+		code = usage_read_files(m->usage, settle_file, (void *)s, e);
 	for (size_t i = 0; i < s->count; i++)
 		usage_rows_delete_mount(s->changes, (int64_t)s->gone[i]->id);
 	return code;

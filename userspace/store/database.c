@@ -24,13 +24,11 @@ struct write_request {
 struct database {
 	sqlite3 *writer, *reader;
 	pthread_mutex_t reader_lock;
-	pthread_t thread;
-	bool thread_runs;
 	/* The queue, and what guards it. */
 	pthread_mutex_t lock;
-	pthread_cond_t arrived, finished;
+	pthread_cond_t finished;
 	struct write_request *first, **last;
-	bool stopping;
+	bool writing; /* somebody has the writer's connection */
 };
 
 int database_error(sqlite3 *db, int sqlite_code, struct error *e)
@@ -189,36 +187,27 @@ static struct write_request *take_batch(struct database *d)
 	return batch;
 }
 
-static void *write_loop(void *arg)
+/* With the lock, which it lets go of meanwhile: writes what is waiting, for everybody. */
+static void write_batch(struct database *d)
 {
-	struct database *d = arg;
+	struct write_request *batch = take_batch(d), *next;
+	struct error e = { 0 };
+	int code;
 
-	pthread_mutex_lock(&d->lock);
-	for (;;) {
-		struct error e = { 0 };
-		struct write_request *batch, *next;
-		int code;
-
-		while (!d->first && !d->stopping)
-			pthread_cond_wait(&d->arrived, &d->lock);
-		if (!d->first)
-			break;
-		batch = take_batch(d);
-		pthread_mutex_unlock(&d->lock);
-		code = run_batch(d->writer, batch, &e);
-		pthread_mutex_lock(&d->lock);
-		for (struct write_request *w = batch; w; w = next) {
-			next = w->next;
-			if (code < 0) {
-				w->code = code;
-				error_set(w->e, code, "%s", e.text);
-			}
-			w->done = true; /* w is its caller's, and gone once the lock is free */
-		}
-		pthread_cond_broadcast(&d->finished);
-	}
+	d->writing = true;
 	pthread_mutex_unlock(&d->lock);
-	return NULL;
+	code = run_batch(d->writer, batch, &e);
+	pthread_mutex_lock(&d->lock);
+	d->writing = false;
+	for (struct write_request *w = batch; w; w = next) {
+		next = w->next;
+		if (code < 0) {
+			w->code = code;
+			error_set(w->e, code, "%s", e.text);
+		}
+		w->done = true; /* w is its caller's, and gone once the lock is free */
+	}
+	pthread_cond_broadcast(&d->finished);
 }
 
 int database_write(struct database *d, enum database_durability durability,
@@ -230,9 +219,14 @@ int database_write(struct database *d, enum database_durability durability,
 	pthread_mutex_lock(&d->lock);
 	*d->last = &w;
 	d->last = &w.next;
-	pthread_cond_signal(&d->arrived);
-	while (!w.done)
-		pthread_cond_wait(&d->finished, &d->lock);
+	/* Whoever finds nobody writing writes for all who wait: a thread of its own would cost a
+	 * single client two changes of thread for each write. */
+	while (!w.done) {
+		if (d->writing)
+			pthread_cond_wait(&d->finished, &d->lock);
+		else
+			write_batch(d);
+	}
 	pthread_mutex_unlock(&d->lock);
 	return w.code;
 }
@@ -272,7 +266,6 @@ int database_open(const char *path, struct database **ret_database, struct error
 		return error_set(e, -ENOMEM, "open %s: out of memory", path);
 	pthread_mutex_init(&d->reader_lock, NULL);
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_cond_init(&d->arrived, NULL);
 	pthread_cond_init(&d->finished, NULL);
 	d->last = &d->first;
 
@@ -286,9 +279,6 @@ int database_open(const char *path, struct database **ret_database, struct error
 	code = open_connection(path, SQLITE_OPEN_READWRITE, &d->reader, e);
 	if (code < 0)
 		return code;
-	if (pthread_create(&d->thread, NULL, write_loop, d) != 0)
-		return error_set(e, -EAGAIN, "open %s: no thread for the writer", path);
-	d->thread_runs = true;
 	*ret_database = take_ptr(d);
 	return 0;
 }
@@ -306,18 +296,10 @@ void database_close(struct database *d)
 {
 	if (!d)
 		return;
-	if (d->thread_runs) {
-		pthread_mutex_lock(&d->lock);
-		d->stopping = true;
-		pthread_cond_signal(&d->arrived);
-		pthread_mutex_unlock(&d->lock);
-		pthread_join(d->thread, NULL);
-	}
 	close_connection(d->reader);
 	close_connection(d->writer);
 	pthread_mutex_destroy(&d->reader_lock);
 	pthread_mutex_destroy(&d->lock);
-	pthread_cond_destroy(&d->arrived);
 	pthread_cond_destroy(&d->finished);
 	free(d);
 }

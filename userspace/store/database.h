@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store's SQLite file: opened, migrated, and written by one thread that puts all changes which
- * are waiting into one transaction, so that concurrent commits share an fsync. Each change is
- * atomic: all of it or none. Readers have a connection of their own.
+ * The store's SQLite file: opened, migrated, and written by one caller at a time, who puts all
+ * changes that are waiting into one transaction, so that concurrent commits share an fsync. Each
+ * change is atomic: all of it or none. Readers have a connection of their own.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct database;
 /* Makes or migrates the file. -EILSEQ: not a database or damaged; -ENOTSUP: made by a newer
  * varved. */
 int database_open(const char *path, struct database **ret_database, struct error *e);
-/* Waits for what is queued. */
+/* No call may be under way. */
 void database_close(struct database *d);
 DEFINE_CLEANUP(struct database *, database_close)
 
@@ -28,7 +28,7 @@ enum database_durability {
 };
 
 /* Runs change(connection, arg) in a transaction and returns when it is committed as asked. The
- * writer's thread runs it: it must take no lock that a caller of database_write may hold. */
+ * thread of any caller runs it: it must take no lock that a caller of database_write may hold. */
 int database_write(struct database *d, enum database_durability durability,
 		   int (*change)(sqlite3 *db, void *arg, struct error *e), void *arg,
 		   struct error *e);
