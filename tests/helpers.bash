@@ -75,11 +75,13 @@ clear_leftovers() {
 	done < <(agent_leftovers | tac)
 }
 
-# start_agent [OPTION…]: options of varved besides --root and --socket. Returns when it answers.
+# start_agent [OPTION…]: options of varved besides --root and --socket. Returns when it answers. The
+# words of $agent_launcher go in front of the command.
 start_agent() {
 	local attempt
 	# bats waits for whoever holds its descriptor 3.
-	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" "$@" >> "$agent_log" 2>&1 3>&- &
+	# shellcheck disable=SC2086
+	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
 	for ((attempt = 0; attempt < 200; attempt++)); do
 		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then

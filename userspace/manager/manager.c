@@ -199,14 +199,13 @@ static void free_leases(struct manager *m)
 
 void manager_close(struct manager *m)
 {
-	struct error e = { 0 };
 	struct mount *next;
 
 	if (!m)
 		return;
 	if (m->trash_thread_runs) {
-		if (m->usage && usage_ops_fold(m, &e) < 0)
-			manager_report(m, true, "last fold: %s", e.text);
+		if (m->usage)
+			usage_ops_fold(m);
 		pthread_mutex_lock(&m->trash_lock);
 		m->stopping = true;
 		pthread_cond_broadcast(&m->trash_arrived);

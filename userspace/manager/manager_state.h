@@ -127,8 +127,9 @@ int cache_ops_delete(struct manager *m, struct record *r, struct error *e);
 
 /* usage_ops.c */
 /* Moves what the cells counted since the last time into the layers, and settles the mounts that
- * are gone. Without the lock. */
-int usage_ops_fold(struct manager *m, struct error *e);
+ * are gone. What cannot be written now (a full disk) is right in memory, is written by a later
+ * fold, and is reported: it fails no caller. Without the lock. */
+void usage_ops_fold(struct manager *m);
 /* Measures every layer whose size is not known, in parallel. */
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
 

@@ -165,7 +165,6 @@ static int unmount_point(struct manager *m, const struct record *r, bool clone, 
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 {
 	struct mount *mount = r->mount;
-	struct error fold = { 0 };
 	int code;
 
 	if (!mount)
@@ -185,11 +184,7 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 	mount->record = NULL;
 	r->mount = NULL;
 	pthread_mutex_unlock(&m->lock);
-	if (usage_ops_fold(m, &fold) < 0) {
-		/* It stays in the list, and the next fold settles it. */
-		manager_report(m, true, "fold: %s", fold.text);
-		return 0;
-	}
+	usage_ops_fold(m);
 	return 0;
 }
 

@@ -267,11 +267,12 @@ int manager_list(struct manager *m, const struct manager_query *query,
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
 
-	if (code == 0)
-		code = query->disk_usage ? usage_ops_measure(m, query->cancelled, e)
-					 : usage_ops_fold(m, e);
+	if (code == 0 && query->disk_usage)
+		code = usage_ops_measure(m, query->cancelled, e);
 	if (code < 0)
 		return code;
+	if (!query->disk_usage)
+		usage_ops_fold(m);
 	pthread_mutex_lock(&m->lock);
 	code = view_selected(m, query, filter, ret_views, ret_count, e);
 	pthread_mutex_unlock(&m->lock);

@@ -557,10 +557,10 @@ int recover(struct manager *m, struct error *e)
 	if (code == 0)
 		code = reconcile_layers(m, e);
 	m->unplaced_changes_seen = usage_read_unplaced_changes(m->usage);
-	if (code == 0)
-		code = usage_ops_fold(m, e);
-	if (code == 0)
+	if (code == 0) {
+		usage_ops_fold(m);
 		code = end_unheld(m, e);
+	}
 	remove_mount_points(m);
 	free_loading(&load);
 	return code;

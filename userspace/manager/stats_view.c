@@ -302,10 +302,9 @@ int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bo
 	char(*layers)[8] = NULL;
 	struct live_files live = { 0 };
 	size_t selected = 0, count = 0;
-	int code = usage_ops_fold(m, e);
+	int code;
 
-	if (code < 0)
-		return code;
+	usage_ops_fold(m);
 	pthread_mutex_lock(&m->fold_lock);
 	pthread_mutex_lock(&m->lock);
 	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
@@ -515,10 +514,9 @@ int manager_files(struct manager *m, const char *id, enum manager_files_which wh
 	struct live_files live = { 0 };
 	struct file_list list = { 0 };
 	struct record *r;
-	int code = usage_ops_fold(m, e);
+	int code;
 
-	if (code < 0)
-		return code;
+	usage_ops_fold(m);
 	pthread_mutex_lock(&m->lock);
 	code = record_graph_resolve(m->graph, id, &r, e);
 	if (code == 0)

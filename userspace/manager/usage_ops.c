@@ -271,12 +271,13 @@ static void forget(struct manager *m, const struct settling *s)
 	}
 }
 
-int usage_ops_fold(struct manager *m, struct error *e)
+void usage_ops_fold(struct manager *m)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(free_ptr) struct mount **gone = NULL;
 	struct settling settling = { .changes = &changes };
 	struct cells all = { 0 };
+	struct error e = { 0 };
 	int code;
 
 	pthread_mutex_lock(&m->fold_lock);
@@ -284,14 +285,14 @@ int usage_ops_fold(struct manager *m, struct error *e)
 	pthread_mutex_lock(&m->lock);
 	settling.gone = gone = sorted_mounts(m, true, &settling.count);
 	pthread_mutex_unlock(&m->lock);
-	code = gone ? usage_read_cells(m->usage, gather_cell, &all, e)
-		    : error_set(e, -ENOMEM, "out of memory");
+	code = gone ? usage_read_cells(m->usage, gather_cell, &all, &e)
+		    : error_set(&e, -ENOMEM, "out of memory");
 	if (code == 0)
-		code = apply_cells(m, &all, &changes, e);
+		code = apply_cells(m, &all, &changes, &e);
 	if (code == 0)
-		code = settle(m, &settling, e);
+		code = settle(m, &settling, &e);
 	if (code == 0)
-		code = change_set_write(&changes, m->database, DATABASE_RELAXED, e);
+		code = change_set_write(&changes, m->database, DATABASE_RELAXED, &e);
 	if (code == 0) {
 		forget(m, &settling);
 	} else {
@@ -302,7 +303,8 @@ int usage_ops_fold(struct manager *m, struct error *e)
 	atomic_fetch_add(&m->folds, 1);
 	pthread_mutex_unlock(&m->fold_lock);
 	free(all.cells);
-	return code;
+	if (code < 0)
+		manager_report(m, true, "fold: %s; it will be tried again", e.text);
 }
 
 /* A layer to be measured. */
@@ -390,6 +392,7 @@ static int gather_stale(struct manager *m, struct measuring *job)
 static int publish_sizes(struct manager *m, const struct measuring *job, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error late = { 0 };
 	int code = 0;
 
 	pthread_mutex_lock(&m->lock);
@@ -412,19 +415,19 @@ static int publish_sizes(struct manager *m, const struct measuring *job, struct 
 		layer_rows_update(&c, layer);
 	}
 	pthread_mutex_unlock(&m->lock);
-	if (code < 0)
-		return code;
-	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &late) < 0)
+		manager_report(m, true, "sizes are not written: %s", late.text);
+	return code;
 }
 
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e)
 {
 	struct measuring job = { .m = m, .cancelled = cancelled };
-	int code;
+	int code = 0;
 
 	pthread_mutex_lock(&m->walk_lock);
-	code = usage_ops_fold(m, e);
-	if (code == 0 && gather_stale(m, &job) < 0)
+	usage_ops_fold(m);
+	if (gather_stale(m, &job) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0 && job.count > 0) {
 		walk_in_parallel(&job);
@@ -488,10 +491,7 @@ static void end_unwanted_mounts(struct manager *m)
 
 void manager_tick(struct manager *m)
 {
-	struct error e = { 0 };
-
-	if (usage_ops_fold(m, &e) < 0)
-		manager_report(m, true, "fold: %s", e.text);
+	usage_ops_fold(m);
 	end_expired_leases(m);
 	end_unwanted_mounts(m);
 }

@@ -1,0 +1,182 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# Every access is counted once, in the layer that served it.
+
+load ../helpers
+
+counts() { # ID: opens and bytes read since the first call for it
+	varve stats "$1" --json | jq -r '"\(.opens) \(.readBytes)"'
+}
+
+# chain: base with file a, middle with file b, and a workspace on top; sets base, middle, work, dir.
+chain() {
+	base=$(varve new --retain)
+	printf aaaa > "$(varve mount "$base")/a"
+	mkdir "$(varve mount "$base")/sub"
+	printf cc > "$(varve mount "$base")/sub/c"
+	cp "$VARVE_BUILD/tests/tools/access" "$(varve mount "$base")/access" 2> /dev/null || true
+	base=$(varve commit "$base")
+	middle=$(varve new --parent "$base" --retain)
+	printf bbbbbb > "$(varve mount "$middle")/b"
+	middle=$(varve commit "$middle")
+	work=$(varve new --parent "$middle" --retain)
+	dir=$(varve mount "$work")
+	read -r base_opens base_bytes <<< "$(counts "$base")"
+	read -r middle_opens middle_bytes <<< "$(counts "$middle")"
+}
+
+# read_since OPENS BYTES of base, then OPENS BYTES of middle.
+assert_read() {
+	local found
+	found="$(counts "$base") $(counts "$middle")"
+	local wanted="$((base_opens + $1)) $((base_bytes + $2)) $((middle_opens + $3)) $((middle_bytes + $4))"
+	[[ $found == "$wanted" ]] || {
+		echo "counted $found instead of $wanted"
+		return 1
+	}
+}
+
+@test "reads go to the layer that has the file" {
+	start_agent
+	chain
+	cat "$dir/a" "$dir/a" "$dir/b" > /dev/null
+	assert_read 2 8 1 6
+	ls -lR "$dir" > /dev/null
+	assert_read 2 8 1 6
+}
+
+@test "files of other filesystems never count" {
+	start_agent
+	chain
+	cat "$agent_root/layers/"*/fs/a "$agent_log" > /dev/null
+	assert_read 0 0 0 0
+}
+
+@test "a chroot, a bind mount of a folder and another mount namespace count" {
+	start_agent
+	chain
+	mkdir "$BATS_TEST_TMPDIR/bind"
+	mount --bind "$dir/sub" "$BATS_TEST_TMPDIR/bind"
+	cat "$BATS_TEST_TMPDIR/bind/c" > /dev/null
+	umount "$BATS_TEST_TMPDIR/bind"
+	assert_read 1 2 0 0
+	unshare -m cat "$dir/a" > /dev/null
+	assert_read 2 6 0 0
+	perl -e 'chroot $ARGV[0] or die; open(F, "<", "/b") or die; sysread(F, $x, 100); close F' "$dir"
+	assert_read 2 6 1 6
+}
+
+@test "counting goes on while the agent is dead, and nothing counts twice" {
+	start_agent
+	chain
+	cat "$dir/a" > /dev/null
+	kill_agent
+	cat "$dir/a" "$dir/b" > /dev/null
+	start_agent
+	assert_read 2 8 1 6
+	kill_agent
+	start_agent
+	assert_read 2 8 1 6
+	cat "$dir/b" > /dev/null
+	assert_read 2 8 2 12
+	grep -q "record=$work mount adopted" "$agent_log"
+}
+
+@test "a mount that went while the agent was dead still gets its last fold" {
+	start_agent
+	chain
+	kill_agent
+	cat "$dir/a" > /dev/null
+	umount "$dir"
+	start_agent
+	assert_read 1 4 0 0
+	run varve inspect "$work" --json
+	assert_json '.mountpoint == null'
+}
+
+@test "a hundred mounts of two records over one device number: no read is misfiled" {
+	start_agent
+	ids=()
+	for name in one two; do
+		id=$(varve new --retain)
+		printf '%s' "$name" > "$(varve mount "$id")/f"
+		id=$(varve commit "$id")
+		varve finalize "$id"
+		ids+=("$id")
+	done
+	for id in "${ids[@]}"; do
+		before+=("$(varve stats "$id" --json | jq .opens)")
+	done
+	for ((i = 0; i < 100; i++)); do
+		for n in 0 1; do
+			d=$(varve mount "${ids[n]}" --read-only)
+			devices+=("$(stat -c %d "$d")")
+			[[ $n == 0 ]] && cat "$d/f" > /dev/null || cat "$d/f" "$d/f" > /dev/null
+			varve umount "${ids[n]}"
+		done
+	done
+	[[ $(printf '%s\n' "${devices[@]}" | sort -u | wc -l) -lt 100 ]]
+	[[ $(varve stats "${ids[0]}" --json | jq .opens) == $((before[0] + 100)) ]]
+	[[ $(varve stats "${ids[1]}" --json | jq .opens) == $((before[1] + 200)) ]]
+}
+
+@test "cat of the pinned iterator prints the table, without the agent" {
+	start_agent
+	chain
+	kill_agent
+	cat "$dir/b" > /dev/null
+	run cat "$agent_pins/usage"
+	[[ ${lines[0]} == mount*layer*opens* ]]
+	[[ ${#lines[@]} -ge 4 ]]
+	start_agent
+}
+
+@test "a mount on its own, and a read-only view of a single layer, are overlays and count" {
+	start_agent
+	id=$(varve new --retain)
+	dir=$(varve mount "$id")
+	[[ $(stat -f -c %T "$dir") == overlayfs ]]
+	printf x > "$dir/f"
+	id=$(varve commit "$id")
+	before=$(varve stats "$id" --json | jq .opens)
+	dir=$(varve mount "$id" --read-only)
+	[[ $(stat -f -c %T "$dir") == overlayfs ]]
+	cat "$dir/f"
+	[[ $(varve stats "$id" --json | jq .opens) == $((before + 1)) ]]
+}
+
+@test "files: which were read, by number and bytes, and which never" {
+	start_agent
+	chain
+	cat "$dir/a" "$dir/a" > /dev/null
+	run varve files "$base" --json
+	assert_json_lines 'map(select(.path == "a")) | .[0].opens == 2 and .[0].readBytes == 8'
+	run varve files "$base" --never-read --json
+	assert_json_lines 'map(.path) | index("sub/c") != null and index("a") == null'
+	varve umount "$work"
+	run varve files "$base" --hot -n 1 --json
+	assert_json_lines 'length == 1 and .[0].path == "a" and .[0].opens == 2'
+}
+
+@test "with --backend none mounts work, nothing is counted, and doctor says so" {
+	start_agent --backend none
+	id=$(varve new)
+	dir=$(varve mount "$id")
+	echo data > "$dir/f"
+	run varve stats "$id" --json
+	assert_json '.opens == null and .readBytes == null and .backend == "none"'
+	run -8 varve doctor
+	varve umount "$id"
+	varve mount "$id"
+	varve get --mutable "$id" || true
+}
+
+@test "the mount(2) way works as well, and counts" {
+	export VARVE_OVERLAY_METHOD=mount
+	start_agent
+	[[ $(varve info --json | jq -r .mountMethod) == mount ]]
+	chain
+	cat "$dir/a" "$dir/b" > /dev/null
+	assert_read 1 4 1 6
+}

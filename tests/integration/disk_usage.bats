@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# PARITY rows B50 to B56.
+
+load ../helpers
+
+du_ids() {
+	varve du -q | sort
+}
+
+walks() {
+	varve info --json | jq .diskWalks
+}
+
+size() {
+	varve du --json | jq --arg id "$1" 'select(.id == $id) | .size'
+}
+
+@test "B50 of twins one is listed: the immutable while it is held, else the mutable" {
+	start_agent
+	id=$(varve new --retain)
+	twin=$(varve commit "$id")
+	[[ $(du_ids) == "$twin" ]]
+	varve release "$twin"
+	[[ $(du_ids) == "$id" ]]
+}
+
+@test "B51 a record is in use while a descendant is held" {
+	start_agent
+	a=$(varve commit "$(varve new --retain)")
+	b=$(varve commit "$(varve new --parent "$a" --retain)")
+	c=$(varve new --parent "$b" --retain)
+	varve release "$a"
+	varve release "$b"
+	run varve du --json
+	assert_json_lines 'length == 3 and all(.inUse)'
+	varve release "$c"
+	run varve du --json
+	assert_json_lines 'all(.inUse | not)'
+}
+
+@test "B52 the size of a mutable record in use is measured" {
+	start_agent
+	id=$(varve new)
+	dir=$(varve mount "$id")
+	head -c 1M /dev/urandom > "$dir/f"
+	(($(size "$id") >= 1048576))
+	run varve du --json
+	assert_json_lines '.[0].inUse and .[0].mutable'
+	rm "$dir/f"
+	(($(size "$id") < 1048576))
+}
+
+@test "B53 a quiet store is not walked, and a change by path is noticed" {
+	start_agent
+	id=$(varve new)
+	dir=$(varve mount "$id")
+	head -c 64K /dev/urandom > "$dir/f"
+	varve du
+	before=$(walks)
+	varve du
+	varve du
+	[[ $(walks) == "$before" ]]
+	mkdir "$dir/d"
+	varve du
+	(($(walks) == before + 1))
+	varve umount "$id"
+	varve du
+	[[ $(walks) == $((before + 1)) ]]
+}
+
+@test "B53 hard links count once, and apparent size differs from blocks" {
+	start_agent
+	id=$(varve new)
+	dir=$(varve mount "$id")
+	head -c 1M /dev/urandom > "$dir/f"
+	ln "$dir/f" "$dir/g"
+	truncate -s 10M "$dir/sparse"
+	varve du
+	run varve inspect "$id" --json
+	assert_json '.size >= 1048576 and .size < 1500000 and .apparentSize == 11534336 and .inodes == 2'
+}
+
+@test "B55 filters, and a malformed one is quoted with its place" {
+	start_agent
+	id=$(varve new --description "a b" --retain)
+	varve new --description other --retain
+	[[ $(varve du -q --filter 'description=="a b"') == "$id" ]]
+	[[ $(varve du -q --filter 'description~=^a,mutable') == "$id" ]]
+	[[ $(varve du -q --filter immutable) == "" ]]
+	[[ $(varve du -q --filter description==other --filter "id==$id" | wc -l) == 2 ]]
+	[[ $(varve du -q --filter 'opens>1000') == "" ]]
+	[[ $(varve du -q --filter 'age<1h' | wc -l) == 2 ]]
+	run --separate-stderr varve du --filter 'id=='
+	[[ $status -eq 1 && $stderr == *"filter 'id=='"*position* ]]
+}

@@ -1,0 +1,121 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# The agent's own life: PARITY rows B80 to B83.
+
+load ../helpers
+
+@test "B80 records, refs and mounts are there after a restart" {
+	start_agent
+	parent=$(varve commit "$(varve new --retain)")
+	child=$(varve new --parent "$parent" --description child)
+	dir=$(varve mount "$child")
+	echo data > "$dir/f"
+	stop_agent
+	[[ $(< "$dir/f") == data ]]
+	start_agent
+	run varve inspect "$child" --json
+	assert_json ".parents == [\"$parent\"] and .inUse and .mountpoint == \"$dir\""
+	varve umount "$child"
+	run ! mountpoint -q "$dir"
+}
+
+@test "B80 a record whose layer is missing is dropped, with its children, and said so" {
+	start_agent
+	parent=$(varve commit "$(varve new --retain)")
+	child=$(varve commit "$(varve new --parent "$parent" --retain)")
+	other=$(varve commit "$(varve new --retain)")
+	layer=$(varve inspect "$parent" --json | jq -r .layer)
+	stop_agent
+	rm -rf "$agent_root/layers/$layer"
+	start_agent
+	[[ $(varve ls -q | grep -cE "$parent|$child") == 0 ]]
+	varve inspect "$other"
+	grep -q "record=$parent has lost its data" "$agent_log"
+}
+
+@test "B81 an immutable twin goes when its mutable half is lost" {
+	start_agent
+	id=$(varve new --retain)
+	twin=$(varve commit "$id")
+	stop_agent
+	sqlite3 "$agent_root/varve.db" "DELETE FROM records WHERE id = '$id'"
+	start_agent
+	run -4 varve inspect "$twin"
+}
+
+@test "B82 a second agent on the same store is refused while the first lives" {
+	start_agent
+	run -5 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket_dir/other"
+	[[ $output == *"in use by another varved"* ]]
+	varve info
+	kill_agent
+	start_agent
+}
+
+@test "B83 what was being created when the agent was killed is discarded" {
+	start_agent
+	varve new > /dev/null
+	stop_agent
+	sqlite3 "$agent_root/varve.db" "INSERT INTO layers(name) VALUES('zzz');
+		INSERT INTO records(id, layer, mutable, state, retain, description, type, created)
+		VALUES('aaaaaaaaaaaaaaaaaaaaaaaaa', 'zzz', 1, 0, 1, 'half', 'regular', 1)"
+	mkdir -p "$agent_root/layers/zzz/fs" "$agent_root/layers/yyy/fs"
+	start_agent
+	[[ $(varve ls -q | wc -l) == 1 && ! -e $agent_root/layers/zzz && ! -e $agent_root/layers/yyy ]]
+	grep -q "was never finished" "$agent_log"
+	before=$(varve ls --json)
+	stop_agent
+	: > "$agent_log"
+	start_agent
+	[[ $(varve ls --json) == "$before" ]]
+	run ! grep -qE "discarded|dropped" "$agent_log"
+}
+
+@test "B83 a failed new leaves nothing behind" {
+	start_agent
+	before=$(varve info --json | jq '[.records, .layers, .mounts]')
+	run -4 varve new --parent nosuchparent
+	run -4 varve new --lease nosuchlease
+	run -1 varve new --type wrong
+	[[ $(varve info --json | jq '[.records, .layers, .mounts]') == "$before" ]]
+	[[ -z $(ls "$agent_root/layers") && -z $(ls "$agent_root/mnt") ]]
+}
+
+@test "B83 a full disk refuses in a sentence and leaves nothing behind" {
+	mkdir -p "$agent_root"
+	mount -t tmpfs -o size=8m,nr_inodes=200 small "$agent_root"
+	start_agent
+	id=$(varve new --retain)
+	head -c 100M /dev/zero > "$(varve mount "$id")/fill" || true
+	before=$(varve ls -q)
+	run --separate-stderr varve new --description x
+	[[ $status -ne 0 && $stderr == "varve: "*[Ss]pace* || $stderr == *full* ]]
+	[[ $(varve ls -q) == "$before" ]]
+	rm "$(varve mount "$id")/fill"
+	varve new
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
+}
+
+@test "a stranger mounted below mnt/ is unmounted at start" {
+	start_agent
+	stop_agent
+	mkdir "$agent_root/mnt/stranger"
+	mount -t tmpfs none "$agent_root/mnt/stranger"
+	start_agent
+	run ! mountpoint -q "$agent_root/mnt/stranger"
+}
+
+@test "SIGTERM leaves mounts and counting in place" {
+	start_agent
+	id=$(varve new --retain)
+	dir=$(varve mount "$id")
+	echo data > "$dir/f"
+	stop_agent
+	cat "$dir/f" "$dir/f" > /dev/null
+	start_agent
+	run varve stats "$id" --json
+	assert_json '.reads >= 2 and .readBytes == 10'
+}

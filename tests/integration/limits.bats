@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# Depth, names, numbers, and everything else that is refused: a sentence, an exit status, no change.
+
+load ../helpers
+
+# refused STATUS TEXT COMMAND…: ends so, says this in one line, and changes nothing.
+refused() {
+	local status=$1 text=$2 before
+	shift 2
+	before=$(varve ls --json)
+	run "-$status" --separate-stderr "$@"
+	[[ $stderr == *"$text"* && $(wc -l <<< "$stderr") == 1 ]] || {
+		echo "said: $stderr"
+		return 1
+	}
+	[[ $(varve ls --json) == "$before" ]]
+}
+
+@test "500 layers work, 501 are refused" {
+	start_agent
+	top=
+	for ((i = 0; i < 500; i++)); do
+		id=$(varve new --retain ${top:+--parent "$top"})
+		top=$(varve commit "$id")
+	done
+	varve finalize "$top"
+	mountpoint "$(varve mount "$top")"
+	varve umount "$top"
+	refused 1 "500 layers deep already" varve new --parent "$top"
+	[[ $(ls "$agent_root/layers" | wc -l) == 500 ]]
+}
+
+@test "ids that are not there, or of the wrong kind" {
+	start_agent
+	id=$(varve new --retain)
+	twin=$(varve commit "$id")
+	refused 4 "no record 'nosuchrecord'" varve mount nosuchrecord
+	refused 4 "no record '../../etc'" varve inspect ../../etc
+	refused 4 "no record" varve get "$(printf 'a%.0s' {1..5000})"
+	refused 1 "is immutable" varve commit "$twin"
+	refused 1 "is mutable" varve finalize "$id"
+	refused 5 "lease 'cli' holds it" varve rm "$twin"
+	refused 1 "is not mounted" varve umount "$twin"
+}
+
+@test "names and labels without end" {
+	start_agent
+	long=$(head -c 100000 /dev/zero | tr '\0' x)
+	refused 1 "at most 4096 bytes" varve new --description "$long"
+	refused 1 "control characters" varve new --description $'two\nlines'
+	refused 1 "at most 4096 bytes" varve new --label "k=$long"
+	refused 1 "at most 256 labels" varve new $(printf -- '--label k%d=v ' {1..300})
+	refused 1 "name" varve lease create "$long"
+	refused 1 "'/'" varve lease create ../up
+	refused 1 "control characters" varve lease create $'a\nb'
+	refused 1 "'.'" varve lease create ..
+	refused 2 "" varve new --label novalue
+}
+
+@test "usage errors end with 2 and change nothing" {
+	start_agent
+	refused 2 "unknown command 'frobnicate'" varve frobnicate
+	refused 2 "--frob" varve ls --frob
+	refused 2 "no size" varve prune --keep-storage lots
+	refused 2 "ID" varve mount
+}
+
+@test "no agent ends with 3, and a socket that is not ours to use with 6" {
+	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR/none" info
+	[[ $stderr == *"is varved running?"* ]]
+	start_agent
+	chmod 755 "$agent_socket_dir"
+	cp "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	run -6 --separate-stderr setpriv --reuid 65534 --clear-groups \
+		"$agent_socket_dir/varve" -H "unix://$agent_socket" info
+	[[ $stderr == *"group varve"* ]]
+}
+
+@test "a socket that somebody else listens on, or a file in its place, is left alone" {
+	start_agent
+	run -5 "$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/second" --socket "$agent_socket"
+	[[ $output == *"another process listens"* && ! -e $BATS_TEST_TMPDIR/second ]]
+	varve info
+	echo precious > "$BATS_TEST_TMPDIR/file"
+	run -5 "$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/second" --socket "$BATS_TEST_TMPDIR/file"
+	[[ $(< "$BATS_TEST_TMPDIR/file") == precious ]]
+}
+
+@test "not root: one sentence" {
+	cp "$VARVE_BUILD/varved" "$agent_socket_dir/varved"
+	chmod 755 "$agent_socket_dir"
+	run -6 setpriv --reuid 65534 --clear-groups "$agent_socket_dir/varved"
+	[[ $output == *"only root"* && ${#lines[@]} == 1 ]]
+}
+
+@test "a store on a filesystem that overlay refuses as upper" {
+	mkdir "$BATS_TEST_TMPDIR"/{l,u,w,m}
+	mount -t overlay overlay -o "lowerdir=$BATS_TEST_TMPDIR/l,upperdir=$BATS_TEST_TMPDIR/u,workdir=$BATS_TEST_TMPDIR/w" \
+		"$BATS_TEST_TMPDIR/m"
+	run "$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/m/store" --socket "$agent_socket"
+	umount "$BATS_TEST_TMPDIR/m"
+	[[ $status -ne 0 && $output == *overlay*ext4* ]]
+}
+
+@test "leases: made, listed, removed with their refs, and cli stays" {
+	start_agent
+	varve lease create build
+	refused 5 "already" varve lease create build
+	id=$(varve new --lease build --retain)
+	run varve lease ls --json
+	assert_json_lines 'map(.name) | contains(["build", "cli"])'
+	kill_agent
+	start_agent
+	[[ $(varve inspect "$id" --json | jq -r '.holds[0].lease') == build ]]
+	varve lease rm build
+	[[ $(varve inspect "$id" --json | jq '.holds | length') == 0 ]]
+	refused 4 "no lease" varve lease rm build
+	refused 1 "always exists" varve lease rm cli
+	refused 4 "no ref" varve release "$id"
+}
+
+@test "listings are one JSON object a line" {
+	start_agent
+	id=$(varve new --retain --description $'x"\\y')
+	for verb in ls du "inspect $id" stats "tree" "lease ls" doctor; do
+		# shellcheck disable=SC2086
+		run varve $verb --json
+		assert_status 0
+		jq -es 'length > 0' <<< "$output"
+	done
+	run varve version --json
+	assert_json 'type == "object"'
+	[[ $(varve ls -q) == "$id" ]]
+}

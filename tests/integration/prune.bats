@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq faketime
+#
+# PARITY rows B60 to B69.
+
+load ../helpers
+
+# result NAME [OPTION…]: an unheld, finalized record of 1 MiB; prints its id.
+result() {
+	local name=$1 id
+	shift
+	id=$(varve new --retain --description "$name" "$@")
+	head -c 1M /dev/urandom > "$(varve mount "$id")/data"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	varve release "$id"
+	echo "$id"
+}
+
+read_it() { # ID: in a mount of its own
+	cat "$(varve mount "$1" --read-only)/data" > /dev/null
+	varve umount "$1"
+}
+
+mib() {
+	echo $(($1 << 20))
+}
+
+@test "B61 what is held, mounted, or has children stays" {
+	start_agent
+	held=$(result held)
+	mounted=$(result mounted)
+	parent=$(result parent)
+	child=$(result child --parent "$parent")
+	varve get "$held"
+	varve get "$child"
+	varve mount "$mounted"
+	run varve prune -q
+	[[ $output == "" ]]
+	varve release "$held"
+	varve umount "$mounted"
+	varve release "$child"
+	[[ $(varve prune -q | sort) == $(printf '%s\n' "$held" "$mounted" "$parent" "$child" | sort) ]]
+}
+
+@test "B61 twins go as one" {
+	start_agent
+	id=$(varve new --retain)
+	twin=$(varve commit "$id")
+	varve release "$twin"
+	[[ $(varve prune -q) == "$id" ]]
+	run -4 varve inspect "$twin"
+	run -4 varve inspect "$id"
+}
+
+@test "B62 internal and frontend records go only with --all" {
+	start_agent
+	internal=$(result internal --type internal)
+	frontend=$(result frontend --type frontend)
+	regular=$(result regular)
+	[[ $(varve prune -q) == "$regular" ]]
+	[[ $(varve prune -q --all | sort) == $(printf '%s\n' "$internal" "$frontend" | sort) ]]
+}
+
+@test "B63 what was used since --keep-duration stays" {
+	start_agent
+	id=$(result young)
+	read_it "$id"
+	varve stats > /dev/null
+	[[ $(varve prune -q --keep-duration 1h) == "" ]]
+	kill_agent
+	agent_launcher="env FAKETIME=+2h LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
+	[[ $(varve prune -q --keep-duration 1h) == "$id" ]]
+}
+
+@test "B64 without a limit everything goes, parents after their children" {
+	start_agent
+	a=$(result a)
+	b=$(result b --parent "$a")
+	c=$(result c --parent "$b")
+	[[ $(varve prune -q) == $(printf '%s\n' "$c" "$b" "$a") ]]
+	[[ -z $(ls "$agent_root/layers") ]]
+}
+
+@test "B65 a limit is kept: nothing below it, and the record that crosses it goes" {
+	start_agent
+	for i in 1 2 3 4; do
+		result "$i"
+	done
+	total=$(varve du --json | jq -s 'map(.size) | add')
+	[[ $(varve prune -q --keep-storage $((total + 1))) == "" ]]
+	[[ $(varve prune -q --keep-storage "$total" | wc -l) == 1 ]]
+	[[ $(varve prune -q --keep-storage "$(mib 2)" | wc -l) == 2 ]]
+}
+
+@test "B66 the access scorer evicts what nobody reads, BuildKit's what was asked for longest ago" {
+	start_agent
+	first=$(result read)
+	second=$(result unread)
+	varve get "$first"
+	read_it "$first"
+	read_it "$first"
+	varve release "$first"
+	varve get "$second"
+	varve release "$second"
+	varve get "$second"
+	varve umount "$(varve mount "$second" > /dev/null && echo "$second")"
+	varve release "$second"
+	limit=$(mib 2)
+	run varve prune --dry-run --scorer buildkit --keep-storage "$limit" --json
+	assert_json_lines ".[0].id == \"$first\""
+	read_it "$first"
+	read_it "$first"
+	run varve prune --dry-run --keep-storage "$limit" --json
+	assert_json_lines ".[0].id == \"$second\" and (.[0].reason | length > 0)"
+}
+
+@test "B67 every deleted record is told, and predicted and freed bytes at the end" {
+	start_agent
+	id=$(result one)
+	run varve prune --json
+	assert_json_lines "length == 2 and .[0].id == \"$id\" and .[0].size >= 1048576"
+	assert_json_lines '.[1].predicted >= 1048576 and (.[1].freed | type) == "number"'
+}
+
+@test "B67 a dry run deletes nothing" {
+	start_agent
+	id=$(result one)
+	[[ $(varve prune -q --dry-run) == "$id" ]]
+	varve inspect "$id"
+}
+
+@test "B68 a deletion is finished after a kill" {
+	start_agent
+	for i in 1 2 3 4 5 6; do
+		result "$i"
+	done
+	varve prune > "$BATS_TEST_TMPDIR/pruned" &
+	pruning=$!
+	retry 50 test -s "$BATS_TEST_TMPDIR/pruned"
+	kill_agent
+	wait "$pruning" || true
+	start_agent
+	[[ $(varve ls -q | wc -l) == $(ls "$agent_root/layers" | wc -l) ]]
+	retry 50 test -z "$(ls "$agent_root/trash")"
+}
+
+@test "B72 prune --strict says by how much the goal was missed, and why" {
+	start_agent
+	id=$(result held)
+	varve get "$id"
+	run -7 varve prune --strict --keep-storage 1K
+	[[ $output == *"held by leases"* ]]
+}

@@ -1,0 +1,228 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# What a record is and how refs keep it: PARITY rows B1 to B14.
+
+load ../helpers
+
+field() { # ID FILTER
+	varve inspect "$1" --json | jq -r "$2"
+}
+
+committed() { # [OPTION…]: a finalized immutable record that the cli lease holds
+	local id
+	id=$(varve new --retain "$@")
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	echo "$id"
+}
+
+@test "B1 a record keeps its parent, and its deletion lets go of it" {
+	start_agent
+	parent=$(committed)
+	child=$(committed --parent "$parent")
+	varve release "$parent"
+	run -5 --separate-stderr varve rm "$parent"
+	[[ $stderr == *"has children"* ]]
+	varve release "$child"
+	varve rm "$child"
+	varve rm "$parent"
+	run -4 varve inspect "$parent"
+}
+
+@test "B2 ids are 25 base-36 characters, and a unique prefix will do" {
+	start_agent
+	a=$(varve new)
+	b=$(varve new)
+	[[ $a =~ ^[0-9a-z]{25}$ && $b =~ ^[0-9a-z]{25}$ && $a != "$b" ]]
+	[[ $(field "${a:0:8}" .id) == "$a" ]]
+	run -4 varve inspect "${a:0:3}"
+}
+
+@test "B3 new on a parent is mutable and held, and the parent is finalized" {
+	start_agent
+	mutable=$(varve new --retain)
+	parent=$(varve commit "$mutable")
+	child=$(varve new --parent "$parent")
+	[[ $(field "$child" '.mutable and .inUse') == true ]]
+	[[ $(field "$parent" .twin) == null ]]
+	run -4 varve inspect "$mutable"
+	run --separate-stderr varve new --parent "$child"
+	[[ $status -eq 1 && $stderr == *"still mutable"*"commit it first"* ]]
+}
+
+@test "B4 refs are counted" {
+	start_agent
+	id=$(committed)
+	varve get "$id"
+	varve get "$id"
+	[[ $(field "$id" '.holds[0].refs') == 3 ]]
+	varve release "$id"
+	varve release "$id"
+	[[ $(field "$id" .inUse) == true ]]
+	varve release "$id"
+	[[ $(field "$id" .inUse) == false ]]
+}
+
+@test "B5 get of an unheld mutable record commits it, of a held one is locked" {
+	start_agent
+	id=$(varve new --retain)
+	run -5 --separate-stderr varve get "$id"
+	[[ $stderr == *locked*"lease 'cli'"* ]]
+	varve release "$id"
+	twin=$(varve get "$id" -q)
+	[[ $twin != "$id" && $(field "$twin" .mutable) == false ]]
+}
+
+@test "B6 a mutable record is got by one, and an unheld twin is discarded for it" {
+	start_agent
+	id=$(varve new --retain)
+	echo one > "$(varve mount "$id")/f"
+	twin=$(varve commit "$id")
+	run -1 --separate-stderr varve get --mutable "$twin"
+	[[ $stderr == *"not mutable"* ]]
+	run -5 varve get --mutable "$id"
+	varve release "$twin"
+	varve get --mutable "$id"
+	run -4 varve inspect "$twin"
+	dir=$(varve mount "$id")
+	[[ $(< "$dir/f") == one ]]
+	echo two > "$dir/f"
+}
+
+@test "B7 commit gives a twin with an id of its own that shares the data and takes the ref" {
+	start_agent
+	parent=$(committed)
+	id=$(varve new --parent "$parent" --description work)
+	echo data > "$(varve mount "$id")/f"
+	twin=$(varve commit "$id")
+	[[ $twin != "$id" ]]
+	[[ $(field "$twin" '"\(.description) \(.parents[0]) \(.twin)"') == "work $parent $id" ]]
+	[[ $(field "$twin" .layer) == "$(field "$id" .layer)" ]]
+	run -1 varve commit "$id"
+	[[ $(field "$id" '.holds | length') == 0 ]]
+	varve release "$twin"
+	run -4 varve inspect "$twin"
+	run -4 varve inspect "$id"
+}
+
+@test "B7 a record that nobody holds cannot be committed" {
+	start_agent
+	id=$(varve new --retain)
+	varve release "$id"
+	run -1 --separate-stderr varve commit "$id"
+	[[ $stderr == *"held by nobody"* ]]
+}
+
+@test "B8 finalize gives the data to the twin, and the mutable record disappears" {
+	start_agent
+	id=$(varve new)
+	echo data > "$(varve mount "$id")/f"
+	twin=$(varve commit "$id")
+	varve finalize "$twin"
+	run -4 varve inspect "$id"
+	varve release "$twin"
+	[[ $(< "$(varve mount "$twin")/f") == data ]]
+}
+
+@test "B9 releasing the last ref of an immutable record unmounts its view" {
+	start_agent
+	id=$(committed)
+	dir=$(varve mount "$id")
+	mountpoint "$dir"
+	varve get "$id"
+	varve release "$id"
+	mountpoint "$dir"
+	varve release "$id"
+	[[ ! -e $dir ]]
+}
+
+@test "B10 a released mutable record goes, unless it is to be retained" {
+	start_agent
+	gone=$(varve new)
+	kept=$(varve new --retain)
+	dir=$(varve mount "$gone")
+	varve release "$gone"
+	varve release "$kept"
+	run -4 varve inspect "$gone"
+	[[ ! -e $dir ]]
+	varve get --mutable "$kept"
+}
+
+@test "B10 a mutable record that somebody is in stays, and the error says who" {
+	start_agent
+	id=$(varve new)
+	cd "$(varve mount "$id")"
+	run -5 --separate-stderr varve release "$id"
+	cd /
+	[[ $stderr == *bash*"($$)"* || $stderr == *"in use"* ]]
+	varve release "$id"
+	run -4 varve inspect "$id"
+}
+
+@test "B12 B13 what is gone or never was is not found, and errors differ" {
+	start_agent
+	id=$(varve new --retain)
+	varve release "$id"
+	varve rm "$id"
+	for verb in get rm mount commit finalize; do
+		run -4 --separate-stderr varve "$verb" "$id"
+		[[ $stderr == "varve: no record"* ]]
+	done
+}
+
+@test "B14 a read-only mount of a mutable record shows the same data and takes no writes" {
+	start_agent
+	id=$(varve new)
+	writable=$(varve mount "$id")
+	view=$(varve mount "$id" --read-only)
+	[[ $view != "$writable" ]]
+	echo data > "$writable/f"
+	[[ $(< "$view/f") == data ]]
+	run ! touch "$view/g"
+	[[ $(stat -c %d "$view/f") == "$(stat -c %d "$writable/f")" ]]
+	varve umount "$id"
+	[[ ! -e $view && ! -e $writable ]]
+}
+
+@test "B14 a committed twin is seen read-only without being finalized; a writable mount finalizes it" {
+	start_agent
+	id=$(varve new)
+	echo data > "$(varve mount "$id")/f"
+	twin=$(varve commit "$id")
+	view=$(varve mount "$twin" --read-only)
+	[[ $(< "$view/f") == data && $(field "$twin" .twin) == "$id" ]]
+	run ! touch "$view/g"
+	[[ $(varve mount "$twin") == "$view" ]]
+	[[ $(field "$twin" .twin) == null ]]
+	run ! touch "$view/g"
+}
+
+@test "B14 mounting twice is the same mount" {
+	start_agent
+	id=$(varve new)
+	[[ $(varve mount "$id") == "$(varve mount "$id")" ]]
+	[[ $(grep -c "$agent_root/mnt" /proc/self/mountinfo) == 1 ]]
+}
+
+@test "B30 B31 description, type, creation time, retain and labels are kept" {
+	start_agent
+	id=$(varve new --retain --description "a  b" --type source.local --label x.y=1 --label z=)
+	kill_agent
+	start_agent
+	run varve inspect "$id" --json
+	assert_json '.description == "a  b" and .recordType == "source.local" and .retain'
+	assert_json '.labels == {"x.y": "1", "z": ""} and (.createdAt | test("^20.*Z$"))'
+	run --separate-stderr varve new --type wrong
+	[[ $status -eq 1 && $stderr == *"'wrong' is not a record type"* ]]
+}
+
+@test "B32 B33 records are found by their labels, also after a restart" {
+	start_agent
+	id=$(varve new --retain --label varve.chain=abc)
+	varve new --label varve.chain=def
+	kill_agent
+	start_agent
+	[[ $(varve ls -q --filter 'labels."varve.chain"==abc') == "$id" ]]
+	[[ $(varve ls -q --filter 'labels."varve.chain"' | wc -l) == 1 || $(varve ls -q | wc -l) == 2 ]]
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+#
+# What counts as a use: PARITY rows B20 to B23.
+
+load ../helpers
+
+uses() {
+	varve stats > /dev/null # folds
+	varve inspect "$1" --json | jq -r '"\(.usageCount) \(.refUsageCount)"'
+}
+
+layer() { # PARENT: a finalized record with a file f; PARENT may be empty
+	local id
+	id=$(varve new --retain ${1:+--parent "$1"})
+	varve umount "$id"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	echo "$id"
+}
+
+@test "B20 a released ref is a use, when it is the last that counts" {
+	start_agent
+	id=$(layer "")
+	varve release "$id"
+	read -r before refs <<< "$(uses "$id")"
+	varve get "$id"
+	varve get "$id"
+	varve release "$id"
+	[[ $(uses "$id") == "$before $refs" ]]
+	varve release "$id"
+	[[ $(uses "$id") == "$((before + 1)) $((refs + 1))" ]]
+	[[ $(varve inspect "$id" --json | jq -r .lastUsedAt) != null ]]
+}
+
+@test "B20 a ref with --no-use does not count" {
+	start_agent
+	id=$(layer "")
+	varve release "$id"
+	before=$(uses "$id")
+	varve get "$id" --no-use
+	varve release "$id"
+	[[ $(uses "$id") == "$before" ]]
+}
+
+@test "B21 a record that was never used has no last use" {
+	start_agent
+	id=$(varve new --retain)
+	run varve inspect "$id" --json
+	assert_json '.usageCount == 0 and .lastUsedAt == null'
+}
+
+@test "B22 use statistics survive a kill" {
+	start_agent
+	id=$(layer "")
+	varve release "$id"
+	varve get "$id"
+	varve release "$id"
+	before=$(uses "$id")
+	kill_agent
+	start_agent
+	[[ $(uses "$id") == "$before" ]]
+}
+
+@test "B23 a parent is credited when its own files are read, and a mount that nobody reads is no use" {
+	start_agent
+	id=$(varve new --retain)
+	echo data > "$(varve mount "$id")/f"
+	parent=$(varve commit "$id")
+	varve finalize "$parent"
+	child=$(layer "$parent")
+	read -r before refs <<< "$(uses "$parent")"
+
+	dir=$(varve mount "$child")
+	varve umount "$child"
+	[[ $(uses "$parent") == "$before $refs" ]]
+
+	dir=$(varve mount "$child")
+	cat "$dir/f" "$dir/f" > /dev/null
+	[[ $(uses "$parent") == "$((before + 1)) $refs" ]]
+	[[ $(uses "$child") == "0 "* ]]
+	cat "$dir/f" > /dev/null
+	[[ $(uses "$parent") == "$((before + 1)) $refs" ]] # once a mount
+}
