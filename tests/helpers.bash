@@ -123,6 +123,11 @@ varve() {
 	"$VARVE_BUILD/varve" -H "unix://$agent_socket" "$@"
 }
 
+# The layers that the store has directories of.
+count_layers() {
+	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l
+}
+
 # retry N COMMAND…: until it succeeds, N times at most, a tenth of a second apart.
 retry() {
 	local tries=$1 attempt

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
 #
 # Every access is counted once, in the layer that served it.
 
@@ -106,7 +107,7 @@ assert_read() {
 		ids+=("$id")
 	done
 	for id in "${ids[@]}"; do
-		before+=("$(varve stats "$id" --json | jq .opens)")
+		opens+=("$(varve stats "$id" --json | jq .opens)")
 	done
 	for ((i = 0; i < 100; i++)); do
 		for n in 0 1; do
@@ -117,8 +118,8 @@ assert_read() {
 		done
 	done
 	[[ $(printf '%s\n' "${devices[@]}" | sort -u | wc -l) -lt 100 ]]
-	[[ $(varve stats "${ids[0]}" --json | jq .opens) == $((before[0] + 100)) ]]
-	[[ $(varve stats "${ids[1]}" --json | jq .opens) == $((before[1] + 200)) ]]
+	[[ $(varve stats "${ids[0]}" --json | jq .opens) == $((opens[0] + 100)) ]]
+	[[ $(varve stats "${ids[1]}" --json | jq .opens) == $((opens[1] + 200)) ]]
 }
 
 @test "cat of the pinned iterator prints the table, without the agent" {

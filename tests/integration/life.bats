@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
 #
 # The agent's own life: PARITY rows B80 to B83.
 

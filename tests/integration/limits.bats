@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
 #
 # Depth, names, numbers, and everything else that is refused: a sentence, an exit status, no change.
 
@@ -29,7 +30,7 @@ refused() {
 	mountpoint "$(varve mount "$top")"
 	varve umount "$top"
 	refused 1 "500 layers deep already" varve new --parent "$top"
-	[[ $(ls "$agent_root/layers" | wc -l) == 500 ]]
+	[[ $(count_layers) == 500 ]]
 }
 
 @test "ids that are not there, or of the wrong kind" {
@@ -51,7 +52,8 @@ refused() {
 	refused 1 "at most 4096 bytes" varve new --description "$long"
 	refused 1 "control characters" varve new --description $'two\nlines'
 	refused 1 "at most 4096 bytes" varve new --label "k=$long"
-	refused 1 "at most 256 labels" varve new $(printf -- '--label k%d=v ' {1..300})
+	mapfile -t labels < <(printf -- '--label=k%d=v\n' {1..300})
+	refused 1 "at most 256 labels" varve new "${labels[@]}"
 	refused 1 "name" varve lease create "$long"
 	refused 1 "'/'" varve lease create ../up
 	refused 1 "control characters" varve lease create $'a\nb'

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq faketime
+# SPDX-License-Identifier: Apache-2.0
 #
 # PARITY rows B60 to B69.
 
@@ -141,7 +142,7 @@ mib() {
 	kill_agent
 	wait "$pruning" || true
 	start_agent
-	[[ $(varve ls -q | wc -l) == $(ls "$agent_root/layers" | wc -l) ]]
+	[[ $(varve ls -q | wc -l) == $(count_layers) ]]
 	retry 50 test -z "$(ls "$agent_root/trash")"
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
 #
 # What a record is and how refs keep it: PARITY rows B1 to B14.
 

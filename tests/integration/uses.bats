@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
 #
 # What counts as a use: PARITY rows B20 to B23.
 
