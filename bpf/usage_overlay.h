@@ -190,6 +190,15 @@ int BPF_PROG(upper_wanted, struct dentry *dentry, int result)
 	return 0;
 }
 
+/* Removals come here; they no longer want a write themselves (seen on 6.12). */
+SEC("fexit/ovl_nlink_start")
+int BPF_PROG(links_changed, struct dentry *dentry, int result)
+{
+	if (!result)
+		note_change_in(dentry->d_sb);
+	return 0;
+}
+
 SEC("fexit/ovl_fallocate")
 int BPF_PROG(file_allocated, struct file *file, int mode, long long offset, long long length,
 	     long result)

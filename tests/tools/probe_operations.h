@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ways to access a file, one call of the kernel's interface each, for usage_probe. An operation
+ * gets a path and perhaps a second one, and returns false when a call failed.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static char probe_bytes[65536];
+
+static inline bool op_open(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	(void)other;
+	return fd >= 0;
+}
+
+static inline bool op_openat2(const char *path, const char *other)
+{
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC };
+	cleanup(close_fd) int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	(void)other;
+	return fd >= 0;
+}
+
+static inline bool op_opath(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
+
+	(void)other;
+	return fd >= 0;
+}
+
+/* As cat does: until a read gives nothing. */
+static inline bool op_cat(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	(void)other;
+	if (fd < 0)
+		return false;
+	do
+		n = read(fd, probe_bytes, sizeof(probe_bytes));
+	while (n > 0);
+	return n == 0;
+}
+
+static inline bool op_pread(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	(void)other;
+	return fd >= 0 && pread(fd, probe_bytes, 100, 5) == 100;
+}
+
+static inline bool op_readv(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct iovec parts[] = { { probe_bytes, 10 }, { probe_bytes + 10, 20 } };
+
+	(void)other;
+	return fd >= 0 && readv(fd, parts, 2) == 30;
+}
+
+static inline bool op_preadv2(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct iovec part = { probe_bytes, 50 };
+
+	(void)other;
+	return fd >= 0 && preadv2(fd, &part, 1, 0, 0) == 50;
+}
+
+static inline bool op_dup_read(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup(close_fd) int copy = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+
+	(void)other;
+	return copy >= 0 && read(copy, probe_bytes, 10) == 10;
+}
+
+static inline bool op_mmap(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	volatile char *bytes = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	char first;
+
+	(void)other;
+	if (bytes == MAP_FAILED)
+		return false;
+	first = bytes[0]; /* a page fault, which counts as nothing */
+	(void)first;
+	return munmap((void *)bytes, 4096) == 0;
+}
+
+static inline bool op_stat(const char *path, const char *other)
+{
+	struct stat st;
+
+	(void)other;
+	return lstat(path, &st) == 0;
+}
+
+static inline bool op_readlink(const char *path, const char *other)
+{
+	(void)other;
+	return readlink(path, probe_bytes, sizeof(probe_bytes)) > 0;
+}
+
+/* The program is this one: with a first argument "exit" it does just that. */
+static inline bool op_exec(const char *path, const char *other)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)other;
+	if (child == 0) {
+		execl(path, path, "exit", (char *)NULL);
+		_exit(1);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static inline bool op_uring_read(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct io_uring ring;
+	struct io_uring_cqe *done;
+	bool ok;
+
+	(void)other;
+	if (fd < 0 || io_uring_queue_init(4, &ring, 0) < 0)
+		return false;
+	io_uring_prep_read(io_uring_get_sqe(&ring), fd, probe_bytes, 77, 0);
+	ok = io_uring_submit_and_wait(&ring, 1) == 1 && io_uring_wait_cqe(&ring, &done) == 0 &&
+	     done->res == 77;
+	io_uring_queue_exit(&ring);
+	return ok;
+}
+
+static inline bool op_creat_write(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = creat(path, 0644);
+
+	(void)other;
+	return fd >= 0 && write(fd, probe_bytes, 1000) == 1000;
+}
+
+static inline bool op_pwrite(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	(void)other;
+	return fd >= 0 && pwrite(fd, "hello", 5, 0) == 5;
+}
+
+static inline bool op_sendfile(const char *path, const char *other)
+{
+	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	return in >= 0 && out >= 0 && sendfile(out, in, NULL, 1000) == 1000;
+}
+
+static inline bool op_splice(const char *path, const char *other)
+{
+	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int ends[2];
+	bool ok;
+
+	if (in < 0 || out < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	ok = splice(in, NULL, ends[1], NULL, 1000, 0) == 1000 &&
+	     splice(ends[0], NULL, out, NULL, 1000, 0) == 1000;
+	(void)close(ends[0]); /* pipes report nothing here */
+	(void)close(ends[1]);
+	return ok;
+}
+
+static inline bool op_copy_file_range(const char *path, const char *other)
+{
+	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	return in >= 0 && out >= 0 && copy_file_range(in, NULL, out, NULL, 1000, 0) == 1000;
+}
+
+static inline bool op_truncate(const char *path, const char *other)
+{
+	(void)other;
+	return truncate(path, 10) == 0;
+}
+
+static inline bool op_ftruncate(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	(void)other;
+	return fd >= 0 && ftruncate(fd, 5) == 0;
+}
+
+static inline bool op_rename(const char *path, const char *other)
+{
+	return rename(path, other) == 0;
+}
+
+static inline bool op_mkdir(const char *path, const char *other)
+{
+	(void)other;
+	return mkdir(path, 0755) == 0;
+}
+
+static inline bool op_unlink(const char *path, const char *other)
+{
+	(void)other;
+	return unlink(path) == 0;
+}

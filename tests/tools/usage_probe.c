@@ -1,0 +1,732 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * usage_probe [--backend overlay|syscall] DIR: mounts overlays from layers that it makes in DIR,
+ * accesses their files in every way, and compares what the BPF programs counted with what happened,
+ * number by number. Prints `ok NAME` or `FAIL NAME: …` for each check.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+
+#include "overlay/overlay_mount.h"
+#include "tests/tools/overlay_check.h"
+#include "tests/tools/probe_operations.h"
+#include "usage/usage_reader.h"
+
+#define PIN_DIR "/sys/fs/bpf/varve-usage-probe/v1"
+#define LAYERS 3 /* upper, and two lowers */
+#define ANY UINT64_MAX
+#define SOME (UINT64_MAX - 1) /* one or more */
+
+static struct usage_bpf *usage;
+static enum usage_backend backend;
+static unsigned int failures;
+static uint64_t last_mount_id = 1000;
+
+static const char *const counter_names[USAGE_COUNTER_COUNT] = {
+	"opens", "execs", "reads",     "read bytes", "writes",		"written bytes",
+	"mmaps", "stats", "readlinks", "copy-ups",   "copied-up bytes", "upper changes",
+};
+
+static void say(bool ok, const char *name, const char *detail)
+{
+	printf("%s %s%s%s\n", ok ? "ok" : "FAIL", name, ok || !*detail ? "" : ": ",
+	       ok ? "" : detail);
+	failures += !ok;
+}
+
+struct totals {
+	uint64_t mount_id;
+	uint64_t counters[LAYERS][USAGE_COUNTER_COUNT];
+};
+
+static int add_cell(const struct usage_cell *cell, void *user)
+{
+	struct totals *t = user;
+
+	if (cell->mount_id != t->mount_id || cell->layer >= LAYERS)
+		return 0;
+	for (int i = 0; i < USAGE_COUNTER_COUNT; i++)
+		t->counters[cell->layer][i] += cell->totals.counters[i];
+	return 0;
+}
+
+static struct totals read_totals(uint64_t mount_id)
+{
+	struct totals t = { .mount_id = mount_id };
+	struct error e = { 0 };
+
+	if (usage_read_cells(usage, add_cell, &t, &e) < 0)
+		say(false, "read cells", e.text);
+	return t;
+}
+
+/* What an operation should add: {layer, counter, number}, ended by a number of 0. */
+struct expected {
+	unsigned int layer;
+	enum usage_counter counter;
+	uint64_t number;
+};
+
+#define EXPECTED_MAX 12
+
+static void compare(const char *name, const struct totals *before, const struct totals *after,
+		    const struct expected *expected)
+{
+	uint64_t wanted[LAYERS][USAGE_COUNTER_COUNT] = { 0 };
+	uint32_t unseen = usage_unseen_counters(backend);
+	char detail[400] = "";
+	bool ok = true;
+
+	for (const struct expected *x = expected; x->number; x++)
+		wanted[x->layer][x->counter] = x->number;
+	for (unsigned int l = 0; l < LAYERS; l++)
+		for (int c = 0; c < USAGE_COUNTER_COUNT; c++) {
+			uint64_t found = after->counters[l][c] - before->counters[l][c];
+			uint64_t want = wanted[l][c];
+			size_t used = strlen(detail);
+
+			/* How often a change is noticed does not matter, only that it is. */
+			if (c == USAGE_UPPER_CHANGES && want)
+				want = SOME;
+			if (unseen >> c & 1 || want == ANY || found == want ||
+			    (want == SOME && found > 0))
+				continue;
+			ok = false;
+			(void)snprintf(detail + used, sizeof(detail) - used,
+				       "%slayer %u %s %" PRIu64 " instead of %" PRIu64,
+				       used ? ", " : "", l, counter_names[c], found, want);
+		}
+	say(ok, name, detail);
+}
+
+/* A mount of this file's three layers, registered. */
+struct fixture {
+	struct check store;
+	uint64_t mount_id;
+	int root;
+	char path[256];
+};
+
+static void fill(const char *directory, const char *name, size_t length)
+{
+	cleanup(close_fd) int at = open(directory, O_PATH | O_CLOEXEC);
+	cleanup(close_fd) int fd = openat(at, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0 || ftruncate(fd, 0) < 0 || write(fd, probe_bytes, length) != (ssize_t)length)
+		say(false, "make files", name);
+}
+
+static void copy_program(const char *directory)
+{
+	char to[400], command[800], self[300];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[length > 0 ? length : 0] = '\0';
+	(void)snprintf(to, sizeof(to), "%s/program", directory);
+	(void)snprintf(command, sizeof(command), "cp '%s' '%s'", self, to);
+	if (system(command) != 0)
+		say(false, "copy the program", to);
+}
+
+static void fill_layers(const char *lower_2, const char *lower_1, const char *upper)
+{
+	static const char *const in_2[] = { "a",    "copied-up", "truncated",  "renamed",
+					    "sent", "spliced",	 "cfr-source", "meta" };
+	char path[400];
+
+	for (size_t i = 0; i < ARRAY_SIZE(in_2); i++)
+		fill(lower_2, in_2[i], 4096);
+	fill(lower_1, "b", 600);
+	fill(upper, "u", 300);
+	fill(upper, "v", 300);
+	copy_program(lower_2);
+	(void)snprintf(path, sizeof(path), "%s/link", lower_2);
+	if (symlink("a", path) < 0)
+		say(false, "make files", "link");
+	(void)snprintf(path, sizeof(path), "%s/sub", lower_2);
+	if (mkdir(path, 0755) < 0)
+		say(false, "make files", "sub");
+	fill(path, "c", 200);
+}
+
+static void layer_path(const struct fixture *f, const char *layer, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/layers/%s/fs", f->store.path, layer);
+}
+
+static int register_mount(struct fixture *f, const char *first_layer, bool writable,
+			  struct error *e)
+{
+	cleanup(close_fd) int identity = -EBADF;
+	char path[300];
+
+	layer_path(f, first_layer, path, sizeof(path));
+	identity = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->mount_id = ++last_mount_id;
+	return usage_bpf_register(usage, f->mount_id, f->root, identity, writable, LAYERS, e);
+}
+
+static int attach(struct fixture *f, const char *name, struct error *e)
+{
+	cleanup(close_fd) int mounts = openat(f->store.store, "mounts", O_PATH | O_CLOEXEC);
+
+	if (mkdirat(mounts, name, 0755) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make a mount point: %s", strerror(errno));
+	(void)snprintf(f->path, sizeof(f->path), "%s/mounts/%s", f->store.path, name);
+	return overlay_mount_attach(f->root, mounts, name, e);
+}
+
+static bool set_up(struct fixture *f, const char *directory)
+{
+	struct error e = { 0 };
+	char path[300], lower_1[300], upper_path[300];
+	struct layer_name upper, first, second;
+	int code;
+
+	(void)snprintf(path, sizeof(path), "%s/store", directory);
+	if (!make_store(strdup(path), &f->store)) {
+		say(false, "make a store", strerror(errno));
+		return false;
+	}
+	code = overlay_probe(f->store.store, &f->store.features, &e);
+	upper = add_layer(&f->store);
+	first = add_layer(&f->store);
+	second = add_layer(&f->store);
+	layer_path(f, second.text, path, sizeof(path));
+	layer_path(f, first.text, lower_1, sizeof(lower_1));
+	layer_path(f, upper.text, upper_path, sizeof(upper_path));
+	fill_layers(path, lower_1, upper_path);
+
+	struct overlay_spec spec = { .lowers = (const char *[]){ first.text, second.text },
+				     .lower_count = 2,
+				     .upper = upper.text };
+	if (code == 0)
+		code = overlay_mount_create(f->store.store, &f->store.features, &spec, &f->root,
+					    &e);
+	if (code == 0)
+		code = register_mount(f, upper.text, true, &e);
+	if (code == 0)
+		code = attach(f, "main", &e);
+	if (code < 0)
+		say(false, "mount", e.text);
+	return code == 0;
+}
+
+struct operation {
+	const char *name;
+	bool (*run)(const char *path, const char *other);
+	const char *path, *other;
+	struct expected overlay[EXPECTED_MAX]; /* ended by number 0 */
+	struct expected syscall[EXPECTED_MAX]; /* empty: the same */
+};
+
+#define OPENED(layer)                 \
+	{                             \
+		layer, USAGE_OPENS, 1 \
+	}
+#define READ(layer, calls, bytes)              \
+	{ layer, USAGE_READS, calls },         \
+	{                                      \
+		layer, USAGE_READ_BYTES, bytes \
+	}
+#define WRITTEN(calls, bytes)                                          \
+	{ 0, USAGE_WRITES, calls }, { 0, USAGE_WRITTEN_BYTES, bytes }, \
+	{                                                              \
+		0, USAGE_UPPER_CHANGES, 1                              \
+	}
+#define CHANGED                           \
+	{                                 \
+		0, USAGE_UPPER_CHANGES, 1 \
+	}
+#define COPIED_UP(bytes)                        \
+	{ 2, USAGE_COPY_UPS, 1 },               \
+	{                                       \
+		2, USAGE_COPIED_UP_BYTES, bytes \
+	}
+
+static const struct operation operations[] = {
+	{ "open", op_open, "a", NULL, { OPENED(2) }, { { 0 } } },
+	{ "openat2", op_openat2, "b", NULL, { OPENED(1) }, { { 0 } } },
+	{ "O_PATH counts as nothing", op_opath, "a", NULL, { { 0 } }, { { 0 } } },
+	{ "read", op_cat, "a", NULL, { OPENED(2), READ(2, 2, 4096) }, { { 0 } } },
+	{ "read of the middle layer",
+	  op_cat,
+	  "b",
+	  NULL,
+	  { OPENED(1), READ(1, 2, 600) },
+	  { { 0 } } },
+	{ "read of the upper", op_cat, "u", NULL, { OPENED(0), READ(0, 2, 300) }, { { 0 } } },
+	{ "pread", op_pread, "a", NULL, { OPENED(2), READ(2, 1, 100) }, { { 0 } } },
+	{ "readv", op_readv, "a", NULL, { OPENED(2), READ(2, 1, 30) }, { { 0 } } },
+	{ "preadv2", op_preadv2, "a", NULL, { OPENED(2), READ(2, 1, 50) }, { { 0 } } },
+	{ "read of a duplicate", op_dup_read, "a", NULL, { OPENED(2), READ(2, 1, 10) }, { { 0 } } },
+	{ "io_uring", op_uring_read, "a", NULL, { OPENED(2), READ(2, 1, 77) }, { { 0 } } },
+	{ "mmap", op_mmap, "a", NULL, { OPENED(2), { 2, USAGE_MMAPS, 1 } }, { { 0 } } },
+	{ "stat", op_stat, "a", NULL, { { 2, USAGE_STATS, 1 } }, { { 0 } } },
+	{ "readlink", op_readlink, "link", NULL, { { 2, USAGE_READLINKS, 1 } }, { { 0 } } },
+	{ "exec",
+	  op_exec,
+	  "program",
+	  NULL,
+	  { OPENED(2), { 2, USAGE_EXECS, 1 }, READ(2, SOME, SOME), { 2, USAGE_MMAPS, SOME } },
+	  { OPENED(2), { 2, USAGE_EXECS, 1 } } },
+	{ "creat and write",
+	  op_creat_write,
+	  "new",
+	  NULL,
+	  { OPENED(0), WRITTEN(1, 1000), { 0, USAGE_STATS, ANY } },
+	  { { 0 } } },
+	{ "pwrite", op_pwrite, "u", NULL, { OPENED(0), WRITTEN(1, 5) }, { { 0 } } },
+	{ "write with copy-up",
+	  op_pwrite,
+	  "copied-up",
+	  NULL,
+	  { OPENED(0), WRITTEN(1, 5), COPIED_UP(4096) },
+	  { { 0 } } },
+	{ "a second write copies nothing up",
+	  op_pwrite,
+	  "copied-up",
+	  NULL,
+	  { OPENED(0), WRITTEN(1, 5) },
+	  { { 0 } } },
+	{ "sendfile",
+	  op_sendfile,
+	  "sent",
+	  "sent-to",
+	  { { 2, USAGE_OPENS, 1 }, READ(2, SOME, 1000), OPENED(0), WRITTEN(SOME, 1000) },
+	  { { 0 } } },
+	{ "splice",
+	  op_splice,
+	  "spliced",
+	  "spliced-to",
+	  { { 2, USAGE_OPENS, 1 }, READ(2, SOME, 1000), OPENED(0), WRITTEN(SOME, 1000) },
+	  { { 0 } } },
+	{ "copy_file_range",
+	  op_copy_file_range,
+	  "cfr-source",
+	  "cfr-to",
+	  { { 2, USAGE_OPENS, 1 }, READ(2, SOME, 1000), OPENED(0), WRITTEN(SOME, 1000) },
+	  { { 0 } } },
+	{ "truncate of the upper", op_truncate, "v", NULL, { CHANGED }, { { 0 } } },
+	{ "ftruncate", op_ftruncate, "v", NULL, { OPENED(0), CHANGED }, { { 0 } } },
+	{ "truncate with copy-up",
+	  op_truncate,
+	  "truncated",
+	  NULL,
+	  { CHANGED, { 2, USAGE_COPY_UPS, 1 }, { 2, USAGE_COPIED_UP_BYTES, ANY } },
+	  { CHANGED } },
+	{ "rename with copy-up",
+	  op_rename,
+	  "renamed",
+	  "renamed-to",
+	  { CHANGED, COPIED_UP(4096) },
+	  { CHANGED } },
+	{ "mkdir", op_mkdir, "directory", NULL, { CHANGED }, { { 0 } } },
+	{ "unlink", op_unlink, "new", NULL, { CHANGED }, { { 0 } } },
+};
+
+/* From inside of the mount: that is how a change by path is attributed. */
+static void run_operation(const struct fixture *f, const struct operation *o)
+{
+	const struct expected *expected = o->overlay;
+	struct totals before = read_totals(f->mount_id), after;
+	bool done;
+
+	if (backend == USAGE_BACKEND_SYSCALL && o->syscall[0].number)
+		expected = o->syscall;
+	done = fchdir(f->root) == 0 && o->run(o->path, o->other);
+	after = read_totals(f->mount_id);
+	if (chdir("/") < 0 || !done)
+		say(false, o->name, strerror(errno));
+	else
+		compare(o->name, &before, &after, expected);
+}
+
+/* By an absolute path from outside the syscall backend only knows that some upper has changed. */
+static void check_outside_changes(const struct fixture *f)
+{
+	struct totals before = read_totals(f->mount_id), after;
+	uint64_t unplaced = usage_read_unplaced_changes(usage);
+	char path[300];
+	bool noticed;
+
+	(void)snprintf(path, sizeof(path), "%s/from-outside", f->path);
+	(void)op_mkdir(path, NULL);
+	after = read_totals(f->mount_id);
+	noticed = usage_read_unplaced_changes(usage) > unplaced ||
+		  after.counters[0][USAGE_UPPER_CHANGES] > before.counters[0][USAGE_UPPER_CHANGES];
+	say(noticed, "a change by an absolute path is noticed", "it was not");
+	unplaced = usage_read_unplaced_changes(usage);
+	(void)op_mkdir("/tmp/usage-probe-elsewhere", NULL);
+	(void)rmdir("/tmp/usage-probe-elsewhere");
+	say(usage_read_unplaced_changes(usage) == unplaced, "a change elsewhere is none of ours",
+	    "it was counted");
+}
+
+static const struct expected one_cat_of_a[] = { OPENED(2), READ(2, 2, 4096), { 0 } };
+static const struct expected nothing[] = { { 0 } };
+
+/* In a child, so that its root, folder and namespaces go with it. */
+static bool in_child(bool (*work)(const struct fixture *f), const struct fixture *f)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(work(f) ? 0 : 1);
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool read_in_chroot(const struct fixture *f)
+{
+	return chroot(f->path) == 0 && chdir("/") == 0 && op_cat("/a", NULL);
+}
+
+static bool read_in_namespace(const struct fixture *f)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/a", f->path);
+	return unshare(CLONE_NEWNS) == 0 && op_cat(path, NULL);
+}
+
+static bool read_through_bind(const struct fixture *f)
+{
+	char folder[300], bind[300];
+
+	(void)snprintf(folder, sizeof(folder), "%s/sub", f->path);
+	(void)snprintf(bind, sizeof(bind), "%s/bind", f->store.path);
+	if (mkdir(bind, 0755) < 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(folder, bind, NULL, MS_BIND, NULL) < 0 || chdir(bind) < 0)
+		return false;
+	return op_cat("c", NULL);
+}
+
+static bool read_elsewhere(const struct fixture *f)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/layers/%06x/fs/a", f->store.path, 3U);
+	return op_cat(path, NULL) && op_open("/proc/self/status", NULL) &&
+	       op_cat("/proc/self/exe", NULL);
+}
+
+static bool read_many_at_once(const struct fixture *f)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/a", f->path);
+	for (int i = 0; i < 4; i++)
+		if (fork() == 0) {
+			for (int k = 0; k < 10000; k++)
+				if (!op_pread(path, NULL))
+					_exit(1);
+			_exit(0);
+		}
+	for (int i = 0; i < 4; i++) {
+		int status;
+
+		if (wait(&status) < 0 || status != 0)
+			return false;
+	}
+	return true;
+}
+
+static void check_places(const struct fixture *f)
+{
+	static const struct expected sub[] = { OPENED(2), READ(2, 2, 200), { 0 } };
+	static const struct expected many[] = { { 2, USAGE_OPENS, 40000 },
+						READ(2, 40000, 4000000),
+						{ 0 } };
+	static const struct {
+		const char *name;
+		bool (*work)(const struct fixture *f);
+		const struct expected *expected;
+	} places[] = {
+		{ "chroot", read_in_chroot, one_cat_of_a },
+		{ "another mount namespace", read_in_namespace, one_cat_of_a },
+		{ "a bind mount of a folder", read_through_bind, sub },
+		{ "other file systems", read_elsewhere, nothing },
+		{ "four processes at once", read_many_at_once, many },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		struct totals before = read_totals(f->mount_id), after;
+
+		if (!in_child(places[i].work, f)) {
+			say(false, places[i].name, "the access failed");
+			continue;
+		}
+		after = read_totals(f->mount_id);
+		compare(places[i].name, &before, &after, places[i].expected);
+	}
+}
+
+static bool same_path(char *path, size_t size, const struct fixture *f, const char *name)
+{
+	return snprintf(path, size, "%s/%s", f->path, name) > 0;
+}
+
+/* An overlay whose lower is our mount: the file's layer must still be found. */
+static void check_stacked(const struct fixture *f)
+{
+	struct totals before = read_totals(f->mount_id), after;
+	char options[600], path[300];
+
+	(void)snprintf(options, sizeof(options), "lowerdir=%s:%s/empty", f->path, f->store.path);
+	if (mkdir("/tmp/usage-probe-stacked", 0755) < 0 && errno != EEXIST)
+		say(false, "stacked overlay", strerror(errno));
+	if (mount("overlay", "/tmp/usage-probe-stacked", "overlay", MS_RDONLY, options) < 0) {
+		say(false, "stacked overlay", strerror(errno));
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "/tmp/usage-probe-stacked/a");
+	if (!op_cat(path, NULL))
+		say(false, "stacked overlay", strerror(errno));
+	after = read_totals(f->mount_id);
+	(void)umount("/tmp/usage-probe-stacked");
+	(void)rmdir("/tmp/usage-probe-stacked");
+	/* The outer one is not registered; only the overlay backend sees the inner one. */
+	if (backend == USAGE_BACKEND_OVERLAY) {
+		static const struct expected inner[] = {
+			OPENED(2), READ(2, ANY, 4096), { 2, USAGE_STATS, ANY }, { 0 }
+		};
+
+		compare("stacked overlay", &before, &after, inner);
+	} else {
+		compare("stacked overlay", &before, &after, nothing);
+	}
+}
+
+/* With metacopy=on a chmod copies up everything but the data. */
+static void check_metacopy(struct fixture *f)
+{
+	static const struct expected data_in_lower[] = { OPENED(2), READ(2, 2, 4096), { 0 } };
+	struct fixture meta = { .store = f->store };
+	char options[1000], path[300];
+	struct layer_name upper = add_layer(&f->store);
+	struct totals before, after;
+	struct error e = { 0 };
+
+	(void)snprintf(options, sizeof(options),
+		       "lowerdir=%s/layers/%06x/fs:%s/layers/%06x/fs,upperdir=%s/layers/%s/fs,"
+		       "workdir=%s/layers/%s/work,metacopy=on",
+		       f->store.path, 2U, f->store.path, 3U, f->store.path, upper.text,
+		       f->store.path, upper.text);
+	(void)snprintf(meta.path, sizeof(meta.path), "%s/mounts/meta", f->store.path);
+	if (mkdir(meta.path, 0755) < 0 || mount("overlay", meta.path, "overlay", 0, options) < 0) {
+		say(false, "metacopy", strerror(errno));
+		return;
+	}
+	meta.root = open(meta.path, O_PATH | O_CLOEXEC);
+	if (register_mount(&meta, upper.text, true, &e) < 0)
+		say(false, "metacopy", e.text);
+	(void)same_path(path, sizeof(path), &meta, "meta");
+	if (chmod(path, 0600) < 0)
+		say(false, "metacopy", strerror(errno));
+	before = read_totals(meta.mount_id);
+	(void)op_cat(path, NULL);
+	after = read_totals(meta.mount_id);
+	compare("metacopy: the data is the lower's", &before, &after, data_in_lower);
+	(void)close(meta.root);
+	(void)umount(meta.path);
+	usage_bpf_retire(usage, meta.mount_id);
+	usage_bpf_forget(usage, meta.mount_id);
+}
+
+/* Two records in turn on what is mostly one device number. */
+static void check_recycled_devices(struct fixture *f)
+{
+	struct layer_name layers[2] = { add_layer(&f->store), add_layer(&f->store) };
+	unsigned int same_device = 0, wrong = 0;
+	dev_t last = 0;
+
+	for (int round = 0; round < 100; round++) {
+		struct fixture one = { .store = f->store };
+		const char *name = layers[round % 2].text;
+		struct overlay_spec spec = { .lowers = &name, .lower_count = 1 };
+		struct totals found;
+		struct stat st;
+		char path[300];
+
+		if (overlay_mount_create(f->store.store, &f->store.features, &spec, &one.root,
+					 NULL) < 0 ||
+		    register_mount(&one, name, false, NULL) < 0 || attach(&one, "turn", NULL) < 0) {
+			wrong++;
+			continue;
+		}
+		same_device += fstat(one.root, &st) == 0 && st.st_dev == last;
+		last = st.st_dev;
+		(void)same_path(path, sizeof(path), &one, name);
+		for (int i = 0; i <= round % 2; i++)
+			wrong += !op_open(path, NULL);
+		(void)close(one.root);
+		(void)umount(one.path);
+		found = read_totals(one.mount_id);
+		wrong += found.counters[1][USAGE_OPENS] != (uint64_t)(round % 2 + 1);
+		/* Retired only now: a stranger on the number must not be credited even so. */
+		if (round % 3)
+			usage_bpf_retire(usage, one.mount_id);
+		usage_bpf_forget(usage, one.mount_id);
+	}
+	say(wrong == 0 && same_device > 50, "a hundred mounts over one device number",
+	    wrong ? "reads were misfiled" : "the device number was not used again");
+}
+
+static char mount_prefix[300];
+
+static bool open_usage(bool forced, enum usage_backend wanted, uint32_t cells, uint32_t files)
+{
+	struct usage_bpf_options options = { .pin_dir = PIN_DIR,
+					     .mount_prefix = mount_prefix,
+					     .forced = forced,
+					     .wanted = wanted,
+					     .max_cells = cells,
+					     .max_files = files };
+	struct error e = { 0 };
+
+	if (usage_bpf_open(&options, &usage, &e) < 0) {
+		say(false, "open", e.text);
+		return false;
+	}
+	return true;
+}
+
+static void check_without_agent(const struct fixture *f)
+{
+	/* Asking whether a mount is registered is a stat of its root. */
+	static const struct expected cat_and_stat[] = {
+		OPENED(2), READ(2, 2, 4096), { 0, USAGE_STATS, ANY }, { 0 }
+	};
+	struct totals before = read_totals(f->mount_id), after;
+	char path[300];
+
+	usage_bpf_close(usage);
+	usage = NULL;
+	(void)same_path(path, sizeof(path), f, "a");
+	(void)op_cat(path, NULL);
+	if (!open_usage(true, backend, 0, 0))
+		return;
+	say(usage_bpf_is_registered(usage, f->mount_id, f->root), "still registered", "it is not");
+	after = read_totals(f->mount_id);
+	compare("counting goes on without an agent", &before, &after, cat_and_stat);
+}
+
+static void check_iterator(const struct fixture *f)
+{
+	cleanup(close_file) FILE *text = fopen(PIN_DIR "/usage", "re");
+	char line[400], wanted[40];
+	bool header = false, found = false;
+
+	(void)snprintf(wanted, sizeof(wanted), "%" PRIu64 " 2 ", f->mount_id);
+	while (text && fgets(line, sizeof(line), text)) {
+		header |= strncmp(line, "mount layer opens", 17) == 0;
+		found |= strncmp(line, wanted, strlen(wanted)) == 0;
+	}
+	say(header && found, "the pinned iterator prints the table", "no such line");
+}
+
+/* Maps with room for one mount and two files. */
+static void check_full_maps(struct fixture *f)
+{
+	static const char *const names[] = { "a", "b", "u", "sub/c" };
+	struct fixture crowded = { .store = f->store };
+	const char *layer = "000002";
+	struct overlay_spec spec = { .lowers = &layer, .lower_count = 1 };
+	struct usage_lost lost;
+	char path[300];
+	int code;
+
+	usage_bpf_close(usage);
+	usage = NULL;
+	if (usage_bpf_unpin(PIN_DIR, NULL) < 0 || !open_usage(true, backend, LAYERS, 2))
+		return;
+	code = register_mount(f, "000001", true, NULL);
+	say(code == 0, "a mount that just fits", "it was refused");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)same_path(path, sizeof(path), f, names[i]);
+		(void)op_open(path, NULL);
+	}
+	lost = usage_read_lost(usage);
+	say(lost.files == 2 && lost.cells == 0, "files that find no entry are counted as lost",
+	    "another number");
+
+	if (overlay_mount_create(f->store.store, &f->store.features, &spec, &crowded.root, NULL) <
+		    0 ||
+	    attach(&crowded, "crowded", NULL) < 0)
+		say(false, "a second mount", strerror(errno));
+	code = register_mount(&crowded, layer, false, NULL);
+	say(code == -ENOSPC, "a mount without room is told so", "it was not");
+	(void)same_path(path, sizeof(path), &crowded, "b");
+	(void)op_open(path, NULL);
+	lost = usage_read_lost(usage);
+	say(lost.cells == 1, "accesses that find no cell are counted as lost", "another number");
+	(void)close(crowded.root);
+	(void)umount(crowded.path);
+}
+
+static void report_programs(void)
+{
+	const char *reason = usage_bpf_refusal(usage, USAGE_BACKEND_OVERLAY);
+
+	printf("# backend %s", usage_backend_name(backend));
+	if (backend == USAGE_BACKEND_SYSCALL && reason)
+		printf(" (%s)", reason);
+	printf("\n");
+}
+
+static int run(const char *directory, bool forced, enum usage_backend wanted)
+{
+	struct fixture f = { .root = -EBADF };
+
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* of a run that was killed */
+	(void)snprintf(mount_prefix, sizeof(mount_prefix), "%s/store/mounts/", directory);
+	if (!open_usage(forced, wanted, 0, 0))
+		return 1;
+	backend = usage_bpf_backend(usage);
+	if (forced && backend != wanted) {
+		printf("skip %s: %s\n", usage_backend_name(wanted),
+		       usage_bpf_refusal(usage, wanted));
+		usage_bpf_close(usage);
+		(void)usage_bpf_unpin(PIN_DIR, NULL); /* nothing is attached */
+		return 77;
+	}
+	report_programs();
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		say(false, "private mounts", strerror(errno));
+	if (set_up(&f, directory)) {
+		for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+			run_operation(&f, &operations[i]);
+		check_outside_changes(&f);
+		check_places(&f);
+		check_stacked(&f);
+		check_metacopy(&f);
+		check_recycled_devices(&f);
+		check_without_agent(&f);
+		check_iterator(&f);
+		check_full_maps(&f);
+	}
+	usage_bpf_close(usage);
+	if (usage_bpf_unpin(PIN_DIR, NULL) < 0)
+		say(false, "unpin", "it failed");
+	return failures > 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool forced = argc == 4 && strcmp(argv[1], "--backend") == 0;
+
+	if (argc == 2 && strcmp(argv[1], "exit") == 0)
+		return 0;
+	if (!forced && argc != 2) {
+		fputs("usage: usage_probe [--backend overlay|syscall] DIR\n", stderr);
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return run(argv[argc - 1], forced,
+		   forced && strcmp(argv[2], "overlay") == 0 ? USAGE_BACKEND_OVERLAY
+							     : USAGE_BACKEND_SYSCALL);
+}
