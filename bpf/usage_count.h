@@ -76,20 +76,23 @@ static __always_inline struct usage_lost_counts *lost_counts(void)
 	return bpf_map_lookup_elem(&usage_lost, &zero);
 }
 
-static __always_inline void lose_cell(void)
+/* What is seldom needed is a function of its own, out of the way of each read. */
+static __noinline int lose_cell(void)
 {
 	struct usage_lost_counts *lost = lost_counts();
 
 	if (lost)
 		add(&lost->cells, 1);
+	return 0;
 }
 
-static __always_inline void lose_file(void)
+static __noinline int lose_file(void)
 {
 	struct usage_lost_counts *lost = lost_counts();
 
 	if (lost)
 		add(&lost->files, 1);
+	return 0;
 }
 
 static __always_inline void note_unplaced_change(void)
@@ -160,6 +163,14 @@ static __always_inline void stamp(struct usage_counts *cell)
 		cell->first_access = cell->last_access;
 }
 
+static __noinline int make_file_entry(struct usage_file_key *key)
+{
+	struct usage_file_counts none = {};
+
+	/* EEXIST: another CPU was faster, which is as good. */
+	return bpf_map_update_elem(&usage_files, key, &none, BPF_NOEXIST);
+}
+
 /* The entry of a file, made at its first access; it carries the time of the cell's access. */
 static __always_inline struct usage_file_counts *
 touch_file(struct usage_slot *slot, struct usage_counts *cell, struct overlay_source *source)
@@ -169,14 +180,13 @@ touch_file(struct usage_slot *slot, struct usage_counts *cell, struct overlay_so
 		.inode = source->inode,
 		.layer = source->layer,
 	};
-	struct usage_file_counts *file, none = {};
+	struct usage_file_counts *file;
 
 	if (!source->inode)
 		return 0;
 	file = bpf_map_lookup_elem(&usage_files, &key);
 	if (!file) {
-		/* EEXIST: another CPU was faster, which is as good. */
-		(void)bpf_map_update_elem(&usage_files, &key, &none, BPF_NOEXIST);
+		(void)make_file_entry(&key);
 		file = bpf_map_lookup_elem(&usage_files, &key);
 	}
 	if (file)

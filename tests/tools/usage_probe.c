@@ -4,6 +4,8 @@
  * accesses their files in every way, and compares what the BPF programs counted with what happened,
  * number by number. Prints `ok NAME` or `FAIL NAME: …` for each check.
  */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -678,6 +680,63 @@ static void report_programs(void)
 	printf("\n");
 }
 
+static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *function)
+{
+	static const char *const seldom[] = { "lose_cell", "lose_file", "make_file_entry" };
+	const struct btf_type *type = btf__type_by_id(types, function->type_id);
+	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(seldom); i++)
+		if (strcmp(name, seldom[i]) == 0)
+			return true;
+	return false;
+}
+
+/* How long the functions are that each counted read enters: all of their instructions, after the
+ * verifier has removed those that this kernel's types make dead. A read runs fewer of them; what a
+ * file's first read and lost accesses enter besides is left out. */
+static void print_read_instructions(int program)
+{
+	struct bpf_func_info functions[32] = { 0 };
+	struct bpf_prog_info info = { .func_info = (uintptr_t)functions,
+				      .func_info_rec_size = sizeof(functions[0]),
+				      .nr_func_info = ARRAY_SIZE(functions) };
+	uint32_t size = sizeof(info), total = 0;
+	struct btf *types;
+
+	if (bpf_obj_get_info_by_fd(program, &info, &size) < 0) {
+		say(false, "look at the program", strerror(errno));
+		return;
+	}
+	types = btf__load_from_kernel_by_id(info.btf_id);
+	for (uint32_t i = 0; types && i < info.nr_func_info; i++) {
+		uint32_t end = i + 1 < info.nr_func_info ? functions[i + 1].insn_off
+							 : info.xlated_prog_len / 8;
+
+		if (!is_seldom_run(types, &functions[i]))
+			total += end - functions[i].insn_off;
+	}
+	btf__free(types);
+	printf("{\"name\":\"overlay_read_insns\",\"value\":%u,\"unit\":\"instructions\"}\n", total);
+	printf("{\"name\":\"overlay_read_jited_bytes\",\"value\":%u,\"unit\":\"bytes\"}\n",
+	       info.jited_prog_len);
+}
+
+static void report_read_program(void)
+{
+	struct bpf_link_info link = { 0 };
+	uint32_t size = sizeof(link);
+	cleanup(close_fd) int link_fd = bpf_obj_get(PIN_DIR "/links_1/file_read");
+	cleanup(close_fd) int program = -EBADF;
+
+	if (link_fd >= 0 && bpf_obj_get_info_by_fd(link_fd, &link, &size) == 0)
+		program = bpf_prog_get_fd_by_id(link.prog_id);
+	if (program < 0)
+		say(false, "look at the program", strerror(errno));
+	else
+		print_read_instructions(program);
+}
+
 static int run(const char *directory, bool forced, enum usage_backend wanted)
 {
 	struct fixture f = { .root = -EBADF };
@@ -695,6 +754,8 @@ static int run(const char *directory, bool forced, enum usage_backend wanted)
 		return 77;
 	}
 	report_programs();
+	if (backend == USAGE_BACKEND_OVERLAY)
+		report_read_program();
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		say(false, "private mounts", strerror(errno));
 	if (set_up(&f, directory)) {

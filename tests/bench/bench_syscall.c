@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench_syscall DIR: what the syscall backend costs, on an overlay that it makes in DIR. With and
+ * without the programs in turn, so that both see the same noise; medians. Prints JSON lines.
+ */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <time.h>
+
+#include "tests/tools/overlay_check.h"
+#include "usage/usage_bpf.h"
+
+#define PIN_DIR "/sys/fs/bpf/varve-bench/v1"
+#define ROUNDS 31
+#define TAR_ROUNDS 7
+#define FILES 20000
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return values[count / 2];
+}
+
+static void print(const char *name, double value, const char *unit)
+{
+	printf("{\"name\":\"%s\",\"value\":%.2f,\"unit\":\"%s\"}\n", name, value, unit);
+}
+
+struct bench {
+	struct check store;
+	int root;
+	char layer[16];
+	char path[300];
+	struct usage_bpf *usage;
+};
+
+static bool make_mount(struct bench *b, const char *directory)
+{
+	struct error e = { 0 };
+	char path[300], file[400], bytes[4096] = { 0 };
+	struct layer_name layer;
+	int code;
+
+	(void)snprintf(path, sizeof(path), "%s/store", directory);
+	if (!make_store(strdup(path), &b->store))
+		return false;
+	code = overlay_probe(b->store.store, &b->store.features, &e);
+	layer = add_layer(&b->store);
+	(void)snprintf(b->layer, sizeof(b->layer), "%s", layer.text);
+	(void)snprintf(path, sizeof(path), "%s/layers/%s/fs", b->store.path, layer.text);
+	for (int i = 0; i < FILES; i++) {
+		(void)snprintf(file, sizeof(file), "%s/%d", path, i % 200);
+		if (i < 200 && mkdir(file, 0755) < 0)
+			return false;
+		(void)snprintf(file, sizeof(file), "%s/%d/%d", path, i % 200, i);
+		cleanup(close_fd) int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+			return false;
+	}
+
+	const char *lower = b->layer;
+	struct overlay_spec spec = { .lowers = &lower, .lower_count = 1 };
+	if (code == 0)
+		code = overlay_mount_create(b->store.store, &b->store.features, &spec, &b->root,
+					    &e);
+	if (code == 0) {
+		cleanup(close_fd) int mounts = openat(b->store.store, "mounts", O_PATH | O_CLOEXEC);
+
+		(void)mkdirat(mounts, "m", 0755);
+		code = overlay_mount_attach(b->root, mounts, "m", &e);
+	}
+	(void)snprintf(b->path, sizeof(b->path), "%s/mounts/m", b->store.path);
+	if (code < 0)
+		fprintf(stderr, "bench_syscall: %s\n", e.text);
+	return code == 0;
+}
+
+static bool attach_programs(struct bench *b)
+{
+	struct usage_bpf_options options = { .pin_dir = PIN_DIR,
+					     .forced = true,
+					     .wanted = USAGE_BACKEND_SYSCALL };
+	static uint64_t mount_id = 1;
+	struct error e = { 0 };
+	char path[300];
+
+	if (usage_bpf_open(&options, &b->usage, &e) < 0 ||
+	    usage_bpf_backend(b->usage) != USAGE_BACKEND_SYSCALL) {
+		fprintf(stderr, "bench_syscall: %s\n",
+			b->usage ? usage_bpf_refusal(b->usage, USAGE_BACKEND_SYSCALL) : e.text);
+		return false;
+	}
+	(void)snprintf(path, sizeof(path), "%s/layers/%s/fs", b->store.path, b->layer);
+	cleanup(close_fd) int identity = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (usage_bpf_register(b->usage, mount_id++, b->root, identity, false, 3, &e) == 0)
+		return true;
+	fprintf(stderr, "bench_syscall: %s\n", e.text);
+	return false;
+}
+
+/* The floor: a program that does nothing, at the same place. Returns its link. */
+static int attach_empty_program(void)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP);
+	struct btf *types = btf__load_vmlinux_btf();
+	cleanup(close_fd) int program = -EBADF;
+
+	options.attach_btf_id =
+		(uint32_t)btf__find_by_name_kind(types, "btf_trace_sys_exit", BTF_KIND_TYPEDEF);
+	btf__free(types);
+	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing,
+				ARRAY_SIZE(nothing), &options);
+	return program < 0 ? program : bpf_raw_tracepoint_open(NULL, program);
+}
+
+static void detach_programs(struct bench *b)
+{
+	usage_bpf_close(b->usage);
+	b->usage = NULL;
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* what stays is seen by the next attach */
+}
+
+static double time_getppid(const struct bench *b)
+{
+	const int calls = 200000;
+	double start = now_ns();
+
+	(void)b;
+	for (int i = 0; i < calls; i++)
+		(void)getppid();
+	return (now_ns() - start) / calls;
+}
+
+static double time_open_read_close(const struct bench *b)
+{
+	const int calls = 20000;
+	char path[400], bytes[4096];
+	double start;
+
+	(void)snprintf(path, sizeof(path), "%s/7/7", b->path);
+	start = now_ns();
+	for (int i = 0; i < calls; i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (read(fd, bytes, sizeof(bytes)) != sizeof(bytes) || close(fd) < 0)
+			return 0;
+	}
+	return (now_ns() - start) / calls;
+}
+
+static double time_tar(const struct bench *b)
+{
+	char command[500];
+	double start = now_ns();
+
+	/* tar reads nothing when it sees that it writes to /dev/null. */
+	(void)snprintf(command, sizeof(command), "tar c -C '%s' . | cat > /dev/null", b->path);
+	return system(command) == 0 ? now_ns() - start : 0;
+}
+
+/* Medians of both states, and of their ratio pair by pair. */
+struct result {
+	double without, with, percent;
+};
+
+static bool compare(struct bench *b, double (*measure)(const struct bench *b), size_t rounds,
+		    struct result *ret_result)
+{
+	double without[ROUNDS], with[ROUNDS], percent[ROUNDS];
+
+	(void)measure(b); /* warm */
+	for (size_t i = 0; i < rounds; i++) {
+		without[i] = measure(b);
+		if (!attach_programs(b))
+			return false;
+		with[i] = measure(b);
+		detach_programs(b);
+		percent[i] = 100 * (with[i] / without[i] - 1);
+	}
+	*ret_result = (struct result){ median(without, rounds), median(with, rounds),
+				       median(percent, rounds) };
+	return true;
+}
+
+static bool measure_floor(double *ret_ns)
+{
+	double without[ROUNDS], with[ROUNDS];
+
+	for (size_t i = 0; i < ROUNDS; i++) {
+		int link;
+
+		without[i] = time_getppid(NULL);
+		link = attach_empty_program();
+		if (link < 0)
+			return false;
+		with[i] = time_getppid(NULL);
+		(void)close(link); /* which detaches it */
+	}
+	*ret_ns = median(with, ROUNDS) - median(without, ROUNDS);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = { .root = -EBADF };
+	struct result idle, orc, tar;
+	double floor_ns;
+	cpu_set_t second;
+
+	if (argc != 2) {
+		fputs("usage: bench_syscall DIR\n", stderr);
+		return 2;
+	}
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    !make_mount(&b, argv[1]))
+		return 1;
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* of a run that was killed */
+	CPU_ZERO(&second);
+	CPU_SET(1, &second);
+	if (!compare(&b, time_tar, TAR_ROUNDS, &tar))
+		return 1;
+	(void)sched_setaffinity(0, sizeof(second), &second); /* one processor is as good */
+	if (!compare(&b, time_getppid, ROUNDS, &idle) || !measure_floor(&floor_ns) ||
+	    !compare(&b, time_open_read_close, ROUNDS, &orc))
+		return 1;
+	print("syscall_idle_ns", idle.with - idle.without, "ns");
+	print("syscall_empty_program_ns", floor_ns, "ns");
+	print("syscall_getppid_ns", idle.without, "ns");
+	print("syscall_open_read_close_ns", orc.without, "ns");
+	print("syscall_open_read_close_ratio", orc.percent, "percent");
+	print("syscall_tar_ratio", tar.percent, "percent");
+	return 0;
+}
