@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server and clients in one process: the loop in a thread of its own, calls on a worker pool. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "daemon/worker_pool.h"
+#include "transport/grpc_client.h"
+#include "transport/grpc_server.h"
+#include "transport/http2_session.h"
+
+#define MESSAGES 10000
+#define BIG ((size_t)8 * 1024 * 1024)
+#define CLIENTS 32
+
+static const char odd_text[] = "100% \"of\" caf\xc3\xa9\n\x01 is odd";
+
+struct fixture {
+	char folder[64], path[96];
+	pthread_t loop_thread;
+	struct worker_pool *workers;
+	struct grpc_server *server;
+	int stop_fd;
+	atomic_int closed_connections, calls_in_closed, running, done;
+	atomic_bool go;
+};
+
+static void echo(struct grpc_call *call, void *user)
+{
+	size_t length;
+	const uint8_t *request = grpc_call_request(call, &length);
+	int code = grpc_call_send(call, request, length);
+
+	(void)user;
+	grpc_call_finish(call, code, NULL);
+}
+
+static void many(struct grpc_call *call, void *user)
+{
+	char message[200] = { 0 };
+	int code = 0;
+
+	(void)user;
+	for (int i = 0; i < MESSAGES && code == 0; i++) {
+		(void)snprintf(message, sizeof(message), "%d", i);
+		code = grpc_call_send(call, message, sizeof(message));
+	}
+	grpc_call_finish(call, code, NULL);
+}
+
+static void refuse(struct grpc_call *call, void *user)
+{
+	(void)user;
+	grpc_call_finish(call, -EBUSY, odd_text);
+}
+
+/* Waits until it is cancelled or told to go. */
+static void wait_for_go(struct grpc_call *call, void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->running, 1);
+	while (!grpc_call_cancelled(call) && !atomic_load(&f->go))
+		usleep(1000);
+	atomic_fetch_sub(&f->running, 1);
+	grpc_call_finish(call, grpc_call_cancelled(call) ? -ECANCELED : 0, NULL);
+}
+
+static const struct grpc_method methods[] = {
+	{ "/test.Test/Echo", echo },
+	{ "/test.Test/Many", many },
+	{ "/test.Test/Fail", refuse },
+	{ "/test.Test/Wait", wait_for_go },
+	{ NULL, NULL },
+};
+
+static int submit(void (*work)(void *arg), void *arg, void *user)
+{
+	return worker_pool_submit(((struct fixture *)user)->workers, work, arg);
+}
+
+static void connection_closed(uint64_t connection, void *user)
+{
+	struct fixture *f = user;
+
+	(void)connection;
+	atomic_fetch_add(&f->calls_in_closed, atomic_load(&f->running));
+	atomic_fetch_add(&f->closed_connections, 1);
+}
+
+static void shut_down_done(void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->done, 1);
+}
+
+static int on_stop(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	struct fixture *f = user;
+	uint64_t count;
+
+	(void)events;
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+	if (count == 1)
+		grpc_server_shut_down(f->server, shut_down_done);
+	else
+		(void)sd_event_exit(sd_event_source_get_event(source), 0);
+	return 0;
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	return fd;
+}
+
+static void *run_loop(void *arg)
+{
+	struct fixture *f = arg;
+	struct grpc_server_options options = { .methods = methods,
+					       .user = f,
+					       .submit = submit,
+					       .connection_closed = connection_closed,
+					       .max_message_bytes = BIG,
+					       .max_connections = 64,
+					       .unimplemented_hint = "this is a test" };
+	struct error e = { 0 };
+	sd_event *loop = NULL;
+
+	assert_int_equal(sd_event_new(&loop), 0);
+	assert_int_equal(grpc_server_new(loop, &options, &f->server, &e), 0);
+	assert_int_equal(grpc_server_listen(f->server, listen_at(f->path), &e), 0);
+	assert_true(sd_event_add_io(loop, NULL, f->stop_fd, EPOLLIN, on_stop, f) >= 0);
+	atomic_store(&f->running, 0);
+	assert_true(sd_event_loop(loop) >= 0);
+	worker_pool_free(f->workers);
+	grpc_server_free(f->server);
+	sd_event_unref(loop);
+	return NULL;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct error e = { 0 };
+
+	(void)snprintf(f->folder, sizeof(f->folder), "/tmp/varve-test.XXXXXX");
+	if (!mkdtemp(f->folder))
+		return -1;
+	(void)snprintf(f->path, sizeof(f->path), "%s/sock", f->folder);
+	f->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (worker_pool_new(CLIENTS, 1000, &f->workers, &e) < 0)
+		return -1;
+	*state = f;
+	return pthread_create(&f->loop_thread, NULL, run_loop, f);
+}
+
+static void tell_loop(struct fixture *f, uint64_t count)
+{
+	assert_int_equal(write(f->stop_fd, &count, sizeof(count)), sizeof(count));
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	atomic_store(&f->go, true);
+	tell_loop(f, 2);
+	pthread_join(f->loop_thread, NULL);
+	(void)close(f->stop_fd);
+	(void)unlink(f->path);
+	(void)rmdir(f->folder);
+	free(f);
+	return 0;
+}
+
+static struct grpc_client *connect_client(struct fixture *f)
+{
+	struct grpc_client *c = NULL;
+	struct error e = { 0 };
+
+	for (int i = 0; i < 500 && grpc_client_connect(f->path, &c, &e) < 0; i++)
+		usleep(10000); /* the loop's thread may not listen yet */
+	assert_non_null(c);
+	return c;
+}
+
+static void wait_until(const atomic_int *value, int wanted)
+{
+	for (int i = 0; i < 5000 && atomic_load(value) != wanted; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(value), wanted);
+}
+
+struct reply {
+	size_t messages, bytes;
+	char first[64];
+	size_t cancel_after; /* 0: never */
+	bool slow;
+};
+
+static int on_reply(const uint8_t *message, size_t length, void *user)
+{
+	struct reply *r = user;
+
+	if (r->messages == 0)
+		(void)snprintf(r->first, sizeof(r->first), "%.*s", (int)(length < 60 ? length : 60),
+			       (const char *)message);
+	r->messages++;
+	r->bytes += length;
+	if (r->slow && r->messages % 500 == 0)
+		usleep(2000);
+	return r->cancel_after && r->messages == r->cancel_after ? -EINTR : 0;
+}
+
+static void unary_calls(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	struct error e = { 0 };
+
+	for (int i = 0; i < 50; i++) {
+		struct reply r = { 0 };
+		char message[32];
+
+		(void)snprintf(message, sizeof(message), "hello %d", i);
+		assert_int_equal(grpc_client_call(c, "/test.Test/Echo", message, strlen(message),
+						  on_reply, &r, &e),
+				 0);
+		assert_int_equal(r.messages, 1);
+		assert_string_equal(r.first, message);
+	}
+}
+
+static void an_empty_message_is_a_message(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	struct reply r = { 0 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "", 0, on_reply, &r, NULL), 0);
+	assert_int_equal(r.messages, 1);
+	assert_int_equal(r.bytes, 0);
+}
+
+static void a_long_stream_waits_for_a_slow_reader(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	struct reply r = { .slow = true };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Many", "", 0, on_reply, &r, NULL), 0);
+	assert_int_equal(r.messages, MESSAGES);
+	assert_int_equal(r.bytes, MESSAGES * 200);
+}
+
+static void big_messages_go_both_ways(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(free_ptr) char *message = calloc(1, BIG + 1);
+	struct error e = { 0 };
+	struct reply r = { 0 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", message, BIG, on_reply, &r, &e), 0);
+	assert_int_equal(r.bytes, BIG);
+	assert_true(grpc_client_call(c, "/test.Test/Echo", message, BIG + 1, on_reply, &r, &e) < 0);
+	assert_non_null(strstr(e.text, "longer than the limit"));
+	/* The connection is as good as before. */
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, on_reply, &r, &e), 0);
+}
+
+static void errors_arrive_whole(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	struct error e = { 0 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Fail", "", 0, on_reply, NULL, &e), -EBUSY);
+	assert_string_equal(e.text, odd_text);
+	assert_int_equal(grpc_client_call(c, "/test.Test/None", "", 0, on_reply, NULL, &e),
+			 -EOPNOTSUPP);
+	assert_non_null(strstr(e.text, "/test.Test/None"));
+	assert_non_null(strstr(e.text, "this is a test"));
+}
+
+static void a_cancelled_stream_ends_its_worker(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	struct reply r = { .cancel_after = 3 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Many", "", 0, on_reply, &r, NULL), -EINTR);
+	assert_int_equal(r.messages, 3);
+	r = (struct reply){ 0 };
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, on_reply, &r, NULL), 0);
+}
+
+struct waiting {
+	struct fixture *fixture;
+	struct grpc_client *client;
+	int code;
+};
+
+static void *wait_call(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->code = grpc_client_call(w->client, "/test.Test/Wait", "", 0, on_reply, NULL, NULL);
+	return NULL;
+}
+
+/* A client that goes away in the middle of a call: sends the request by hand, and closes. */
+static void a_dropped_connection_cancels_its_call(void **state)
+{
+	struct fixture *f = *state;
+	struct waiting w = { .fixture = f, .client = connect_client(f) };
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void)wait_call(&w);
+		_exit(0);
+	}
+	/* The child has a copy of the socket: it is closed when both are. */
+	grpc_client_free(w.client);
+	wait_until(&f->running, 1);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	wait_until(&f->running, 0);
+	wait_until(&f->closed_connections, 1);
+	assert_int_equal(atomic_load(&f->calls_in_closed), 0);
+	(void)waitpid(child, NULL, 0);
+}
+
+static void *call_often(void *arg)
+{
+	struct fixture *f = arg;
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	intptr_t failed = 0;
+
+	for (int i = 0; i < 50; i++) {
+		struct reply r = { 0 };
+		const char *path = i % 10 ? "/test.Test/Echo" : "/test.Test/Fail";
+		int code = grpc_client_call(c, path, "hello", 5, on_reply, &r, NULL);
+
+		failed += i % 10 ? code != 0 || r.messages != 1 : code != -EBUSY;
+	}
+	return (void *)failed;
+}
+
+static void many_clients_at_once(void **state)
+{
+	pthread_t threads[CLIENTS];
+	void *failed;
+
+	for (int i = 0; i < CLIENTS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, call_often, *state), 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+}
+
+static void a_call_under_way_survives_the_shutdown(void **state)
+{
+	struct fixture *f = *state;
+	struct waiting w = { .fixture = f, .client = connect_client(f), .code = -1 };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, wait_call, &w), 0);
+	wait_until(&f->running, 1);
+	tell_loop(f, 1);
+	usleep(20000); /* GOAWAY goes out meanwhile; nothing may end before the call does */
+	assert_int_equal(atomic_load(&f->done), 0);
+	atomic_store(&f->go, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.code, 0);
+	wait_until(&f->done, 1);
+	grpc_client_free(w.client);
+}
+
+/* A connection of its own that speaks no gRPC; returns what the server said until it closed, or
+ * stopped talking. */
+static size_t say(struct fixture *f, const void *bytes, size_t length, char *reply, size_t size)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_usec = 300000 };
+	cleanup(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t total = 0;
+	ssize_t n;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(write(fd, bytes, length), (ssize_t)length);
+	while (total < size && (n = read(fd, reply + total, size - total)) > 0)
+		total += (size_t)n;
+	return total;
+}
+
+static void strangers_are_turned_away(void **state)
+{
+	struct fixture *f = *state;
+	static const char http1[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+	char reply[4096], noise[2000];
+
+	grpc_client_free(connect_client(f)); /* it listens now */
+	(void)say(f, http1, strlen(http1), reply, sizeof(reply));
+	memset(noise, 0xff, sizeof(noise));
+	(void)say(f, noise, sizeof(noise), reply, sizeof(reply));
+	/* The preface, then a frame that announces 16 MiB. */
+	(void)say(f, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x00\x00\x00\x00\x00\x01", 33,
+		  reply, sizeof(reply));
+	unary_calls(state);
+}
+
+/* A raw HTTP/2 client, for headers that ours never sends. */
+struct raw {
+	struct http2_session session;
+	const char *body;
+	size_t body_length;
+	char http_status[8], grpc_status[8];
+	bool closed;
+};
+
+static ssize_t raw_body(nghttp2_session *session, int32_t stream, uint8_t *bytes, size_t room,
+			uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+	struct raw *r = source->ptr;
+	size_t count = r->body_length < room ? r->body_length : room;
+
+	(void)session;
+	(void)stream;
+	(void)user;
+	memcpy(bytes, r->body, count);
+	r->body += count;
+	r->body_length -= count;
+	if (r->body_length == 0)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)count;
+}
+
+static int raw_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		      size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
+		      void *user)
+{
+	struct raw *r = user;
+
+	(void)session;
+	(void)frame;
+	(void)flags;
+	(void)length;
+	if (name_length == 7 && memcmp(name, ":status", 7) == 0)
+		(void)snprintf(r->http_status, sizeof(r->http_status), "%s", value);
+	if (name_length == 11 && memcmp(name, "grpc-status", 11) == 0)
+		(void)snprintf(r->grpc_status, sizeof(r->grpc_status), "%s", value);
+	return 0;
+}
+
+static int raw_closed(nghttp2_session *session, int32_t stream, uint32_t code, void *user)
+{
+	(void)session;
+	(void)stream;
+	(void)code;
+	((struct raw *)user)->closed = true;
+	return 0;
+}
+
+static void raw_callbacks(nghttp2_session_callbacks *callbacks)
+{
+	nghttp2_session_callbacks_set_on_header_callback(callbacks, raw_header);
+	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, raw_closed);
+}
+
+static int raw_connect(struct fixture *f)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	grpc_client_free(connect_client(f)); /* it listens now */
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void raw_call(struct fixture *f, struct raw *r, const char *method, const char *type,
+		     const char *path, const char *timeout)
+{
+	nghttp2_nv headers[] = {
+		http2_session_header(":method", method),
+		http2_session_header(":scheme", "http"),
+		http2_session_header(":path", path),
+		http2_session_header(":authority", "test"),
+		http2_session_header("content-type", type),
+		http2_session_header("grpc-timeout", timeout),
+	};
+	nghttp2_data_provider provider = { .source.ptr = r, .read_callback = raw_body };
+
+	assert_int_equal(http2_session_open(&r->session, raw_connect(f), HTTP2_SESSION_CLIENT,
+					    raw_callbacks, r),
+			 0);
+	assert_true(nghttp2_submit_request(r->session.nghttp2, NULL, headers, ARRAY_SIZE(headers),
+					   &provider, NULL) > 0);
+	for (int i = 0; i < 5000 && !r->closed; i++) {
+		int code = http2_session_write(&r->session);
+
+		if (code == 0)
+			code = http2_session_read(&r->session);
+		if (code == -EAGAIN)
+			usleep(1000);
+		else if (code < 0)
+			break;
+	}
+	http2_session_close(&r->session);
+}
+
+static void malformed_calls_get_their_status(void **state)
+{
+	static const struct {
+		const char *method, *type, *path, *timeout;
+		const char *body;
+		size_t length;
+		const char *http, *grpc;
+	} calls[] = {
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "\0\0\0\0\1x", 6, "200",
+		  "0" },
+		{ "GET", "application/grpc", "/test.Test/Echo", "10S", "\0\0\0\0\1x", 6, "405",
+		  "" },
+		{ "POST", "text/plain", "/test.Test/Echo", "10S", "\0\0\0\0\1x", 6, "415", "" },
+		{ "POST", "application/grpc", "/no", "10S", "\0\0\0\0\1x", 6, "200", "12" },
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "\1\0\0\0\1x", 6, "200",
+		  "12" },
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "\0\0\0\0\1x\0\0\0\0\1y",
+		  12, "200", "12" },
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "\0\0\0\0\5x", 6, "200",
+		  "3" },
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "", 0, "200", "3" },
+		{ "POST", "application/grpc", "/test.Test/Echo", "10S", "\0\377\377\377\377x", 6,
+		  "200", "8" },
+		{ "POST", "application/grpc", "/test.Test/Wait", "50m", "\0\0\0\0\0", 5, "200",
+		  "4" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct raw r = { .body = calls[i].body, .body_length = calls[i].length };
+
+		raw_call(*state, &r, calls[i].method, calls[i].type, calls[i].path,
+			 calls[i].timeout);
+		assert_true(r.closed);
+		assert_string_equal(r.http_status, calls[i].http);
+		assert_string_equal(r.grpc_status, calls[i].grpc);
+	}
+}
+
+static void nobody_listens(void **state)
+{
+	struct grpc_client *c = NULL;
+	struct error e = { 0 };
+
+	(void)state;
+	assert_int_equal(grpc_client_connect("unix:///tmp/varve-no-such/sock", &c, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "is varved running?"));
+	assert_int_equal(grpc_client_connect("tcp://127.0.0.1:1", &c, &e), -EINVAL);
+	assert_null(c);
+}
+
+#define LOOPBACK(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LOOPBACK(unary_calls),
+		LOOPBACK(an_empty_message_is_a_message),
+		LOOPBACK(a_long_stream_waits_for_a_slow_reader),
+		LOOPBACK(big_messages_go_both_ways),
+		LOOPBACK(errors_arrive_whole),
+		LOOPBACK(a_cancelled_stream_ends_its_worker),
+		LOOPBACK(a_dropped_connection_cancels_its_call),
+		LOOPBACK(many_clients_at_once),
+		LOOPBACK(a_call_under_way_survives_the_shutdown),
+		LOOPBACK(strangers_are_turned_away),
+		LOOPBACK(malformed_calls_get_their_status),
+		cmocka_unit_test(nobody_listens),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

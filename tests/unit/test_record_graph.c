@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The graph of records and the refs of leases, without any files. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "graph/record_graph.h"
+#include "graph/record_refs.h"
+
+static struct record *add(struct record_graph *g, const char *id, struct record *parent)
+{
+	char layer[LAYER_NAME_LENGTH + 1];
+	struct record *r = record_new(id, "", "regular");
+
+	(void)snprintf(layer, sizeof(layer), "%.6s", id + RECORD_ID_LENGTH - 6);
+	r->state = RECORD_LIVE;
+	assert_int_equal(record_graph_insert(g, r, parent, record_graph_add_layer(g, layer)), 0);
+	return r;
+}
+
+static void ids_and_prefixes(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL), *found = NULL;
+	struct error e = { 0 };
+
+	(void)unused;
+	add(g, "aaaabbbbbbbbbbbbbbb000002", NULL);
+	assert_int_equal(record_graph_resolve(g, a->id, &found, &e), 0);
+	assert_ptr_equal(found, a);
+	assert_int_equal(record_graph_resolve(g, "aaaaa", &found, &e), 0);
+	assert_int_equal(record_graph_resolve(g, "aaaa", &found, &e), -EINVAL);
+	assert_int_equal(record_graph_resolve(g, "aaa", &found, &e), -ENOENT);
+	assert_int_equal(record_graph_resolve(g, "bbbb", &found, &e), -ENOENT);
+	a->state = RECORD_CREATING;
+	assert_int_equal(record_graph_resolve(g, a->id, &found, &e), -ENOENT);
+	record_graph_free(g);
+}
+
+static void layers_live_as_long_as_an_owner(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
+	struct record *twin = record_new("bbbbbbbbbbbbbbbbbbb000009", "", "regular");
+
+	(void)unused;
+	assert_int_equal(record_graph_insert(g, twin, NULL, a->layer), 0);
+	record_graph_pair(twin, a);
+	assert_int_equal(a->layer->owners, 2);
+	record_graph_remove(g, a);
+	assert_null(twin->twin);
+	assert_int_equal(record_graph_layer_count(g), 1);
+	record_graph_remove(g, twin);
+	assert_int_equal(record_graph_layer_count(g), 0);
+	record_graph_free(g);
+}
+
+/* B51: in use is what is held, and what a held record stands on. */
+static void in_use_goes_down_the_chain(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
+	struct record *b = add(g, "bbbbbbbbbbbbbbbbbbb000002", a);
+	struct record *c = add(g, "ccccccccccccccccccc000003", b);
+	struct record *d = add(g, "ddddddddddddddddddd000004", a);
+	struct lease *l = lease_new("l", 1, 0, 0);
+
+	(void)unused;
+	assert_int_equal(record_graph_depth(c), 3);
+	assert_int_equal(record_refs_add(b, l, 1, 1), 0);
+	record_refs_mark_in_use(g);
+	assert_true(a->marked && b->marked && !c->marked && !d->marked);
+	record_refs_clear(b);
+	record_refs_mark_in_use(g);
+	assert_false(a->marked || b->marked || c->marked || d->marked);
+	lease_free(l);
+	record_graph_free(g);
+}
+
+/* B20: only the last ref that counts is a use. */
+static void the_last_counting_ref_tells(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
+	struct lease *one = lease_new("one", 1, 0, 0), *two = lease_new("two", 1, 0, 0);
+
+	(void)unused;
+	assert_int_equal(record_refs_add(a, one, 1, 1), 0);
+	assert_int_equal(record_refs_add(a, one, 1, 0), 0);
+	assert_int_equal(record_refs_add(a, two, 1, 1), 0);
+	assert_int_equal(a->refs, 3);
+	assert_int_equal(record_refs_drop(a, one), 0);
+	assert_int_equal(record_refs_drop(a, two), 1);
+	assert_int_equal(record_refs_drop(a, two), -ENOENT);
+	assert_int_equal(record_refs_drop(a, one), 0);
+	assert_int_equal(a->refs, 0);
+	assert_null(a->holds);
+	assert_null(one->holds);
+	lease_free(one);
+	lease_free(two);
+	record_graph_free(g);
+}
+
+/* B50: of twins the immutable is listed while it is held, else the mutable. */
+static void one_of_twins_is_listed(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *m = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
+	struct record *i = add(g, "bbbbbbbbbbbbbbbbbbb000002", NULL);
+	struct lease *l = lease_new("l", 1, 0, 0);
+
+	(void)unused;
+	m->is_mutable = true;
+	record_graph_pair(i, m);
+	assert_true(record_is_listed(m) && !record_is_listed(i));
+	assert_int_equal(record_refs_add(i, l, 1, 1), 0);
+	assert_true(record_is_listed(i) && !record_is_listed(m));
+	assert_true(record_is_held(m));
+	record_refs_clear(i);
+	lease_free(l);
+	record_graph_free(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ids_and_prefixes),
+		cmocka_unit_test(layers_live_as_long_as_an_owner),
+		cmocka_unit_test(in_use_goes_down_the_chain),
+		cmocka_unit_test(the_last_counting_ref_tells),
+		cmocka_unit_test(one_of_twins_is_listed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "service/request_check.h"
+#include "varve.pb-c.h"
+
+static const char *check(const void *bytes, size_t length)
+{
+	return request_check_nul(&varve__v1__new_request__descriptor, bytes, length);
+}
+
+static void a_nul_in_any_text_is_found(void **unused)
+{
+	(void)unused;
+	assert_null(check("", 0));
+	assert_null(check("\x12\x03"
+			  "abc"
+			  "\x20\x00",
+			  7)); /* description, retain = 0 */
+	assert_string_equal(check("\x12\x03"
+				  "a\0c",
+				  5),
+			    "description");
+	assert_string_equal(check("\x3a\x02"
+				  "x\0",
+				  4),
+			    "image_refs");
+	/* A label, which is a message of a key and a value. */
+	assert_null(check("\x2a\x06\x0a\x01k\x12\x01v", 8));
+	assert_string_equal(check("\x2a\x06\x0a\x01k\x12\x01\0", 8), "value");
+	/* Fields that we do not know may hold anything. */
+	assert_null(check("\xfa\x07\x02\0\0", 5));
+}
+
+static void garbage_is_survived(void **unused)
+{
+	unsigned seed = 1;
+
+	(void)unused;
+	for (int round = 0; round < 200000; round++) {
+		size_t length = (size_t)rand_r(&seed) % 40;
+		cleanup(free_ptr) uint8_t *bytes = malloc(length + 1);
+
+		for (size_t i = 0; i < length; i++)
+			bytes[i] = (uint8_t)rand_r(&seed);
+		(void)check(bytes, length); /* the sanitizers look on */
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_nul_in_any_text_is_found),
+		cmocka_unit_test(garbage_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
