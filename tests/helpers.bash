@@ -96,6 +96,11 @@ start_agent() {
 	return 1
 }
 
+# preload LIBRARY: what LD_PRELOAD must be. A sanitizer's runtime wants to be the first of all.
+preload() {
+	ldd "$VARVE_BUILD/varved" | awk -v library="$1" '/lib[at]san/ { printf "%s:", $3 } END { print library }'
+}
+
 # Ends the agent as a service manager does, and fails when it does not end well: under a sanitizer
 # that is how a report is noticed.
 stop_agent() {

@@ -70,7 +70,7 @@ mib() {
 	varve stats > /dev/null
 	[[ $(varve prune -q --keep-duration 1h) == "" ]]
 	kill_agent
-	agent_launcher="env FAKETIME=+2h LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
+	agent_launcher="env FAKETIME=+2h LD_PRELOAD=$(preload /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
 	[[ $(varve prune -q --keep-duration 1h) == "$id" ]]
 }
 

@@ -107,6 +107,7 @@ static void compare(const char *name, const struct totals *before, const struct 
 /* A mount of this file's three layers, registered. */
 struct fixture {
 	struct check store;
+	char store_path[300];
 	uint64_t mount_id;
 	int root;
 	char path[256];
@@ -188,8 +189,8 @@ static bool set_up(struct fixture *f, const char *directory)
 	struct layer_name upper, first, second;
 	int code;
 
-	(void)snprintf(path, sizeof(path), "%s/store", directory);
-	if (!make_store(strdup(path), &f->store)) {
+	(void)snprintf(f->store_path, sizeof(f->store_path), "%s/store", directory);
+	if (!make_store(f->store_path, &f->store)) {
 		say(false, "make a store", strerror(errno));
 		return false;
 	}
