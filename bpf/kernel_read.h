@@ -8,14 +8,30 @@
 
 #include "kernel_types.h"
 
-const volatile bool typed_loads = 0;
+/* Both are set before the programs are loaded. */
+const volatile bool typed_loads_knob = 0;
+/* Programs may be preempted between load and store of a counter (fexit), or may not (sys_exit). */
+const volatile bool preemptible_knob = 0;
+
+/* A volatile is read again at each use, and the verifier leaves those instructions in. Assembly
+ * without side effects is merged: one read in a function. */
+static __always_inline bool read_knob(const volatile bool *knob)
+{
+	__u64 value;
+
+	asm("%0 = *(u8 *)(%1 + 0)" : "=r"(value) : "r"(knob));
+	return value;
+}
+
+#define typed_loads read_knob(&typed_loads_knob)
+#define preemptible read_knob(&preemptible_knob)
 
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 /* For fields of types that may live in a module, which bpf_rdonly_cast() does not know. */
 static __always_inline __u64 load_word(const void *address)
 {
-	__u64 word = 0;
+	__u64 word;
 
 	if (typed_loads)
 		return ((struct rb_node *)bpf_rdonly_cast(address,

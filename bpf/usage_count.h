@@ -58,8 +58,6 @@ struct {
 } usage_build SEC(".maps");
 
 const volatile __u32 generation = 0;
-/* Programs may be preempted between load and store of a counter (fexit), or may not (sys_exit). */
-const volatile bool preemptible = 0;
 
 static __always_inline void add(__u64 *counter, __u64 amount)
 {
@@ -150,25 +148,31 @@ static __always_inline struct usage_counts *find_cell(struct usage_slot *slot, _
 	return 0;
 }
 
+static __noinline int stamp_tick(struct usage_counts *cell, __u32 tick)
+{
+	cell->last_tick = tick;
+	cell->last_access = bpf_ktime_get_boot_ns();
+	if (!cell->first_access)
+		cell->first_access = cell->last_access;
+	return 0;
+}
+
 /* Notes the time of an access. The clock is read once a tick: it costs more than all the rest. */
 static __always_inline void stamp(struct usage_counts *cell)
 {
 	__u32 tick = bpf_jiffies64();
 
-	if (cell->last_tick == tick && cell->last_access)
-		return;
-	cell->last_tick = tick;
-	cell->last_access = bpf_ktime_get_boot_ns();
-	if (!cell->first_access)
-		cell->first_access = cell->last_access;
+	if (cell->last_tick != tick || !cell->last_access)
+		stamp_tick(cell, tick);
 }
 
-static __noinline int make_file_entry(struct usage_file_key *key)
+static __noinline struct usage_file_counts *make_file_entry(struct usage_file_key *key)
 {
 	struct usage_file_counts none = {};
 
 	/* EEXIST: another CPU was faster, which is as good. */
-	return bpf_map_update_elem(&usage_files, key, &none, BPF_NOEXIST);
+	(void)bpf_map_update_elem(&usage_files, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&usage_files, key);
 }
 
 /* The entry of a file, made at its first access; it carries the time of the cell's access. */
@@ -185,10 +189,8 @@ touch_file(struct usage_slot *slot, struct usage_counts *cell, struct overlay_so
 	if (!source->inode)
 		return 0;
 	file = bpf_map_lookup_elem(&usage_files, &key);
-	if (!file) {
-		(void)make_file_entry(&key);
-		file = bpf_map_lookup_elem(&usage_files, &key);
-	}
+	if (!file)
+		file = make_file_entry(&key);
 	if (file)
 		file->last_access = cell->last_access;
 	else

@@ -468,8 +468,8 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 		prefix = NULL; /* longer paths are not compared: none is noticed */
 	if (prefix)
 		memcpy((char *)s->rodata->mount_prefix, prefix, strlen(prefix));
-	s->rodata->typed_loads = attempt->typed_loads;
-	s->rodata->preemptible = attempt->backend == USAGE_BACKEND_OVERLAY;
+	s->rodata->typed_loads_knob = attempt->typed_loads;
+	s->rodata->preemptible_knob = attempt->backend == USAGE_BACKEND_OVERLAY;
 	s->rodata->possible_cpus = (uint32_t)cpus;
 	usage_calls_fill((uint32_t *)s->rodata->calls, (uint32_t *)s->rodata->ring_calls);
 	return 0;
