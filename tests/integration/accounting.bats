@@ -68,6 +68,21 @@ assert_read() {
 	assert_read 2 6 1 6
 }
 
+@test "a container whose root is a mount counts" {
+	start_agent
+	chain
+	cp /bin/busybox "$dir/"
+	mkdir "$BATS_TEST_TMPDIR/bundle"
+	(cd "$BATS_TEST_TMPDIR/bundle" && runc spec)
+	jq --arg root "$dir" '.process.terminal = false | .root = { path: $root } |
+		.process.args = ["/busybox", "cat", "/a", "/b", "/sub/c"]' \
+		"$BATS_TEST_TMPDIR/bundle/config.json" > "$BATS_TEST_TMPDIR/config.json"
+	mv "$BATS_TEST_TMPDIR/config.json" "$BATS_TEST_TMPDIR/bundle/"
+	[[ $(runc --root "$BATS_TEST_TMPDIR/runc" run --bundle "$BATS_TEST_TMPDIR/bundle" \
+		"varve-test-$BASHPID") == aaaabbbbbbcc ]]
+	assert_read 2 6 1 6
+}
+
 @test "counting goes on while the agent is dead, and nothing counts twice" {
 	start_agent
 	chain

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,19 +147,19 @@ static void what_json_cannot_say_is_null(void **unused)
 static void the_locale_does_not_matter(void **unused)
 {
 	(void)unused;
-	static const char *const with_comma[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF.UTF-8" };
+	char directory[] = "/tmp/varve-locale-XXXXXX", command[100];
 	cleanup(strbuf_free) struct strbuf out = { 0 };
 	struct json_writer w = { .out = &out };
-	size_t i = 0;
 
-	while (i < ARRAY_SIZE(with_comma) && !setlocale(LC_NUMERIC, with_comma[i]))
-		i++;
-	if (i == ARRAY_SIZE(with_comma)) {
-		print_message("no locale with another decimal point is installed\n");
-		skip();
-	}
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(command, sizeof(command), "localedef -f UTF-8 -i de_DE %s/comma", directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(setenv("LOCPATH", directory, 1), 0);
+	assert_non_null(setlocale(LC_NUMERIC, "comma"));
 	json_double(&w, NULL, -1234.5);
 	(void)setlocale(LC_NUMERIC, "C");
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
 	assert_string_equal(out.text, "-1234.5");
 }
 
