@@ -7,10 +7,13 @@
 
 #include <stddef.h>
 
+#include "base/cleanup.h"
+
 struct hashmap;
 
 struct hashmap *hashmap_new(void); /* NULL when out of memory */
 void hashmap_free(struct hashmap *m); /* the values stay the caller's */
+DEFINE_CLEANUP(struct hashmap *, hashmap_free)
 
 /* 0, -EEXIST when the key is there already, -ENOMEM. */
 int hashmap_insert(struct hashmap *m, const char *key, void *value);

@@ -16,6 +16,7 @@ enum column {
 	COLUMN_NAME,
 	COLUMN_RECORDS,
 	COLUMN_REFS,
+	COLUMN_NEEDS,
 	COLUMN_CREATED,
 	COLUMN_EXPIRES,
 	COLUMN_EPHEMERAL,
@@ -26,6 +27,7 @@ static const struct output_column columns[] = {
 	[COLUMN_NAME] = { "NAME", "of the lease", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_RECORDS] = { "RECORDS", "how many it holds", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_REFS] = { "REFS", "by how many refs", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_NEEDS] = { "NEEDS", "what its owner needs besides", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_EXPIRES] = { "EXPIRES", "when it ends by itself", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_EPHEMERAL] = { "EPHEMERAL", "ends with its connection", OUTPUT_TABLE_LEFT, 0 },
@@ -50,6 +52,10 @@ static void print_json(struct output *o, const Varve__V1__Lease *lease)
 		json_close_object(&w);
 	}
 	json_close_array(&w);
+	json_open_array(&w, "needs");
+	for (size_t i = 0; i < lease->n_needs; i++)
+		json_string(&w, NULL, lease->needs[i]);
+	json_close_array(&w);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -64,6 +70,7 @@ static void fill_row(struct output_table *t, const Varve__V1__Lease *lease)
 	output_table_text(t, COLUMN_NAME, lease->name);
 	output_table_count(t, COLUMN_RECORDS, lease->n_holds, true);
 	output_table_count(t, COLUMN_REFS, refs, true);
+	output_table_count(t, COLUMN_NEEDS, lease->n_needs, true);
 	output_table_age(t, COLUMN_CREATED, lease->created_ns, lease->created_ns != 0);
 	output_table_age(t, COLUMN_EXPIRES, lease->expires_ns, true);
 	output_table_text(t, COLUMN_EPHEMERAL, lease->ephemeral ? "yes" : "no");
@@ -125,6 +132,16 @@ static int run_rm(struct cli *c, struct error *e)
 	return cli_call(c, "LeaseRemove", &request.base, e);
 }
 
+static int run_need(struct cli *c, struct error *e)
+{
+	Varve__V1__NeedRequest request = VARVE__V1__NEED_REQUEST__INIT;
+
+	request.lease = c->line.words[0];
+	request.needs = c->line.words + 1;
+	request.n_needs = c->line.word_count - 1;
+	return cli_call(c, "LeaseNeed", &request.base, e);
+}
+
 const struct cli_verb command_lease_ls = {
 	.name = "lease ls",
 	.arguments = "",
@@ -150,4 +167,16 @@ const struct cli_verb command_lease_rm = {
 	.min_words = 1,
 	.max_words = 1,
 	.run = run_rm,
+};
+
+const struct cli_verb command_lease_need = {
+	.name = "lease need",
+	.arguments = "NAME [ID|CHAIN]…",
+	.summary = "say what the owner of a lease needs besides what it holds",
+	.details =
+		"What these name, and what lies below it, is shared: prune keeps it without --all.\n"
+		"Instead of what was named before; with a name alone it needs nothing more.",
+	.min_words = 1,
+	.max_words = CLI_ANY_NUMBER,
+	.run = run_need,
 };

@@ -14,8 +14,6 @@ struct node {
 	struct output_row *row;
 };
 
-DEFINE_CLEANUP(struct hashmap *, hashmap_free)
-
 static void append_child(struct node *parent, struct node *child)
 {
 	child->parent = parent;

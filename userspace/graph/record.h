@@ -20,6 +20,10 @@ enum record_state {
 	RECORD_LIVE,
 };
 
+/* Labels by which content finds its records. */
+#define RECORD_LABEL_CHAIN_ID "varve.chain-id"
+#define RECORD_LABEL_BLOB_CHAIN_ID "varve.blob-chain-id"
+
 struct record_label {
 	char *key, *value;
 };
@@ -51,11 +55,15 @@ struct hold {
 	struct record *record;
 	unsigned refs;
 	unsigned counting_refs; /* of these, the ones whose release counts as a use */
-	struct hold *next_of_record, *next_of_lease;
+	struct hold *next_of_record, *next_of_lease, *previous_of_lease;
 };
 
 struct lease {
 	char *name;
+	/* What its owner still needs, whoever keeps it: ids, chain ids and blob chain ids. The
+	 * records that they name are shared. Sorted, each once. */
+	char **needs;
+	size_t need_count;
 	int64_t created_ns;
 	int64_t expires_ns;
 	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
@@ -68,6 +76,8 @@ struct record {
 	enum record_state state;
 	bool is_mutable;
 	bool retain;
+	bool pinned; /* neither prune nor rm may take it; a pin on one half of a twin is on both */
+	bool shared; /* something outside needs it, too: scratch, as `marked` */
 	bool busy; /* reserved by a slow operation, which works on it without the lock */
 	bool marked; /* scratch of one pass over the graph */
 	struct record *parent, *first_child, *previous_sibling, *next_sibling;

@@ -62,17 +62,30 @@ void record_free(struct record *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < r->label_count; i++) {
-		free(r->labels[i].key);
-		free(r->labels[i].value);
-	}
+	record_labels_free(r->labels, r->label_count);
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		free(r->image_refs[i]);
-	free(r->labels);
 	free(r->image_refs);
 	free(r->description);
 	free(r->type);
 	free(r);
+}
+
+void record_labels_free(struct record_label *labels, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(labels[i].key);
+		free(labels[i].value);
+	}
+	free(labels);
+}
+
+const char *record_find_label(const struct record *r, const char *key)
+{
+	for (size_t i = 0; i < r->label_count; i++)
+		if (strcmp(r->labels[i].key, key) == 0)
+			return r->labels[i].value;
+	return NULL;
 }
 
 int record_set_label(struct record *r, const char *key, const char *value)

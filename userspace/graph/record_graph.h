@@ -21,6 +21,8 @@ struct record *record_new(const char *id, const char *description, const char *t
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
 int record_set_label(struct record *r, const char *key, const char *value);
+const char *record_find_label(const struct record *r, const char *key); /* NULL: none */
+void record_labels_free(struct record_label *labels, size_t count);
 /* Appends an image reference that is not there yet. */
 int record_add_image_ref(struct record *r, const char *ref);
 

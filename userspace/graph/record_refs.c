@@ -20,10 +20,18 @@ struct lease *lease_new(const char *name, int64_t created_ns, int64_t expires_ns
 	return take_ptr(l);
 }
 
+void lease_free_needs(char **needs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(needs[i]);
+	free(needs);
+}
+
 void lease_free(struct lease *l)
 {
 	if (!l)
 		return;
+	lease_free_needs(l->needs, l->need_count);
 	free(l->name);
 	free(l);
 }
@@ -43,9 +51,12 @@ static void unlink_hold(struct hold *h)
 	for (at = &h->record->holds; *at != h; at = &(*at)->next_of_record)
 		;
 	*at = h->next_of_record;
-	for (at = &h->lease->holds; *at != h; at = &(*at)->next_of_lease)
-		;
-	*at = h->next_of_lease;
+	if (h->previous_of_lease)
+		h->previous_of_lease->next_of_lease = h->next_of_lease;
+	else
+		h->lease->holds = h->next_of_lease;
+	if (h->next_of_lease)
+		h->next_of_lease->previous_of_lease = h->previous_of_lease;
 	h->record->refs -= h->refs;
 	free(h);
 }
@@ -62,6 +73,8 @@ int record_refs_add(struct record *r, struct lease *l, unsigned refs, unsigned c
 				    .record = r,
 				    .next_of_record = r->holds,
 				    .next_of_lease = l->holds };
+		if (l->holds)
+			l->holds->previous_of_lease = h;
 		r->holds = h;
 		l->holds = h;
 	}
@@ -130,4 +143,53 @@ void record_refs_mark_in_use(struct record_graph *g)
 		for (; r && !r->marked; r = r->parent)
 			r->marked = true;
 	}
+}
+
+static void share(struct record *r)
+{
+	for (; r && !r->shared; r = r->parent) {
+		r->shared = true;
+		if (r->twin)
+			r->twin->shared = true;
+	}
+}
+
+/* What is needed and is no id of ours may be a chain; several records can belong to one. */
+static void share_by_chain(struct record_graph *g, const struct hashmap *chains)
+{
+	struct record *r;
+
+	if (hashmap_count(chains) == 0)
+		return;
+	for (size_t position = 0; (r = record_graph_next(g, &position));) {
+		const char *chain = record_find_label(r, RECORD_LABEL_CHAIN_ID);
+		const char *blob_chain = record_find_label(r, RECORD_LABEL_BLOB_CHAIN_ID);
+
+		if ((chain && hashmap_find(chains, chain)) ||
+		    (blob_chain && hashmap_find(chains, blob_chain)))
+			share(r);
+	}
+}
+
+int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases)
+{
+	cleanup(hashmap_free) struct hashmap *chains = hashmap_new();
+	struct record *r;
+	struct lease *l;
+
+	if (!chains)
+		return -ENOMEM;
+	for (size_t position = 0; (r = record_graph_next(g, &position));)
+		r->shared = false;
+	for (size_t position = 0; (l = hashmap_next(leases, &position));) {
+		for (size_t i = 0; i < l->need_count; i++) {
+			r = record_graph_find(g, l->needs[i]);
+			if (r)
+				share(r);
+			else if (hashmap_insert(chains, l->needs[i], l) == -ENOMEM)
+				return -ENOMEM;
+		}
+	}
+	share_by_chain(g, chains);
+	return 0;
 }

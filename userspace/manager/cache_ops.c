@@ -48,6 +48,7 @@ static int commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	if (!twin)
 		return error_set(e, -ENOMEM, "out of memory");
 	twin->is_mutable = false;
+	twin->pinned = r->pinned;
 	pthread_mutex_lock(&m->lock);
 	code = record_graph_insert(m->graph, twin, r->parent, r->layer);
 	if (code == 0) {
@@ -218,10 +219,10 @@ static void take_back(struct record *r, struct lease *l, const struct release_st
 }
 
 /* After its last ref: an immutable twin takes its mutable half along, unless one of them is to be
- * retained; a mutable record that is not retained goes with what was never committed. */
+ * retained or pinned; a mutable record that is neither goes with what was never committed. */
 bool cache_ops_goes(const struct record *r)
 {
-	if (r->refs > 0 || (r->twin && r->twin->refs > 0) || r->first_child)
+	if (r->refs > 0 || (r->twin && r->twin->refs > 0) || r->first_child || record_is_pinned(r))
 		return false;
 	if (r->twin)
 		return !r->retain && !r->twin->retain;
@@ -437,6 +438,9 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 				 "record %s is in use: %s holds it (varve release %.12s)", r->id,
 				 holders, r->id);
 	}
+	if (code == 0 && record_is_pinned(r))
+		code = error_set(e, -EBUSY, "record %s is pinned (varve unpin %.12s)", r->id,
+				 r->id);
 	if (code == 0 && r->first_child)
 		code = error_set(e, -ENOTEMPTY, "record %s has children, %s among them", r->id,
 				 r->first_child->id);

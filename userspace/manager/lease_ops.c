@@ -224,6 +224,7 @@ void manager_leases_free(struct manager_lease_view *leases, size_t count)
 		for (size_t k = 0; k < leases[i].hold_count; k++)
 			free(leases[i].holds[k].name);
 		free(leases[i].holds);
+		lease_free_needs(leases[i].needs, leases[i].need_count);
 		free(leases[i].name);
 	}
 	free(leases);
@@ -239,9 +240,13 @@ static int view_lease(const struct lease *l, struct manager_lease_view *v)
 					  .created_ns = l->created_ns,
 					  .expires_ns = l->expires_ns,
 					  .ephemeral = l->connection != 0,
-					  .holds = calloc(count + 1, sizeof(*v->holds)) };
-	if (!v->name || !v->holds)
+					  .holds = calloc(count + 1, sizeof(*v->holds)),
+					  .needs = calloc(l->need_count + 1, sizeof(char *)) };
+	if (!v->name || !v->holds || !v->needs)
 		return -ENOMEM;
+	for (; v->need_count < l->need_count; v->need_count++)
+		if (!(v->needs[v->need_count] = strdup(l->needs[v->need_count])))
+			return -ENOMEM;
 	for (const struct hold *h = l->holds; h; h = h->next_of_lease) {
 		v->holds[v->hold_count].refs = h->refs;
 		v->holds[v->hold_count].name = strdup(h->record->id);

@@ -121,6 +121,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	pthread_cond_init(&m->idle, NULL);
 	pthread_mutex_init(&m->fold_lock, NULL);
 	pthread_mutex_init(&m->prune_lock, NULL);
+	pthread_mutex_init(&m->needs_lock, NULL);
 	pthread_mutex_init(&m->walk_lock, NULL);
 	pthread_mutex_init(&m->trash_lock, NULL);
 	pthread_cond_init(&m->trash_arrived, NULL);
@@ -229,6 +230,7 @@ void manager_close(struct manager *m)
 	pthread_cond_destroy(&m->idle);
 	pthread_mutex_destroy(&m->fold_lock);
 	pthread_mutex_destroy(&m->prune_lock);
+	pthread_mutex_destroy(&m->needs_lock);
 	pthread_mutex_destroy(&m->walk_lock);
 	pthread_mutex_destroy(&m->trash_lock);
 	pthread_cond_destroy(&m->trash_arrived);

@@ -27,6 +27,7 @@ struct manager;
 #define MANAGER_LABELS_MAX 256
 #define MANAGER_LABEL_TEXT_MAX 4096
 #define MANAGER_LEASE_NAME_MAX 256
+#define MANAGER_NEEDS_MAX 100000 /* of one lease */
 #define MANAGER_RECORDS_MAX 1000000
 
 /* The lease of the command line, which always exists and never expires. */
@@ -104,6 +105,29 @@ bool manager_has_connection_lease(struct manager *m, uint64_t connection);
 /* The connection's own lease goes, if there is one. */
 void manager_connection_closed(struct manager *m, uint64_t connection);
 
+/* Neither prune nor rm takes a pinned record. Both halves of a twin are pinned together. */
+int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e);
+
+struct manager_label_change {
+	const struct record_label *set;
+	size_t set_count;
+	const char *const *removed; /* keys; one that is not there is no error */
+	size_t removed_count;
+};
+
+/* All of the change or nothing. */
+int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
+
+/*
+ * What the lease's owner still needs besides what it holds: ids, chain ids, blob chain ids, instead
+ * of those that it named before. The records that these name, and their ancestors, are shared:
+ * prune keeps them unless it is told to take everything. -ENOENT: no such lease.
+ */
+int manager_lease_need(struct manager *m, const struct manager_holder *holder,
+		       const char *const *needs, size_t count, struct error *e);
+
 struct manager_hold_view {
 	char *name; /* the lease, or in a lease's view the record */
 	unsigned refs;
@@ -115,6 +139,8 @@ struct manager_lease_view {
 	bool ephemeral;
 	struct manager_hold_view *holds;
 	size_t hold_count;
+	char **needs;
+	size_t need_count;
 };
 
 int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,

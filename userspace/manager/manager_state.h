@@ -57,6 +57,7 @@ struct manager {
 
 	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
 	pthread_mutex_t prune_lock; /* one prune at a time */
+	pthread_mutex_t needs_lock; /* one change of needs at a time; before `lock` */
 	pthread_mutex_t
 		walk_lock; /* one measuring of sizes at a time: others then find them known */
 	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
@@ -114,6 +115,7 @@ void lease_ops_save_hold(struct change_set *c, const struct record *r, const str
 
 /* new_ops.c: a mutable record with an id of its own, in no graph yet; NULL: no memory. */
 struct record *new_ops_build(const struct manager_new_record *options);
+int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
 
 /* cache_ops.c */
 /* Nobody holds the record and it is not to be retained: it should be deleted. */

@@ -77,23 +77,32 @@ static int check_type(const char *type, struct error *e)
 			 MANAGER_TYPE_MAX, type);
 }
 
+int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e)
+{
+	int code = 0;
+
+	if (count > MANAGER_LABELS_MAX)
+		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
+				 MANAGER_LABELS_MAX, count);
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = check_text("label's key", labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
+		if (code == 0 && !*labels[i].key)
+			code = error_set(e, -EINVAL, "a label needs a key");
+		if (code == 0)
+			code = check_text("label's value", labels[i].value, MANAGER_LABEL_TEXT_MAX,
+					  e);
+	}
+	return code;
+}
+
 static int check_options(const struct manager_new_record *o, struct error *e)
 {
 	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
 
 	if (code == 0)
 		code = check_type(o->type && *o->type ? o->type : "regular", e);
-	if (code == 0 && o->label_count > MANAGER_LABELS_MAX)
-		code = error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
-				 MANAGER_LABELS_MAX, o->label_count);
-	for (size_t i = 0; code == 0 && i < o->label_count; i++) {
-		code = check_text("label's key", o->labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
-		if (code == 0 && !*o->labels[i].key)
-			code = error_set(e, -EINVAL, "a label needs a key");
-		if (code == 0)
-			code = check_text("label's value", o->labels[i].value,
-					  MANAGER_LABEL_TEXT_MAX, e);
-	}
+	if (code == 0)
+		code = new_ops_check_labels(o->labels, o->label_count, e);
 	if (code == 0 && o->image_ref_count > MANAGER_LABELS_MAX)
 		code = error_set(e, -EINVAL, "a record has at most %d image references",
 				 MANAGER_LABELS_MAX);

@@ -21,7 +21,7 @@ struct candidates {
 	char (*ids)[RECORD_ID_LENGTH + 1];
 	size_t count;
 	/* Unshared bytes that stay whatever the limit, for the sentence about a missed goal. */
-	int64_t held_bytes, mounted_bytes, young_bytes, other_bytes;
+	int64_t held_bytes, mounted_bytes, pinned_bytes, young_bytes, other_bytes;
 };
 
 static bool is_kept_type(const struct record *r)
@@ -39,15 +39,18 @@ static bool is_evictable(const struct record *r, const struct manager_prune_opti
 			 const struct record_filter *filter, int64_t last_used_ns, int64_t now_ns,
 			 struct candidates *c)
 {
-	int64_t size = r->layer->allocated_bytes;
+	int64_t size = r->shared ? 0 : r->layer->allocated_bytes;
 
 	if (record_is_held(r) || (r->twin && record_is_held(r->twin)))
 		c->held_bytes += size;
 	else if (is_mounted(r))
 		c->mounted_bytes += size;
+	else if (record_is_pinned(r))
+		c->pinned_bytes += size;
 	else if (o->keep_duration_ns && last_used_ns && last_used_ns > now_ns - o->keep_duration_ns)
 		c->young_bytes += size;
-	else if ((!o->all && is_kept_type(r)) || r->busy || !record_view_matches(filter, r, now_ns))
+	else if ((!o->all && (is_kept_type(r) || r->shared)) || r->busy ||
+		 !record_view_matches(filter, r, now_ns))
 		c->other_bytes += size;
 	else
 		return true;
@@ -95,6 +98,8 @@ static int gather(struct manager *m, const struct manager_prune_options *o,
 	if (!positions || !c->records || !c->ids)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
+	if (record_refs_mark_shared(m->graph, m->leases) < 0)
+		return -ENOMEM;
 	while ((r = record_graph_next(m->graph, &position))) {
 		struct prune_record *p = &c->records[c->count];
 
@@ -108,6 +113,7 @@ static int gather(struct manager *m, const struct manager_prune_options *o,
 							  : record_last_used_ns(r),
 			.usage_count = scorer->uses_refs ? r->ref_uses : record_usage_count(r),
 			.size_bytes = r->layer->allocated_bytes,
+			.shared = r->shared,
 		};
 		p->evictable = is_evictable(r, o, filter, p->last_used_ns, now, c);
 		positions[c->count] = (struct position){ .record = r, .index = c->count };
@@ -150,7 +156,8 @@ static int evict(struct manager *m, const char *id, struct error *e)
 	int code;
 
 	if (!r || r->state != RECORD_LIVE || r->busy || r->first_child || record_is_held(r) ||
-	    (r->twin && (r->twin->busy || record_is_held(r->twin))) || is_mounted(r))
+	    (r->twin && (r->twin->busy || record_is_held(r->twin))) || is_mounted(r) ||
+	    record_is_pinned(r))
 		return -EBUSY;
 	manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
@@ -254,6 +261,7 @@ static void summarize(const struct prune_run *run, const struct prune_plan *plan
 		return;
 	add_reason(s->shortfall, sizeof(s->shortfall), c->held_bytes, "held by leases");
 	add_reason(s->shortfall, sizeof(s->shortfall), c->mounted_bytes, "mounted");
+	add_reason(s->shortfall, sizeof(s->shortfall), c->pinned_bytes, "pinned");
 	add_reason(s->shortfall, sizeof(s->shortfall), c->young_bytes, "used too recently");
 	add_reason(s->shortfall, sizeof(s->shortfall), c->other_bytes,
 		   "not matched by the filters or of a kept type");

@@ -31,14 +31,6 @@ struct filtered {
 	int64_t now_ns;
 };
 
-static const char *label(const struct record *r, const char *key)
-{
-	for (size_t i = 0; i < r->label_count; i++)
-		if (strcmp(r->labels[i].key, key) == 0)
-			return r->labels[i].value;
-	return NULL;
-}
-
 static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
 			 void *user)
 {
@@ -48,7 +40,7 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 	const char *name = path[0];
 
 	if (parts == 2 && strcmp(name, "labels") == 0)
-		return label(r, path[1]);
+		return record_find_label(r, path[1]);
 	if (parts != 1)
 		return NULL;
 	if (strcmp(name, "id") == 0)
@@ -65,8 +57,12 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 		return flag(r->is_mutable);
 	if (strcmp(name, "immutable") == 0)
 		return flag(!r->is_mutable);
+	if (strcmp(name, "shared") == 0)
+		return flag(r->shared);
 	if (strcmp(name, "private") == 0)
-		return "true"; /* nothing outside shares records with this store yet */
+		return flag(!r->shared);
+	if (strcmp(name, "pinned") == 0)
+		return flag(record_is_pinned(r));
 	if (strcmp(name, "retain") == 0)
 		return flag(r->retain);
 	if (strcmp(name, "size") == 0)
@@ -97,11 +93,8 @@ static void free_view(struct manager_record_view *v)
 
 	free(r->description);
 	free(r->type);
-	for (size_t i = 0; r->labels && i < r->label_count; i++) {
-		free(r->labels[i].key);
-		free(r->labels[i].value);
-	}
-	free(r->labels);
+	if (r->labels)
+		record_labels_free(r->labels, r->label_count);
 	for (size_t i = 0; r->image_refs && i < r->image_ref_count; i++)
 		free(r->image_refs[i]);
 	free(r->image_refs);
@@ -167,13 +160,14 @@ static int copy_links(struct manager_record_view *v, const struct record *r)
 	return 0;
 }
 
-/* With the lock, after record_refs_mark_in_use(). */
+/* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
 static int make_view(const struct manager *m, const struct record *r, struct manager_record_view *v)
 {
 	const struct mount *mount = r->mount;
 	struct record *copy = &v->record;
 
 	v->record = *r;
+	v->record.pinned = record_is_pinned(r);
 	v->layer = *r->layer;
 	v->in_use = r->marked;
 	if (r->parent)
@@ -249,6 +243,7 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	if (!views)
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
+	code = record_refs_mark_shared(m->graph, m->leases);
 	for (size_t i = 0; i < selected && code == 0; i++)
 		if (record_view_matches(filter, records[i], now))
 			code = make_view(m, records[i], &views[count++]);

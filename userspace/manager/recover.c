@@ -74,6 +74,7 @@ static int load_record(const struct record_row *row, void *user)
 	p->record->state = (enum record_state)row->state;
 	p->record->is_mutable = row->is_mutable != 0;
 	p->record->retain = row->retain != 0;
+	p->record->pinned = row->pinned != 0;
 	p->record->created_ns = row->created_ns;
 	p->record->hits = (uint64_t)row->hits;
 	p->record->last_hit_ns = row->last_hit_ns;
@@ -120,6 +121,22 @@ static int load_hold(const char *lease, const char *record, unsigned refs, unsig
 		return record_refs_add(r, l, refs, counting);
 	lease_rows_set_hold(&load->changes, lease, record, 0, 0);
 	return 0;
+}
+
+static int load_need(const char *lease, const char *what, void *user)
+{
+	struct loading *load = user;
+	struct lease *l = hashmap_find(load->m->leases, lease);
+	char **needs;
+
+	if (!l)
+		return 0;
+	needs = realloc(l->needs, (l->need_count + 1) * sizeof(*needs));
+	if (!needs)
+		return -ENOMEM;
+	l->needs = needs;
+	l->needs[l->need_count] = strdup(what);
+	return l->needs[l->need_count++] ? 0 : -ENOMEM;
 }
 
 static bool layer_exists(struct manager *m, const char *name)
@@ -242,6 +259,8 @@ static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 
 	if (code == 0)
 		code = lease_rows_load_holds(db, load_hold, load, e);
+	if (code == 0)
+		code = lease_rows_load_needs(db, load_need, load, e);
 	if (code < 0 || hashmap_find(load->m->leases, MANAGER_CLI_LEASE))
 		return code;
 	code = load_lease(MANAGER_CLI_LEASE, clock_wall_ns(), 0, load);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "graph/record_graph.h"
+
 /*
  * protobuf-c frees a message as unpacking would have made it, so everything here is allocated the
  * same way. A failed allocation leaves a gap; `failed` says so once, at the end.
@@ -135,7 +137,9 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	m->ref_last_used_ns = r->last_ref_use_ns;
 	m->description = copy_text(b, r->description);
 	m->record_type = copy_text(b, r->type);
-	m->chain_id = copy_text(b, "");
+	m->chain_id = copy_text(b, record_find_label(r, RECORD_LABEL_CHAIN_ID));
+	m->shared = r->shared;
+	m->pinned = r->pinned;
 	m->retain = r->retain;
 	m->twin = copy_text(b, v->twin);
 	m->layer = copy_text(b, v->layer.name);
@@ -285,6 +289,8 @@ Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *l
 		l->ephemeral = leases[i].ephemeral;
 		l->n_holds = leases[i].hold_count;
 		l->holds = copy_holds(&b, leases[i].holds, leases[i].hold_count);
+		l->n_needs = leases[i].need_count;
+		l->needs = copy_texts(&b, leases[i].needs, leases[i].need_count);
 	}
 	return finish(&b, reply);
 }

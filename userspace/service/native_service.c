@@ -209,6 +209,32 @@ static void run_remove(struct grpc_call *call, void *user)
 	reply_empty(call, code, &e);
 }
 
+static void run_pin(struct grpc_call *call, void *user)
+{
+	REQUEST(PinRequest, pin_request);
+	char id[RECORD_ID_LENGTH + 1] = "";
+
+	code = manager_pin(manager_of(user), request->id, request->pinned, id, &e);
+	reply_id(call, code, id, &e);
+}
+
+static void run_label(struct grpc_call *call, void *user)
+{
+	REQUEST(LabelRequest, label_request);
+	cleanup(free_ptr) struct record_label *set = calloc(request->n_set + 1, sizeof(*set));
+	struct manager_label_change change = { .set = set,
+					       .set_count = request->n_set,
+					       .removed = (const char *const *)request->removed,
+					       .removed_count = request->n_removed };
+	char id[RECORD_ID_LENGTH + 1] = "";
+
+	for (size_t i = 0; set && i < request->n_set; i++)
+		set[i] = (struct record_label){ .key = request->set[i]->key,
+						.value = request->set[i]->value };
+	code = set ? manager_label(manager_of(user), request->id, &change, id, &e) : -ENOMEM;
+	reply_id(call, code, id, &e);
+}
+
 static int send_records(struct grpc_call *call, const struct manager_record_view *views,
 			size_t count, const char *backend)
 {
@@ -367,6 +393,16 @@ static void run_lease_remove(struct grpc_call *call, void *user)
 	reply_empty(call, code, &e);
 }
 
+static void run_lease_need(struct grpc_call *call, void *user)
+{
+	REQUEST(NeedRequest, need_request);
+	struct manager_holder holder = holder_of(call, request->lease);
+
+	code = manager_lease_need(manager_of(user), &holder, (const char *const *)request->needs,
+				  request->n_needs, &e);
+	reply_empty(call, code, &e);
+}
+
 static void run_lease_list(struct grpc_call *call, void *user)
 {
 	struct manager_lease_view *leases = NULL;
@@ -443,12 +479,15 @@ const struct grpc_method native_service_methods[] = {
 	{ "/varve.v1.Cache/Get", run_get },
 	{ "/varve.v1.Cache/Release", run_release },
 	{ "/varve.v1.Cache/Remove", run_remove },
+	{ "/varve.v1.Cache/Pin", run_pin },
+	{ "/varve.v1.Cache/Label", run_label },
 	{ "/varve.v1.Cache/List", run_list },
 	{ "/varve.v1.Cache/Stats", run_stats },
 	{ "/varve.v1.Cache/Files", run_files },
 	{ "/varve.v1.Cache/Prune", run_prune },
 	{ "/varve.v1.Cache/LeaseCreate", run_lease_create },
 	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove },
+	{ "/varve.v1.Cache/LeaseNeed", run_lease_need },
 	{ "/varve.v1.Cache/LeaseList", run_lease_list },
 	{ "/varve.v1.Cache/Info", run_info },
 	{ "/varve.v1.Cache/Doctor", run_doctor },

@@ -14,6 +14,7 @@ void lease_rows_insert(struct change_set *c, const struct lease *l)
 void lease_rows_delete(struct change_set *c, const char *name)
 {
 	change_set_add(c, "DELETE FROM holds WHERE lease = :name", "t", name);
+	change_set_add(c, "DELETE FROM needs WHERE lease = :name", "t", name);
 	change_set_add(c, "DELETE FROM leases WHERE name = :name", "t", name);
 }
 
@@ -30,11 +31,20 @@ void lease_rows_set_hold(struct change_set *c, const char *lease, const char *re
 			       "ttii", lease, record, (int64_t)refs, (int64_t)counting_refs);
 }
 
+void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *needs, size_t count)
+{
+	change_set_add(c, "DELETE FROM needs WHERE lease = :lease", "t", lease);
+	for (size_t i = 0; i < count; i++)
+		change_set_add(c, "INSERT INTO needs(lease, what) VALUES(:lease, :what)", "tt",
+			       lease, needs[i]);
+}
+
 struct visit {
 	union {
 		int (*lease)(const char *name, int64_t created_ns, int64_t expires_ns, void *user);
 		int (*hold)(const char *lease, const char *record, unsigned refs,
 			    unsigned counting_refs, void *user);
+		int (*need)(const char *lease, const char *what, void *user);
 	};
 	void *user;
 };
@@ -78,4 +88,22 @@ int lease_rows_load_holds(sqlite3 *db,
 
 	return database_query(db, visit_hold, &v, e,
 			      "SELECT lease, record, refs, counting FROM holds", "");
+}
+
+static int visit_need(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	int code = v->need(database_text(row, 0), database_text(row, 1), v->user);
+
+	return code < 0 ? error_set(e, code, "needs: %s", strerror(-code)) : 0;
+}
+
+int lease_rows_load_needs(sqlite3 *db,
+			  int (*visit)(const char *lease, const char *what, void *user), void *user,
+			  struct error *e)
+{
+	struct visit v = { .need = visit, .user = user };
+
+	return database_query(db, visit_need, &v, e,
+			      "SELECT lease, what FROM needs ORDER BY lease, what", "");
 }

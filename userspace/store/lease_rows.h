@@ -6,11 +6,14 @@
 #include "store/change_set.h"
 
 void lease_rows_insert(struct change_set *c, const struct lease *l);
-/* With its holds. */
+/* With its holds and needs. */
 void lease_rows_delete(struct change_set *c, const char *name);
 /* How many refs the lease holds on the record now; 0 removes the row. */
 void lease_rows_set_hold(struct change_set *c, const char *lease, const char *record, unsigned refs,
 			 unsigned counting_refs);
+/* Instead of those that it had. */
+void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *needs,
+			  size_t count);
 
 int lease_rows_load(sqlite3 *db,
 		    int (*visit)(const char *name, int64_t created_ns, int64_t expires_ns,
@@ -20,3 +23,7 @@ int lease_rows_load_holds(sqlite3 *db,
 			  int (*visit)(const char *lease, const char *record, unsigned refs,
 				       unsigned counting_refs, void *user),
 			  void *user, struct error *e);
+/* In the order of the leases, each one's sorted. */
+int lease_rows_load_needs(sqlite3 *db,
+			  int (*visit)(const char *lease, const char *what, void *user), void *user,
+			  struct error *e);

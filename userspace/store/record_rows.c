@@ -8,16 +8,14 @@ void record_rows_insert(struct change_set *c, const struct record *r, enum recor
 {
 	change_set_add(c,
 		       "INSERT INTO records(id, parent, layer, twin, mutable, state, retain,"
-		       " description, type, created)"
+		       " pinned, description, type, created)"
 		       " VALUES(:id, :parent, :layer, :twin, :mutable, :state, :retain,"
-		       " :description, :type, :created)",
-		       "ttttiiitti", r->id, r->parent ? r->parent->id : NULL, r->layer->name,
+		       " :pinned, :description, :type, :created)",
+		       "ttttiiiitti", r->id, r->parent ? r->parent->id : NULL, r->layer->name,
 		       r->twin ? r->twin->id : NULL, (int64_t)r->is_mutable, (int64_t)state,
-		       (int64_t)r->retain, r->description, r->type, r->created_ns);
-	for (size_t i = 0; i < r->label_count; i++)
-		change_set_add(
-			c, "INSERT INTO labels(record, key, value) VALUES(:record, :key, :value)",
-			"ttt", r->id, r->labels[i].key, r->labels[i].value);
+		       (int64_t)r->retain, (int64_t)r->pinned, r->description, r->type,
+		       r->created_ns);
+	record_rows_add_labels(c, r->id, r->labels, r->label_count);
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		record_rows_add_image_ref(c, r->id, r->image_refs[i]);
 }
@@ -39,6 +37,26 @@ void record_rows_set_retain(struct change_set *c, const char *id, bool retain)
 		       (int64_t)retain, id);
 }
 
+void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned)
+{
+	change_set_add(c, "UPDATE records SET pinned = :pinned WHERE id = :id", "it",
+		       (int64_t)pinned, id);
+}
+
+void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
+			    size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		change_set_add(
+			c, "INSERT INTO labels(record, key, value) VALUES(:record, :key, :value)",
+			"ttt", id, labels[i].key, labels[i].value);
+}
+
+void record_rows_delete_labels(struct change_set *c, const char *id)
+{
+	change_set_add(c, "DELETE FROM labels WHERE record = :id", "t", id);
+}
+
 void record_rows_set_uses(struct change_set *c, const struct record *r)
 {
 	change_set_add(c,
@@ -56,7 +74,7 @@ void record_rows_add_image_ref(struct change_set *c, const char *id, const char 
 
 void record_rows_delete(struct change_set *c, const char *id)
 {
-	change_set_add(c, "DELETE FROM labels WHERE record = :id", "t", id);
+	record_rows_delete_labels(c, id);
 	change_set_add(c, "DELETE FROM image_refs WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM holds WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM records WHERE id = :id", "t", id);
@@ -132,6 +150,7 @@ static int visit_record(sqlite3_stmt *row, void *user, struct error *e)
 		.last_hit_ns = sqlite3_column_int64(row, 11),
 		.ref_uses = sqlite3_column_int64(row, 12),
 		.last_ref_use_ns = sqlite3_column_int64(row, 13),
+		.pinned = sqlite3_column_int64(row, 14),
 	};
 	int code = v->record(&r, v->user);
 
@@ -145,8 +164,8 @@ int record_rows_load(sqlite3 *db, int (*visit)(const struct record_row *row, voi
 
 	return database_query(db, visit_record, &v, e,
 			      "SELECT id, parent, layer, twin, description, type, mutable, state,"
-			      " retain, created, hits, last_hit, ref_uses, last_ref_use"
-			      " FROM records",
+			      " retain, created, hits, last_hit, ref_uses, last_ref_use,"
+			      " pinned FROM records",
 			      "");
 }
 

@@ -11,6 +11,10 @@ void record_rows_insert(struct change_set *c, const struct record *r, enum recor
 void record_rows_set_state(struct change_set *c, const char *id, enum record_state state);
 void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
 void record_rows_set_retain(struct change_set *c, const char *id, bool retain);
+void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
+void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
+			    size_t count);
+void record_rows_delete_labels(struct change_set *c, const char *id);
 void record_rows_set_uses(struct change_set *c, const struct record *r);
 void record_rows_add_image_ref(struct change_set *c, const char *id, const char *ref);
 /* With labels, image references and holds. */
@@ -24,7 +28,7 @@ void layer_rows_delete(struct change_set *c, const char *name);
 /* A record as its row has it; texts live until the next row. */
 struct record_row {
 	const char *id, *parent, *layer, *twin, *description, *type; /* "" for none */
-	int64_t is_mutable, state, retain, created_ns;
+	int64_t is_mutable, state, retain, pinned, created_ns;
 	int64_t hits, last_hit_ns, ref_uses, last_ref_use_ns;
 };
 

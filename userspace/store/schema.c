@@ -9,9 +9,9 @@
 
 /*
  * A migration is never edited once it has been released: append the next one.
- * Truth: store, records, labels, image_refs, layers, leases, holds. Rebuilt from the kernel and the
- * mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never) unless a column
- * says boot; sizes are bytes.
+ * Truth: store, records, labels, image_refs, layers, leases, holds, needs. Rebuilt from the kernel
+ * and the mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never) unless a
+ * column says boot; sizes are bytes.
  */
 static const char *const migrations[] = {
 	/* 1 */
@@ -80,6 +80,12 @@ static const char *const migrations[] = {
 	"  layer TEXT NOT NULL, inode INTEGER NOT NULL,"
 	"  opens INTEGER NOT NULL, read_bytes INTEGER NOT NULL, last_access INTEGER NOT NULL,"
 	"  PRIMARY KEY(layer, inode)"
+	") STRICT, WITHOUT ROWID;",
+
+	/* 2: pins, and what the owner of a lease needs besides what it holds */
+	"ALTER TABLE records ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE needs("
+	"  lease TEXT NOT NULL, what TEXT NOT NULL, PRIMARY KEY(lease, what)"
 	") STRICT, WITHOUT ROWID;",
 };
 

@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# requires root overlay jq
+# SPDX-License-Identifier: Apache-2.0
+#
+# Pins, labels, and what others say that they still need.
+
+load ../helpers
+
+result() { # DESCRIPTION [PARENT]: the id of a committed record that nobody holds
+	local id
+	id=$(varve new --retain --description "$1" ${2:+--parent "$2"})
+	printf '%s' "$1" > "$(varve mount "$id")/file"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	varve release "$id"
+	echo "$id"
+}
+
+field() { # ID NAME: as du shows it
+	varve du --json | jq -r --arg id "$1" "select(.id == \$id) | .$2"
+}
+
+@test "a pinned record survives prune and rm, also after a restart" {
+	start_agent
+	id=$(result pinned)
+	other=$(result other)
+	varve pin "${id:0:8}"
+	kill_agent
+	start_agent
+	[[ $(field "$id" pinned) == true ]]
+	[[ $(varve prune -q --all) == "$other" ]]
+	run varve rm "$id"
+	[[ $status -eq 5 && $output == *"is pinned (varve unpin "* ]]
+	varve unpin "$id"
+	varve rm "$id"
+}
+
+@test "the last ref of a pinned record may go" {
+	start_agent
+	id=$(varve new)
+	varve pin "$id"
+	varve release "$id"
+	[[ $(varve ls -q) == "$id" ]]
+}
+
+@test "a pin on one half of a twin is on both" {
+	start_agent
+	mutable=$(varve new --retain)
+	immutable=$(varve commit "$mutable")
+	varve pin "$mutable"
+	[[ $(varve ls --filter pinned -q | sort) == "$(printf '%s\n' "$mutable" "$immutable" | sort)" ]]
+	varve finalize "$immutable"
+	[[ $(varve ls --filter pinned -q) == "$immutable" ]]
+}
+
+@test "B33 a change of labels is whole or is not at all" {
+	start_agent
+	id=$(varve new)
+	varve label "$id" one=1 two=2 a.b=c=d
+	run varve label "$id" --remove one three=3 "$(printf 'bad\tkey')=4"
+	[[ $status -eq 1 && $output == *"control characters"* ]]
+	[[ $(varve ls --json | jq -c .labels) == '{"one":"1","two":"2","a.b":"c=d"}' ]]
+	varve label "$id" --remove one --remove none two=II
+	kill_agent
+	start_agent
+	[[ $(varve ls --json | jq -cS .labels) == '{"a.b":"c=d","two":"II"}' ]]
+	[[ $(varve ls -q --filter 'labels."a.b"=="c=d"') == "$id" ]]
+}
+
+@test "labels: what is no label, and too many of them" {
+	start_agent
+	id=$(varve new)
+	run varve label "$id"
+	[[ $status -eq 2 ]]
+	run varve label "$id" =value
+	[[ $status -eq 2 ]]
+	run varve label nosuchrecord a=b
+	[[ $status -eq 4 ]]
+	mapfile -t many < <(seq -f 'k%g=v' 257)
+	run varve label "$id" "${many[@]}"
+	[[ $status -eq 1 && $output == *"at most 256 labels"* ]]
+	[[ $(varve ls --json | jq -c .labels) == '{}' ]]
+}
+
+@test "B54 what a lease needs by id or chain is shared, and so are its parents" {
+	start_agent
+	base=$(result base)
+	top=$(result top "$base")
+	chained=$(result chained "$base")
+	varve label "$chained" varve.blob-chain-id=sha256:abcd
+	varve lease create checker
+	[[ $(field "$base" shared) == false ]]
+	varve lease need checker "$top"
+	[[ $(field "$top" shared) == true && $(field "$base" shared) == true && $(field "$chained" shared) == false ]]
+	kill_agent
+	start_agent
+	[[ $(varve ls -q --filter private) == "$chained" ]]
+	varve lease need checker sha256:abcd no-such-thing
+	[[ $(field "$top" shared) == false && $(field "$base" shared) == true && $(field "$chained" shared) == true ]]
+	[[ $(varve prune -q) == "$top" ]]
+	varve lease rm checker
+	[[ $(varve prune -q | wc -l) -eq 2 ]]
+	run varve lease need checker "$top"
+	[[ $status -eq 4 ]]
+}
+
+@test "B54 shared bytes are no part of what a limit limits" {
+	start_agent
+	id=$(varve new --retain)
+	head -c 1000000 /dev/zero | tr '\0' x > "$(varve mount "$id")/file"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	varve release "$id"
+	small=$(result small)
+	varve lease create checker
+	varve lease need checker "$id"
+	[[ $(varve prune --keep-storage 500KB --json | jq -c 'select(has("freed")) | [.predicted, .goalReached]') == "[0,true]" ]]
+	[[ $(varve ls -q | sort) == "$(printf '%s\n' "$id" "$small" | sort)" ]]
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be changed about a record at any time: pins, labels, and who else needs it. */
+#include <errno.h>
+#include <string.h>
+
+#include "manager/manager_state.h"
+#include "store/lease_rows.h"
+#include "store/record_rows.h"
+
+int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *r;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+
+	memcpy(ret_id, r->id, sizeof(r->id));
+	record_rows_set_pinned(&c, r->id, pinned);
+	if (r->twin)
+		record_rows_set_pinned(&c, r->twin->id, pinned);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	pthread_mutex_lock(&m->lock);
+	if (code == 0) {
+		r->pinned = pinned;
+		if (r->twin)
+			r->twin->pinned = pinned;
+	}
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static bool is_removed(const struct manager_label_change *change, const char *key)
+{
+	for (size_t i = 0; i < change->removed_count; i++)
+		if (strcmp(change->removed[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* A record without a place in the graph, which has the labels that the other one will have. */
+static int draft_labels(const struct record *r, const struct manager_label_change *change,
+			struct record **ret_draft, struct error *e)
+{
+	cleanup(record_free) struct record *draft = record_new(r->id, "", "");
+	int code = draft ? 0 : -ENOMEM;
+
+	for (size_t i = 0; code == 0 && i < r->label_count; i++)
+		if (!is_removed(change, r->labels[i].key))
+			code = record_set_label(draft, r->labels[i].key, r->labels[i].value);
+	for (size_t i = 0; code == 0 && i < change->set_count; i++)
+		code = record_set_label(draft, change->set[i].key, change->set[i].value);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	if (draft->label_count > MANAGER_LABELS_MAX)
+		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
+				 MANAGER_LABELS_MAX, draft->label_count);
+	*ret_draft = take_ptr(draft);
+	return 0;
+}
+
+static void swap_labels(struct record *a, struct record *b)
+{
+	struct record_label *labels = a->labels;
+	size_t count = a->label_count;
+
+	a->labels = b->labels;
+	a->label_count = b->label_count;
+	b->labels = labels;
+	b->label_count = count;
+}
+
+int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+{
+	cleanup(record_free) struct record *draft = NULL;
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *r;
+	int code = new_ops_check_labels(change->set, change->set_count, e);
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+
+	memcpy(ret_id, r->id, sizeof(r->id));
+	code = draft_labels(r, change, &draft, e);
+	if (code == 0) {
+		record_rows_delete_labels(&c, r->id);
+		record_rows_add_labels(&c, r->id, draft->labels, draft->label_count);
+		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	}
+	pthread_mutex_lock(&m->lock);
+	if (code == 0)
+		swap_labels(r, draft);
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted copies, each once. */
+static int copy_needs(const char *const *needs, size_t count, char ***ret_copies, size_t *ret_count,
+		      struct error *e)
+{
+	char **copies;
+	size_t copied = 0, kept = 0;
+
+	if (count > MANAGER_NEEDS_MAX)
+		return error_set(e, -EINVAL, "a lease needs at most %d things, not %zu",
+				 MANAGER_NEEDS_MAX, count);
+	for (size_t i = 0; i < count; i++)
+		if (!*needs[i] || strlen(needs[i]) > MANAGER_LABEL_TEXT_MAX)
+			return error_set(e, -EINVAL,
+					 "what a lease needs is an id or a chain id, of 1 to %d "
+					 "bytes",
+					 MANAGER_LABEL_TEXT_MAX);
+	copies = calloc(count + 1, sizeof(*copies));
+	while (copies && copied < count && (copies[copied] = strdup(needs[copied])))
+		copied++;
+	if (copied < count || !copies) {
+		if (copies)
+			lease_free_needs(copies, copied);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	qsort(copies, count, sizeof(*copies), compare_texts);
+	for (size_t i = 0; i < count; i++) {
+		if (kept > 0 && strcmp(copies[kept - 1], copies[i]) == 0)
+			free(copies[i]);
+		else
+			copies[kept++] = copies[i];
+	}
+	*ret_copies = copies;
+	*ret_count = kept;
+	return 0;
+}
+
+int manager_lease_need(struct manager *m, const struct manager_holder *holder,
+		       const char *const *needs, size_t count, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct lease *l = NULL;
+	size_t copied = 0, old_count;
+	char **copies = NULL, **old;
+	int code = copy_needs(needs, count, &copies, &copied, e);
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->needs_lock);
+	pthread_mutex_lock(&m->lock);
+	code = lease_ops_find(m, holder, &l, e);
+	pthread_mutex_unlock(&m->lock);
+	if (code == 0 && l->connection == 0) {
+		lease_rows_set_needs(&c, l->name, copies, copied);
+		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	}
+	if (code < 0) {
+		lease_free_needs(copies, copied);
+		copies = NULL;
+	}
+	pthread_mutex_lock(&m->lock);
+	if (code == 0) {
+		old = l->needs;
+		old_count = l->need_count;
+		l->needs = copies;
+		l->need_count = copied;
+		lease_free_needs(old, old_count);
+	}
+	if (l)
+		lease_ops_put(m, l);
+	pthread_mutex_unlock(&m->lock);
+	pthread_mutex_unlock(&m->needs_lock);
+	return code;
+}
