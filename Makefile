@@ -30,7 +30,7 @@ endif
 GEN := $(OUT)/gen
 VERSION := 0.1.0
 
-PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd
+PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih
 DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 DEP_LIBS := $(shell pkg-config --libs $(PACKAGES))
 

@@ -27,6 +27,9 @@ agent_setup() {
 	agent_socket=$agent_socket_dir/sock
 	agent_pid=
 	agent_pins=
+	# What a disk that others fill would evict is no test's business.
+	agent_config=$BATS_TEST_TMPDIR/varved.conf
+	printf '[prune]\nautomatic = no\n' > "$agent_config"
 	export VARVE_ADDRESS=unix://$agent_socket
 }
 
@@ -81,7 +84,7 @@ start_agent() {
 	local attempt
 	# bats waits for whoever holds its descriptor 3.
 	# shellcheck disable=SC2086
-	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" "$@" >> "$agent_log" 2>&1 3>&- &
+	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
 	for ((attempt = 0; attempt < 200; attempt++)); do
 		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then

@@ -249,6 +249,27 @@ const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX])
 	return buffer;
 }
 
+const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX])
+{
+	static const struct {
+		const char *name;
+		int64_t ns;
+	} units[] = {
+		{ "d", 86400 * NS_PER_S }, { "h", 3600 * NS_PER_S },  { "m", 60 * NS_PER_S },
+		{ "s", NS_PER_S },	   { "ms", NS_PER_S / 1000 }, { "us", 1000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (ns == 0 || ns % units[i].ns != 0)
+			continue;
+		(void)snprintf(buffer, UNITS_TEXT_MAX, "%" PRId64 "%s", ns / units[i].ns,
+			       units[i].name);
+		return buffer;
+	}
+	(void)snprintf(buffer, UNITS_TEXT_MAX, "%" PRId64 "ns", ns);
+	return buffer;
+}
+
 const char *units_format_age(int64_t wall_ns, int64_t now_ns, char buffer[UNITS_TEXT_MAX])
 {
 	static const struct {

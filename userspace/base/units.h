@@ -13,6 +13,9 @@ int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes);
 /* "90s", "15m", "72h", "7d", "1h30m", "1.5h", and "ms", "us", "ns"; a bare number is seconds.
  * -EINVAL, -ERANGE. */
 int units_parse_duration(const char *text, int64_t *ret_ns);
+/* "48h", "7d", "1500ms": in the largest unit that gives a whole number; units_parse_duration reads
+ * it. */
+const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX]);
 /* "3.2 MiB", at most four significant places. */
 const char *units_format_size(int64_t bytes, char buffer[UNITS_TEXT_MAX]);
 /* RFC 3339 in UTC with nanoseconds cut to what is there: "2024-05-01T10:00:00.25Z". */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,8 +20,13 @@ enum option {
 	OPTION_FILTER,
 	OPTION_KEEP_DURATION,
 	OPTION_KEEP_STORAGE,
+	OPTION_RESERVED,
+	OPTION_MAX_USED,
+	OPTION_MIN_FREE,
 	OPTION_SCORER,
+	OPTION_POLICY,
 	OPTION_DRY_RUN,
+	OPTION_PLAN,
 	OPTION_STRICT,
 	OPTION_END,
 };
@@ -33,8 +37,14 @@ static const struct cli_option options[] = {
 	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
 				   "not what was used since (72h, 7d)" },
 	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G, 10%)" },
+	[OPTION_RESERVED] = { 0, "reserved-space", "SIZE", "never less than this much stays" },
+	[OPTION_MAX_USED] = { 0, "max-used-space", "SIZE", "the same as --keep-storage" },
+	[OPTION_MIN_FREE] = { 0, "min-free-space", "SIZE",
+			      "go on until this much of the file system is free" },
 	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access or buildkit" },
-	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go" },
+	[OPTION_POLICY] = { 0, "policy", "NAME", "by the agent's policy of this name" },
+	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go, as a plan" },
+	[OPTION_PLAN] = { 0, "plan", "ID", "exactly this plan, unless a record of it has changed" },
 	[OPTION_STRICT] = { 0, "strict", NULL, "end with 7 when the goal is not reached" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
@@ -178,7 +188,9 @@ static void print_summary_json(struct output *o, const Varve__V1__PruneSummary *
 	json_int(&w, "freed", s->freed);
 	output_json_size(&w, "remaining", s->remaining);
 	json_bool(&w, "goalReached", s->goal_reached);
+	json_int(&w, "missed", s->missed);
 	json_string(&w, "shortfall", s->shortfall[0] ? s->shortfall : NULL);
+	json_string(&w, "plan", s->plan[0] ? s->plan : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -197,7 +209,7 @@ static const char *freed_size(const struct output *o, int64_t bytes, char buffer
 static void print_summary(struct prune *p, const Varve__V1__PruneSummary *s)
 {
 	struct output *o = &p->c->out;
-	char predicted[UNITS_TEXT_MAX], freed[UNITS_TEXT_MAX], text[3 * UNITS_TEXT_MAX];
+	char predicted[UNITS_TEXT_MAX], freed[UNITS_TEXT_MAX], text[4 * UNITS_TEXT_MAX];
 
 	p->summary_seen = true;
 	p->goal_missed = !s->goal_reached;
@@ -210,8 +222,8 @@ static void print_summary(struct prune *p, const Varve__V1__PruneSummary *s)
 	if (p->c->line.globals.quiet)
 		return;
 	if (p->dry_run)
-		(void)snprintf(text, sizeof(text), "would free %s",
-			       output_size(o, s->predicted, predicted));
+		(void)snprintf(text, sizeof(text), "would free %s; plan %s (varve prune --plan %s)",
+			       output_size(o, s->predicted, predicted), s->plan, s->plan);
 	else
 		(void)snprintf(text, sizeof(text), "predicted %s, freed %s",
 			       output_size(o, s->predicted, predicted),
@@ -240,46 +252,41 @@ static int print_event(const ProtobufCMessage *reply, void *user, struct error *
 	return cli_flush(p->c, e);
 }
 
-/* The size of the file system that a percentage is of; the agent knows where its store is. */
-static int store_size(struct cli *c, int64_t *ret_bytes, struct error *e)
+static int parse_space(struct cli *c, const char *text, Varve__V1__Space *space, struct error *e)
 {
-	cleanup(free_reply) Varve__V1__InfoReply *info = NULL;
-	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
-	struct statvfs fs;
+	const int64_t per_percent = 1000000;
+	int64_t bytes;
 
-	info = cli_call_one(c, "Info", &empty.base, &varve__v1__info_reply__descriptor, e);
-	if (!info)
-		return e->code;
-	if (statvfs(info->root, &fs) < 0)
-		return error_set(e, errno == EACCES ? -EACCES : -EIO,
-				 "the size of the file system of '%s' is not known: %s; give a "
-				 "size in bytes instead of a percentage",
-				 info->root, strerror(errno));
-	*ret_bytes = (int64_t)(fs.f_blocks * fs.f_frsize);
+	if (!strchr(text, '%'))
+		return units_parse_size(text, 0, &space->bytes) < 0
+			       ? cli_usage(c, e, "'%s' is no size (try 10G, 500MB or 10%%)", text)
+			       : 0;
+	if (units_parse_size(text, 100 * per_percent, &bytes) < 0 || bytes > 100 * per_percent)
+		return cli_usage(c, e, "'%s' is no share of a file system (try 10%%)", text);
+	space->percent = (double)bytes / (double)per_percent;
 	return 0;
 }
 
-static int parse_storage(struct cli *c, const char *text, int64_t *ret_bytes, struct error *e)
-{
-	int64_t whole_bytes = 0;
-	int r;
+/* What a request points to. */
+struct limits {
+	Varve__V1__Limits limits;
+	Varve__V1__Space reserved, max_used, min_free;
+};
 
-	if (strchr(text, '%')) {
-		/* A wrong percentage needs no agent to be refused. */
-		if (units_parse_size(text, INT64_MAX, ret_bytes) < 0)
-			return cli_usage(c, e, "'%s' is no share of a file system (try 10%%)",
-					 text);
-		r = store_size(c, &whole_bytes, e);
-		if (r < 0)
-			return r;
-	}
-	if (units_parse_size(text, whole_bytes, ret_bytes) < 0)
-		return cli_usage(c, e, "'%s' is no size (try 10G, 500MB or 10%%)", text);
-	return 0;
+static void limits_init(struct limits *l, Varve__V1__PruneRequest *request)
+{
+	varve__v1__limits__init(&l->limits);
+	varve__v1__space__init(&l->reserved);
+	varve__v1__space__init(&l->max_used);
+	varve__v1__space__init(&l->min_free);
+	l->limits.reserved = &l->reserved;
+	l->limits.max_used = &l->max_used;
+	l->limits.min_free = &l->min_free;
+	request->limits = &l->limits;
 }
 
-static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct prune *p,
-			struct error *e)
+static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct limits *limits,
+			struct prune *p, struct error *e)
 {
 	int r = 0;
 
@@ -299,7 +306,20 @@ static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct 
 					      value);
 			break;
 		case OPTION_KEEP_STORAGE:
-			r = parse_storage(c, value, &request->keep_storage, e);
+		case OPTION_MAX_USED:
+			r = parse_space(c, value, &limits->max_used, e);
+			break;
+		case OPTION_RESERVED:
+			r = parse_space(c, value, &limits->reserved, e);
+			break;
+		case OPTION_MIN_FREE:
+			r = parse_space(c, value, &limits->min_free, e);
+			break;
+		case OPTION_POLICY:
+			request->policy = (char *)value;
+			break;
+		case OPTION_PLAN:
+			request->plan = (char *)value;
 			break;
 		case OPTION_SCORER:
 			request->scorer = (char *)value;
@@ -317,12 +337,22 @@ static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct 
 	return r;
 }
 
+/* Whether the line says itself what may go. */
+static bool is_ruled(const struct cli *c)
+{
+	for (size_t i = 0; i < c->line.given_count; i++)
+		if (c->line.given[i].option < OPTION_POLICY)
+			return true;
+	return false;
+}
+
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
 	cleanup(output_table_free) struct output_table *table =
 		output_table_new(&c->out, columns, "ID,SIZE,USES,LAST USED,DESCRIPTION,REASON");
 	Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
+	struct limits limits;
 	struct prune p = { .c = c, .table = table };
 	int r;
 
@@ -330,7 +360,14 @@ static int run(struct cli *c, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory for the command line");
 	p.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
 	request.filters = filters;
-	r = read_options(c, &request, &p, e);
+	limits_init(&limits, &request);
+	r = read_options(c, &request, &limits, &p, e);
+	if (r == 0 && (request.policy[0] || request.plan[0]) && is_ruled(c))
+		r = cli_usage(c, e,
+			      "--policy and --plan say what goes: no filter, limit, -a or "
+			      "scorer besides");
+	if (r == 0 && request.plan[0] && (request.policy[0] || request.dry_run))
+		r = cli_usage(c, e, "--plan goes with neither --policy nor --dry-run");
 	if (r < 0)
 		return r;
 	r = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,

@@ -13,6 +13,8 @@ static const char help[] =
 	"      --root DIR         the store (" CONFIG_DEFAULT_ROOT ")\n"
 	"      --socket PATH      where clients connect (" CONFIG_DEFAULT_SOCKET ")\n"
 	"      --backend NAME     only this accounting: overlay, syscall or none\n"
+	"      --config FILE      settings and policies (" CONFIG_DEFAULT_FILE ", if it is there)\n"
+	"      --check-config     say what is wrong with the configuration, exit\n"
 	"      --teardown         unmount everything of the store, end its accounting, exit\n"
 	"      --verbose          log more\n"
 	"      --help, --version\n"
@@ -28,23 +30,42 @@ static int parse_backend(const char *name, struct config *c, struct error *e)
 		c->backend = (enum usage_backend)i;
 		return 0;
 	}
-	return error_set(e, -EINVAL, "--backend is overlay, syscall or none, not '%s'", name);
+	return error_set(e, -EINVAL, "the backend is overlay, syscall or none, not '%s'", name);
+}
+
+/* Fills in what the command line did not say. */
+static int apply_file(struct config *c, struct error *e)
+{
+	int code = config_file_read(c->file_path ? c->file_path : CONFIG_DEFAULT_FILE,
+				    c->file_path != NULL, &c->file, e);
+
+	if (code == 0 && c->file.backend && !c->backend_forced)
+		code = parse_backend(c->file.backend, c, e);
+	if (code < 0)
+		return code;
+	if (!c->root)
+		c->root = c->file.root ? c->file.root : CONFIG_DEFAULT_ROOT;
+	if (!c->socket)
+		c->socket = c->file.socket ? c->file.socket : CONFIG_DEFAULT_SOCKET;
+	return 0;
 }
 
 enum config_result config_parse(int argc, char **argv, struct config *ret_config, struct error *e)
 {
-	enum { ROOT = 256, SOCKET, BACKEND, TEARDOWN, VERBOSE, HELP, VERSION };
+	enum { ROOT = 256, SOCKET, BACKEND, FILE_PATH, CHECK, TEARDOWN, VERBOSE, HELP, VERSION };
 	static const struct option options[] = {
 		{ "root", required_argument, NULL, ROOT },
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "backend", required_argument, NULL, BACKEND },
+		{ "config", required_argument, NULL, FILE_PATH },
+		{ "check-config", no_argument, NULL, CHECK },
 		{ "teardown", no_argument, NULL, TEARDOWN },
 		{ "verbose", no_argument, NULL, VERBOSE },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct config c = { .root = CONFIG_DEFAULT_ROOT, .socket = CONFIG_DEFAULT_SOCKET };
+	struct config c = { 0 };
 	int option;
 
 	opterr = 0;
@@ -59,6 +80,12 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 		case BACKEND:
 			if (parse_backend(optarg, &c, e) < 0)
 				return CONFIG_USAGE;
+			break;
+		case FILE_PATH:
+			c.file_path = optarg;
+			break;
+		case CHECK:
+			c.check = true;
 			break;
 		case TEARDOWN:
 			c.tear_down = true;
@@ -84,6 +111,8 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 		error_set(e, -EINVAL, "'%s' is one word too many; see varved --help", argv[optind]);
 		return CONFIG_USAGE;
 	}
+	if (apply_file(&c, e) < 0)
+		return CONFIG_USAGE;
 	*ret_config = c;
 	return CONFIG_RUN;
 }

@@ -4,11 +4,14 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "prune/prune_policy.h"
 #include "usage/usage_bpf.h"
 
 #define CONFIG_DEFAULT_ROOT "/var/lib/varve"
 #define CONFIG_DEFAULT_SOCKET "/run/varve/varved.sock"
+#define CONFIG_DEFAULT_FILE "/etc/varve/varved.conf" /* read where it is there */
 #define CONFIG_SOCKET_GROUP "varve" /* may use the socket, where the group exists */
 
 #define CONFIG_WORKERS 16
@@ -17,8 +20,21 @@
 #define CONFIG_MESSAGE_BYTES ((size_t)4 * 1024 * 1024)
 #define CONFIG_TICK_SECONDS 10
 
+#define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
+
+/* What the file says; the command line goes first. */
+struct config_file {
+	char *root, *socket, *backend; /* NULL: not said */
+	struct prune_policies policies;
+	bool automatic; /* policies run without being asked */
+	int64_t interval_ns; /* between two runs; 0: only when space runs low */
+};
+
 struct config {
 	const char *root, *socket;
+	const char *file_path; /* NULL: the default one, which need not be there */
+	struct config_file file;
+	bool check; /* only read the file, and say what is wrong with it */
 	bool backend_forced;
 	enum usage_backend backend;
 	bool tear_down;
@@ -27,5 +43,12 @@ struct config {
 
 enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_USAGE };
 
-/* Texts are borrowed from argv. --help and --version print and are done. */
+/* Reads the file into *ret_file: the defaults, where it does not say otherwise. `required`: it has
+ * to be there. -EINVAL names file and line. */
+int config_file_read(const char *path, bool required, struct config_file *ret_file,
+		     struct error *e);
+void config_file_free(struct config_file *f); /* what it points to */
+
+/* Texts are borrowed from argv and from the file, which config_file_free() ends. --help and
+ * --version print and are done. */
 enum config_result config_parse(int argc, char **argv, struct config *ret_config, struct error *e);

@@ -30,6 +30,8 @@ struct agent {
 	bool made_socket;
 	sd_event_source *tick;
 	atomic_bool ticking; /* a tick is under way: the next one is left out */
+	atomic_bool pruning; /* the same of the policies */
+	atomic_bool ending; /* policies stop between two records */
 };
 
 static void report(bool problem, const char *text, void *user)
@@ -84,6 +86,22 @@ static void tick(void *arg)
 	atomic_store(&a->ticking, false);
 }
 
+static void run_policies(void *arg)
+{
+	struct agent *a = arg;
+
+	manager_run_policies(a->manager, &a->ending);
+	atomic_store(&a->pruning, false);
+}
+
+static void start_policies(struct agent *a)
+{
+	if (!manager_policies_are_due(a->manager) || atomic_exchange(&a->pruning, true))
+		return;
+	if (worker_pool_submit(a->workers, run_policies, a) < 0)
+		atomic_store(&a->pruning, false); /* busy: the next tick will do */
+}
+
 static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 {
 	struct agent *a = user;
@@ -91,6 +109,7 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 	(void)now_us;
 	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
 		atomic_store(&a->ticking, false); /* busy: the next one will do */
+	start_policies(a);
 	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -109,6 +128,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 
 	log_info("signal=%u ending; mounts and accounting stay", si->ssi_signo);
 	(void)sd_notify(0, "STOPPING=1"); /* nobody to notify is fine */
+	atomic_store(&a->ending, true);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	grpc_server_shut_down(a->server, end_loop);
 	return 0;
@@ -134,6 +154,9 @@ static int open_manager(struct agent *a, struct error *e)
 {
 	struct manager_options options = { .backend_forced = a->config->backend_forced,
 					   .backend = a->config->backend,
+					   .policies = &a->config->file.policies,
+					   .automatic = a->config->file.automatic,
+					   .policy_interval_ns = a->config->file.interval_ns,
 					   .report = report };
 
 	/* The store may still have to be made, so its path is made absolute by hand. */

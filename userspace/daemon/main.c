@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -27,7 +28,7 @@ int main(int argc, char **argv)
 {
 	struct config config;
 	struct error e = { 0 };
-	int code;
+	int code = 0;
 
 	switch (config_parse(argc, argv, &config, &e)) {
 	case CONFIG_DONE:
@@ -40,12 +41,19 @@ int main(int argc, char **argv)
 	}
 	if (config.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
-	if (geteuid() != 0) {
-		log_error("varved mounts and counts, which only root may do: use sudo");
-		return 6;
-	}
-	code = config.tear_down ? daemon_tear_down(&config, &e) : daemon_run(&config, &e);
+	if (config.check)
+		printf("%s: %zu policies\n",
+		       config.file_path ? config.file_path : CONFIG_DEFAULT_FILE,
+		       config.file.policies.count);
+	else if (geteuid() != 0)
+		code = error_set(&e, -EPERM,
+				 "varved mounts and counts, which only root may do: use sudo");
+	else if (config.tear_down)
+		code = daemon_tear_down(&config, &e);
+	else
+		code = daemon_run(&config, &e);
 	if (code < 0)
 		log_error("%s", e.text);
+	config_file_free(&config.file);
 	return exit_status(code);
 }

@@ -148,35 +148,59 @@ int manager_finalize(struct manager *m, const char *id, struct error *e)
 	return code < 0 ? error_context(e, "finalize %s", r->id) : 0;
 }
 
-int cache_ops_delete(struct manager *m, struct record *r, struct error *e)
+static bool owns_layer(const struct record *r)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
-	struct error late = { 0 };
-	struct record *twin = r->twin;
-	bool with_layer = r->layer->owners == (twin ? 2U : 1U);
+	return r->layer->owners == (r->twin ? 2U : 1U);
+}
+
+static int detach_both(struct manager *m, struct record *r, struct error *e)
+{
 	int code = mount_ops_detach(m, r, e);
 
-	if (code == 0 && twin)
-		code = mount_ops_detach(m, twin, e);
+	return code == 0 && r->twin ? mount_ops_detach(m, r->twin, e) : code;
+}
+
+static void delete_rows(struct change_set *c, const struct record *r)
+{
+	record_rows_delete(c, r->id);
+	if (r->twin)
+		record_rows_delete(c, r->twin->id);
+	if (owns_layer(r))
+		layer_rows_delete(c, r->layer->name);
+}
+
+int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
+		     struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = 0;
+
+	for (size_t i = 0; i < count && code == 0; i++) {
+		code = detach_both(m, records[i], e);
+		delete_rows(&c, records[i]);
+	}
 	if (code < 0)
 		return code;
-	record_rows_delete(&c, r->id);
-	if (twin)
-		record_rows_delete(&c, twin->id);
-	if (with_layer)
-		layer_rows_delete(&c, r->layer->name);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
-		return error_context(e, "delete %s", r->id);
+		return error_context(e, "delete %s", records[0]->id);
 
-	/* From here on it is gone: recover discards a layer that has no record. */
-	if (with_layer && store_files_discard(m, r->layer->name, &late) < 0)
-		manager_report(m, true, "record=%s deleted, but %s; the next start will clean up",
-			       r->id, late.text);
+	/* From here on they are gone: recover discards a layer that has no record. */
+	for (size_t i = 0; i < count; i++) {
+		struct error late = { 0 };
+
+		if (owns_layer(records[i]) &&
+		    store_files_discard(m, records[i]->layer->name, &late) < 0)
+			manager_report(m, true,
+				       "record=%s deleted, but %s; the next start will clean up",
+				       records[i]->id, late.text);
+	}
 	pthread_mutex_lock(&m->lock);
-	if (twin)
-		record_graph_remove(m->graph, twin);
-	record_graph_remove(m->graph, r);
+	for (size_t i = 0; i < count; i++) {
+		if (records[i]->twin)
+			record_graph_remove(m->graph, records[i]->twin);
+		record_graph_remove(m->graph, records[i]);
+	}
 	pthread_cond_broadcast(&m->idle);
 	pthread_mutex_unlock(&m->lock);
 	return 0;
@@ -235,7 +259,7 @@ static int write_release(struct manager *m, struct record *r, struct change_set 
 	int code;
 
 	if (goes)
-		return cache_ops_delete(m, r, e);
+		return cache_ops_delete(m, &r, 1, e);
 	code = change_set_write(c, m->database, DATABASE_RELAXED, e);
 	if (code == 0 && r->refs == 0 && r->mount) {
 		/* Somebody may still be in it: the tick tries again, and prune keeps it. */
@@ -449,7 +473,7 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
-	code = cache_ops_delete(m, r, e);
+	code = cache_ops_delete(m, &r, 1, e);
 	if (code < 0) {
 		pthread_mutex_lock(&m->lock);
 		manager_unreserve(m, r);

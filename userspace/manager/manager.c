@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "manager/manager_state.h"
+#include "manager/prune_steps.h"
 #include "overlay/mount_table.h"
 
 /* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
@@ -116,6 +117,11 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->root_fd = m->lock_fd = m->mounts_fd = -EBADF;
 	m->report = options->report;
 	m->user = options->user;
+	m->policies = options->policies;
+	m->automatic = options->automatic;
+	m->policy_interval_ns = options->policy_interval_ns;
+	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
+	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
 	m->started_ns = clock_wall_ns();
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->idle, NULL);
@@ -219,6 +225,7 @@ void manager_close(struct manager *m)
 		next = mount->next;
 		mount_list_free(mount);
 	}
+	prune_plans_free(m);
 	free_leases(m);
 	record_graph_free(m->graph);
 	cleanup_close_fd(&m->mounts_fd);

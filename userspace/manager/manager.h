@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "graph/record.h"
 #include "overlay/overlay_probe.h"
+#include "prune/prune_policy.h"
 #include "usage/usage_reader.h"
 
 struct manager;
@@ -38,6 +39,9 @@ struct manager_options {
 	bool backend_forced;
 	enum usage_backend backend; /* when forced */
 	bool default_root; /* its pins are in .../varve/v1, those of other stores beside it */
+	const struct prune_policies *policies; /* borrowed as long as the manager; NULL: none */
+	bool automatic; /* they are due without being asked for */
+	int64_t policy_interval_ns; /* between two runs; 0: only when space runs low */
 	/* What start-up found and did, and what background work could not do; a line each. */
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
@@ -210,10 +214,13 @@ struct manager_prune_options {
 	const char *const *filters;
 	size_t filter_count;
 	int64_t keep_duration_ns; /* 0: no matter how young */
-	int64_t keep_bytes; /* 0: everything that matches goes */
-	bool dry_run;
-	const char *scorer;
-	const atomic_bool *cancelled; /* looked at between two records; may be NULL */
+	struct prune_limits limits; /* none: everything that matches goes */
+	const char *scorer; /* "" or NULL: the default */
+	bool dry_run; /* makes a plan instead */
+	/* "" or NULL, or the name of a plan: exactly that is evicted, and all of the above is
+	 * ignored. -EBUSY when one of its records has changed since. */
+	const char *plan;
+	const atomic_bool *cancelled; /* looked at between records; may be NULL */
 };
 
 struct manager_pruned {
@@ -226,15 +233,50 @@ struct manager_pruned {
 	const char *reason; /* one sentence */
 };
 
+#define MANAGER_PLAN_NAME_SIZE 13
+
 struct manager_prune_summary {
 	int64_t predicted_bytes, freed_bytes, remaining_bytes;
+	int64_t used_bytes, keep_bytes; /* before; 0 when an earlier plan was executed */
 	bool goal_reached;
+	int64_t missed_bytes;
 	char shortfall[256]; /* why it was not */
+	char plan[MANAGER_PLAN_NAME_SIZE]; /* of a dry run */
 };
 
 int manager_prune(struct manager *m, const struct manager_prune_options *options,
 		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
 		  struct manager_prune_summary *ret_summary, struct error *e);
+
+/* What runs without being asked, in this order. */
+struct manager_policy_view {
+	const struct prune_policy *policy; /* as long as the manager */
+	struct prune_disk disk;
+	int64_t used_bytes, keep_bytes; /* now */
+};
+
+int manager_policy_list(struct manager *m, struct manager_policy_view **ret_policies,
+			size_t *ret_count, struct error *e); /* free(3) */
+/* The options of the policy of that name, whose texts live as long as the manager. -ENOENT. */
+int manager_policy_options(struct manager *m, const char *name,
+			   struct manager_prune_options *ret_options, struct error *e);
+/* Whether manager_run_policies() should be called now: their time has come, or the file system has
+ * less free than one of them wants. Cheap. */
+bool manager_policies_are_due(struct manager *m);
+/* Runs them all, and reports what they evicted and what they could not. */
+void manager_run_policies(struct manager *m, const atomic_bool *cancelled);
+
+struct manager_explanation {
+	char id[RECORD_ID_LENGTH + 1];
+	bool kept; /* whatever the limits */
+	char why[400]; /* a sentence: what keeps it, or its score's terms */
+	char policy[300]; /* a sentence: what the policies would do about it now; "" without any */
+	size_t place, places; /* in the order of eviction, from 1; 0 when it is kept */
+	double score;
+};
+
+int manager_explain(struct manager *m, const char *id, struct manager_explanation *ret_explanation,
+		    struct error *e);
 
 struct manager_info {
 	char *root, *pin_directory;

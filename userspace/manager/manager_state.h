@@ -55,6 +55,13 @@ struct manager {
 	uint64_t unplaced_changes_seen;
 	bool unsaved; /* a fold could not be written: look for everything dirty */
 
+	const struct prune_policies *policies;
+	bool automatic;
+	int64_t policy_interval_ns;
+	/* When they ran last, or the agent began; and when they last did for want of space. */
+	atomic_int_fast64_t policies_ran_boot_ns, space_was_low_boot_ns;
+	struct kept_plan *plans; /* with the prune lock; newest first */
+
 	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
 	pthread_mutex_t prune_lock; /* one prune at a time */
 	pthread_mutex_t needs_lock; /* one change of needs at a time; before `lock` */
@@ -123,9 +130,10 @@ bool cache_ops_goes(const struct record *r);
 /* Drops one ref of a record that is not busy, and does what that means for it: the record may be
  * gone afterwards. With the lock, which it lets go of meanwhile. */
 int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
-/* Deletes a reserved record and its twin, which nobody holds and which have no children. On
- * failure it stays as it was, reserved. Without the lock. */
-int cache_ops_delete(struct manager *m, struct record *r, struct error *e);
+/* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
+ * each are among those before it. On failure they stay as they were, reserved. Without the lock. */
+int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
+		     struct error *e);
 
 /* usage_ops.c */
 /* Moves what the cells counted since the last time into the layers, and settles the mounts that

@@ -1,135 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Eviction. The plan is made from a copy of the graph; each step is checked again under the lock
- * before it is taken, so that whatever was taken into use meanwhile stays.
+ * before it is taken, so that whatever was taken into use meanwhile stays. Steps are taken some at
+ * a time, which share one durable transaction.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "graph/record_filter.h"
-#include "manager/manager_state.h"
-#include "prune/prune_plan.h"
+#include "manager/prune_steps.h"
 
-/* The planner's view of the store: twins are one, by the half that is listed. */
-struct candidates {
-	struct prune_record *records;
-	char (*ids)[RECORD_ID_LENGTH + 1];
-	size_t count;
-	/* Unshared bytes that stay whatever the limit, for the sentence about a missed goal. */
-	int64_t held_bytes, mounted_bytes, pinned_bytes, young_bytes, other_bytes;
-};
+/* Few enough to stop soon when the call is cancelled. */
+#define STEPS_AT_ONCE 32
 
-static bool is_kept_type(const struct record *r)
-{
-	return strcmp(r->type, "internal") == 0 || strcmp(r->type, "frontend") == 0;
-}
-
-static bool is_mounted(const struct record *r)
-{
-	return r->mount || (r->twin && r->twin->mount);
-}
-
-/* With the lock: may it go, children aside? Adds its size to what keeps it otherwise. */
-static bool is_evictable(const struct record *r, const struct manager_prune_options *o,
-			 const struct record_filter *filter, int64_t last_used_ns, int64_t now_ns,
-			 struct candidates *c)
-{
-	int64_t size = r->shared ? 0 : r->layer->allocated_bytes;
-
-	if (record_is_held(r) || (r->twin && record_is_held(r->twin)))
-		c->held_bytes += size;
-	else if (is_mounted(r))
-		c->mounted_bytes += size;
-	else if (record_is_pinned(r))
-		c->pinned_bytes += size;
-	else if (o->keep_duration_ns && last_used_ns && last_used_ns > now_ns - o->keep_duration_ns)
-		c->young_bytes += size;
-	else if ((!o->all && (is_kept_type(r) || r->shared)) || r->busy ||
-		 !record_view_matches(filter, r, now_ns))
-		c->other_bytes += size;
-	else
-		return true;
-	return false;
-}
-
-struct position {
-	const struct record *record;
-	size_t index;
-};
-
-static int by_record(const void *a, const void *b)
-{
-	const struct record *x = ((const struct position *)a)->record;
-	const struct record *y = ((const struct position *)b)->record;
-
-	return (x > y) - (x < y);
-}
-
-/* With the lock. Parents are immutable and finalized, so that a listed record is one itself. */
-static void link_parents(struct candidates *c, struct position *positions)
-{
-	qsort(positions, c->count, sizeof(*positions), by_record);
-	for (size_t i = 0; i < c->count; i++) {
-		struct position key = { .record = positions[i].record->parent }, *parent = NULL;
-
-		if (key.record)
-			parent = bsearch(&key, positions, c->count, sizeof(*positions), by_record);
-		c->records[positions[i].index].parent = parent ? parent->index : PRUNE_NO_PARENT;
-	}
-}
-
-/* With the lock, after everything was measured. */
-static int gather(struct manager *m, const struct manager_prune_options *o,
-		  const struct record_filter *filter, const struct prune_scorer *scorer,
-		  struct candidates *c)
-{
-	size_t room = record_graph_count(m->graph) + 1, position = 0;
-	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
-	int64_t now = clock_wall_ns();
-	struct record *r;
-
-	c->records = calloc(room, sizeof(*c->records));
-	c->ids = calloc(room, sizeof(*c->ids));
-	if (!positions || !c->records || !c->ids)
-		return -ENOMEM;
-	record_refs_mark_in_use(m->graph);
-	if (record_refs_mark_shared(m->graph, m->leases) < 0)
-		return -ENOMEM;
-	while ((r = record_graph_next(m->graph, &position))) {
-		struct prune_record *p = &c->records[c->count];
-
-		if (!record_is_listed(r))
-			continue;
-		memcpy(c->ids[c->count], r->id, sizeof(r->id));
-		*p = (struct prune_record){
-			.id = c->ids[c->count],
-			.created_ns = r->created_ns,
-			.last_used_ns = scorer->uses_refs ? r->last_ref_use_ns
-							  : record_last_used_ns(r),
-			.usage_count = scorer->uses_refs ? r->ref_uses : record_usage_count(r),
-			.size_bytes = r->layer->allocated_bytes,
-			.shared = r->shared,
-		};
-		p->evictable = is_evictable(r, o, filter, p->last_used_ns, now, c);
-		positions[c->count] = (struct position){ .record = r, .index = c->count };
-		c->count++;
-	}
-	link_parents(c, positions);
-	return 0;
-}
-
-static void free_candidates(struct candidates *c)
-{
-	free(c->records);
-	free(c->ids);
-}
-
-static void explain_step(const struct prune_step *s, const struct prune_record *p, char *text,
+void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
 			 size_t size)
 {
 	char age[UNITS_TEXT_MAX];
@@ -149,169 +36,331 @@ static void explain_step(const struct prune_step *s, const struct prune_record *
 			       p->usage_count == 1 ? "" : "s", s->usage_rank, s->usage_ranks);
 }
 
-/* With the lock, which it lets go of: what may have changed since the plan was made. */
-static int evict(struct manager *m, const char *id, struct error *e)
-{
-	struct record *r = record_graph_find(m->graph, id);
-	int code;
+/* ---- steps ---- */
 
-	if (!r || r->state != RECORD_LIVE || r->busy || r->first_child || record_is_held(r) ||
-	    (r->twin && (r->twin->busy || record_is_held(r->twin))) || is_mounted(r) ||
-	    record_is_pinned(r))
-		return -EBUSY;
-	manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
-	code = cache_ops_delete(m, r, e);
-	pthread_mutex_lock(&m->lock);
-	if (code < 0)
-		manager_unreserve(m, r);
-	return code;
+int prune_steps_make(const struct prune_view *v, const struct prune_plan *plan,
+		     struct prune_steps *ret_steps, struct error *e)
+{
+	struct prune_steps steps = { .count = plan->count,
+				     .freed_bytes = plan->freed_bytes,
+				     .remaining_bytes = plan->remaining_bytes };
+
+	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
+	if (!steps.items)
+		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
+	for (size_t i = 0; i < plan->count; i++) {
+		size_t record = plan->steps[i].record;
+		struct prune_planned *p = &steps.items[i];
+
+		memcpy(p->id, v->ids[record], sizeof(p->id));
+		p->stamp = v->stamps[record];
+		p->step = plan->steps[i];
+		p->record = v->records[record];
+		p->record.id = NULL; /* the view's */
+	}
+	*ret_steps = steps;
+	return 0;
 }
 
-/* Fills in what only the record knows; false when it has gone. With the lock. */
-static bool describe(struct manager *m, const char *id, struct manager_pruned *p, char **ret_text)
+void prune_steps_free(struct prune_steps *s)
 {
-	const struct record *r = record_graph_find(m->graph, id);
-
-	if (!r)
-		return false;
-	memcpy(p->id, r->id, sizeof(p->id));
-	if (r->parent)
-		memcpy(p->parent, r->parent->id, sizeof(p->parent));
-	p->is_mutable = r->is_mutable;
-	/* One allocation for both texts: they must outlive the record. */
-	if (asprintf(ret_text, "%s%c%s", r->description, 0, r->type) < 0)
-		*ret_text = NULL;
-	if (!*ret_text)
-		return false;
-	p->description = *ret_text;
-	p->type = *ret_text + strlen(*ret_text) + 1;
-	return true;
+	free(s->items);
+	*s = (struct prune_steps){ 0 };
 }
+
+/* ---- a run ---- */
 
 struct prune_run {
 	struct manager *m;
-	const struct manager_prune_options *options;
-	const struct candidates *candidates;
+	const atomic_bool *cancelled;
+	bool dry_run;
 	int (*pruned)(const struct manager_pruned *record, void *user);
 	void *user;
 	int64_t kept_bytes; /* planned to go, but taken into use meanwhile */
 };
 
-static int take_step(struct prune_run *run, const struct prune_step *step, struct error *e)
-{
-	const struct prune_record *p = &run->candidates->records[step->record];
-	struct manager_pruned pruned = { .size_bytes = p->size_bytes,
-					 .created_ns = p->created_ns,
-					 .last_used_ns = p->last_used_ns,
-					 .usage_count = p->usage_count,
-					 .shared = p->shared,
-					 .score = step->score };
-	cleanup(free_ptr) char *text = NULL;
-	char reason[200];
-	int code = 0;
+/* Steps that are taken together. */
+struct batch {
+	struct record *records[STEPS_AT_ONCE];
+	struct manager_pruned pruned[STEPS_AT_ONCE];
+	char *texts[STEPS_AT_ONCE]; /* of `pruned`: they must outlive the record */
+	char reasons[STEPS_AT_ONCE][200];
+	size_t count;
+};
 
-	if (run->options->cancelled && atomic_load(run->options->cancelled))
+static void cleanup_batch_free(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		free(b->texts[i]);
+}
+
+static bool is_in_batch(const struct batch *b, const struct record *r)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->records[i] == r)
+			return true;
+	return false;
+}
+
+/* With the lock: is everything about the record as it was planned? */
+static bool may_go(const struct batch *b, const struct record *r, const struct prune_planned *p)
+{
+	if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
+		return false;
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (!is_in_batch(b, c))
+			return false;
+	return true;
+}
+
+/* With the lock. */
+static int describe(const struct record *r, const struct prune_planned *planned, struct batch *b)
+{
+	struct manager_pruned *p = &b->pruned[b->count];
+	char **text = &b->texts[b->count];
+
+	*p = (struct manager_pruned){ .size_bytes = planned->record.size_bytes,
+				      .created_ns = planned->record.created_ns,
+				      .last_used_ns = planned->record.last_used_ns,
+				      .usage_count = planned->record.usage_count,
+				      .shared = planned->record.shared,
+				      .score = planned->step.score,
+				      .is_mutable = r->is_mutable,
+				      .reason = b->reasons[b->count] };
+	memcpy(p->id, r->id, sizeof(p->id));
+	if (r->parent)
+		memcpy(p->parent, r->parent->id, sizeof(p->parent));
+	if (asprintf(text, "%s%c%s", r->description, 0, r->type) < 0) {
+		*text = NULL;
+		return -ENOMEM;
+	}
+	p->description = *text;
+	p->type = *text + strlen(*text) + 1;
+	prune_explain_score(&planned->step, &planned->record, b->reasons[b->count],
+			    sizeof(b->reasons[b->count]));
+	return 0;
+}
+
+/* With the lock: reserves what may still go. */
+static int fill_batch(struct prune_run *run, const struct prune_planned *planned, size_t count,
+		      struct batch *b)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct record *r = record_graph_find(run->m->graph, planned[i].id);
+
+		if (!r || (!run->dry_run && !may_go(b, r, &planned[i]))) {
+			if (!planned[i].record.shared)
+				run->kept_bytes += planned[i].record.size_bytes;
+			continue;
+		}
+		if (describe(r, &planned[i], b) < 0)
+			return -ENOMEM;
+		if (!run->dry_run)
+			manager_reserve(r);
+		b->records[b->count++] = r;
+	}
+	return 0;
+}
+
+static void unreserve_batch(struct prune_run *run, const struct batch *b)
+{
+	pthread_mutex_lock(&run->m->lock);
+	for (size_t i = 0; i < b->count && !run->dry_run; i++)
+		manager_unreserve(run->m, b->records[i]);
+	pthread_mutex_unlock(&run->m->lock);
+}
+
+static int take_steps(struct prune_run *run, const struct prune_planned *planned, size_t count,
+		      struct error *e)
+{
+	cleanup(batch_free) struct batch b = { .count = 0 };
+	int code;
+
+	if (run->cancelled && atomic_load(run->cancelled))
 		return error_set(e, -ECANCELED, "prune was cancelled");
 	pthread_mutex_lock(&run->m->lock);
-	if (!describe(run->m, p->id, &pruned, &text))
-		code = -EBUSY;
-	else if (!run->options->dry_run)
-		code = evict(run->m, p->id, e);
+	code = fill_batch(run, planned, count, &b);
 	pthread_mutex_unlock(&run->m->lock);
-	if (code == -EBUSY || code == -ENOTEMPTY) {
-		run->kept_bytes += p->size_bytes;
-		return 0;
-	}
 	if (code < 0)
-		return error_context(e, "prune %s", p->id);
-	explain_step(step, p, reason, sizeof(reason));
-	pruned.reason = reason;
-	return run->pruned(&pruned, run->user);
+		error_set(e, code, "out of memory");
+	else if (!run->dry_run && b.count > 0)
+		code = cache_ops_delete(run->m, b.records, b.count, e);
+	if (code < 0) {
+		unreserve_batch(run, &b);
+		return error_context(e, "prune");
+	}
+	for (size_t i = 0; i < b.count && code == 0; i++)
+		code = run->pruned(&b.pruned[i], run->user);
+	return code;
 }
 
-static int64_t free_bytes(const struct manager *m)
+static int take_all(struct prune_run *run, const struct prune_steps *steps, struct error *e)
 {
-	struct statfs s;
+	int code = 0;
 
-	return fstatfs(m->root_fd, &s) == 0 ? (int64_t)s.f_bfree * s.f_bsize : 0;
+	for (size_t at = 0; at < steps->count && code == 0; at += STEPS_AT_ONCE) {
+		size_t left = steps->count - at;
+
+		code = take_steps(run, &steps->items[at],
+				  left < STEPS_AT_ONCE ? left : STEPS_AT_ONCE, e);
+	}
+	return code;
 }
+
+/* ---- what came of it ---- */
 
 static void add_reason(char *text, size_t size, int64_t bytes, const char *why)
 {
 	char amount[UNITS_TEXT_MAX];
 	size_t used = strlen(text);
 
-	if (bytes > 0)
+	if (bytes > 0 && used < size)
 		(void)snprintf(text + used, size - used, "%s%s %s", used ? ", " : "",
 			       units_format_size(bytes, amount), why);
 }
 
-static void summarize(const struct prune_run *run, const struct prune_plan *plan,
-		      struct manager_prune_summary *s)
+static void explain_shortfall(const struct prune_view *v, const struct prune_run *run,
+			      struct manager_prune_summary *s)
 {
-	const struct candidates *c = run->candidates;
+	char amount[UNITS_TEXT_MAX], reasons[200] = "";
 
-	s->predicted_bytes = plan->freed_bytes;
-	s->remaining_bytes = plan->remaining_bytes + run->kept_bytes;
-	s->goal_reached = run->options->keep_bytes == 0 ||
-			  s->remaining_bytes < run->options->keep_bytes;
-	s->shortfall[0] = '\0';
-	if (s->goal_reached)
-		return;
-	add_reason(s->shortfall, sizeof(s->shortfall), c->held_bytes, "held by leases");
-	add_reason(s->shortfall, sizeof(s->shortfall), c->mounted_bytes, "mounted");
-	add_reason(s->shortfall, sizeof(s->shortfall), c->pinned_bytes, "pinned");
-	add_reason(s->shortfall, sizeof(s->shortfall), c->young_bytes, "used too recently");
-	add_reason(s->shortfall, sizeof(s->shortfall), c->other_bytes,
-		   "not matched by the filters or of a kept type");
-	add_reason(s->shortfall, sizeof(s->shortfall), run->kept_bytes, "taken into use meanwhile");
-	if (!s->shortfall[0])
-		(void)snprintf(s->shortfall, sizeof(s->shortfall),
-			       "the rest are parents of records that stay");
+	for (int keep = PRUNE_KEEP_NOT + 1; keep < PRUNE_KEEP_COUNT; keep++)
+		add_reason(reasons, sizeof(reasons), v->kept_bytes[keep],
+			   prune_view_reason((enum prune_keep)keep));
+	add_reason(reasons, sizeof(reasons), run->kept_bytes, "taken into use meanwhile");
+	(void)snprintf(s->shortfall, sizeof(s->shortfall), "%s too many are left: %s",
+		       units_format_size(s->missed_bytes, amount),
+		       *reasons ? reasons : "they are below records that stay");
 }
 
-static int run_plan(struct prune_run *run, const struct prune_plan *plan, struct error *e)
+static void summarize(const struct prune_view *v, const struct prune_run *run,
+		      const struct prune_steps *steps, int64_t keep_bytes,
+		      struct manager_prune_summary *s)
 {
-	for (size_t i = 0; i < plan->count; i++) {
-		int code = take_step(run, &plan->steps[i], e);
+	s->predicted_bytes = steps->freed_bytes;
+	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
+	s->goal_reached = keep_bytes == 0 || s->remaining_bytes < keep_bytes;
+	if (s->goal_reached)
+		return;
+	s->missed_bytes = s->remaining_bytes - keep_bytes + 1;
+	explain_shortfall(v, run, s);
+}
 
-		if (code < 0)
-			return code;
-	}
+/* ---- the calls ---- */
+
+static int make_rule(const struct manager_prune_options *o, struct record_filter **ret_filter,
+		     struct prune_rule *ret_rule, struct error *e)
+{
+	const struct prune_scorer *scorer = prune_scorer_find(o->scorer ? o->scorer : "");
+	int code;
+
+	if (!scorer)
+		return error_set(e, -EINVAL, "no scorer '%.40s': access and buildkit are",
+				 o->scorer);
+	if (o->limits.max_used.bytes < 0 || o->limits.reserved.bytes < 0 ||
+	    o->limits.min_free.bytes < 0 || o->keep_duration_ns < 0)
+		return error_set(e, -EINVAL, "a limit cannot be negative");
+	code = record_filter_parse(o->filters, o->filter_count, ret_filter, e);
+	if (code < 0)
+		return code;
+	*ret_rule = (struct prune_rule){ .all = o->all,
+					 .keep_duration_ns = o->keep_duration_ns,
+					 .filter = *ret_filter,
+					 .scorer = scorer };
 	return 0;
 }
 
-static int prune_locked(struct manager *m, const struct manager_prune_options *o,
-			const struct record_filter *filter, const struct prune_scorer *scorer,
-			struct prune_run *run, struct manager_prune_summary *ret_summary,
-			struct error *e)
+int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
+		     struct prune_view *ret_view, struct prune_steps *ret_steps,
+		     int64_t *ret_keep_bytes, struct error *e)
 {
-	struct candidates candidates = { 0 };
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_plan plan = { 0 };
-	int64_t before;
-	int code = usage_ops_measure(m, o->cancelled, e);
+	struct prune_rule rule;
+	int code = make_rule(o, &filter, &rule, e);
 
+	if (code == 0)
+		code = prune_view_gather(m, &rule, ret_view, e);
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
-	code = gather(m, o, filter, scorer, &candidates);
-	pthread_mutex_unlock(&m->lock);
-	if (code < 0)
-		error_set(e, code, "out of memory");
-	else
-		code = prune_plan(candidates.records, candidates.count, o->keep_bytes, scorer,
-				  &plan, e);
-	if (code == 0) {
-		run->candidates = &candidates;
-		before = free_bytes(m);
-		code = run_plan(run, &plan, e);
-		store_files_drain_trash(m);
-		summarize(run, &plan, ret_summary);
-		ret_summary->freed_bytes = o->dry_run ? 0 : free_bytes(m) - before;
-	}
+	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
+	code = prune_plan(ret_view->records, ret_view->count, *ret_keep_bytes, rule.scorer, &plan,
+			  e);
+	if (code == 0)
+		code = prune_steps_make(ret_view, &plan, ret_steps, e);
 	prune_plan_free(&plan);
-	free_candidates(&candidates);
+	return code;
+}
+
+static int prune_locked(struct prune_run *run, const struct manager_prune_options *o,
+			struct manager_prune_summary *s, struct error *e)
+{
+	cleanup(prune_view_free) struct prune_view view = { 0 };
+	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+	int64_t keep_bytes = 0;
+	int code = usage_ops_measure(run->m, o->cancelled, e);
+
+	if (code == 0)
+		code = prune_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
+	if (code == 0 && o->dry_run)
+		code = prune_plans_keep(run->m, &steps, s->plan, e);
+	if (code < 0)
+		return code;
+	s->used_bytes = view.used_bytes;
+	s->keep_bytes = keep_bytes;
+	code = take_all(run, &steps, e);
+	if (!o->dry_run) {
+		store_files_drain_trash(run->m);
+		s->freed_bytes = prune_view_disk(run->m).free_bytes - view.disk.free_bytes;
+	}
+	summarize(&view, run, &steps, keep_bytes, s);
+	return code;
+}
+
+/* With the lock: the first step that can no longer be taken as it was planned. */
+static const struct prune_planned *find_stale(struct manager *m, const struct prune_steps *steps)
+{
+	for (size_t i = 0; i < steps->count; i++) {
+		const struct prune_planned *p = &steps->items[i];
+		const struct record *r = record_graph_find(m->graph, p->id);
+
+		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
+			return p;
+	}
+	return NULL;
+}
+
+static int execute_locked(struct prune_run *run, const char *plan, struct manager_prune_summary *s,
+			  struct error *e)
+{
+	const struct prune_steps *steps = prune_plans_find(run->m, plan, e);
+	const struct prune_planned *stale;
+	int64_t free_before;
+	int code;
+
+	if (!steps)
+		return -ENOENT;
+	usage_ops_fold(run->m);
+	pthread_mutex_lock(&run->m->lock);
+	stale = find_stale(run->m, steps);
+	pthread_mutex_unlock(&run->m->lock);
+	if (stale)
+		return error_set(e, -EBUSY,
+				 "plan %s is stale: record %s has changed since or is in use; "
+				 "nothing was evicted (varve prune --dry-run makes a new plan)",
+				 plan, stale->id);
+	free_before = prune_view_disk(run->m).free_bytes;
+	code = take_all(run, steps, e);
+	store_files_drain_trash(run->m);
+	s->predicted_bytes = steps->freed_bytes;
+	s->freed_bytes = prune_view_disk(run->m).free_bytes - free_before;
+	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
+	prune_plans_drop(run->m, plan);
+	s->missed_bytes = run->kept_bytes;
+	s->goal_reached = run->kept_bytes == 0;
+	if (!s->goal_reached)
+		(void)snprintf(s->shortfall, sizeof(s->shortfall),
+			       "some of its records were taken into use meanwhile");
 	return code;
 }
 
@@ -319,21 +368,19 @@ int manager_prune(struct manager *m, const struct manager_prune_options *options
 		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
 		  struct manager_prune_summary *ret_summary, struct error *e)
 {
-	cleanup(record_filter_free) struct record_filter *filter = NULL;
-	const struct prune_scorer *scorer = prune_scorer_find(options->scorer);
-	struct prune_run run = { .m = m, .options = options, .pruned = pruned, .user = user };
+	struct prune_run run = { .m = m,
+				 .cancelled = options->cancelled,
+				 .dry_run = options->dry_run,
+				 .pruned = pruned,
+				 .user = user };
 	int code;
 
-	if (!scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': access and buildkit are",
-				 options->scorer);
-	if (options->keep_bytes < 0 || options->keep_duration_ns < 0)
-		return error_set(e, -EINVAL, "a limit cannot be negative");
-	code = record_filter_parse(options->filters, options->filter_count, &filter, e);
-	if (code < 0)
-		return code;
+	*ret_summary = (struct manager_prune_summary){ 0 };
 	pthread_mutex_lock(&m->prune_lock);
-	code = prune_locked(m, options, filter, scorer, &run, ret_summary, e);
+	if (options->plan && *options->plan)
+		code = execute_locked(&run, options->plan, ret_summary, e);
+	else
+		code = prune_locked(&run, options, ret_summary, e);
 	pthread_mutex_unlock(&m->prune_lock);
 	return code;
 }

@@ -513,7 +513,7 @@ static int end_unheld(struct manager *m, struct error *e)
 			continue;
 		manager_report(m, false, "record=%s was held by a connection: released", r->id);
 		manager_reserve(r);
-		code = cache_ops_delete(m, r, e);
+		code = cache_ops_delete(m, &r, 1, e);
 		if (code == -EBUSY) {
 			manager_report(m, true, "record=%s stays for now: %s", r->id, e->text);
 			if (r->mount)

@@ -480,7 +480,7 @@ static void end_unwanted_mounts(struct manager *m)
 		manager_reserve(r);
 		pthread_mutex_unlock(&m->lock);
 		if (mount_ops_detach(m, r, NULL) == 0 && cache_ops_goes(r))
-			gone = cache_ops_delete(m, r, NULL) == 0;
+			gone = cache_ops_delete(m, &r, 1, NULL) == 0;
 		pthread_mutex_lock(&m->lock);
 		if (!gone)
 			manager_unreserve(m, r);

@@ -294,3 +294,56 @@ Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *l
 	}
 	return finish(&b, reply);
 }
+
+static Varve__V1__Space *make_space(struct build *b, const struct prune_space *space)
+{
+	Varve__V1__Space *m = NEW_MESSAGE(b, Varve__V1__Space, varve__v1__space__init);
+
+	if (m) {
+		m->bytes = space->bytes;
+		m->percent = space->share * 100;
+	}
+	return m;
+}
+
+static Varve__V1__Policy *make_policy(struct build *b, const struct manager_policy_view *v)
+{
+	Varve__V1__Policy *m = NEW_MESSAGE(b, Varve__V1__Policy, varve__v1__policy__init);
+	Varve__V1__Limits *limits = NEW_MESSAGE(b, Varve__V1__Limits, varve__v1__limits__init);
+	const struct prune_policy *p = v->policy;
+
+	if (!m || !limits)
+		return NULL;
+	limits->reserved = make_space(b, &p->limits.reserved);
+	limits->max_used = make_space(b, &p->limits.max_used);
+	limits->min_free = make_space(b, &p->limits.min_free);
+	m->limits = limits;
+	m->name = copy_text(b, p->name);
+	m->n_filters = p->filter_count;
+	m->filters = copy_texts(b, p->filters, p->filter_count);
+	m->all = p->all;
+	m->keep_duration_ns = p->keep_duration_ns;
+	m->scorer = copy_text(b, p->scorer);
+	m->reserved = prune_space_bytes(&p->limits.reserved, &v->disk);
+	m->max_used = prune_space_bytes(&p->limits.max_used, &v->disk);
+	m->min_free = prune_space_bytes(&p->limits.min_free, &v->disk);
+	m->keep = v->keep_bytes;
+	m->used = v->used_bytes;
+	return m;
+}
+
+Varve__V1__PolicyReply *native_messages_policies(const struct manager_policy_view *policies,
+						 size_t count)
+{
+	struct build b = { 0 };
+	Varve__V1__PolicyReply *reply =
+		NEW_MESSAGE(&b, Varve__V1__PolicyReply, varve__v1__policy_reply__init);
+
+	if (!reply)
+		return NULL;
+	reply->n_policies = count;
+	reply->policies = allocate(&b, count, sizeof(*reply->policies));
+	for (size_t i = 0; reply->policies && i < count; i++)
+		reply->policies[i] = make_policy(&b, &policies[i]);
+	return finish(&b, reply);
+}

@@ -14,3 +14,5 @@ Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *file
 Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases,
 					      size_t count);
 void native_messages_free(ProtobufCMessage *message); /* NULL is allowed */
+Varve__V1__PolicyReply *native_messages_policies(const struct manager_policy_view *policies,
+						 size_t count);

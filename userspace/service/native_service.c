@@ -2,6 +2,7 @@
 #include "service/native_service.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -350,30 +351,97 @@ static int send_pruned(const struct manager_pruned *p, void *user)
 	return send(user, &event.base);
 }
 
+static struct prune_space read_space(const Varve__V1__Space *space)
+{
+	if (!space)
+		return (struct prune_space){ 0 };
+	return (struct prune_space){ .bytes = space->bytes, .share = space->percent / 100 };
+}
+
+static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
+		      struct manager_prune_options *options, struct error *e)
+{
+	const Varve__V1__Limits *limits = request->limits;
+	struct manager_prune_options o = { .all = request->all,
+					   .filters = (const char *const *)request->filters,
+					   .filter_count = request->n_filters,
+					   .keep_duration_ns = request->keep_duration_ns,
+					   .scorer = request->scorer };
+	int code = 0;
+
+	if (limits) {
+		o.limits.reserved = read_space(limits->reserved);
+		o.limits.max_used = read_space(limits->max_used);
+		o.limits.min_free = read_space(limits->min_free);
+	}
+	if (request->keep_storage)
+		o.limits.max_used = (struct prune_space){ .bytes = request->keep_storage };
+	if (request->policy[0])
+		code = manager_policy_options(m, request->policy, &o, e);
+	o.dry_run = request->dry_run;
+	o.plan = request->plan;
+	*options = o;
+	return code;
+}
+
 static void run_prune(struct grpc_call *call, void *user)
 {
 	REQUEST(PruneRequest, prune_request);
-	struct manager_prune_options options = { .all = request->all,
-						 .filters = (const char *const *)request->filters,
-						 .filter_count = request->n_filters,
-						 .keep_duration_ns = request->keep_duration_ns,
-						 .keep_bytes = request->keep_storage,
-						 .dry_run = request->dry_run,
-						 .scorer = request->scorer,
-						 .cancelled = grpc_call_cancel_flag(call) };
+	struct manager_prune_options options;
 	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
 	Varve__V1__PruneSummary sum = VARVE__V1__PRUNE_SUMMARY__INIT;
 	struct manager_prune_summary result = { 0 };
 
-	code = manager_prune(manager_of(user), &options, send_pruned, call, &result, &e);
+	code = read_prune(manager_of(user), request, &options, &e);
+	options.cancelled = grpc_call_cancel_flag(call);
+	if (code == 0)
+		code = manager_prune(manager_of(user), &options, send_pruned, call, &result, &e);
 	sum.predicted = result.predicted_bytes;
 	sum.freed = result.freed_bytes;
 	sum.remaining = result.remaining_bytes;
 	sum.goal_reached = result.goal_reached;
 	sum.shortfall = result.shortfall;
+	sum.missed = result.missed_bytes;
+	sum.plan = result.plan;
+	sum.used = result.used_bytes;
+	sum.keep = result.keep_bytes;
 	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY;
 	event.summary = &sum;
 	reply(call, code, &event.base, &e);
+}
+
+static void run_explain(struct grpc_call *call, void *user)
+{
+	REQUEST(IdRequest, id_request);
+	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
+	struct manager_explanation x;
+
+	code = manager_explain(manager_of(user), request->id, &x, &e);
+	if (code == 0) {
+		explained.id = x.id;
+		explained.kept = x.kept;
+		explained.why = x.why;
+		explained.policy = x.policy;
+		explained.place = x.place;
+		explained.places = x.places;
+		explained.score = x.score;
+	}
+	reply(call, code, &explained.base, &e);
+}
+
+static void run_policy_list(struct grpc_call *call, void *user)
+{
+	struct manager_policy_view *policies = NULL;
+	Varve__V1__PolicyReply *all = NULL;
+	struct error e = { 0 };
+	size_t count = 0;
+	int code = manager_policy_list(manager_of(user), &policies, &count, &e);
+
+	if (code == 0 && !(all = native_messages_policies(policies, count)))
+		code = -ENOMEM;
+	reply(call, code, all ? &all->base : NULL, &e);
+	native_messages_free(all ? &all->base : NULL);
+	free(policies);
 }
 
 static void run_lease_create(struct grpc_call *call, void *user)
@@ -485,6 +553,8 @@ const struct grpc_method native_service_methods[] = {
 	{ "/varve.v1.Cache/Stats", run_stats },
 	{ "/varve.v1.Cache/Files", run_files },
 	{ "/varve.v1.Cache/Prune", run_prune },
+	{ "/varve.v1.Cache/Explain", run_explain },
+	{ "/varve.v1.Cache/PolicyList", run_policy_list },
 	{ "/varve.v1.Cache/LeaseCreate", run_lease_create },
 	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove },
 	{ "/varve.v1.Cache/LeaseNeed", run_lease_need },

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "varve.pb-c.h"
+
+static void print_json(struct output *o, const Varve__V1__ExplainReply *x)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "id", x->id);
+	json_bool(&w, "kept", x->kept);
+	json_string(&w, "why", x->why);
+	json_string(&w, "policy", x->policy[0] ? x->policy : NULL);
+	if (x->kept) {
+		json_null(&w, "place");
+		json_null(&w, "places");
+		json_null(&w, "score");
+	} else {
+		json_uint(&w, "place", x->place);
+		json_uint(&w, "places", x->places);
+		json_double(&w, "score", x->score);
+	}
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__ExplainReply *x = NULL;
+	Varve__V1__IdRequest request = VARVE__V1__ID_REQUEST__INIT;
+
+	request.id = c->line.words[0];
+	x = cli_call_one(c, "Explain", &request.base, &varve__v1__explain_reply__descriptor, e);
+	if (!x)
+		return e->code;
+	if (c->line.globals.json) {
+		print_json(&c->out, x);
+		return 0;
+	}
+	output_text(&c->out, x->why);
+	if (x->policy[0])
+		output_text(&c->out, x->policy);
+	return 0;
+}
+
+const struct cli_verb command_explain = {
+	.name = "explain",
+	.arguments = "ID",
+	.summary = "say why a record is kept, or when it would go",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run,
+};

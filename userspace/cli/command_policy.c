@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's policies: what they say, and what they would do now. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "cli/cli_call.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "varve.pb-c.h"
+
+enum show_column {
+	SHOW_NAME,
+	SHOW_FILTERS,
+	SHOW_ALL,
+	SHOW_KEEP_DURATION,
+	SHOW_RESERVED,
+	SHOW_MAX_USED,
+	SHOW_MIN_FREE,
+	SHOW_SCORER,
+	SHOW_USED,
+	SHOW_KEEP,
+	SHOW_END,
+};
+
+static const struct output_column show_columns[] = {
+	[SHOW_NAME] = { "NAME", "of the policy", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_FILTERS] = { "FILTERS", "which records, one of them has to match", OUTPUT_TABLE_CUT,
+			   0 },
+	[SHOW_ALL] = { "ALL", "internal, frontend and shared records, too", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_KEEP_DURATION] = { "UNUSED FOR", "at least this long", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_RESERVED] = { "RESERVED", "never less than this stays", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_MAX_USED] = { "MAX USED", "by the store", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_MIN_FREE] = { "MIN FREE", "of the file system", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_SCORER] = { "SCORER", "what goes first", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_USED] = { "USED", "by the store now", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_KEEP] = { "KEEP", "what the limits let stay now", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+static const char *scorer_of(const Varve__V1__Policy *p)
+{
+	return p->scorer[0] ? p->scorer : "access";
+}
+
+static bool is_limited(const Varve__V1__Policy *p)
+{
+	return p->keep > 0 && p->keep < INT64_MAX;
+}
+
+static int64_t limit_or_unknown(int64_t bytes)
+{
+	return bytes > 0 ? bytes : -1;
+}
+
+static void show_json(struct output *o, const Varve__V1__Policy *p)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "name", p->name);
+	json_open_array(&w, "filters");
+	for (size_t i = 0; i < p->n_filters; i++)
+		json_string(&w, NULL, p->filters[i]);
+	json_close_array(&w);
+	json_bool(&w, "all", p->all);
+	json_int(&w, "keepDurationNs", p->keep_duration_ns);
+	output_json_size(&w, "reservedSpace", limit_or_unknown(p->reserved));
+	output_json_size(&w, "maxUsedSpace", limit_or_unknown(p->max_used));
+	output_json_size(&w, "minFreeSpace", limit_or_unknown(p->min_free));
+	json_string(&w, "scorer", scorer_of(p));
+	json_int(&w, "used", p->used);
+	output_json_size(&w, "keep", is_limited(p) ? p->keep : -1);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void show_row(struct output_table *t, const Varve__V1__Policy *p)
+{
+	cleanup(strbuf_free) struct strbuf filters = { 0 };
+	char duration[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < p->n_filters; i++) {
+		strbuf_append(&filters, i ? " or " : "");
+		strbuf_append(&filters, p->filters[i]);
+	}
+	output_table_row(t, NULL);
+	output_table_text(t, SHOW_NAME, p->name);
+	output_table_text(t, SHOW_FILTERS, filters.text ? filters.text : "");
+	output_table_text(t, SHOW_ALL, p->all ? "yes" : "no");
+	output_table_text(t, SHOW_KEEP_DURATION,
+			  p->keep_duration_ns ? units_format_duration(p->keep_duration_ns, duration)
+					      : NULL);
+	output_table_size(t, SHOW_RESERVED, limit_or_unknown(p->reserved), "");
+	output_table_size(t, SHOW_MAX_USED, limit_or_unknown(p->max_used), "");
+	output_table_size(t, SHOW_MIN_FREE, limit_or_unknown(p->min_free), "");
+	output_table_text(t, SHOW_SCORER, scorer_of(p));
+	output_table_size(t, SHOW_USED, p->used, "");
+	output_table_size(t, SHOW_KEEP, is_limited(p) ? p->keep : -1, "");
+}
+
+static Varve__V1__PolicyReply *list_policies(struct cli *c, struct error *e)
+{
+	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
+
+	return cli_call_one(c, "PolicyList", &request.base, &varve__v1__policy_reply__descriptor,
+			    e);
+}
+
+static int run_show(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__PolicyReply *reply = list_policies(c, e);
+	cleanup(output_table_free) struct output_table *table = NULL;
+
+	if (!reply)
+		return e->code;
+	table = output_table_new(
+		&c->out, show_columns,
+		"NAME,FILTERS,ALL,UNUSED FOR,RESERVED,MAX USED,MIN FREE,USED,KEEP");
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < reply->n_policies; i++) {
+		if (c->line.globals.json)
+			show_json(&c->out, reply->policies[i]);
+		else if (c->line.globals.quiet)
+			output_text(&c->out, reply->policies[i]->name);
+		else
+			show_row(table, reply->policies[i]);
+	}
+	output_table_print(table);
+	return 0;
+}
+
+/* ---- check ---- */
+
+enum check_column { CHECK_NAME, CHECK_RECORDS, CHECK_SIZE, CHECK_RESULT, CHECK_END };
+
+static const struct output_column check_columns[] = {
+	[CHECK_NAME] = { "NAME", "of the policy", OUTPUT_TABLE_LEFT, 0 },
+	[CHECK_RECORDS] = { "RECORDS", "that it would evict now", OUTPUT_TABLE_RIGHT, 0 },
+	[CHECK_SIZE] = { "SIZE", "of these", OUTPUT_TABLE_RIGHT, 0 },
+	[CHECK_RESULT] = { "RESULT", "whether its goal can be reached", OUTPUT_TABLE_LEFT, 0 },
+	[CHECK_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+struct check {
+	uint64_t records;
+	int64_t bytes, missed;
+	char shortfall[512];
+};
+
+static int add_event(const ProtobufCMessage *reply, void *user, struct error *e)
+{
+	const Varve__V1__PruneEvent *event = (const Varve__V1__PruneEvent *)reply;
+	struct check *check = user;
+
+	(void)e;
+	if (event->event_case == VARVE__V1__PRUNE_EVENT__EVENT_PRUNED)
+		check->records++;
+	if (event->event_case == VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY) {
+		check->bytes = event->summary->predicted;
+		check->missed = event->summary->missed;
+		(void)snprintf(check->shortfall, sizeof(check->shortfall), "%s",
+			       event->summary->shortfall);
+	}
+	return 0;
+}
+
+static void print_check(struct cli *c, struct output_table *t, const char *name,
+			const struct check *check)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	if (!c->line.globals.json) {
+		output_table_row(t, NULL);
+		output_table_text(t, CHECK_NAME, name);
+		output_table_count(t, CHECK_RECORDS, check->records, true);
+		output_table_size(t, CHECK_SIZE, check->bytes, "");
+		output_table_text(t, CHECK_RESULT,
+				  check->shortfall[0] ? check->shortfall : "reaches its goal");
+		return;
+	}
+	json_open_object(&w, NULL);
+	json_string(&w, "name", name);
+	json_uint(&w, "records", check->records);
+	json_int(&w, "size", check->bytes);
+	json_bool(&w, "goalReached", check->shortfall[0] == '\0');
+	json_int(&w, "missed", check->missed);
+	json_string(&w, "shortfall", check->shortfall[0] ? check->shortfall : NULL);
+	json_close_object(&w);
+	output_json_line(&c->out, &w);
+}
+
+static int run_check(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__PolicyReply *reply = list_policies(c, e);
+	cleanup(output_table_free) struct output_table *table = NULL;
+
+	if (!reply)
+		return e->code;
+	table = output_table_new(&c->out, check_columns, "NAME,RECORDS,SIZE,RESULT");
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < reply->n_policies; i++) {
+		Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
+		struct check check = { 0 };
+		int r;
+
+		request.policy = reply->policies[i]->name;
+		request.dry_run = true;
+		r = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
+				  add_event, &check, e);
+		if (r < 0)
+			return r;
+		print_check(c, table, request.policy, &check);
+		if (check.shortfall[0])
+			c->exit = CLI_EXIT_PROBLEMS_FOUND;
+	}
+	output_table_print(table);
+	return 0;
+}
+
+const struct cli_verb command_policy_show = {
+	.name = "policy show",
+	.arguments = "",
+	.summary = "show what is evicted without being asked",
+	.details = "In the order in which the policies run. Sizes are those of now.",
+	.columns = show_columns,
+	.run = run_show,
+};
+
+const struct cli_verb command_policy_check = {
+	.name = "policy check",
+	.arguments = "",
+	.summary = "show what the policies would evict now",
+	.details = "Ends with 8 when one of them cannot reach its goal.",
+	.columns = check_columns,
+	.run = run_check,
+};

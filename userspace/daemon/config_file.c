@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: INI as inih reads it.
+ *
+ *   [agent]          root, socket, backend
+ *   [prune]          automatic = yes|no, interval
+ *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
+ *                    min_free_space, scorer
+ *
+ * With any [policy] of its own the file replaces the default ones.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "daemon/config.h"
+#include "graph/record_filter.h"
+#include "prune/prune_score.h"
+
+struct reading {
+	struct config_file *file;
+	char problem[200]; /* the first one; inih says in which line */
+};
+
+static int complain(struct reading *r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Returns what a handler of inih returns for a line that it refuses. */
+static int complain(struct reading *r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (!r->problem[0])
+		(void)vsnprintf(r->problem, sizeof(r->problem), format, args);
+	va_end(args);
+	return 0;
+}
+
+static int set_text(struct reading *r, char **text, const char *value)
+{
+	free(*text);
+	*text = strdup(value);
+	return *text ? 1 : complain(r, "out of memory");
+}
+
+static int set_flag(struct reading *r, bool *flag, const char *name, const char *value)
+{
+	static const char *const yes[] = { "yes", "true", "on", "1" };
+	static const char *const no[] = { "no", "false", "off", "0" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (strcmp(value, yes[i]) != 0 && strcmp(value, no[i]) != 0)
+			continue;
+		*flag = strcmp(value, yes[i]) == 0;
+		return 1;
+	}
+	return complain(r, "%s is yes or no, not '%.60s'", name, value);
+}
+
+static int set_duration(struct reading *r, int64_t *ns, const char *name, const char *value)
+{
+	if (units_parse_duration(value, ns) == 0)
+		return 1;
+	return complain(r, "%s: '%.60s' is no duration (try 15m, 72h or 7d)", name, value);
+}
+
+static int set_space(struct reading *r, struct prune_space *space, const char *name,
+		     const char *value)
+{
+	if (prune_space_parse(value, space) == 0)
+		return 1;
+	return complain(r, "%s: '%.60s' is no size (try 10G, 500MB or 10%%)", name, value);
+}
+
+static int read_agent(struct reading *r, const char *name, const char *value)
+{
+	if (strcmp(name, "root") == 0)
+		return set_text(r, &r->file->root, value);
+	if (strcmp(name, "socket") == 0)
+		return set_text(r, &r->file->socket, value);
+	if (strcmp(name, "backend") == 0)
+		return set_text(r, &r->file->backend, value);
+	return complain(r, "[agent] knows no '%.60s': root, socket and backend are", name);
+}
+
+static int read_prune(struct reading *r, const char *name, const char *value)
+{
+	if (strcmp(name, "automatic") == 0)
+		return set_flag(r, &r->file->automatic, name, value);
+	if (strcmp(name, "interval") == 0)
+		return set_duration(r, &r->file->interval_ns, name, value);
+	return complain(r, "[prune] knows no '%.60s': automatic and interval are", name);
+}
+
+static int add_filter(struct reading *r, struct prune_policy *policy, const char *value)
+{
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	struct error e = { 0 };
+
+	if (record_filter_parse(&value, 1, &filter, &e) < 0)
+		return complain(r, "%s", e.text);
+	return prune_policy_add_filter(policy, value) == 0 ? 1 : complain(r, "out of memory");
+}
+
+static int set_scorer(struct reading *r, struct prune_policy *policy, const char *value)
+{
+	if (!prune_scorer_find(value))
+		return complain(r, "no scorer '%.60s' (access, buildkit)", value);
+	return prune_policy_set_scorer(policy, value) == 0 ? 1 : complain(r, "out of memory");
+}
+
+/* The policy of the section, made when its first line comes; NULL has been complained about. */
+static struct prune_policy *find_policy(struct reading *r, const char *section)
+{
+	size_t length = strlen(section), prefix = strlen("policy \"");
+	struct prune_policies *all = &r->file->policies;
+	char name[41]; /* inih cuts longer sections off */
+
+	if (length < prefix + 2 || length > prefix + sizeof(name) - 1 ||
+	    section[length - 1] != '"') {
+		complain(r,
+			 "a policy's section is [policy \"name\"], with a name of 1 to %zu bytes",
+			 sizeof(name) - 2);
+		return NULL;
+	}
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(length - prefix - 1), section + prefix);
+	if (all->count > 0 && strcmp(all->items[all->count - 1].name, name) == 0)
+		return &all->items[all->count - 1];
+	if (prune_policies_find(all, name)) {
+		complain(r, "policy '%s' is there already", name);
+		return NULL;
+	}
+	return prune_policies_add(all, name);
+}
+
+static int read_policy(struct reading *r, const char *section, const char *name, const char *value)
+{
+	struct prune_policy *p = find_policy(r, section);
+
+	if (!p)
+		return complain(r, "out of memory");
+	if (strcmp(name, "filter") == 0)
+		return add_filter(r, p, value);
+	if (strcmp(name, "all") == 0)
+		return set_flag(r, &p->all, name, value);
+	if (strcmp(name, "keep_duration") == 0)
+		return set_duration(r, &p->keep_duration_ns, name, value);
+	if (strcmp(name, "reserved_space") == 0)
+		return set_space(r, &p->limits.reserved, name, value);
+	if (strcmp(name, "max_used_space") == 0)
+		return set_space(r, &p->limits.max_used, name, value);
+	if (strcmp(name, "min_free_space") == 0)
+		return set_space(r, &p->limits.min_free, name, value);
+	if (strcmp(name, "scorer") == 0)
+		return set_scorer(r, p, value);
+	return complain(r,
+			"a policy knows no '%.60s': filter, all, keep_duration, reserved_space, "
+			"max_used_space, min_free_space and scorer are",
+			name);
+}
+
+static int read_line(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *r = user;
+
+	if (strcmp(section, "agent") == 0)
+		return read_agent(r, name, value);
+	if (strcmp(section, "prune") == 0)
+		return read_prune(r, name, value);
+	if (strncmp(section, "policy", strlen("policy")) == 0)
+		return read_policy(r, section, name, value);
+	return complain(r, "no section [%.60s]: [agent], [prune] and [policy \"name\"] are",
+			section);
+}
+
+/* A policy without limits evicts all that it matches, every time: nobody means that. */
+static int check_policies(const char *path, const struct config_file *f, struct error *e)
+{
+	for (size_t i = 0; i < f->policies.count; i++) {
+		const struct prune_policy *p = &f->policies.items[i];
+
+		if (!p->keep_duration_ns && !prune_limits_are_set(&p->limits))
+			return error_set(e, -EINVAL,
+					 "%s: policy '%s' would evict everything that it matches, "
+					 "at once: it needs a keep_duration or a limit",
+					 path, p->name);
+	}
+	return 0;
+}
+
+int config_file_read(const char *path, bool required, struct config_file *ret_file, struct error *e)
+{
+	struct config_file f = { .automatic = true, .interval_ns = CONFIG_POLICY_INTERVAL_NS };
+	struct reading r = { .file = &f };
+	cleanup(close_file) FILE *stream = fopen(path, "re");
+	int line, code = 0;
+
+	if (!stream && (required || errno != ENOENT))
+		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	line = stream ? ini_parse_file(stream, read_line, &r) : 0;
+	if (line < 0)
+		code = error_set(e, -ENOMEM, "read %s: out of memory", path);
+	else if (line > 0)
+		code = error_set(e, -EINVAL, "%s:%d: %s", path, line,
+				 r.problem[0] ? r.problem
+					      : "this is no [section], no name = value, or too "
+						"long a line");
+	if (code == 0)
+		code = check_policies(path, &f, e);
+	if (code == 0 && f.policies.count == 0 && prune_policies_defaults(&f.policies) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code < 0) {
+		config_file_free(&f);
+		return code;
+	}
+	*ret_file = f;
+	return 0;
+}
+
+void config_file_free(struct config_file *f)
+{
+	free(f->root);
+	free(f->socket);
+	free(f->backend);
+	prune_policies_free(&f->policies);
+	*f = (struct config_file){ 0 };
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prune/prune_policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/units.h"
+
+#define WHOLE 1000000 /* of which a percentage is taken to see what share it is */
+
+int prune_space_parse(const char *text, struct prune_space *ret_space)
+{
+	struct prune_space space = { 0 };
+	int64_t part;
+	int r;
+
+	if (strchr(text, '%')) {
+		r = units_parse_size(text, WHOLE, &part);
+		if (r < 0 || part > WHOLE)
+			return -EINVAL;
+		space.share = (double)part / WHOLE;
+	} else {
+		r = units_parse_size(text, 0, &space.bytes);
+		if (r < 0)
+			return -EINVAL;
+	}
+	*ret_space = space;
+	return 0;
+}
+
+int64_t prune_space_bytes(const struct prune_space *space, const struct prune_disk *disk)
+{
+	return space->share > 0 ? (int64_t)(space->share * (double)disk->total_bytes)
+				: space->bytes;
+}
+
+static bool is_set(const struct prune_space *space)
+{
+	return space->bytes > 0 || space->share > 0;
+}
+
+bool prune_limits_are_set(const struct prune_limits *limits)
+{
+	return is_set(&limits->reserved) || is_set(&limits->max_used) || is_set(&limits->min_free);
+}
+
+int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
+			  int64_t used_bytes)
+{
+	int64_t keep = PRUNE_KEEP_EVERYTHING, reserved, missing;
+
+	if (!prune_limits_are_set(limits))
+		return 0;
+	if (is_set(&limits->max_used))
+		keep = prune_space_bytes(&limits->max_used, disk);
+	missing = prune_space_bytes(&limits->min_free, disk) - disk->free_bytes;
+	if (missing > 0 && used_bytes - missing < keep)
+		keep = used_bytes - missing;
+	reserved = prune_space_bytes(&limits->reserved, disk);
+	if (keep < reserved)
+		keep = reserved;
+	/* A limit of 0 would be none: what is left of a limit is at least a byte. */
+	if (keep < 1)
+		keep = 1;
+	return keep;
+}
+
+struct prune_policy *prune_policies_add(struct prune_policies *p, const char *name)
+{
+	struct prune_policy *items;
+
+	if (prune_policies_find(p, name)) {
+		errno = EEXIST;
+		return NULL;
+	}
+	items = realloc(p->items, (p->count + 1) * sizeof(*items));
+	if (!items)
+		return NULL;
+	p->items = items;
+	items[p->count] = (struct prune_policy){ .name = strdup(name), .scorer = strdup("") };
+	p->count++;
+	return items[p->count - 1].name && items[p->count - 1].scorer ? &items[p->count - 1] : NULL;
+}
+
+int prune_policy_add_filter(struct prune_policy *policy, const char *filter)
+{
+	char **filters = realloc(policy->filters, (policy->filter_count + 1) * sizeof(*filters));
+
+	if (!filters)
+		return -ENOMEM;
+	policy->filters = filters;
+	filters[policy->filter_count] = strdup(filter);
+	return filters[policy->filter_count++] ? 0 : -ENOMEM;
+}
+
+int prune_policy_set_scorer(struct prune_policy *policy, const char *scorer)
+{
+	char *copy = strdup(scorer);
+
+	if (!copy)
+		return -ENOMEM;
+	free(policy->scorer);
+	policy->scorer = copy;
+	return 0;
+}
+
+const struct prune_policy *prune_policies_find(const struct prune_policies *p, const char *name)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (strcmp(p->items[i].name, name) == 0)
+			return &p->items[i];
+	return NULL;
+}
+
+int prune_policies_defaults(struct prune_policies *p)
+{
+	static const struct prune_limits limits = { .reserved = { .share = 0.1 },
+						    .max_used = { .share = 0.6 },
+						    .min_free = { .share = 0.2 } };
+	static const char *const kinds[] = { "type==source.local", "type==exec.cachemount",
+					     "type==source.git.checkout" };
+	struct prune_policy *policy = prune_policies_add(p, "sources");
+
+	if (!policy)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (prune_policy_add_filter(policy, kinds[i]) < 0)
+			return -ENOMEM;
+	policy->keep_duration_ns = 48 * 3600 * NS_PER_S;
+	policy->limits.max_used.bytes = INT64_C(512) * 1000 * 1000;
+	policy = prune_policies_add(p, "old");
+	if (!policy)
+		return -ENOMEM;
+	policy->keep_duration_ns = 60 * 24 * 3600 * NS_PER_S;
+	policy->limits = limits;
+	policy = prune_policies_add(p, "space");
+	if (!policy)
+		return -ENOMEM;
+	policy->limits = limits;
+	policy = prune_policies_add(p, "everything");
+	if (!policy)
+		return -ENOMEM;
+	policy->limits = limits;
+	policy->all = true;
+	return 0;
+}
+
+void prune_policies_free(struct prune_policies *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct prune_policy *policy = &p->items[i];
+
+		for (size_t k = 0; k < policy->filter_count; k++)
+			free(policy->filters[k]);
+		free(policy->filters);
+		free(policy->name);
+		free(policy->scorer);
+	}
+	free(p->items);
+	*p = (struct prune_policies){ 0 };
+}
