@@ -45,8 +45,9 @@ static void append_quoted(struct strbuf *out, const char *bytes, size_t length)
 
 	strbuf_append(out, "\"");
 	while (at < length) {
-		uint32_t character;
-		size_t size = utf8_decode(bytes + at, length - at, &character);
+		unsigned char byte = (unsigned char)bytes[at];
+		uint32_t character = byte;
+		size_t size = byte < 0x80 ? 1 : utf8_decode(bytes + at, length - at, &character);
 
 		if (size > 0 && character >= 0x20 && character != '"' && character != '\\') {
 			plain += size;

@@ -6,16 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(struct strbuf *b, size_t more)
+static bool grow(struct strbuf *b, size_t need)
 {
-	size_t need = b->length + more + 1;
 	size_t capacity = b->capacity ? b->capacity : 64;
 	char *text;
 
-	if (b->failed)
-		return false;
-	if (need <= b->capacity)
-		return true;
 	while (capacity < need)
 		capacity *= 2;
 	text = realloc(b->text, capacity);
@@ -28,6 +23,15 @@ static bool reserve(struct strbuf *b, size_t more)
 	return true;
 }
 
+static inline bool reserve(struct strbuf *b, size_t more)
+{
+	size_t need = b->length + more + 1;
+
+	if (b->failed)
+		return false;
+	return need <= b->capacity || grow(b, need);
+}
+
 void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length)
 {
 	if (!reserve(b, length))
@@ -38,26 +42,30 @@ void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length)
 	b->text[b->length] = '\0';
 }
 
-void strbuf_append(struct strbuf *b, const char *text)
-{
-	strbuf_append_bytes(b, text, strlen(text));
-}
-
 void strbuf_appendf(struct strbuf *b, const char *format, ...)
 {
 	va_list args;
+	size_t room;
 	int length;
 
+	if (!reserve(b, 63)) /* enough for most */
+		return;
+	room = b->capacity - b->length;
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
+	length = vsnprintf(b->text + b->length, room, format, args);
 	va_end(args);
-	if (length < 0 || !reserve(b, (size_t)length)) {
+	if (length < 0) {
 		b->failed = true;
 		return;
 	}
-	va_start(args, format);
-	(void)vsnprintf(b->text + b->length, (size_t)length + 1, format, args); /* measured above */
-	va_end(args);
+	if ((size_t)length >= room) {
+		b->text[b->length] = '\0';
+		if (!reserve(b, (size_t)length))
+			return;
+		va_start(args, format);
+		(void)vsnprintf(b->text + b->length, (size_t)length + 1, format, args);
+		va_end(args);
+	}
 	b->length += (size_t)length;
 }
 

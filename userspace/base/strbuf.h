@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct strbuf {
 	char *text; /* NULL until the first append */
@@ -15,8 +16,11 @@ struct strbuf {
 	bool failed;
 };
 
-void strbuf_append(struct strbuf *b, const char *text);
 void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length);
+static inline void strbuf_append(struct strbuf *b, const char *text)
+{
+	strbuf_append_bytes(b, text, strlen(text));
+}
 void strbuf_appendf(struct strbuf *b, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Empties the buffer and keeps its memory. */

@@ -42,6 +42,15 @@ size_t utf8_decode(const void *bytes, size_t length, uint32_t *ret_character)
 	return size;
 }
 
+size_t utf8_ascii_length(const char *text, size_t length)
+{
+	size_t at = 0;
+
+	while (at < length && (unsigned char)text[at] < 0x7f)
+		at++;
+	return at;
+}
+
 size_t utf8_encode(uint32_t character, char ret_bytes[UTF8_MAX])
 {
 	if (!is_character(character))

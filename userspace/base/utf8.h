@@ -11,5 +11,7 @@
 
 /* How many of the bytes the first character takes; 0 when they do not start with one. */
 size_t utf8_decode(const void *bytes, size_t length, uint32_t *ret_character);
+/* How many bytes at the start are ASCII characters, DEL not among them. */
+size_t utf8_ascii_length(const char *text, size_t length);
 /* How many bytes were written; what is not a character is written as U+FFFD. */
 size_t utf8_encode(uint32_t character, char ret_bytes[UTF8_MAX]);

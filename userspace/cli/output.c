@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/visible_text.h"
 
 #define FIELD_WIDTH 16
@@ -138,19 +139,19 @@ void output_field(struct output *o, const char *name, const char *format, ...)
 
 void output_json_line(struct output *o, struct json_writer *w)
 {
-	cleanup(strbuf_free) struct strbuf line = { 0 };
+	cleanup(strbuf_free) struct strbuf visible = { 0 };
+	struct strbuf *line = w->out;
 
-	if (strbuf_failed(w->out)) {
-		o->failed = true;
-		return;
-	}
 	/* The writer escapes what JSON must have escaped; terminals obey more than that. */
-	visible_text_append_json(&line, w->out->text);
-	strbuf_append(&line, "\n");
-	if (strbuf_failed(&line))
+	if (!strbuf_failed(line) && utf8_ascii_length(line->text, line->length) < line->length) {
+		visible_text_append_json(&visible, line->text);
+		line = &visible;
+	}
+	strbuf_append(line, "\n");
+	if (strbuf_failed(line))
 		o->failed = true;
 	else
-		(void)fputs(line.text, stdout); /* output_flush() asks stdout */
+		(void)fputs(line->text, stdout); /* output_flush() asks stdout */
 	strbuf_reset(w->out);
 	w->comma = false;
 }

@@ -75,7 +75,15 @@ void visible_text_append_json(struct strbuf *out, const char *json)
 
 	while (left > 0) {
 		uint32_t character = 0;
-		size_t size = utf8_decode(json, left, &character);
+		size_t size = utf8_ascii_length(json, left);
+
+		if (size > 0) { /* nearly always all of it */
+			strbuf_append_bytes(out, json, size);
+			json += size;
+			left -= size;
+			continue;
+		}
+		size = utf8_decode(json, left, &character);
 
 		if (size > 0 && (character == 0x7f || is_hidden(character)))
 			strbuf_appendf(out, "\\u%04x", (unsigned int)character);
