@@ -140,6 +140,8 @@ int cache_ops_delete(struct manager *m, struct record *const *records, size_t co
  * are gone. What cannot be written now (a full disk) is right in memory, is written by a later
  * fold, and is reported: it fails no caller. Without the lock. */
 void usage_ops_fold(struct manager *m);
+/* The same for mounts that are gone only, whatever else is mounted. */
+void usage_ops_fold_gone(struct manager *m);
 /* Measures every layer whose size is not known, in parallel. */
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
 

@@ -184,7 +184,7 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 	mount->record = NULL;
 	r->mount = NULL;
 	pthread_mutex_unlock(&m->lock);
-	usage_ops_fold(m);
+	usage_ops_fold_gone(m);
 	return 0;
 }
 

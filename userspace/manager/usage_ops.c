@@ -271,7 +271,20 @@ static void forget(struct manager *m, const struct settling *s)
 	}
 }
 
-void usage_ops_fold(struct manager *m)
+/* Of all mounts, or of those that are gone. */
+static int gather_cells(struct manager *m, const struct settling *s, bool gone_only,
+			struct cells *all, struct error *e)
+{
+	int code = 0;
+
+	if (!gone_only)
+		return usage_read_cells(m->usage, gather_cell, all, e);
+	for (size_t i = 0; i < s->count && code == 0; i++)
+		code = usage_read_mount_cells(m->usage, s->gone[i]->id, gather_cell, all, e);
+	return code;
+}
+
+static void fold(struct manager *m, bool gone_only)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(free_ptr) struct mount **gone = NULL;
@@ -285,7 +298,7 @@ void usage_ops_fold(struct manager *m)
 	pthread_mutex_lock(&m->lock);
 	settling.gone = gone = sorted_mounts(m, true, &settling.count);
 	pthread_mutex_unlock(&m->lock);
-	code = gone ? usage_read_cells(m->usage, gather_cell, &all, &e)
+	code = gone ? gather_cells(m, &settling, gone_only, &all, &e)
 		    : error_set(&e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = apply_cells(m, &all, &changes, &e);
@@ -305,6 +318,16 @@ void usage_ops_fold(struct manager *m)
 	free(all.cells);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
+}
+
+void usage_ops_fold(struct manager *m)
+{
+	fold(m, false);
+}
+
+void usage_ops_fold_gone(struct manager *m)
+{
+	fold(m, true);
 }
 
 /* A layer to be measured. */

@@ -50,10 +50,10 @@ static void add_part(struct usage_totals *totals, const struct usage_counts *par
 		totals->last_access_boot_ns = last;
 }
 
-static int read_mount_cells(struct usage_bpf *u, const struct usage_mount *mount,
-			    struct usage_counts *parts,
-			    int (*visit)(const struct usage_cell *cell, void *user), void *user,
-			    struct error *e)
+static int read_cells_of(struct usage_bpf *u, const struct usage_mount *mount,
+			 struct usage_counts *parts,
+			 int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			 struct error *e)
 {
 	if (mount->first_cell == USAGE_NO_CELL)
 		return 0;
@@ -87,8 +87,25 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 	if (!mounts || !parts)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = read_mount_cells(u, &mounts[i], parts, visit, user, e);
+		r = read_cells_of(u, &mounts[i], parts, visit, user, e);
 	return r;
+}
+
+int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
+			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			   struct error *e)
+{
+	const struct usage_mount *mount;
+	size_t count = 0;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &count);
+	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
+	if (!mounts || !parts)
+		return error_set(e, -ENOMEM, "out of memory");
+	mount = usage_handle_find(mounts, count, mount_id);
+	return mount ? read_cells_of(u, mount, parts, visit, user, e) : 0;
 }
 
 /* ---- files ---- */

@@ -68,6 +68,10 @@ uint32_t usage_unseen_counters(enum usage_backend backend);
  * are those of all mounts that are not forgotten, retired ones included. */
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e);
+/* Those of one mount only; none for one that is forgotten. */
+int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
+			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			   struct error *e);
 int usage_read_files(struct usage_bpf *u, int (*visit)(const struct usage_file *file, void *user),
 		     void *user, struct error *e);
 struct usage_lost usage_read_lost(struct usage_bpf *u);
