@@ -241,6 +241,34 @@ static void ages_are_written(void **unused)
 	assert_string_equal(units_format_age(INT64_MAX, INT64_MIN, buffer), "in 584 years");
 }
 
+static void durations_are_written_as_they_are_read(void **unused)
+{
+	(void)unused;
+	static const struct {
+		int64_t ns;
+		const char *text;
+	} cases[] = {
+		{ 0, "0ns" },
+		{ 1, "1ns" },
+		{ 1500, "1500ns" },
+		{ 2000, "2us" },
+		{ 1500000000, "1500ms" },
+		{ 90 * NS_PER_S, "90s" },
+		{ 5400 * NS_PER_S, "90m" },
+		{ 48 * 3600 * NS_PER_S, "2d" },
+		{ 49 * 3600 * NS_PER_S, "49h" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char buffer[UNITS_TEXT_MAX];
+		int64_t ns;
+
+		assert_string_equal(units_format_duration(cases[i].ns, buffer), cases[i].text);
+		assert_int_equal(units_parse_duration(buffer, &ns), 0);
+		assert_int_equal(ns, cases[i].ns);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +279,7 @@ int main(void)
 		cmocka_unit_test(written_sizes_are_read_back),
 		cmocka_unit_test(times_are_written),
 		cmocka_unit_test(ages_are_written),
+		cmocka_unit_test(durations_are_written_as_they_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

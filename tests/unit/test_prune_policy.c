@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "graph/record_filter.h"
+#include "prune/prune_policy.h"
+
+static const struct prune_disk disk = { .total_bytes = 1000, .free_bytes = 100 };
+
+/* B71: keep = max(reserved, min(max used, used - (min free - free))) */
+static void limits_combine(void **unused)
+{
+	(void)unused;
+	static const struct {
+		struct prune_limits limits;
+		int64_t used, keep;
+	} cases[] = {
+		{ { { 0 }, { 0 }, { 0 } }, 500, 0 }, /* no limit: everything that matches goes */
+		{ { .max_used = { .bytes = 300 } }, 500, 300 },
+		{ { .max_used = { .share = 0.25 } }, 500, 250 },
+		{ { .min_free = { .bytes = 50 } }, 500, PRUNE_KEEP_EVERYTHING },
+		{ { .min_free = { .bytes = 150 } }, 500, 450 },
+		{ { .min_free = { .share = 0.4 } }, 500, 200 },
+		{ { .max_used = { .bytes = 300 }, .min_free = { .bytes = 150 } }, 500, 300 },
+		{ { .max_used = { .bytes = 300 }, .min_free = { .bytes = 400 } }, 500, 200 },
+		{ { .reserved = { .bytes = 400 }, .max_used = { .bytes = 300 } }, 500, 400 },
+		{ { .reserved = { .share = 0.1 }, .min_free = { .share = 1 } }, 500, 100 },
+		{ { .reserved = { .bytes = 400 } }, 500, PRUNE_KEEP_EVERYTHING },
+		/* What is left of a limit is never "no limit". */
+		{ { .min_free = { .share = 1 } }, 500, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(prune_limits_keep(&cases[i].limits, &disk, cases[i].used),
+				 cases[i].keep);
+}
+
+static void spaces_are_bytes_or_shares(void **unused)
+{
+	(void)unused;
+	struct prune_space space;
+
+	assert_int_equal(prune_space_parse("10K", &space), 0);
+	assert_int_equal(prune_space_bytes(&space, &disk), 10240);
+	assert_int_equal(prune_space_parse("12.5%", &space), 0);
+	assert_int_equal(prune_space_bytes(&space, &disk), 125);
+	assert_int_equal(prune_space_parse("100%", &space), 0);
+	assert_int_equal(prune_space_bytes(&space, &disk), 1000);
+	assert_int_equal(prune_space_parse("101%", &space), -EINVAL);
+	assert_int_equal(prune_space_parse("much", &space), -EINVAL);
+	assert_int_equal(prune_space_parse("", &space), -EINVAL);
+}
+
+static void default_policies_are_sound(void **unused)
+{
+	(void)unused;
+	struct prune_policies policies = { 0 };
+
+	assert_int_equal(prune_policies_defaults(&policies), 0);
+	assert_int_equal(policies.count, 4);
+	for (size_t i = 0; i < policies.count; i++) {
+		const struct prune_policy *p = &policies.items[i];
+		cleanup(record_filter_free) struct record_filter *filter = NULL;
+
+		assert_true(prune_limits_are_set(&p->limits));
+		assert_int_equal(record_filter_parse((const char *const *)p->filters,
+						     p->filter_count, &filter, NULL),
+				 0);
+		assert_ptr_equal(prune_policies_find(&policies, p->name), p);
+	}
+	assert_null(prune_policies_add(&policies, "old"));
+	assert_int_equal(errno, EEXIST);
+	prune_policies_free(&policies);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limits_combine),
+		cmocka_unit_test(spaces_are_bytes_or_shares),
+		cmocka_unit_test(default_policies_are_sound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
