@@ -39,10 +39,14 @@ static int apply_file(struct config *c, struct error *e)
 	int code = config_file_read(c->file_path ? c->file_path : CONFIG_DEFAULT_FILE,
 				    c->file_path != NULL, &c->file, e);
 
-	if (code == 0 && c->file.backend && !c->backend_forced)
-		code = parse_backend(c->file.backend, c, e);
 	if (code < 0)
 		return code;
+	if (c->file.backend && !c->backend_forced)
+		code = parse_backend(c->file.backend, c, e);
+	if (code < 0) {
+		config_file_free(&c->file);
+		return code;
+	}
 	if (!c->root)
 		c->root = c->file.root ? c->file.root : CONFIG_DEFAULT_ROOT;
 	if (!c->socket)
