@@ -99,6 +99,18 @@ start_agent() {
 	return 1
 }
 
+# result NAME [OPTION…]: an unheld, finalized record of 1 MiB; prints its id.
+result() {
+	local name=$1 id
+	shift
+	id=$(varve new --retain --description "$name" "$@")
+	head -c 1M /dev/urandom > "$(varve mount "$id")/data"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	varve release "$id"
+	echo "$id"
+}
+
 # preload LIBRARY: what LD_PRELOAD must be. A sanitizer's runtime wants to be the first of all.
 preload() {
 	ldd "$VARVE_BUILD/varved" | awk -v library="$1" '/lib[at]san/ { printf "%s:", $3 } END { print library }'

@@ -6,7 +6,7 @@
 
 load ../helpers
 
-result() { # DESCRIPTION [PARENT]: the id of a committed record that nobody holds
+small_record() { # DESCRIPTION [PARENT]: the id of a committed record that nobody holds
 	local id
 	id=$(varve new --retain --description "$1" ${2:+--parent "$2"})
 	printf '%s' "$1" > "$(varve mount "$id")/file"
@@ -22,8 +22,8 @@ field() { # ID NAME: as du shows it
 
 @test "a pinned record survives prune and rm, also after a restart" {
 	start_agent
-	id=$(result pinned)
-	other=$(result other)
+	id=$(small_record pinned)
+	other=$(small_record other)
 	varve pin "${id:0:8}"
 	kill_agent
 	start_agent
@@ -84,9 +84,9 @@ field() { # ID NAME: as du shows it
 
 @test "B54 what a lease needs by id or chain is shared, and so are its parents" {
 	start_agent
-	base=$(result base)
-	top=$(result top "$base")
-	chained=$(result chained "$base")
+	base=$(small_record base)
+	top=$(small_record top "$base")
+	chained=$(small_record chained "$base")
 	varve label "$chained" varve.blob-chain-id=sha256:abcd
 	varve lease create checker
 	[[ $(field "$base" shared) == false ]]
@@ -111,7 +111,7 @@ field() { # ID NAME: as du shows it
 	id=$(varve commit "$id")
 	varve finalize "$id"
 	varve release "$id"
-	small=$(result small)
+	small=$(small_record small)
 	varve lease create checker
 	varve lease need checker "$id"
 	[[ $(varve prune --keep-storage 500KB --json | jq -c 'select(has("freed")) | [.predicted, .goalReached]') == "[0,true]" ]]

@@ -6,18 +6,6 @@
 
 load ../helpers
 
-# result NAME [OPTION…]: an unheld, finalized record of 1 MiB; prints its id.
-result() {
-	local name=$1 id
-	shift
-	id=$(varve new --retain --description "$name" "$@")
-	head -c 1M /dev/urandom > "$(varve mount "$id")/data"
-	id=$(varve commit "$id")
-	varve finalize "$id"
-	varve release "$id"
-	echo "$id"
-}
-
 read_it() { # ID: in a mount of its own
 	cat "$(varve mount "$1" --read-only)/data" > /dev/null
 	varve umount "$1"
@@ -52,6 +40,16 @@ mib() {
 	[[ $(varve prune -q) == "$id" ]]
 	run -4 varve inspect "$twin"
 	run -4 varve inspect "$id"
+}
+
+@test "B61 twins and the record below them go in one run" {
+	start_agent
+	base=$(result base)
+	mutable=$(varve new --retain --parent "$base")
+	twin=$(varve commit "$mutable")
+	varve release "$twin"
+	[[ $(varve prune -q | wc -l) -eq 2 ]]
+	[[ $(varve ls -q) == "" ]]
 }
 
 @test "B62 internal and frontend records go only with --all" {

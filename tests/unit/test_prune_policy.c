@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,14 +26,14 @@ static void limits_combine(void **unused)
 		{ { { 0 }, { 0 }, { 0 } }, 500, 0 }, /* no limit: everything that matches goes */
 		{ { .max_used = { .bytes = 300 } }, 500, 300 },
 		{ { .max_used = { .share = 0.25 } }, 500, 250 },
-		{ { .min_free = { .bytes = 50 } }, 500, PRUNE_KEEP_EVERYTHING },
+		{ { .min_free = { .bytes = 50 } }, 500, PRUNE_UNLIMITED_BYTES },
 		{ { .min_free = { .bytes = 150 } }, 500, 450 },
 		{ { .min_free = { .share = 0.4 } }, 500, 200 },
 		{ { .max_used = { .bytes = 300 }, .min_free = { .bytes = 150 } }, 500, 300 },
 		{ { .max_used = { .bytes = 300 }, .min_free = { .bytes = 400 } }, 500, 200 },
 		{ { .reserved = { .bytes = 400 }, .max_used = { .bytes = 300 } }, 500, 400 },
 		{ { .reserved = { .share = 0.1 }, .min_free = { .share = 1 } }, 500, 100 },
-		{ { .reserved = { .bytes = 400 } }, 500, PRUNE_KEEP_EVERYTHING },
+		{ { .reserved = { .bytes = 400 } }, 500, PRUNE_UNLIMITED_BYTES },
 		/* What is left of a limit is never "no limit". */
 		{ { .min_free = { .share = 1 } }, 500, 1 },
 	};
@@ -56,6 +57,22 @@ static void spaces_are_bytes_or_shares(void **unused)
 	assert_int_equal(prune_space_parse("101%", &space), -EINVAL);
 	assert_int_equal(prune_space_parse("much", &space), -EINVAL);
 	assert_int_equal(prune_space_parse("", &space), -EINVAL);
+}
+
+/* Such a limit would be taken for none, and everything would go. */
+static void nonsense_is_no_limit(void **unused)
+{
+	(void)unused;
+	static const struct prune_limits bad[] = {
+		{ .max_used = { .bytes = -1 } },	{ .reserved = { .share = -0.05 } },
+		{ .min_free = { .share = 1.5 } },	{ .max_used = { .share = NAN } },
+		{ .min_free = { .bytes = INT64_MIN } },
+	};
+	static const struct prune_limits good = { .max_used = { .share = 1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(prune_limits_are_valid(&bad[i]));
+	assert_true(prune_limits_are_valid(&good));
 }
 
 static void default_policies_are_sound(void **unused)
@@ -85,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_combine),
 		cmocka_unit_test(spaces_are_bytes_or_shares),
+		cmocka_unit_test(nonsense_is_no_limit),
 		cmocka_unit_test(default_policies_are_sound),
 	};
 

@@ -241,6 +241,21 @@ static void ages_are_written(void **unused)
 	assert_string_equal(units_format_age(INT64_MAX, INT64_MIN, buffer), "in 584 years");
 }
 
+static void shares_are_read(void **unused)
+{
+	(void)unused;
+	double share = -1;
+
+	assert_int_equal(units_parse_share("12.5%", &share), 0);
+	assert_true(share == 0.125);
+	assert_int_equal(units_parse_share("100%", &share), 0);
+	assert_true(share == 1);
+	assert_int_equal(units_parse_share("100.01%", &share), -ERANGE);
+	assert_int_equal(units_parse_share("10", &share), -EINVAL);
+	assert_int_equal(units_parse_share("-1%", &share), -EINVAL);
+	assert_int_equal(units_parse_share("%", &share), -EINVAL);
+}
+
 static void durations_are_written_as_they_are_read(void **unused)
 {
 	(void)unused;
@@ -279,6 +294,7 @@ int main(void)
 		cmocka_unit_test(written_sizes_are_read_back),
 		cmocka_unit_test(times_are_written),
 		cmocka_unit_test(ages_are_written),
+		cmocka_unit_test(shares_are_read),
 		cmocka_unit_test(durations_are_written_as_they_are_read),
 	};
 

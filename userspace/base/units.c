@@ -134,6 +134,21 @@ int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes)
 	return -EINVAL;
 }
 
+int units_parse_share(const char *text, double *ret_share)
+{
+	struct decimal d;
+	int r = read_decimal(&text, &d);
+
+	if (r < 0)
+		return r;
+	if (strcmp(text, "%") != 0)
+		return -EINVAL;
+	if (d.digits > 100 * d.scale)
+		return -ERANGE;
+	*ret_share = (double)d.digits / (double)d.scale / 100;
+	return 0;
+}
+
 int units_parse_duration(const char *text, int64_t *ret_ns)
 {
 	bool first = true;

@@ -10,6 +10,8 @@
 /* "512", "3MB" (10^6), "1.5G", "1.5GiB" and "1.5 GiB" (2^30), in capitals or not; "10%" of
  * whole_bytes (which is refused when whole_bytes is 0). Never negative. -EINVAL, -ERANGE. */
 int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes);
+/* "10%", "12.5%" as 0.1 and 0.125, at most 100%. -EINVAL, -ERANGE. */
+int units_parse_share(const char *text, double *ret_share);
 /* "90s", "15m", "72h", "7d", "1h30m", "1.5h", and "ms", "us", "ns"; a bare number is seconds.
  * -EINVAL, -ERANGE. */
 int units_parse_duration(const char *text, int64_t *ret_ns);

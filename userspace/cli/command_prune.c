@@ -24,7 +24,7 @@ enum option {
 	OPTION_MAX_USED,
 	OPTION_MIN_FREE,
 	OPTION_SCORER,
-	OPTION_POLICY,
+	OPTION_POLICY, /* what stands before it says itself what may go: see is_ruled() */
 	OPTION_DRY_RUN,
 	OPTION_PLAN,
 	OPTION_STRICT,
@@ -254,16 +254,13 @@ static int print_event(const ProtobufCMessage *reply, void *user, struct error *
 
 static int parse_space(struct cli *c, const char *text, Varve__V1__Space *space, struct error *e)
 {
-	const int64_t per_percent = 1000000;
-	int64_t bytes;
-
 	if (!strchr(text, '%'))
 		return units_parse_size(text, 0, &space->bytes) < 0
 			       ? cli_usage(c, e, "'%s' is no size (try 10G, 500MB or 10%%)", text)
 			       : 0;
-	if (units_parse_size(text, 100 * per_percent, &bytes) < 0 || bytes > 100 * per_percent)
+	if (units_parse_share(text, &space->percent) < 0)
 		return cli_usage(c, e, "'%s' is no share of a file system (try 10%%)", text);
-	space->percent = (double)bytes / (double)per_percent;
+	space->percent *= 100;
 	return 0;
 }
 

@@ -42,8 +42,7 @@ int main(int argc, char **argv)
 	if (config.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	if (config.check)
-		printf("%s: %zu policies\n",
-		       config.file_path ? config.file_path : CONFIG_DEFAULT_FILE,
+		printf("the configuration is good, with %zu policies\n",
 		       config.file.policies.count);
 	else if (geteuid() != 0)
 		code = error_set(&e, -EPERM,

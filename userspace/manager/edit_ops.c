@@ -12,13 +12,8 @@ int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECO
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct record *r;
-	int code;
+	int code = manager_find_reserved(m, id, &r, e);
 
-	pthread_mutex_lock(&m->lock);
-	code = manager_find(m, id, &r, e);
-	if (code == 0)
-		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
 
@@ -86,13 +81,8 @@ int manager_label(struct manager *m, const char *id, const struct manager_label_
 	struct record *r;
 	int code = new_ops_check_labels(change->set, change->set_count, e);
 
-	if (code < 0)
-		return code;
-	pthread_mutex_lock(&m->lock);
-	code = manager_find(m, id, &r, e);
 	if (code == 0)
-		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+		code = manager_find_reserved(m, id, &r, e);
 	if (code < 0)
 		return code;
 

@@ -237,7 +237,6 @@ struct manager_pruned {
 
 struct manager_prune_summary {
 	int64_t predicted_bytes, freed_bytes, remaining_bytes;
-	int64_t used_bytes, keep_bytes; /* before; 0 when an earlier plan was executed */
 	bool goal_reached;
 	int64_t missed_bytes;
 	char shortfall[256]; /* why it was not */

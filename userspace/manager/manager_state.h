@@ -80,6 +80,9 @@ void manager_report(struct manager *m, bool problem, const char *format, ...)
 int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e);
 /* With the lock: reserves the record, and its twin; release_record() gives both back. */
 void manager_reserve(struct record *r);
+/* manager_find() and manager_reserve(), with a lock of its own. */
+int manager_find_reserved(struct manager *m, const char *id, struct record **ret_record,
+			  struct error *e);
 void manager_unreserve(struct manager *m, struct record *r);
 
 /* store_files.c: the directories of layers. Without the lock. */
@@ -131,7 +134,8 @@ bool cache_ops_goes(const struct record *r);
  * gone afterwards. With the lock, which it lets go of meanwhile. */
 int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
 /* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
- * each are among those before it. On failure they stay as they were, reserved. Without the lock. */
+ * each are among those before it; no two of them share a layer. On failure they stay as they were,
+ * reserved. Without the lock. */
 int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
 		     struct error *e);
 

@@ -5,70 +5,14 @@
  * a time, which share one durable transaction.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/units.h"
 #include "manager/prune_steps.h"
 
 /* Few enough to stop soon when the call is cancelled. */
 #define STEPS_AT_ONCE 32
-
-void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
-			 size_t size)
-{
-	char age[UNITS_TEXT_MAX];
-	int used;
-
-	if (p->last_used_ns)
-		used = snprintf(text, size, "last used %s (rank %zu of %zu)",
-				units_format_age(p->last_used_ns, clock_wall_ns(), age),
-				s->last_used_rank, s->last_used_ranks);
-	else
-		used = snprintf(text, size, "never used");
-	if (used < 0 || (size_t)used >= size)
-		return;
-	if (p->usage_count)
-		(void)snprintf(text + used, size - (size_t)used,
-			       ", %" PRIu64 " use%s (rank %zu of %zu)", p->usage_count,
-			       p->usage_count == 1 ? "" : "s", s->usage_rank, s->usage_ranks);
-}
-
-/* ---- steps ---- */
-
-int prune_steps_make(const struct prune_view *v, const struct prune_plan *plan,
-		     struct prune_steps *ret_steps, struct error *e)
-{
-	struct prune_steps steps = { .count = plan->count,
-				     .freed_bytes = plan->freed_bytes,
-				     .remaining_bytes = plan->remaining_bytes };
-
-	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
-	if (!steps.items)
-		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
-	for (size_t i = 0; i < plan->count; i++) {
-		size_t record = plan->steps[i].record;
-		struct prune_planned *p = &steps.items[i];
-
-		memcpy(p->id, v->ids[record], sizeof(p->id));
-		p->stamp = v->stamps[record];
-		p->step = plan->steps[i];
-		p->record = v->records[record];
-		p->record.id = NULL; /* the view's */
-	}
-	*ret_steps = steps;
-	return 0;
-}
-
-void prune_steps_free(struct prune_steps *s)
-{
-	free(s->items);
-	*s = (struct prune_steps){ 0 };
-}
-
-/* ---- a run ---- */
 
 struct prune_run {
 	struct manager *m;
@@ -94,10 +38,11 @@ static void cleanup_batch_free(struct batch *b)
 		free(b->texts[i]);
 }
 
+/* A record goes with its other half. */
 static bool is_in_batch(const struct batch *b, const struct record *r)
 {
 	for (size_t i = 0; i < b->count; i++)
-		if (b->records[i] == r)
+		if (b->records[i] == r || b->records[i]->twin == r)
 			return true;
 	return false;
 }
@@ -248,50 +193,6 @@ static void summarize(const struct prune_view *v, const struct prune_run *run,
 
 /* ---- the calls ---- */
 
-static int make_rule(const struct manager_prune_options *o, struct record_filter **ret_filter,
-		     struct prune_rule *ret_rule, struct error *e)
-{
-	const struct prune_scorer *scorer = prune_scorer_find(o->scorer ? o->scorer : "");
-	int code;
-
-	if (!scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': access and buildkit are",
-				 o->scorer);
-	if (o->limits.max_used.bytes < 0 || o->limits.reserved.bytes < 0 ||
-	    o->limits.min_free.bytes < 0 || o->keep_duration_ns < 0)
-		return error_set(e, -EINVAL, "a limit cannot be negative");
-	code = record_filter_parse(o->filters, o->filter_count, ret_filter, e);
-	if (code < 0)
-		return code;
-	*ret_rule = (struct prune_rule){ .all = o->all,
-					 .keep_duration_ns = o->keep_duration_ns,
-					 .filter = *ret_filter,
-					 .scorer = scorer };
-	return 0;
-}
-
-int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
-		     struct prune_view *ret_view, struct prune_steps *ret_steps,
-		     int64_t *ret_keep_bytes, struct error *e)
-{
-	cleanup(record_filter_free) struct record_filter *filter = NULL;
-	struct prune_plan plan = { 0 };
-	struct prune_rule rule;
-	int code = make_rule(o, &filter, &rule, e);
-
-	if (code == 0)
-		code = prune_view_gather(m, &rule, ret_view, e);
-	if (code < 0)
-		return code;
-	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
-	code = prune_plan(ret_view->records, ret_view->count, *ret_keep_bytes, rule.scorer, &plan,
-			  e);
-	if (code == 0)
-		code = prune_steps_make(ret_view, &plan, ret_steps, e);
-	prune_plan_free(&plan);
-	return code;
-}
-
 static int prune_locked(struct prune_run *run, const struct manager_prune_options *o,
 			struct manager_prune_summary *s, struct error *e)
 {
@@ -306,8 +207,6 @@ static int prune_locked(struct prune_run *run, const struct manager_prune_option
 		code = prune_plans_keep(run->m, &steps, s->plan, e);
 	if (code < 0)
 		return code;
-	s->used_bytes = view.used_bytes;
-	s->keep_bytes = keep_bytes;
 	code = take_all(run, &steps, e);
 	if (!o->dry_run) {
 		store_files_drain_trash(run->m);
@@ -317,17 +216,35 @@ static int prune_locked(struct prune_run *run, const struct manager_prune_option
 	return code;
 }
 
-/* With the lock: the first step that can no longer be taken as it was planned. */
-static const struct prune_planned *find_stale(struct manager *m, const struct prune_steps *steps)
+/* With the lock: everything on top of the record is among the steps before it. */
+static bool is_bare(const struct hashmap *before, const struct record *r)
 {
-	for (size_t i = 0; i < steps->count; i++) {
-		const struct prune_planned *p = &steps->items[i];
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (!hashmap_find(before, c->id) && !(c->twin && hashmap_find(before, c->twin->id)))
+			return false;
+	return true;
+}
+
+/* With the lock: the first step that can no longer be taken as it was planned, NULL for none. */
+static int find_stale(struct manager *m, const struct prune_steps *steps,
+		      const struct prune_planned **ret_stale)
+{
+	cleanup(hashmap_free) struct hashmap *before = hashmap_new();
+
+	if (!before || record_refs_mark_shared(m->graph, m->leases) < 0)
+		return -ENOMEM;
+	*ret_stale = NULL;
+	for (size_t i = 0; i < steps->count && !*ret_stale; i++) {
+		struct prune_planned *p = &steps->items[i];
 		const struct record *r = record_graph_find(m->graph, p->id);
 
-		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
-			return p;
+		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp ||
+		    r->shared != p->record.shared || !is_bare(before, r))
+			*ret_stale = p;
+		else if (hashmap_insert(before, p->id, p) < 0)
+			return -ENOMEM;
 	}
-	return NULL;
+	return 0;
 }
 
 static int execute_locked(struct prune_run *run, const char *plan, struct manager_prune_summary *s,
@@ -342,8 +259,10 @@ static int execute_locked(struct prune_run *run, const char *plan, struct manage
 		return -ENOENT;
 	usage_ops_fold(run->m);
 	pthread_mutex_lock(&run->m->lock);
-	stale = find_stale(run->m, steps);
+	code = find_stale(run->m, steps, &stale);
 	pthread_mutex_unlock(&run->m->lock);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
 	if (stale)
 		return error_set(e, -EBUSY,
 				 "plan %s is stale: record %s has changed since or is in use; "

@@ -8,6 +8,7 @@
 #include "manager/prune_steps.h"
 
 #define PLANS_MAX 16
+#define PLANNED_MAX 200000 /* records in all of them, unless the newest has more: some 40 MiB */
 #define PLAN_LIFE_NS (3600 * NS_PER_S)
 
 struct kept_plan {
@@ -23,17 +24,19 @@ static void free_plan(struct kept_plan *p)
 	free(p);
 }
 
-/* Forgets the old ones, so that a new one has room. */
-static void forget_old(struct manager *m)
+/* Forgets the oldest, so that one with so many more records has room. */
+static void forget_old(struct manager *m, size_t more)
 {
 	struct kept_plan **at = &m->plans;
 	int64_t now = clock_boot_ns();
-	size_t kept = 0;
+	size_t kept = 0, records = more;
 
 	while (*at) {
 		struct kept_plan *p = *at;
 
-		if (kept < PLANS_MAX - 1 && now - p->made_boot_ns < PLAN_LIFE_NS) {
+		records += p->steps.count;
+		if (kept < PLANS_MAX - 1 && records <= PLANNED_MAX &&
+		    now - p->made_boot_ns < PLAN_LIFE_NS) {
 			kept++;
 			at = &p->next;
 			continue;
@@ -60,7 +63,7 @@ int prune_plans_keep(struct manager *m, const struct prune_steps *steps,
 {
 	struct kept_plan *p = calloc(1, sizeof(*p));
 
-	forget_old(m);
+	forget_old(m, steps->count);
 	if (p)
 		p->steps.items = calloc(steps->count + 1, sizeof(*steps->items));
 	if (!p || !p->steps.items) {
@@ -82,9 +85,8 @@ int prune_plans_keep(struct manager *m, const struct prune_steps *steps,
 
 const struct prune_steps *prune_plans_find(struct manager *m, const char *name, struct error *e)
 {
-	forget_old(m);
 	for (struct kept_plan *p = m->plans; p; p = p->next)
-		if (strcmp(p->name, name) == 0)
+		if (strcmp(p->name, name) == 0 && clock_boot_ns() - p->made_boot_ns < PLAN_LIFE_NS)
 			return &p->steps;
 	error_set(e, -ENOENT,
 		  "no plan '%.20s': it was executed, is older than an hour, or is of before the "

@@ -17,8 +17,6 @@ struct prune_steps {
 	int64_t freed_bytes, remaining_bytes;
 };
 
-int prune_steps_make(const struct prune_view *v, const struct prune_plan *plan,
-		     struct prune_steps *ret_steps, struct error *e);
 void prune_steps_free(struct prune_steps *s); /* what it points to */
 static inline void cleanup_prune_steps_free(struct prune_steps *s)
 {

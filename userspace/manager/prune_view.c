@@ -76,6 +76,13 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 	return hash ^ hash >> 29;
 }
 
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = mix(hash, (unsigned char)*text);
+	return mix(hash, 256); /* no byte: the end of one is not the beginning of the next */
+}
+
 uint64_t prune_view_stamp(const struct record *r)
 {
 	uint64_t stamp = mix(1, (uint64_t)record_last_used_ns(r));
@@ -86,6 +93,8 @@ uint64_t prune_view_stamp(const struct record *r)
 	stamp = mix(stamp, (uint64_t)r->layer->allocated_bytes);
 	stamp = mix(stamp, r->layer->upper_changes);
 	stamp = mix(stamp, r->twin ? 2 : 1);
+	for (size_t i = 0; i < r->label_count; i++) /* in the order in which they were set */
+		stamp = mix_text(mix_text(stamp, r->labels[i].key), r->labels[i].value);
 	return mix(stamp, r->is_mutable ? 2 : 1);
 }
 

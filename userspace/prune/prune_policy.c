@@ -9,24 +9,14 @@
 #include "base/clock.h"
 #include "base/units.h"
 
-#define WHOLE 1000000 /* of which a percentage is taken to see what share it is */
-
 int prune_space_parse(const char *text, struct prune_space *ret_space)
 {
 	struct prune_space space = { 0 };
-	int64_t part;
-	int r;
+	int r = strchr(text, '%') ? units_parse_share(text, &space.share)
+				  : units_parse_size(text, 0, &space.bytes);
 
-	if (strchr(text, '%')) {
-		r = units_parse_size(text, WHOLE, &part);
-		if (r < 0 || part > WHOLE)
-			return -EINVAL;
-		space.share = (double)part / WHOLE;
-	} else {
-		r = units_parse_size(text, 0, &space.bytes);
-		if (r < 0)
-			return -EINVAL;
-	}
+	if (r < 0)
+		return -EINVAL;
 	*ret_space = space;
 	return 0;
 }
@@ -47,10 +37,21 @@ bool prune_limits_are_set(const struct prune_limits *limits)
 	return is_set(&limits->reserved) || is_set(&limits->max_used) || is_set(&limits->min_free);
 }
 
+static bool is_valid(const struct prune_space *space)
+{
+	return space->bytes >= 0 && space->share >= 0 && space->share <= 1; /* NaN is neither */
+}
+
+bool prune_limits_are_valid(const struct prune_limits *limits)
+{
+	return is_valid(&limits->reserved) && is_valid(&limits->max_used) &&
+	       is_valid(&limits->min_free);
+}
+
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
 			  int64_t used_bytes)
 {
-	int64_t keep = PRUNE_KEEP_EVERYTHING, reserved, missing;
+	int64_t keep = PRUNE_UNLIMITED_BYTES, reserved, missing;
 
 	if (!prune_limits_are_set(limits))
 		return 0;

@@ -43,16 +43,18 @@ struct prune_disk {
 	int64_t total_bytes, free_bytes;
 };
 
-#define PRUNE_KEEP_EVERYTHING INT64_MAX
+#define PRUNE_UNLIMITED_BYTES INT64_MAX
 
 /* "10G", "10%". 100% and less; -EINVAL. */
 int prune_space_parse(const char *text, struct prune_space *ret_space);
 int64_t prune_space_bytes(const struct prune_space *space, const struct prune_disk *disk);
 bool prune_limits_are_set(const struct prune_limits *limits);
+/* No bytes below 0, and shares from 0 to 1. What is not valid could pass for "no limit". */
+bool prune_limits_are_valid(const struct prune_limits *limits);
 
 /*
  * How many bytes the store may keep of the used_bytes that it has: max_used, or so much less that
- * min_free is free, but not below reserved. PRUNE_KEEP_EVERYTHING where no limit is exceeded; 0,
+ * min_free is free, but not below reserved. PRUNE_UNLIMITED_BYTES where no limit is exceeded; 0,
  * which means that everything goes, where there are no limits at all.
  */
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,

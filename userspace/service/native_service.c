@@ -403,8 +403,6 @@ static void run_prune(struct grpc_call *call, void *user)
 	sum.shortfall = result.shortfall;
 	sum.missed = result.missed_bytes;
 	sum.plan = result.plan;
-	sum.used = result.used_bytes;
-	sum.keep = result.keep_bytes;
 	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY;
 	event.summary = &sum;
 	reply(call, code, &event.base, &e);

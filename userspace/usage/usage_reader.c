@@ -74,8 +74,10 @@ static int read_cells_of(struct usage_bpf *u, const struct usage_mount *mount,
 	return 0;
 }
 
-int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
-		     void *user, struct error *e)
+/* Of all mounts, or of the one with this id. */
+static int read_cells(struct usage_bpf *u, const uint64_t *only,
+		      int (*visit)(const struct usage_cell *cell, void *user), void *user,
+		      struct error *e)
 {
 	size_t count = 0;
 	int r = 0;
@@ -86,26 +88,27 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
 	if (!mounts || !parts)
 		return error_set(e, -ENOMEM, "out of memory");
+	if (only) {
+		const struct usage_mount *mount = usage_handle_find(mounts, count, *only);
+
+		return mount ? read_cells_of(u, mount, parts, visit, user, e) : 0;
+	}
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = read_cells_of(u, &mounts[i], parts, visit, user, e);
 	return r;
+}
+
+int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
+		     void *user, struct error *e)
+{
+	return read_cells(u, NULL, visit, user, e);
 }
 
 int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
 			   struct error *e)
 {
-	const struct usage_mount *mount;
-	size_t count = 0;
-
-	if (u->backend == USAGE_BACKEND_NONE)
-		return 0;
-	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &count);
-	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
-	if (!mounts || !parts)
-		return error_set(e, -ENOMEM, "out of memory");
-	mount = usage_handle_find(mounts, count, mount_id);
-	return mount ? read_cells_of(u, mount, parts, visit, user, e) : 0;
+	return read_cells(u, &mount_id, visit, user, e);
 }
 
 /* ---- files ---- */
