@@ -77,6 +77,7 @@ static void *run_staged_mount(void *user)
 	}
 	m->code = mount_on_stage(m, stage);
 	remove_stage(stage);
+	(void)chdir("/"); /* a thread that was joined keeps its directory busy for a moment more */
 	return NULL;
 }
 
