@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "prune/prune_plan.h"
 
 #define ID_SIZE 12
@@ -104,12 +105,20 @@ static bool plain_step(const struct prune_record *records, size_t count, const b
 
 	for (size_t i = 0; i < count; i++) {
 		const struct prune_record *r = &records[i];
-		struct prune_step s = { .record = i,
-					.last_used_ranks = used_ranks,
-					.usage_ranks = count_ranks };
+		struct prune_step s = { .record = i };
 
 		if (!is_candidate(records, count, gone, i))
 			continue;
+		if (scorer->worth) {
+			s.score = scorer->worth(r);
+			if (!found ||
+			    goes_before(r, s.score, &records[ret_step->record], ret_step->score))
+				*ret_step = s;
+			found = true;
+			continue;
+		}
+		s.last_used_ranks = used_ranks;
+		s.usage_ranks = count_ranks;
 		s.last_used_rank = rank_of(used, used_ranks, (uint64_t)r->last_used_ns);
 		s.usage_rank = rank_of(counts, count_ranks, r->usage_count);
 		s.size_term = scorer->size_term(scorer->size_class(r->size_bytes));
@@ -186,6 +195,7 @@ static struct state draw_state(const struct shape *shape, uint64_t *seed)
 						: random_below(seed, shape->counts);
 		r->size_bytes = (int64_t)(size << random_below(seed, 24));
 		r->shared = shape->shared && random_below(seed, shape->shared) == 0;
+		r->inflation = (double)random_below(seed, 3);
 		r->evictable = !shape->held || random_below(seed, shape->held) != 0;
 	}
 	/* Parents may come later in the array as well as earlier. */
@@ -260,8 +270,8 @@ static void order_is_that_of_the_plain_method(void **unused)
 		int64_t keep = random_below(&seed, 2) ? 0
 						      : 1 + (int64_t)random_below(&seed, 1 << 24);
 
-		assert_same_plan(&s, keep, &prune_scorer_buildkit, round);
-		assert_same_plan(&s, keep, &prune_scorer_access, round);
+		for (size_t i = 0; i < PRUNE_SCORERS; i++)
+			assert_same_plan(&s, keep, prune_scorers[i], round);
 		state_free(&s);
 	}
 }
@@ -294,8 +304,8 @@ static void order_holds_for_larger_states(void **unused)
 	for (unsigned round = 0; round < 12; round++) {
 		struct state s = draw_state(&shapes[round % ARRAY_SIZE(shapes)], &seed);
 
-		assert_same_plan(&s, 0, &prune_scorer_buildkit, round);
-		assert_same_plan(&s, 1 << 26, &prune_scorer_access, round);
+		for (size_t i = 0; i < PRUNE_SCORERS; i++)
+			assert_same_plan(&s, i % 2 ? 0 : 1 << 26, prune_scorers[i], round);
 		state_free(&s);
 	}
 }
@@ -448,10 +458,32 @@ static void scorers_are_found_by_name(void **unused)
 	assert_ptr_equal(prune_scorer_find(""), &prune_scorer_access);
 	assert_ptr_equal(prune_scorer_find("access"), &prune_scorer_access);
 	assert_ptr_equal(prune_scorer_find("buildkit"), &prune_scorer_buildkit);
+	for (size_t i = 0; i < PRUNE_SCORERS; i++) {
+		assert_ptr_equal(prune_scorer_find(prune_scorers[i]->name), prune_scorers[i]);
+		assert_non_null(strstr(PRUNE_SCORER_NAMES, prune_scorers[i]->name));
+	}
 	assert_null(prune_scorer_find("BuildKit"));
 	assert_null(prune_scorer_find("none"));
 	assert_true(prune_scorer_buildkit.uses_refs);
 	assert_false(prune_scorer_access.uses_refs);
+}
+
+static void some_scorers_do_not_rank(void **unused)
+{
+	(void)unused;
+	const struct prune_record often = { .last_used_ns = 3 * NS_PER_S, .usage_count = 7 };
+	const struct prune_record big = { .usage_count = 1, .size_bytes = 4 << 20 };
+	const struct prune_record faded = { .usage_count = 1,
+					    .size_bytes = 4 << 20,
+					    .inflation = 2 };
+
+	assert_true(prune_scorer_lru.worth(&often) == 3);
+	assert_true(prune_scorer_lru.worth(&big) == 0);
+	assert_true(prune_scorer_gdsf.worth(&often) == 8 * 256); /* as if it took 4 KiB */
+	assert_true(prune_scorer_gdsf.worth(&big) == 0.5);
+	assert_true(prune_scorer_gdsf.worth(&faded) == 2.5);
+	assert_null(prune_scorer_access.worth);
+	assert_null(prune_scorer_buildkit.worth);
 }
 
 static void size_classes_grow_and_terms_fall(void **unused)
@@ -542,8 +574,8 @@ static void large_states_are_planned_quickly(void **unused)
 
 	plan_many("1000 counts", &few_counts, &prune_scorer_buildkit);
 	plan_many("1000 counts", &few_counts, &prune_scorer_access);
-	plan_many("all counts differ", &all_differ, &prune_scorer_buildkit);
-	plan_many("all counts differ", &all_differ, &prune_scorer_access);
+	for (size_t i = 0; i < PRUNE_SCORERS; i++)
+		plan_many("all counts differ", &all_differ, prune_scorers[i]);
 }
 
 int main(void)
@@ -556,6 +588,7 @@ int main(void)
 		cmocka_unit_test(ties_are_decided),
 		cmocka_unit_test(steps_explain_the_score),
 		cmocka_unit_test(scorers_are_found_by_name),
+		cmocka_unit_test(some_scorers_do_not_rank),
 		cmocka_unit_test(size_classes_grow_and_terms_fall),
 		cmocka_unit_test(impossible_states_are_refused),
 		cmocka_unit_test(large_states_are_planned_quickly),

@@ -41,7 +41,7 @@ static const struct cli_option options[] = {
 	[OPTION_MAX_USED] = { 0, "max-used-space", "SIZE", "the same as --keep-storage" },
 	[OPTION_MIN_FREE] = { 0, "min-free-space", "SIZE",
 			      "go on until this much of the file system is free" },
-	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access or buildkit" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, gdsf or lru" },
 	[OPTION_POLICY] = { 0, "policy", "NAME", "by the agent's policy of this name" },
 	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go, as a plan" },
 	[OPTION_PLAN] = { 0, "plan", "ID", "exactly this plan, unless a record of it has changed" },

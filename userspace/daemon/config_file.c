@@ -111,7 +111,7 @@ static int add_filter(struct reading *r, struct prune_policy *policy, const char
 static int set_scorer(struct reading *r, struct prune_policy *policy, const char *value)
 {
 	if (!prune_scorer_find(value))
-		return complain(r, "no scorer '%.60s' (access, buildkit)", value);
+		return complain(r, "no scorer '%.60s': try " PRUNE_SCORER_NAMES, value);
 	return prune_policy_set_scorer(policy, value) == 0 ? 1 : complain(r, "out of memory");
 }
 

@@ -57,7 +57,7 @@ static void explain_kept(const struct record *r, enum prune_keep keep, char *tex
 			       units_format_age(record_last_used_ns(r), clock_wall_ns(), age));
 		break;
 	default:
-		(void)snprintf(text, size, "kept: %s", prune_view_reason(keep));
+		(void)snprintf(text, size, "kept: %s", prune_keep_reason(keep));
 	}
 }
 

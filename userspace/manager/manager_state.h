@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "graph/record_facts.h"
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
 #include "manager/manager.h"
@@ -150,8 +151,7 @@ void usage_ops_fold_gone(struct manager *m);
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
 
 /* record_view.c, with the lock. */
-struct record_filter;
-bool record_view_matches(const struct record_filter *f, const struct record *r, int64_t now_ns);
+struct record_facts record_view_facts(const struct record *r);
 
 /* recover.c */
 int recover(struct manager *m, struct error *e);

@@ -171,7 +171,7 @@ static void explain_shortfall(const struct prune_view *v, const struct prune_run
 
 	for (int keep = PRUNE_KEEP_NOT + 1; keep < PRUNE_KEEP_COUNT; keep++)
 		add_reason(reasons, sizeof(reasons), v->kept_bytes[keep],
-			   prune_view_reason((enum prune_keep)keep));
+			   prune_keep_reason((enum prune_keep)keep));
 	add_reason(reasons, sizeof(reasons), run->kept_bytes, "taken into use meanwhile");
 	(void)snprintf(s->shortfall, sizeof(s->shortfall), "%s too many are left: %s",
 		       units_format_size(s->missed_bytes, amount),

@@ -9,24 +9,33 @@
 #include "base/clock.h"
 #include "base/units.h"
 
+/* " (rank 1 of 6)"; nothing with a scorer that does not rank. */
+static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
+{
+	*text = '\0';
+	if (ranks > 0)
+		(void)snprintf(text, UNITS_TEXT_MAX, " (rank %zu of %zu)", rank, ranks);
+	return text;
+}
+
 void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
 			 size_t size)
 {
-	char age[UNITS_TEXT_MAX];
+	char age[UNITS_TEXT_MAX], rank[UNITS_TEXT_MAX];
 	int used;
 
 	if (p->last_used_ns)
-		used = snprintf(text, size, "last used %s (rank %zu of %zu)",
+		used = snprintf(text, size, "last used %s%s",
 				units_format_age(p->last_used_ns, clock_wall_ns(), age),
-				s->last_used_rank, s->last_used_ranks);
+				rank_text(s->last_used_rank, s->last_used_ranks, rank));
 	else
 		used = snprintf(text, size, "never used");
 	if (used < 0 || (size_t)used >= size)
 		return;
 	if (p->usage_count)
-		(void)snprintf(text + used, size - (size_t)used,
-			       ", %" PRIu64 " use%s (rank %zu of %zu)", p->usage_count,
-			       p->usage_count == 1 ? "" : "s", s->usage_rank, s->usage_ranks);
+		(void)snprintf(text + used, size - (size_t)used, ", %" PRIu64 " use%s%s",
+			       p->usage_count, p->usage_count == 1 ? "" : "s",
+			       rank_text(s->usage_rank, s->usage_ranks, rank));
 }
 
 static int make_steps(const struct prune_view *v, const struct prune_plan *plan,
@@ -66,8 +75,7 @@ static int make_rule(const struct manager_prune_options *o, struct record_filter
 	int code;
 
 	if (!scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': access and buildkit are",
-				 o->scorer);
+		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES, o->scorer);
 	if (!prune_limits_are_valid(&o->limits) || o->keep_duration_ns < 0)
 		return error_set(
 			e, -EINVAL,

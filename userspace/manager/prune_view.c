@@ -7,11 +7,6 @@
 
 #include "base/clock.h"
 
-static bool is_kept_type(const struct record *r)
-{
-	return strcmp(r->type, "internal") == 0 || strcmp(r->type, "frontend") == 0;
-}
-
 static bool is_held(const struct record *r)
 {
 	return record_is_held(r) || (r->twin && record_is_held(r->twin));
@@ -36,38 +31,15 @@ bool prune_view_is_free(const struct record *r)
 static enum prune_keep why_kept(const struct record *r, const struct prune_rule *rule,
 				int64_t last_used_ns, int64_t now_ns)
 {
+	struct record_facts facts = record_view_facts(r);
+	enum prune_keep keep;
+
 	if (is_held(r))
 		return PRUNE_KEEP_HELD;
 	if (is_mounted(r))
 		return PRUNE_KEEP_MOUNTED;
-	if (record_is_pinned(r))
-		return PRUNE_KEEP_PINNED;
-	if (!rule->all && r->shared)
-		return PRUNE_KEEP_SHARED;
-	if (!rule->all && is_kept_type(r))
-		return PRUNE_KEEP_TYPE;
-	if (rule->keep_duration_ns && last_used_ns > now_ns - rule->keep_duration_ns)
-		return PRUNE_KEEP_YOUNG;
-	if (rule->filter && !record_view_matches(rule->filter, r, now_ns))
-		return PRUNE_KEEP_FILTERED;
-	return is_busy(r) ? PRUNE_KEEP_BUSY : PRUNE_KEEP_NOT;
-}
-
-const char *prune_view_reason(enum prune_keep keep)
-{
-	static const char *const reasons[PRUNE_KEEP_COUNT] = {
-		[PRUNE_KEEP_NOT] = "free",
-		[PRUNE_KEEP_HELD] = "held by leases",
-		[PRUNE_KEEP_MOUNTED] = "mounted",
-		[PRUNE_KEEP_PINNED] = "pinned",
-		[PRUNE_KEEP_SHARED] = "needed by others",
-		[PRUNE_KEEP_TYPE] = "internal or frontend",
-		[PRUNE_KEEP_YOUNG] = "used too recently",
-		[PRUNE_KEEP_FILTERED] = "not matched by the filters",
-		[PRUNE_KEEP_BUSY] = "being worked on",
-	};
-
-	return reasons[keep];
+	keep = prune_rule_keep(rule, &facts, last_used_ns, now_ns);
+	return keep == PRUNE_KEEP_NOT && is_busy(r) ? PRUNE_KEEP_BUSY : keep;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)

@@ -1,90 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of records for those who list them, and the fields that filters can ask for. */
+/* Copies of records for those who list them, and what filters can ask about them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "graph/record_filter.h"
 #include "manager/manager_state.h"
 
-static const char *flag(bool set)
+struct record_facts record_view_facts(const struct record *r)
 {
-	return set ? "true" : NULL;
-}
-
-static const char *number(int64_t value, char *buffer, size_t size)
-{
-	(void)snprintf(buffer, size, "%" PRId64, value);
-	return buffer;
-}
-
-/* Nanoseconds since then; absent for what never was. */
-static const char *age(int64_t then_ns, int64_t now_ns, char *buffer, size_t size)
-{
-	return then_ns ? number(now_ns - then_ns, buffer, size) : NULL;
-}
-
-struct filtered {
-	const struct record *record;
-	int64_t now_ns;
-};
-
-static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
-			 void *user)
-{
-	const struct filtered *f = user;
-	const struct record *r = f->record;
 	const struct layer *l = r->layer;
-	const char *name = path[0];
 
-	if (parts == 2 && strcmp(name, "labels") == 0)
-		return record_find_label(r, path[1]);
-	if (parts != 1)
-		return NULL;
-	if (strcmp(name, "id") == 0)
-		return r->id;
-	if (strcmp(name, "parent") == 0)
-		return r->parent ? r->parent->id : NULL;
-	if (strcmp(name, "description") == 0)
-		return *r->description ? r->description : NULL;
-	if (strcmp(name, "type") == 0)
-		return r->type;
-	if (strcmp(name, "inuse") == 0)
-		return flag(r->marked);
-	if (strcmp(name, "mutable") == 0)
-		return flag(r->is_mutable);
-	if (strcmp(name, "immutable") == 0)
-		return flag(!r->is_mutable);
-	if (strcmp(name, "shared") == 0)
-		return flag(r->shared);
-	if (strcmp(name, "private") == 0)
-		return flag(!r->shared);
-	if (strcmp(name, "pinned") == 0)
-		return flag(record_is_pinned(r));
-	if (strcmp(name, "retain") == 0)
-		return flag(r->retain);
-	if (strcmp(name, "size") == 0)
-		return l->measured ? number(l->allocated_bytes, buffer, size) : NULL;
-	if (strcmp(name, "opens") == 0)
-		return number((int64_t)l->access.counters[USAGE_OPENS], buffer, size);
-	if (strcmp(name, "usagecount") == 0)
-		return number((int64_t)record_usage_count(r), buffer, size);
-	if (strcmp(name, "age") == 0)
-		return age(r->created_ns, f->now_ns, buffer, size);
-	if (strcmp(name, "lastused") == 0)
-		return age(record_last_used_ns(r), f->now_ns, buffer, size);
-	if (strcmp(name, "lastread") == 0)
-		return age(l->access.last_ns, f->now_ns, buffer, size);
-	return NULL;
-}
-
-bool record_view_matches(const struct record_filter *f, const struct record *r, int64_t now_ns)
-{
-	struct filtered filtered = { .record = r, .now_ns = now_ns };
-
-	return record_filter_match(f, field, &filtered);
+	return (struct record_facts){
+		.id = r->id,
+		.parent = r->parent ? r->parent->id : NULL,
+		.description = r->description,
+		.type = r->type,
+		.labels = r->labels,
+		.label_count = r->label_count,
+		.in_use = r->marked,
+		.is_mutable = r->is_mutable,
+		.shared = r->shared,
+		.pinned = record_is_pinned(r),
+		.retain = r->retain,
+		.size_bytes = l->measured ? l->allocated_bytes : -1,
+		.created_ns = r->created_ns,
+		.last_used_ns = record_last_used_ns(r),
+		.last_read_ns = l->access.last_ns,
+		.usage_count = record_usage_count(r),
+		.opens = l->access.counters[USAGE_OPENS],
+	};
 }
 
 static void free_view(struct manager_record_view *v)
@@ -244,9 +190,12 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
 	code = record_refs_mark_shared(m->graph, m->leases);
-	for (size_t i = 0; i < selected && code == 0; i++)
-		if (record_view_matches(filter, records[i], now))
+	for (size_t i = 0; i < selected && code == 0; i++) {
+		struct record_facts facts = record_view_facts(records[i]);
+
+		if (record_facts_match(&facts, filter, now))
 			code = make_view(m, records[i], &views[count++]);
+	}
 	if (code < 0) {
 		manager_views_free(views, count);
 		return error_set(e, code, "out of memory");

@@ -11,6 +11,9 @@
  * differ. What is left to the worst case is a store in which the most used are, all along, the
  * longest unused.
  *
+ * Where a scorer gives records a worth of their own, they are sorted by it, and the first one that
+ * is a candidate goes.
+ *
  * Scores are floating point and still come out as by the plain method: they are the same
  * operations on the same ranks, and each of these operations is monotone under rounding.
  */
@@ -40,6 +43,7 @@ struct entry {
 	uint64_t last_used, usage;
 	uint32_t last_used_index, usage_index; /* in the ranks */
 	unsigned size_class;
+	double worth; /* with a scorer that has one, which decides alone; else 0 */
 };
 
 struct planner {
@@ -101,6 +105,14 @@ static int compare_entries(const void *a, const void *b, void *records)
 	return r ? r : compare_ties(records, left, right);
 }
 
+static int compare_worth(const void *a, const void *b, void *records)
+{
+	const struct entry *left = a, *right = b;
+	int r = (left->worth > right->worth) - (left->worth < right->worth);
+
+	return r ? r : compare_ties(records, left, right);
+}
+
 static double ratio(size_t rank, size_t ranks)
 {
 	return ranks ? (double)rank / (double)ranks : 0;
@@ -157,10 +169,12 @@ static int collect_entries(struct planner *p)
 			.last_used = r->last_used_ns > 0 ? (uint64_t)r->last_used_ns : 0,
 			.usage = r->usage_count,
 			.size_class = p->scorer->size_class(r->size_bytes),
+			.worth = p->scorer->worth ? p->scorer->worth(r) : 0,
 		};
 	}
-	qsort_r(p->sorted, p->sorted_count, sizeof(*p->sorted), compare_entries,
-		(void *)p->records); /* which it only reads */
+	qsort_r(p->sorted, p->sorted_count, sizeof(*p->sorted),
+		p->scorer->worth ? compare_worth : compare_entries,
+		(void *)p->records); /* which they only read */
 	return 0;
 }
 
@@ -294,9 +308,27 @@ static void search(const struct planner *p, const struct class_tree *c, size_t n
 		*best = (struct choice){ .entry = first, .score = bound };
 }
 
+/* The first of the tree's leaves that is there. */
+static struct choice choose_first(const struct planner *p)
+{
+	const struct class_tree *c = &p->classes[0];
+	const struct entry *entry;
+	size_t node = 1;
+
+	if (c->oldest[node] == ABSENT)
+		return (struct choice){ .entry = NULL };
+	while (node < c->leaves)
+		node = c->oldest[2 * node] != ABSENT ? 2 * node : 2 * node + 1;
+	entry = &p->sorted[c->first + node - c->leaves];
+	return (struct choice){ .entry = entry, .score = entry->worth };
+}
+
 static struct choice choose(const struct planner *p)
 {
 	struct choice best = { .entry = NULL };
+
+	if (p->scorer->worth)
+		return choose_first(p);
 
 	for (unsigned i = 0; i < p->scorer->size_classes; i++) {
 		const struct class_tree *c = &p->classes[i];
@@ -311,6 +343,8 @@ static struct prune_step describe(const struct planner *p, const struct choice *
 {
 	const struct entry *entry = choice->entry;
 
+	if (p->scorer->worth)
+		return (struct prune_step){ .record = entry->record, .score = choice->score };
 	return (struct prune_step){
 		.record = entry->record,
 		.score = choice->score,

@@ -21,6 +21,7 @@ struct prune_record {
 	int64_t last_used_ns; /* 0: never */
 	uint64_t usage_count;
 	int64_t size_bytes; /* what its deletion frees */
+	double inflation; /* for gdsf; 0 where nobody keeps it */
 	bool shared; /* its size is not part of the total */
 	bool evictable; /* no refs, no mount, not pinned, matched, old enough; children aside */
 };
@@ -29,7 +30,7 @@ struct prune_step {
 	size_t record; /* index */
 	double score;
 	/* The terms: dense ranks among the candidates of that moment, and how many ranks there
-	 * were. */
+	 * were. All 0 with a scorer that does not rank. */
 	size_t last_used_rank, last_used_ranks, usage_rank, usage_ranks;
 	double size_term;
 };

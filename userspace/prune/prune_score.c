@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "prune/prune_plan.h"
 
 /* access: 64 KiB and less, then a class for each factor of 4, up to "more than 16 TiB". Few and
  * wide, because within a class the ranks alone decide, and because every class costs the planner
@@ -14,6 +16,8 @@
 /* A quarter of what either rank can weigh: enough to decide between records that are used about
  * alike, for the big one, whose deletion frees more; too little to evict what is in daily use. */
 #define SIZE_WEIGHT 0.25
+/* gdsf: a record takes no less than a block, whatever its size says. */
+#define SMALLEST_BYTES 4096
 
 static unsigned one_class(int64_t size_bytes)
 {
@@ -44,6 +48,20 @@ static double term_by_magnitude(unsigned size_class)
 	return SIZE_WEIGHT * (double)(SIZE_CLASSES - 1 - size_class) / (SIZE_CLASSES - 1);
 }
 
+/* In seconds, since it is shown; what this rounds off, the tie-break by last use puts right. */
+static double last_use(const struct prune_record *r)
+{
+	return (double)(r->last_used_ns > 0 ? r->last_used_ns : 0) / NS_PER_S;
+}
+
+/* Every record counts as made once, so that of those that were never used the big ones go first. */
+static double uses_per_mib(const struct prune_record *r)
+{
+	double bytes = (double)(r->size_bytes > SMALLEST_BYTES ? r->size_bytes : SMALLEST_BYTES);
+
+	return r->inflation + ((double)r->usage_count + 1) * (1 << 20) / bytes;
+}
+
 const struct prune_scorer prune_scorer_buildkit = {
 	.name = "buildkit",
 	.uses_refs = true,
@@ -54,23 +72,40 @@ const struct prune_scorer prune_scorer_buildkit = {
 
 const struct prune_scorer prune_scorer_access = {
 	.name = "access",
-	.uses_refs = false,
 	.size_classes = SIZE_CLASSES,
 	.size_class = class_by_magnitude,
 	.size_term = term_by_magnitude,
 };
 
+const struct prune_scorer prune_scorer_lru = {
+	.name = "lru",
+	.size_classes = 1,
+	.size_class = one_class,
+	.size_term = no_term,
+	.worth = last_use,
+};
+
+const struct prune_scorer prune_scorer_gdsf = {
+	.name = "gdsf",
+	.size_classes = 1,
+	.size_class = one_class,
+	.size_term = no_term,
+	.worth = uses_per_mib,
+};
+
+const struct prune_scorer *const prune_scorers[PRUNE_SCORERS] = {
+	&prune_scorer_access,
+	&prune_scorer_buildkit,
+	&prune_scorer_gdsf,
+	&prune_scorer_lru,
+};
+
 const struct prune_scorer *prune_scorer_find(const char *name)
 {
-	static const struct prune_scorer *const scorers[] = {
-		&prune_scorer_access,
-		&prune_scorer_buildkit,
-	};
-
 	if (name[0] == '\0')
 		return &prune_scorer_access;
-	for (size_t i = 0; i < ARRAY_SIZE(scorers); i++)
-		if (strcmp(name, scorers[i]->name) == 0)
-			return scorers[i];
+	for (size_t i = 0; i < ARRAY_SIZE(prune_scorers); i++)
+		if (strcmp(name, prune_scorers[i]->name) == 0)
+			return prune_scorers[i];
 	return NULL;
 }
