@@ -30,9 +30,9 @@ endif
 GEN := $(OUT)/gen
 VERSION := 0.1.0
 
-PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih
+PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson
 DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
-DEP_LIBS := $(shell pkg-config --libs $(PACKAGES))
+DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
 CFLAGS := -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \

@@ -436,15 +436,15 @@ static void steps_explain_the_score(void **unused)
 	assert_int_equal(prune_plan(records, 3, 0, &prune_scorer_access, &plan, &e), 0);
 	assert_int_equal(plan.count, 3);
 	assert_int_equal(plan.steps[0].record, 1);
-	assert_true(plan.steps[0].score == 0.25);
+	assert_true(plan.steps[0].score == 1);
 	assert_int_equal(plan.steps[1].record, 0);
 	assert_int_equal(plan.steps[1].last_used_rank, 1);
 	assert_int_equal(plan.steps[1].last_used_ranks, 2);
 	assert_int_equal(plan.steps[1].usage_rank, 1);
 	assert_int_equal(plan.steps[1].usage_ranks, 1);
-	assert_true(plan.steps[1].size_term == 0.25);
-	assert_true(plan.steps[1].score == 1.75);
-	assert_true(plan.steps[2].score == 2.25);
+	assert_true(plan.steps[1].size_term == 1);
+	assert_true(plan.steps[1].score == 2.5);
+	assert_true(plan.steps[2].score == 3);
 	prune_plan_free(&plan);
 
 	assert_int_equal(prune_plan(records + 1, 1, 0, &prune_scorer_buildkit, &plan, &e), 0);
@@ -507,7 +507,7 @@ static void size_classes_grow_and_terms_fall(void **unused)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(s->size_class(cases[i].bytes), cases[i].size_class);
-	assert_true(s->size_term(0) == 0.25);
+	assert_true(s->size_term(0) == 1);
 	assert_true(s->size_term(s->size_classes - 1) == 0);
 	for (unsigned i = 1; i < s->size_classes; i++)
 		assert_true(s->size_term(i) < s->size_term(i - 1));

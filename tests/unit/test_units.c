@@ -207,6 +207,45 @@ static void times_are_written(void **unused)
 		assert_string_equal(units_format_time(cases[i].wall_ns, buffer), cases[i].text);
 }
 
+static void times_are_read(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *text;
+		int64_t wall_ns; /* -1: refused */
+	} cases[] = {
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "2024-05-01T10:00:00Z", INT64_C(1714557600000000000) },
+		{ "2024-05-01t12:00:00.25+02:00", INT64_C(1714557600250000000) },
+		{ "2024-05-01 03:30:00-06:30", INT64_C(1714557600000000000) },
+		{ "2024-02-29T00:00:00.000000001999Z", INT64_C(1709164800000000001) },
+		{ "2262-04-11T23:47:16.854775807Z", INT64_MAX },
+		{ "2262-04-11T23:47:16.854775808Z", -1 },
+		{ "1969-12-31T23:59:59Z", -1 },
+		{ "0001-01-01T00:00:00Z", -1 },
+		{ "2023-02-29T00:00:00Z", -1 },
+		{ "2024-13-01T00:00:00Z", -1 },
+		{ "2024-05-01T24:00:00Z", -1 },
+		{ "2024-05-01T10:00:00", -1 },
+		{ "2024-05-01T10:00:00.Z", -1 },
+		{ "2024-05-01T10:00:00Z ", -1 },
+		{ "2024-05-01T10:00:00+2:00", -1 },
+		{ "2024-5-01T10:00:00Z", -1 },
+		{ "2024-05-01", -1 },
+		{ "yesterday", -1 },
+		{ "", -1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int64_t ns = 42;
+		int r = units_parse_time(cases[i].text, &ns);
+
+		if ((r == 0) != (cases[i].wall_ns >= 0))
+			fail_msg("'%s': %d", cases[i].text, r);
+		assert_int_equal(ns, r == 0 ? cases[i].wall_ns : 42);
+	}
+}
+
 static void ages_are_written(void **unused)
 {
 	(void)unused;
@@ -293,6 +332,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_written),
 		cmocka_unit_test(written_sizes_are_read_back),
 		cmocka_unit_test(times_are_written),
+		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(ages_are_written),
 		cmocka_unit_test(shares_are_read),
 		cmocka_unit_test(durations_are_written_as_they_are_read),

@@ -281,6 +281,89 @@ const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX])
 	return buffer;
 }
 
+/* The two or four digits at *at, and what has to follow them unless it is '\0'; moves on. */
+static int take_number(const char **at, int digits, char follows, int *ret_number)
+{
+	int number = 0;
+
+	for (int i = 0; i < digits; i++, (*at)++) {
+		if (**at < '0' || **at > '9')
+			return -EINVAL;
+		number = number * 10 + (**at - '0');
+	}
+	*ret_number = number;
+	if (follows == '\0')
+		return 0;
+	return *(*at)++ == follows ? 0 : -EINVAL;
+}
+
+static int take_fraction(const char **at, int64_t *ret_ns)
+{
+	int64_t unit = NS_PER_S;
+
+	*ret_ns = 0;
+	if (**at != '.')
+		return 0;
+	for ((*at)++; **at >= '0' && **at <= '9'; (*at)++) {
+		unit /= 10;
+		*ret_ns += (**at - '0') * unit;
+	}
+	return (*at)[-1] == '.' ? -EINVAL : 0;
+}
+
+static int take_offset(const char **at, int64_t *ret_seconds)
+{
+	int sign = **at == '-' ? -1 : 1, hours, minutes;
+
+	*ret_seconds = 0;
+	if (**at == 'Z' || **at == 'z') {
+		(*at)++;
+		return 0;
+	}
+	if (**at != '+' && **at != '-')
+		return -EINVAL;
+	(*at)++;
+	if (take_number(at, 2, ':', &hours) < 0 || take_number(at, 2, '\0', &minutes) < 0 ||
+	    hours > 23 || minutes > 59)
+		return -EINVAL;
+	*ret_seconds = sign * (hours * 3600 + minutes * 60);
+	return 0;
+}
+
+static bool is_real_date(const struct tm *given)
+{
+	struct tm tm = *given; /* timegm turns a 31st of April into the 1st of May */
+
+	(void)timegm(&tm);
+	return tm.tm_mday == given->tm_mday && tm.tm_mon == given->tm_mon && given->tm_hour < 24 &&
+	       given->tm_min < 60 && given->tm_sec <= 60;
+}
+
+int units_parse_time(const char *text, int64_t *ret_wall_ns)
+{
+	struct tm tm = { 0 };
+	int64_t fraction, offset, ns;
+	const char *at = text;
+
+	if (take_number(&at, 4, '-', &tm.tm_year) < 0 || take_number(&at, 2, '-', &tm.tm_mon) < 0 ||
+	    take_number(&at, 2, '\0', &tm.tm_mday) < 0 || (*at != 'T' && *at != 't' && *at != ' '))
+		return -EINVAL;
+	at++;
+	if (take_number(&at, 2, ':', &tm.tm_hour) < 0 || take_number(&at, 2, ':', &tm.tm_min) < 0 ||
+	    take_number(&at, 2, '\0', &tm.tm_sec) < 0 || take_fraction(&at, &fraction) < 0 ||
+	    take_offset(&at, &offset) < 0 || *at != '\0')
+		return -EINVAL;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	if (!is_real_date(&tm))
+		return -EINVAL;
+	if (__builtin_mul_overflow((int64_t)timegm(&tm) - offset, NS_PER_S, &ns) ||
+	    __builtin_add_overflow(ns, fraction, &ns) || ns < 0)
+		return -ERANGE;
+	*ret_wall_ns = ns;
+	return 0;
+}
+
 const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX])
 {
 	static const struct {

@@ -22,5 +22,8 @@ const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX]);
 const char *units_format_size(int64_t bytes, char buffer[UNITS_TEXT_MAX]);
 /* RFC 3339 in UTC with nanoseconds cut to what is there: "2024-05-01T10:00:00.25Z". */
 const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX]);
+/* RFC 3339, with any offset from UTC; finer fractions than nanoseconds are cut. -EINVAL; -ERANGE:
+ * before 1970 or after 2261. */
+int units_parse_time(const char *text, int64_t *ret_wall_ns);
 /* "3 seconds ago", "2 days ago", "in 4 minutes", "just now"; "never" for 0. */
 const char *units_format_age(int64_t wall_ns, int64_t now_ns, char buffer[UNITS_TEXT_MAX]);

@@ -22,6 +22,7 @@ extern const struct cli_verb command_du;
 extern const struct cli_verb command_stats;
 extern const struct cli_verb command_files;
 extern const struct cli_verb command_prune;
+extern const struct cli_verb command_simulate;
 extern const struct cli_verb command_explain;
 extern const struct cli_verb command_policy_show;
 extern const struct cli_verb command_policy_check;

@@ -75,7 +75,8 @@ static int make_rule(const struct manager_prune_options *o, struct record_filter
 	int code;
 
 	if (!scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES, o->scorer);
+		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
+				 o->scorer);
 	if (!prune_limits_are_valid(&o->limits) || o->keep_duration_ns < 0)
 		return error_set(
 			e, -EINVAL,

@@ -13,9 +13,9 @@
  * one more search for each deletion. */
 #define SMALLEST_CLASS_BYTES (INT64_C(64) << 10)
 #define SIZE_CLASSES 16
-/* A quarter of what either rank can weigh: enough to decide between records that are used about
- * alike, for the big one, whose deletion frees more; too little to evict what is in daily use. */
-#define SIZE_WEIGHT 0.25
+/* As much as either rank: what replayed workloads bear out, see doc/eviction.md. Of records that
+ * are used about alike the big one goes, whose deletion frees more. */
+#define SIZE_WEIGHT 1.0
 /* gdsf: a record takes no less than a block, whatever its size says. */
 #define SMALLEST_BYTES 4096
 

@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq python3 setpriv
+# SPDX-License-Identifier: Apache-2.0
+#
+# varve simulate: plans on saved states, and replayed workloads.
+
+load ../helpers
+
+record() { # ID [MEMBERS]: a line of a state
+	printf '{"id":"%s","size":100,"createdAt":"2024-05-01T10:00:00Z"%s}\n' "$1" "${2:+,$2}"
+}
+
+@test "B65 B66 the order is that of the plain method, on random states" {
+	state=$BATS_TEST_TMPDIR/state
+	for seed in {1..60}; do
+		keep=$((seed % 3 * 5000000))
+		"$BATS_TEST_DIRNAME/../plain-order" "$seed" "$keep" "$state" > "$BATS_TEST_TMPDIR/expected"
+		varve simulate --state "$state" --scorer buildkit --keep-storage "$keep" > "$BATS_TEST_TMPDIR/order"
+		cmp "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/order" || {
+			echo "seed $seed, keep $keep"
+			diff "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/order"
+			return 1
+		}
+	done
+}
+
+@test "a saved state goes in the order in which the agent would prune it" {
+	start_agent
+	a=$(result a)
+	result b > /dev/null
+	result c --parent "$a" > /dev/null
+	varve pin "$(result pinned)"
+	result internal --type internal > /dev/null
+	varve get "$(result held)"
+	cat "$(varve mount "$a" --read-only)/data" > /dev/null
+	varve umount "$a"
+	varve du --json > "$BATS_TEST_TMPDIR/state"
+	for scorer in access gdsf lru; do
+		varve prune --dry-run --json --scorer "$scorer" | jq -c 'select(.id) | {id, size, score}' > "$BATS_TEST_TMPDIR/live"
+		varve simulate --state - --scorer "$scorer" --json < "$BATS_TEST_TMPDIR/state" |
+			diff "$BATS_TEST_TMPDIR/live" -
+	done
+	[[ $(wc -l < "$BATS_TEST_TMPDIR/live") -eq 3 ]]
+}
+
+@test "a state needs neither an agent nor root" {
+	record a > "$BATS_TEST_TMPDIR/state"
+	chmod 644 "$BATS_TEST_TMPDIR/state"
+	[[ $(VARVE_ADDRESS=unix:///nowhere setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$VARVE_BUILD/varve" simulate --state - < "$BATS_TEST_TMPDIR/state") == a ]]
+}
+
+@test "the scorers differ in what they look at" {
+	{
+		record old '"lastUsedAt":"2024-05-01T10:00:00Z","usageCount":9'
+		record new '"lastUsedAt":"2024-05-03T10:00:00.000000001Z","usageCount":1'
+		record newest '"lastUsedAt":"2024-05-03T10:00:00.000000002Z","usageCount":1'
+		echo '{"id":"big","size":1000000,"lastUsedAt":"2024-05-04T10:00:00Z","usageCount":9}'
+	} > "$BATS_TEST_TMPDIR/state"
+	order() {
+		varve simulate --state "$BATS_TEST_TMPDIR/state" --scorer "$1" | xargs
+	}
+	[[ $(order lru) == "old new newest big" ]]
+	[[ $(order gdsf) == "big new newest old" ]]
+	[[ $(order buildkit) == "new newest old big" ]]
+	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --policy lru | head -n 1) == old ]]
+}
+
+@test "what the options keep stays" {
+	{
+		record free
+		record young '"lastUsedAt":"2024-05-03T10:00:00Z"'
+		record frontend '"recordType":"frontend"'
+		record shared '"shared":true'
+		record labelled '"labels":{"a.b":"c"}'
+		record pinned '"pinned":true'
+		record used '"inUse":true'
+		record parent
+		record child '"parents":["parent"],"inUse":true'
+		record orphan '"parents":["elsewhere"],"size":null'
+	} > "$BATS_TEST_TMPDIR/state"
+	order() {
+		varve simulate --state "$BATS_TEST_TMPDIR/state" "$@" | sort | xargs
+	}
+	[[ $(order) == "free labelled orphan young" ]]
+	[[ $(order -a) == "free frontend labelled orphan shared young" ]]
+	[[ $(order --keep-duration 2h --now 2024-05-03T11:00:00Z) == "free labelled orphan" ]]
+	[[ $(order --keep-duration 2h --now 2024-05-03T13:00:00Z) == "free labelled orphan young" ]]
+	[[ $(order --filter 'labels."a.b"==c' --filter 'lastused>0') == "labelled young" ]]
+	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --json | jq -c 'select(.id == "orphan") | .size') == null ]]
+	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --keep-storage 700 | wc -l) -eq 2 ]] # of 800
+}
+
+refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
+	local text=$1
+	shift
+	run --separate-stderr varve simulate "$@"
+	# shellcheck disable=SC2154
+	if [[ $status -eq 0 || $output != "" || $stderr != *"$text"* ]]; then
+		echo "$status: $output: $stderr"
+		return 1
+	fi
+}
+
+@test "a bad state is refused with the place" {
+	bad() { # TEXT LINE
+		{
+			record first
+			echo
+			printf '%s\n' "$2"
+		} > "$BATS_TEST_TMPDIR/state"
+		refused "state:3: $1" --state "$BATS_TEST_TMPDIR/state"
+	}
+	bad 'no JSON' '{"id":"a"'
+	bad 'no JSON' '{"id":"a"} {}'
+	bad 'not a JSON object' '[1]'
+	bad 'a record without "id"' '{"size":1}'
+	bad '"id" is no text' '{"id":7}'
+	bad "record 'first' is there already, on line 1" '{"id":"first"}'
+	bad '"size" is no whole number' '{"id":"a","size":-1}'
+	bad '"size" is no whole number' '{"id":"a","size":1.5}'
+	bad '"size" is no whole number' '{"id":"a","size":"1"}'
+	bad '"lastUsedAt" is no time' '{"id":"a","lastUsedAt":"yesterday"}'
+	bad '"inUse" is neither' '{"id":"a","inUse":"no"}'
+	bad '"parents" is no list' '{"id":"a","parents":"b"}'
+	bad 'a record with 2 parents' '{"id":"a","parents":["b","c"]}'
+	bad "record 'a' is among its own ancestors" '{"id":"a","parents":["a"]}'
+	bad "the value of label 'x'" '{"id":"a","labels":{"x":1}}'
+	refused 'open /nowhere' --state /nowhere
+	refused 'exceed 2^63' --state - <<< '{"id":"a","size":9223372036854775807}
+{"id":"b","size":1}'
+}
+
+@test "a bad line of options is refused" {
+	record a > "$BATS_TEST_TMPDIR/state"
+	refused 'either --state or --trace'
+	refused 'either --state or --trace' --state x --trace y
+	refused "no scorer 'best'" --state "$BATS_TEST_TMPDIR/state" --scorer best
+	refused 'no disk to take a share of' --state "$BATS_TEST_TMPDIR/state" --keep-storage 10%
+	refused 'is no time' --state "$BATS_TEST_TMPDIR/state" --now noon
+	refused "filter 'id=x'" --state "$BATS_TEST_TMPDIR/state" --filter id=x
+	refused '--trace needs a limit' --trace "$BATS_TEST_TMPDIR/state"
+	refused '--filter is for --state only' --trace x --keep-storage 1G --filter id
+}
+
+@test "a trace tells what each scorer would have made again" {
+	{
+		echo '{"t":0,"id":"a","op":"create","size":100}'
+		echo '{"t":1,"id":"b","op":"create","size":100,"parent":"a"}'
+		echo '{"t":2,"id":"a","op":"use"}'
+		echo '{"t":3,"id":"b","op":"create"}'
+		echo '{"t":3,"id":"c","op":"create","size":100}' # 300 of 250: b goes by access and lru
+		echo '{"t":5,"id":"b","op":"use"}' # a miss: c goes, who is needed no more
+		echo '{"t":6,"id":"b","op":"use","size":100,"parent":"a"}'
+	} > "$BATS_TEST_TMPDIR/trace"
+	varve simulate --trace "$BATS_TEST_TMPDIR/trace" --keep-storage 250 --json > "$BATS_TEST_TMPDIR/table"
+	jq -e -s 'map(.scorer) == ["access", "buildkit", "gdsf", "lru", "clairvoyant", "bound"]' "$BATS_TEST_TMPDIR/table"
+	jq -e -s '.[] | select(.scorer == "lru") | .uses == 3 and .hits == 2 and .recreatedBytes == 100 and .evicted == 2 and .mostBytes == 200' "$BATS_TEST_TMPDIR/table"
+	jq -e -s '.[] | select(.scorer == "bound") | .recreatedBytes == 0' "$BATS_TEST_TMPDIR/table"
+	run -0 varve simulate --trace - --keep-storage 250 --scorer lru < "$BATS_TEST_TMPDIR/trace"
+	[[ ${lines[0]} == SCORER*"BYTE HITS"* && ${lines[1]} == lru*66.67%*100* && ${lines[2]} == clairvoyant* && ${#lines[@]} -eq 4 ]]
+}
+
+@test "nobody does better than the clairvoyant, nor it than the bound" {
+	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 > "$BATS_TEST_TMPDIR/trace"
+	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 | cmp - "$BATS_TEST_TMPDIR/trace"
+	! "$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 --seed 2 | cmp -s - "$BATS_TEST_TMPDIR/trace"
+	for limit in 5G 20G 1T; do
+		varve simulate --trace "$BATS_TEST_TMPDIR/trace" --keep-storage "$limit" --json |
+			jq -e -s --arg limit "$limit" '.[-2] as $best | .[-1] as $bound | $best.recreatedBytes >= $bound.recreatedBytes and
+				(.[:-2] | all(.hits <= $best.hits and .recreatedBytes >= $best.recreatedBytes)) and
+				($limit != "1T" or ($best.hitRatio == 1 and .[0].evicted == 0))'
+	done
+}
+
+@test "a bad trace is refused with the place" {
+	bad() { # TEXT LINE
+		{
+			echo '{"t":5,"id":"a","op":"create","size":100}'
+			echo '{"t":6,"id":"b","op":"create","size":100,"parent":"a"}'
+			printf '%s\n' "$2"
+		} > "$BATS_TEST_TMPDIR/trace"
+		refused "trace:3: $1" --trace "$BATS_TEST_TMPDIR/trace" --keep-storage 1G
+	}
+	bad 'no JSON' 'use a'
+	bad 'an event without "id"' '{"t":6,"op":"use"}'
+	bad '"op" is neither' '{"t":6,"id":"a","op":"delete"}'
+	bad '"op" is neither' '{"t":6,"id":"a"}'
+	bad '"t" is neither seconds' '{"id":"a","op":"use"}'
+	bad '"t" is neither seconds' '{"t":-1,"id":"a","op":"use"}'
+	bad '"t" is no time' '{"t":"noon","id":"a","op":"use"}'
+	bad '"t" is before that of the line before' '{"t":5.5,"id":"a","op":"use"}'
+	bad "'c' is new here, and has no \"size\"" '{"t":6,"id":"c","op":"use"}'
+	bad "'a' has another size than on line 1" '{"t":6,"id":"a","op":"use","size":1}'
+	bad "'b' has another parent than on line 2" '{"t":6,"id":"b","op":"use","parent":"b"}'
+	bad "the parent 'x' was never created" '{"t":6,"id":"c","op":"create","size":1,"parent":"x"}'
+}

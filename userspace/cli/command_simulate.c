@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Needs no agent: what it works on are files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/output_table.h"
+#include "simulate/saved_state.h"
+#include "simulate/trace_replay.h"
+
+enum option {
+	OPTION_STATE,
+	OPTION_TRACE,
+	OPTION_KEEP_STORAGE,
+	OPTION_SCORER,
+	OPTION_POLICY,
+	OPTION_ALL, /* this and what follows is for states only: see is_for_states() */
+	OPTION_FILTER,
+	OPTION_KEEP_DURATION,
+	OPTION_NOW,
+	OPTION_END,
+};
+
+static const struct cli_option options[] = {
+	[OPTION_STATE] = { 0, "state", "FILE", "what du --json printed; - is standard input" },
+	[OPTION_TRACE] = { 0, "trace", "FILE", "replay a workload with every scorer" },
+	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G)" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, gdsf or lru" },
+	[OPTION_POLICY] = { 0, "policy", "NAME", "the same as --scorer" },
+	[OPTION_ALL] = { 'a', "all", NULL, "internal, frontend and shared records, too" },
+	[OPTION_FILTER] = { 0, "filter", "FILTER", "only what matches; may be repeated" },
+	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
+				   "not what was used since (72h, 7d)" },
+	[OPTION_NOW] = { 0, "now", "TIME", "the time to plan for (2024-05-01T10:00:00Z)" },
+	[OPTION_END] = { 0, NULL, NULL, NULL },
+};
+
+enum column {
+	COLUMN_SCORER,
+	COLUMN_HITS,
+	COLUMN_BYTE_HITS,
+	COLUMN_RECREATED,
+	COLUMN_EVICTED,
+	COLUMN_MOST,
+	COLUMN_END,
+};
+
+static const struct output_column columns[] = {
+	[COLUMN_SCORER] = { "SCORER", "what chose what goes", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_HITS] = { "HITS", "uses that found their record", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_BYTE_HITS] = { "BYTE HITS", "the same, by size", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_RECREATED] = { "RE-CREATED", "bytes made again", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_EVICTED] = { "EVICTED", "records", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_MOST] = { "MOST KEPT", "bytes, at any time", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
+};
+
+struct simulation {
+	const char *state, *trace; /* NULL: not given */
+	struct saved_state_options options;
+};
+
+static bool is_for_states(int option)
+{
+	return option >= OPTION_ALL;
+}
+
+static int read_option(struct cli *c, const struct cli_given *given, struct simulation *s,
+		       const char **filters, struct error *e)
+{
+	struct saved_state_options *o = &s->options;
+	const char *value = given->value;
+
+	switch ((enum option)given->option) {
+	case OPTION_STATE:
+		s->state = value;
+		break;
+	case OPTION_TRACE:
+		s->trace = value;
+		break;
+	case OPTION_KEEP_STORAGE:
+		if (units_parse_size(value, 0, &o->keep_bytes) < 0)
+			return cli_usage(c, e,
+					 "'%s' is no size (try 10G or 500MB; there is no disk to "
+					 "take a share of)",
+					 value);
+		break;
+	case OPTION_SCORER:
+	case OPTION_POLICY:
+		if (!prune_scorer_find(value))
+			return cli_usage(c, e, "no scorer '%s': try " PRUNE_SCORER_NAMES, value);
+		o->scorer = value;
+		break;
+	case OPTION_ALL:
+		o->all = true;
+		break;
+	case OPTION_FILTER:
+		filters[o->filter_count++] = value;
+		break;
+	case OPTION_KEEP_DURATION:
+		if (units_parse_duration(value, &o->keep_duration_ns) < 0)
+			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
+		break;
+	case OPTION_NOW:
+		if (units_parse_time(value, &o->now_ns) < 0)
+			return cli_usage(c, e, "'%s' is no time (try 2024-05-01T10:00:00Z)", value);
+		break;
+	case OPTION_END:
+		break;
+	}
+	return 0;
+}
+
+static int check_options(struct cli *c, const struct simulation *s, struct error *e)
+{
+	if (!s->state == !s->trace)
+		return cli_usage(c, e, "needs either --state or --trace");
+	if (s->state)
+		return c->out.columns ? cli_usage(c, e, "-o is for the table of --trace") : 0;
+	if (s->options.keep_bytes <= 0)
+		return cli_usage(c, e, "--trace needs a limit to replay it under (--keep-storage)");
+	if (c->line.globals.quiet)
+		return cli_usage(c, e, "-q is for the ids of --state");
+	for (size_t i = 0; i < c->line.given_count; i++)
+		if (is_for_states(c->line.given[i].option))
+			return cli_usage(c, e, "--%s is for --state only",
+					 options[c->line.given[i].option].name);
+	return 0;
+}
+
+/* ---- a state ---- */
+
+static void print_step(struct cli *c, struct json_writer *w, const struct saved_state_step *step)
+{
+	if (!c->line.globals.json) {
+		output_text(&c->out, step->id);
+		return;
+	}
+	json_open_object(w, NULL);
+	json_string(w, "id", step->id);
+	output_json_size(w, "size", step->size_bytes);
+	json_double(w, "score", step->score);
+	json_close_object(w);
+	output_json_line(&c->out, w);
+}
+
+static int run_state(struct cli *c, const struct simulation *s, struct error *e)
+{
+	cleanup(saved_state_free) struct saved_state *state = NULL;
+	cleanup(free_ptr) struct saved_state_step *steps = NULL;
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+	int64_t remaining;
+	size_t count;
+	int r = saved_state_read(s->state, &state, e);
+
+	if (r == 0)
+		r = saved_state_plan(state, &s->options, &steps, &count, &remaining, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		print_step(c, &w, &steps[i]);
+	return 0;
+}
+
+/* ---- a trace ---- */
+
+static double ratio(double part, double whole)
+{
+	return whole > 0 ? part / whole : 0;
+}
+
+static void print_replay(struct cli *c, struct output_table *t, const char *name,
+			 const struct trace_replay *r)
+{
+	double hits = ratio((double)r->hits, (double)r->uses);
+	double byte_hits = ratio(r->hit_bytes, r->use_bytes);
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+	char text[UNITS_TEXT_MAX];
+
+	if (c->line.globals.json) {
+		json_open_object(&w, NULL);
+		json_string(&w, "scorer", name);
+		json_uint(&w, "uses", r->uses);
+		json_uint(&w, "hits", r->hits);
+		json_double(&w, "hitRatio", hits);
+		json_double(&w, "byteHitRatio", byte_hits);
+		json_int(&w, "recreatedBytes", (int64_t)r->recreated_bytes);
+		json_uint(&w, "evicted", r->evicted);
+		json_int(&w, "mostBytes", r->most_bytes);
+		json_close_object(&w);
+		output_json_line(&c->out, &w);
+		return;
+	}
+	output_table_row(t, NULL);
+	output_table_text(t, COLUMN_SCORER, name);
+	(void)snprintf(text, sizeof(text), "%.2f%%", 100 * hits);
+	output_table_text(t, COLUMN_HITS, text);
+	(void)snprintf(text, sizeof(text), "%.2f%%", 100 * byte_hits);
+	output_table_text(t, COLUMN_BYTE_HITS, text);
+	output_table_size(t, COLUMN_RECREATED, (int64_t)r->recreated_bytes, "");
+	output_table_count(t, COLUMN_EVICTED, r->evicted, true);
+	output_table_size(t, COLUMN_MOST, r->most_bytes, "");
+}
+
+static void print_bound(struct cli *c, struct output_table *t, double recreated_bytes)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	if (c->line.globals.json) {
+		json_open_object(&w, NULL);
+		json_string(&w, "scorer", "bound");
+		json_int(&w, "recreatedBytes", (int64_t)recreated_bytes);
+		json_close_object(&w);
+		output_json_line(&c->out, &w);
+		return;
+	}
+	output_table_row(t, NULL);
+	output_table_text(t, COLUMN_SCORER, "bound");
+	output_table_text(t, COLUMN_HITS, NULL);
+	output_table_text(t, COLUMN_BYTE_HITS, NULL);
+	output_table_size(t, COLUMN_RECREATED, (int64_t)recreated_bytes, "");
+	output_table_text(t, COLUMN_EVICTED, NULL);
+	output_table_text(t, COLUMN_MOST, NULL);
+}
+
+static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
+{
+	cleanup(output_table_free) struct output_table *table =
+		output_table_new(&c->out, columns, "SCORER,HITS,BYTE HITS,RE-CREATED,EVICTED");
+	cleanup(trace_free) struct trace trace = { .events = NULL };
+	int64_t limit_bytes = s->options.keep_bytes;
+	struct trace_replay replay;
+	double bound;
+	int r;
+
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	r = trace_read(s->trace, &trace, e);
+	for (size_t i = 0; i < PRUNE_SCORERS && r == 0; i++) {
+		const char *name = prune_scorers[i]->name;
+
+		if (*s->options.scorer && strcmp(s->options.scorer, name) != 0)
+			continue;
+		r = trace_replay(&trace, limit_bytes, prune_scorers[i], &replay, e);
+		if (r == 0)
+			print_replay(c, table, name, &replay);
+	}
+	if (r == 0)
+		r = trace_replay_clairvoyant(&trace, limit_bytes, &replay, e);
+	if (r == 0)
+		print_replay(c, table, "clairvoyant", &replay);
+	if (r == 0)
+		r = trace_bound(&trace, limit_bytes, &bound, e);
+	if (r < 0)
+		return r;
+	print_bound(c, table, bound);
+	if (!c->line.globals.json)
+		output_table_print(table);
+	return 0;
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	cleanup(free_ptr) const char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
+	struct simulation s = { .options = { .scorer = "", .now_ns = clock_wall_ns() } };
+	int r = 0;
+
+	if (!filters)
+		return error_set(e, -ENOMEM, "out of memory for the command line");
+	s.options.filters = filters;
+	for (size_t i = 0; i < c->line.given_count && r == 0; i++)
+		r = read_option(c, &c->line.given[i], &s, filters, e);
+	if (r == 0)
+		r = check_options(c, &s, e);
+	if (r < 0)
+		return r;
+	return s.state ? run_state(c, &s, e) : run_trace(c, &s, e);
+}
+
+const struct cli_verb command_simulate = {
+	.name = "simulate",
+	.arguments = "",
+	.summary = "plan an eviction offline, or compare scorers on a workload",
+	.details =
+		"With --state, prints the ids that would go, in that order. With --trace, how each\n"
+		"scorer, an evictor that knows the future, and the bound on all of them would do.",
+	.options = options,
+	.columns = columns,
+	.run = run,
+};

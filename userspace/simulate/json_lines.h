@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file of JSON objects, one on a line; empty lines do not count. Faults name file and line. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct json_lines {
+	const char *name; /* borrowed */
+	FILE *file;
+	char *line;
+	size_t size;
+	size_t number; /* of the line that was read last, from 1 */
+	json_t *object; /* of that line */
+	struct error *e; /* where faults are reported */
+};
+
+/* "-" is standard input. Borrows path and e. */
+int json_lines_open(struct json_lines *l, const char *path, struct error *e);
+void json_lines_close(struct json_lines *l);
+static inline void cleanup_json_lines_close(struct json_lines *l)
+{
+	json_lines_close(l);
+}
+
+/* 1: there is an object; 0: the end; -EINVAL: the line is no object. */
+int json_lines_next(struct json_lines *l);
+/* Reports "name:line: …"; returns -EINVAL. */
+int json_lines_fault(const struct json_lines *l, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Members of the object. One that is absent or null leaves the result as it is; one of another kind
+ * is a fault, as is a number below 0. Texts are the object's.
+ */
+int json_lines_text(const struct json_lines *l, const char *key, const char **ret_text);
+int json_lines_bool(const struct json_lines *l, const char *key, bool *ret_bool);
+int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_count);
+/* RFC 3339. */
+int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns);

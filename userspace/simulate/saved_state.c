@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "simulate/saved_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/hashmap.h"
+#include "graph/record_graph.h"
+#include "prune/prune_plan.h"
+#include "prune/prune_rule.h"
+#include "simulate/json_lines.h"
+
+struct saved_record {
+	struct record_facts facts; /* whose texts it owns */
+	size_t parent; /* index, or PRUNE_NO_PARENT */
+	size_t line;
+	enum { UNSEEN, ON_THE_WAY, SEEN } seen; /* scratch of the search for loops */
+};
+
+struct saved_state {
+	struct saved_record *records;
+	size_t count, room;
+	struct hashmap *by_id;
+};
+
+static void free_record(struct saved_record *r)
+{
+	struct record_facts *f = &r->facts;
+
+	free((char *)f->id);
+	free((char *)f->parent);
+	free((char *)f->description);
+	free((char *)f->type);
+	if (f->labels)
+		record_labels_free((struct record_label *)f->labels, f->label_count);
+}
+
+void saved_state_free(struct saved_state *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		free_record(&s->records[i]);
+	free(s->records);
+	hashmap_free(s->by_id);
+	free(s);
+}
+
+/* ---- a line ---- */
+
+static int no_memory(const struct json_lines *l)
+{
+	return error_set(l->e, -ENOMEM, "no memory for %s", l->name);
+}
+
+static int read_parent(const struct json_lines *l, const char **ret_parent)
+{
+	const json_t *parents = json_object_get(l->object, "parents");
+	const json_t *parent;
+
+	if (!parents || json_is_null(parents))
+		return 0;
+	if (!json_is_array(parents))
+		return json_lines_fault(l, "\"parents\" is no list");
+	if (json_array_size(parents) > 1)
+		return json_lines_fault(l, "a record with %zu parents; only chains can be planned",
+					json_array_size(parents));
+	parent = json_array_get(parents, 0);
+	if (parent && !json_is_string(parent))
+		return json_lines_fault(l, "the parent is no text");
+	if (parent)
+		*ret_parent = json_string_value(parent);
+	return 0;
+}
+
+static int read_labels(const struct json_lines *l, struct record_facts *f)
+{
+	json_t *object = json_object_get(l->object, "labels"), *value;
+	struct record_label *labels;
+	const char *key;
+
+	if (!object || json_is_null(object))
+		return 0;
+	if (!json_is_object(object))
+		return json_lines_fault(l, "\"labels\" is no object");
+	labels = calloc(json_object_size(object) + 1, sizeof(*labels));
+	if (!labels)
+		return no_memory(l);
+	f->labels = labels;
+	json_object_foreach(object, key, value)
+	{
+		struct record_label *label = &labels[f->label_count];
+
+		if (!json_is_string(value))
+			return json_lines_fault(l, "the value of label '%s' is no text", key);
+		label->key = strdup(key);
+		label->value = strdup(json_string_value(value));
+		f->label_count++;
+		if (!label->key || !label->value)
+			return no_memory(l);
+	}
+	return 0;
+}
+
+static int read_access(const struct json_lines *l, struct record_facts *f)
+{
+	struct json_lines access = *l;
+	int64_t opens = 0;
+	int r;
+
+	access.object = json_object_get(l->object, "access");
+	if (!access.object || json_is_null(access.object))
+		return 0;
+	if (!json_is_object(access.object))
+		return json_lines_fault(l, "\"access\" is no object");
+	r = json_lines_count(&access, "opens", &opens);
+	f->opens = (uint64_t)opens;
+	return r ? r : json_lines_time(&access, "lastReadAt", &f->last_read_ns);
+}
+
+static int read_values(const struct json_lines *l, struct record_facts *f)
+{
+	int64_t usage_count = 0;
+	int r = json_lines_bool(l, "mutable", &f->is_mutable);
+
+	if (r == 0)
+		r = json_lines_bool(l, "inUse", &f->in_use);
+	if (r == 0)
+		r = json_lines_bool(l, "shared", &f->shared);
+	if (r == 0)
+		r = json_lines_bool(l, "pinned", &f->pinned);
+	if (r == 0)
+		r = json_lines_count(l, "size", &f->size_bytes);
+	if (r == 0)
+		r = json_lines_time(l, "createdAt", &f->created_ns);
+	if (r == 0)
+		r = json_lines_time(l, "lastUsedAt", &f->last_used_ns);
+	if (r == 0)
+		r = json_lines_count(l, "usageCount", &usage_count);
+	f->usage_count = (uint64_t)usage_count;
+	return r ? r : read_access(l, f);
+}
+
+static int read_texts(const struct json_lines *l, struct record_facts *f)
+{
+	const char *id = "", *parent = NULL, *description = "", *type = "";
+	int r = json_lines_text(l, "id", &id);
+
+	if (r == 0)
+		r = json_lines_text(l, "description", &description);
+	if (r == 0)
+		r = json_lines_text(l, "recordType", &type);
+	if (r == 0)
+		r = read_parent(l, &parent);
+	if (r < 0)
+		return r;
+	if (!*id)
+		return json_lines_fault(l, "a record without \"id\"");
+	f->id = strdup(id);
+	f->parent = parent ? strdup(parent) : NULL;
+	f->description = strdup(description);
+	f->type = strdup(type);
+	if (!f->id || (parent && !f->parent) || !f->description || !f->type)
+		return no_memory(l);
+	return read_labels(l, f);
+}
+
+static struct saved_record *append(struct saved_state *s)
+{
+	if (s->count == s->room) {
+		size_t room = s->room ? 2 * s->room : 1024;
+		struct saved_record *records = reallocarray(s->records, room, sizeof(*records));
+
+		if (!records)
+			return NULL;
+		s->records = records;
+		s->room = room;
+	}
+	s->records[s->count] = (struct saved_record){
+		.facts = { .size_bytes = -1 },
+		.parent = PRUNE_NO_PARENT,
+	};
+	return &s->records[s->count++];
+}
+
+/* ---- the whole ---- */
+
+/* The records do not move any more. */
+static int index_ids(struct saved_state *s, struct json_lines *l)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct saved_record *r = &s->records[i];
+		int code = hashmap_insert(s->by_id, r->facts.id, r);
+
+		l->number = r->line;
+		if (code == -EEXIST) {
+			const struct saved_record *first = hashmap_find(s->by_id, r->facts.id);
+			return json_lines_fault(l, "record '%s' is there already, on line %zu",
+						r->facts.id, first->line);
+		}
+		if (code < 0)
+			return no_memory(l);
+	}
+	return 0;
+}
+
+/* Every chain is walked up once, as far as it was not walked before. */
+static int find_loop(struct saved_state *s, struct json_lines *l)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		size_t at = i;
+
+		for (; at != PRUNE_NO_PARENT && s->records[at].seen == UNSEEN;
+		     at = s->records[at].parent)
+			s->records[at].seen = ON_THE_WAY;
+		if (at != PRUNE_NO_PARENT && s->records[at].seen == ON_THE_WAY) {
+			l->number = s->records[at].line;
+			return json_lines_fault(l, "record '%s' is among its own ancestors",
+						s->records[at].facts.id);
+		}
+		for (at = i; at != PRUNE_NO_PARENT && s->records[at].seen == ON_THE_WAY;
+		     at = s->records[at].parent)
+			s->records[at].seen = SEEN;
+	}
+	return 0;
+}
+
+static int link_records(struct saved_state *s, struct json_lines *l)
+{
+	int r = index_ids(s, l);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct record_facts *f = &s->records[i].facts;
+		const struct saved_record *parent = f->parent ? hashmap_find(s->by_id, f->parent)
+							      : NULL;
+
+		if (parent)
+			s->records[i].parent = (size_t)(parent - s->records);
+	}
+	return find_loop(s, l);
+}
+
+int saved_state_read(const char *path, struct saved_state **ret_state, struct error *e)
+{
+	cleanup(saved_state_free) struct saved_state *s = calloc(1, sizeof(*s));
+	cleanup(json_lines_close) struct json_lines lines = { .file = NULL };
+	int r;
+
+	if (s)
+		s->by_id = hashmap_new();
+	if (!s || !s->by_id)
+		return error_set(e, -ENOMEM, "no memory for %s", path);
+	r = json_lines_open(&lines, path, e);
+	if (r < 0)
+		return r;
+	while ((r = json_lines_next(&lines)) > 0) {
+		struct saved_record *record = append(s);
+
+		if (!record)
+			return no_memory(&lines);
+		record->line = lines.number;
+		r = read_texts(&lines, &record->facts);
+		if (r == 0)
+			r = read_values(&lines, &record->facts);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0)
+		r = link_records(s, &lines);
+	if (r < 0)
+		return r;
+	*ret_state = take_ptr(s);
+	return 0;
+}
+
+/* ---- the plan ---- */
+
+static struct prune_record planned(const struct saved_record *r, const struct prune_rule *rule,
+				   int64_t now_ns)
+{
+	const struct record_facts *f = &r->facts;
+
+	return (struct prune_record){
+		.id = f->id,
+		.parent = r->parent,
+		.created_ns = f->created_ns,
+		.last_used_ns = f->last_used_ns,
+		.usage_count = f->usage_count,
+		.size_bytes = f->size_bytes < 0 ? 0 : f->size_bytes,
+		.shared = f->shared,
+		.evictable = !f->in_use &&
+			     prune_rule_keep(rule, f, f->last_used_ns, now_ns) == PRUNE_KEEP_NOT,
+	};
+}
+
+static int copy_steps(const struct saved_state *s, const struct prune_plan *plan,
+		      struct saved_state_step **ret_steps, struct error *e)
+{
+	struct saved_state_step *steps = calloc(plan->count + 1, sizeof(*steps));
+
+	if (!steps)
+		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct record_facts *f = &s->records[plan->steps[i].record].facts;
+
+		steps[i] = (struct saved_state_step){ .id = f->id,
+						      .size_bytes = f->size_bytes,
+						      .score = plan->steps[i].score };
+	}
+	*ret_steps = steps;
+	return 0;
+}
+
+int saved_state_plan(const struct saved_state *s, const struct saved_state_options *o,
+		     struct saved_state_step **ret_steps, size_t *ret_count, int64_t *ret_remaining,
+		     struct error *e)
+{
+	cleanup(free_ptr) struct prune_record *records = calloc(s->count + 1, sizeof(*records));
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	struct prune_rule rule = { .all = o->all, .keep_duration_ns = o->keep_duration_ns };
+	struct prune_plan plan = { 0 };
+	int r;
+
+	if (!records)
+		return error_set(e, -ENOMEM, "no memory for %zu records", s->count);
+	rule.scorer = prune_scorer_find(o->scorer);
+	if (!rule.scorer)
+		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
+				 o->scorer);
+	r = record_filter_parse(o->filters, o->filter_count, &filter, e);
+	if (r < 0)
+		return r;
+	rule.filter = filter;
+	for (size_t i = 0; i < s->count; i++)
+		records[i] = planned(&s->records[i], &rule, o->now_ns);
+
+	r = prune_plan(records, s->count, o->keep_bytes, rule.scorer, &plan, e);
+	if (r == 0)
+		r = copy_steps(s, &plan, ret_steps, e);
+	if (r == 0) {
+		*ret_count = plan.count;
+		*ret_remaining = plan.remaining_bytes;
+	}
+	prune_plan_free(&plan);
+	return r;
+}

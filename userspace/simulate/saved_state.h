@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `varve du --json` printed some time, and what a prune would make of it. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct saved_state;
+
+/* "-" is standard input. -EINVAL names file and line: no record, an id that is there twice, several
+ * parents, a loop of parents. A parent that is not in the file counts as none. */
+int saved_state_read(const char *path, struct saved_state **ret_state, struct error *e);
+void saved_state_free(struct saved_state *s);
+static inline void cleanup_saved_state_free(struct saved_state **s)
+{
+	saved_state_free(*s);
+}
+
+struct saved_state_options {
+	const char *scorer; /* "" for the default one */
+	bool all; /* internal, frontend and shared records, too */
+	const char *const *filters;
+	size_t filter_count;
+	int64_t keep_duration_ns, keep_bytes; /* 0: no limit */
+	int64_t now_ns; /* wall clock */
+};
+
+struct saved_state_step {
+	const char *id; /* the state's */
+	int64_t size_bytes; /* -1: not measured, and counted as nothing */
+	double score;
+};
+
+/* What would be evicted, in that order; the caller frees it. *ret_remaining: what is left of the
+ * bytes that are not shared. -EINVAL: an unknown scorer, a malformed filter. */
+int saved_state_plan(const struct saved_state *s, const struct saved_state_options *o,
+		     struct saved_state_step **ret_steps, size_t *ret_count, int64_t *ret_remaining,
+		     struct error *e);

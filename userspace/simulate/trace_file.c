@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "simulate/trace_file.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hashmap.h"
+#include "simulate/json_lines.h"
+
+#define MAX_RECORDS (UINT32_MAX / 4)
+#define MAX_SECONDS 9e9 /* centuries, and well within 64 bits of nanoseconds */
+
+/* An id and where its record is; records move while the trace grows. */
+struct known {
+	char *id;
+	size_t record;
+	size_t line;
+};
+
+struct reading {
+	struct trace trace;
+	struct json_lines lines;
+	struct hashmap *known;
+	int64_t last_ns;
+};
+
+void trace_free(struct trace *t)
+{
+	for (size_t i = 0; i < t->record_count; i++)
+		free(t->records[i].id);
+	free(t->records);
+	free(t->events);
+	*t = (struct trace){ .events = NULL };
+}
+
+static void cleanup_reading_free(struct reading *r)
+{
+	struct known *known;
+	size_t at = 0;
+
+	while (r->known && (known = hashmap_next(r->known, &at)))
+		free(known);
+	hashmap_free(r->known);
+	json_lines_close(&r->lines);
+	trace_free(&r->trace);
+}
+
+static int no_memory(const struct reading *r)
+{
+	return error_set(r->lines.e, -ENOMEM, "no memory for %s", r->lines.name);
+}
+
+/* Makes room for one more; the array doubles. */
+static int make_room(void **array, size_t count, size_t *room, size_t element_bytes)
+{
+	size_t wanted = *room ? 2 * *room : 1024;
+	void *larger;
+
+	if (count < *room)
+		return 0;
+	larger = reallocarray(*array, wanted, element_bytes);
+	if (!larger)
+		return -ENOMEM;
+	*array = larger;
+	*room = wanted;
+	return 0;
+}
+
+static int add_record(struct reading *r, const char *id, int64_t size_bytes, size_t parent,
+		      size_t *ret_record)
+{
+	struct trace *t = &r->trace;
+	struct known *known;
+
+	if (t->record_count == MAX_RECORDS)
+		return json_lines_fault(&r->lines, "more than %u records", MAX_RECORDS);
+	if (make_room((void **)&t->records, t->record_count, &t->record_room, sizeof(*t->records)) <
+	    0)
+		return no_memory(r);
+	known = malloc(sizeof(*known));
+	if (!known)
+		return no_memory(r);
+	*known = (struct known){ .id = strdup(id),
+				 .record = t->record_count,
+				 .line = r->lines.number };
+	if (!known->id || hashmap_insert(r->known, known->id, known) < 0) {
+		free(known->id);
+		free(known);
+		return no_memory(r);
+	}
+	t->records[t->record_count] = (struct trace_record){ .id = known->id,
+							     .size_bytes = size_bytes,
+							     .parent = parent };
+	*ret_record = t->record_count++;
+	return 0;
+}
+
+static int add_event(struct reading *r, int64_t time_ns, size_t record,
+		     enum trace_operation operation)
+{
+	struct trace *t = &r->trace;
+
+	if (make_room((void **)&t->events, t->event_count, &t->event_room, sizeof(*t->events)) < 0)
+		return no_memory(r);
+	t->events[t->event_count++] = (struct trace_event){ .time_ns = time_ns,
+							    .record = (uint32_t)record,
+							    .operation = operation };
+	return 0;
+}
+
+/* ---- a line ---- */
+
+static int read_time(struct reading *r, int64_t *ret_ns)
+{
+	const json_t *value = json_object_get(r->lines.object, "t");
+	int64_t ns;
+
+	if (json_is_string(value)) {
+		int code = json_lines_time(&r->lines, "t", &ns);
+		if (code < 0)
+			return code;
+	} else {
+		double seconds = json_is_number(value) ? json_number_value(value) : -1;
+
+		if (!(seconds >= 0 && seconds <= MAX_SECONDS))
+			return json_lines_fault(&r->lines,
+						"\"t\" is neither seconds from 0 on nor a time");
+		ns = llround(seconds * NS_PER_S);
+	}
+	if (ns < r->last_ns)
+		return json_lines_fault(&r->lines, "\"t\" is before that of the line before");
+	*ret_ns = r->last_ns = ns;
+	return 0;
+}
+
+static int read_parent(const struct reading *r, size_t *ret_parent)
+{
+	const struct known *known;
+	const char *parent = NULL;
+	int code = json_lines_text(&r->lines, "parent", &parent);
+
+	*ret_parent = TRACE_NO_PARENT;
+	if (code < 0 || !parent)
+		return code;
+	known = hashmap_find(r->known, parent);
+	if (!known)
+		return json_lines_fault(&r->lines, "the parent '%s' was never created", parent);
+	*ret_parent = known->record;
+	return 0;
+}
+
+/* A line of a record that is known may repeat what was said of it, and may not contradict it. */
+static int check_known(const struct reading *r, const struct known *known, int64_t size_bytes,
+		       size_t parent)
+{
+	const struct trace_record *record = &r->trace.records[known->record];
+
+	if (size_bytes >= 0 && size_bytes != record->size_bytes)
+		return json_lines_fault(&r->lines, "'%s' has another size than on line %zu",
+					known->id, known->line);
+	if (parent != TRACE_NO_PARENT && parent != record->parent)
+		return json_lines_fault(&r->lines, "'%s' has another parent than on line %zu",
+					known->id, known->line);
+	return 0;
+}
+
+static int read_operation(const struct reading *r, enum trace_operation *ret_operation)
+{
+	const char *text = "";
+	int code = json_lines_text(&r->lines, "op", &text);
+
+	if (code < 0)
+		return code;
+	if (strcmp(text, "create") == 0)
+		*ret_operation = TRACE_ASK;
+	else if (strcmp(text, "use") == 0)
+		*ret_operation = TRACE_USE;
+	else
+		return json_lines_fault(&r->lines, "\"op\" is neither \"create\" nor \"use\"");
+	return 0;
+}
+
+static int read_event(struct reading *r)
+{
+	enum trace_operation operation = TRACE_USE;
+	size_t record = 0, parent = TRACE_NO_PARENT;
+	int64_t time_ns = 0, size_bytes = -1;
+	const struct known *known;
+	const char *id = "";
+	int code = json_lines_text(&r->lines, "id", &id);
+
+	if (code == 0 && !*id)
+		code = json_lines_fault(&r->lines, "an event without \"id\"");
+	if (code == 0)
+		code = read_operation(r, &operation);
+	if (code == 0)
+		code = read_time(r, &time_ns);
+	if (code == 0)
+		code = json_lines_count(&r->lines, "size", &size_bytes);
+	if (code == 0)
+		code = read_parent(r, &parent);
+	if (code < 0)
+		return code;
+
+	known = hashmap_find(r->known, id);
+	if (known) {
+		code = check_known(r, known, size_bytes, parent);
+		return code ? code : add_event(r, time_ns, known->record, operation);
+	}
+	if (size_bytes < 0)
+		return json_lines_fault(&r->lines, "'%s' is new here, and has no \"size\"", id);
+	code = add_record(r, id, size_bytes, parent, &record);
+	return code ? code : add_event(r, time_ns, record, TRACE_CREATE);
+}
+
+int trace_read(const char *path, struct trace *ret_trace, struct error *e)
+{
+	cleanup(reading_free) struct reading r = { .known = hashmap_new() };
+	int code;
+
+	if (!r.known)
+		return error_set(e, -ENOMEM, "no memory for %s", path);
+	code = json_lines_open(&r.lines, path, e);
+	if (code < 0)
+		return code;
+	while ((code = json_lines_next(&r.lines)) > 0) {
+		code = read_event(&r);
+		if (code < 0)
+			return code;
+	}
+	if (code < 0)
+		return code;
+	*ret_trace = r.trace;
+	r.trace = (struct trace){ .events = NULL };
+	return 0;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "simulate/trace_replay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "prune/prune_plan.h"
+
+/* When each record has to be there: at its uses and creation, and at those of what lies on it. */
+struct needs {
+	size_t *first; /* by record, and one more: where its events begin in `events` */
+	uint32_t *events; /* by number, ascending for each record */
+	uint32_t *passed; /* by record: how many of its events are over */
+};
+
+/* What is known of a record at some moment of the replay. */
+struct kept {
+	bool present;
+	uint64_t asks, uses; /* an ask is a use for those who count refs */
+	int64_t last_ask_ns, last_use_ns;
+	double inflation;
+	uint32_t in_use; /* the number of the event that it is in use for, plus 1 */
+};
+
+struct replay {
+	const struct trace *trace;
+	const struct prune_scorer *scorer;
+	int64_t limit_bytes;
+	struct needs *needs; /* NULL: nobody knows the future */
+	struct kept *kept; /* by record of the trace */
+	uint32_t *places; /* of those that are present, among them: scratch of evict() */
+	size_t *present; /* the same the other way round */
+	struct prune_record *records;
+	int64_t bytes;
+	double inflation;
+	struct trace_replay result;
+};
+
+static void cleanup_replay_free(struct replay *r)
+{
+	free(r->kept);
+	free(r->places);
+	free(r->present);
+	free(r->records);
+}
+
+static void make(struct replay *r, size_t record, bool again)
+{
+	const struct trace_record *t = &r->trace->records[record];
+
+	r->kept[record].present = true;
+	r->bytes += t->size_bytes;
+	if (again)
+		r->result.recreated_bytes += (double)t->size_bytes;
+}
+
+/* The record and all below it, which is there afterwards and stays until the next event. */
+static void hold_chain(struct replay *r, size_t record, uint32_t event)
+{
+	for (; record != TRACE_NO_PARENT; record = r->trace->records[record].parent) {
+		if (!r->kept[record].present)
+			make(r, record, true);
+		r->kept[record].in_use = event + 1;
+		if (r->needs)
+			r->needs->passed[record]++;
+	}
+}
+
+static void count_event(struct replay *r, const struct trace_event *event)
+{
+	struct kept *k = &r->kept[event->record];
+
+	k->asks++;
+	k->last_ask_ns = event->time_ns + 1; /* 0 would be never */
+	if (event->operation == TRACE_ASK)
+		return;
+	k->uses++;
+	k->last_use_ns = event->time_ns + 1;
+	k->inflation = r->inflation;
+}
+
+static void serve(struct replay *r, uint32_t number)
+{
+	const struct trace_event *event = &r->trace->events[number];
+	double bytes = (double)r->trace->records[event->record].size_bytes;
+
+	if (event->operation == TRACE_USE) {
+		r->result.uses++;
+		r->result.use_bytes += bytes;
+		if (r->kept[event->record].present) {
+			r->result.hits++;
+			r->result.hit_bytes += bytes;
+		}
+	}
+	if (event->operation == TRACE_CREATE)
+		make(r, event->record, false);
+	if (event->operation != TRACE_ASK)
+		hold_chain(r, event->record, number);
+	count_event(r, event);
+}
+
+/* The number of the event that the record will be needed at; that of none, after the last. */
+static size_t next_need(const struct replay *r, size_t record)
+{
+	size_t at = r->needs->first[record] + r->needs->passed[record];
+
+	return at < r->needs->first[record + 1] ? r->needs->events[at] : r->trace->event_count;
+}
+
+/* As the planner sees it. The future is turned into a past: the later it will be needed, the longer
+ * ago it was. */
+static struct prune_record planned(const struct replay *r, size_t record, uint32_t event)
+{
+	const struct trace_record *t = &r->trace->records[record];
+	const struct kept *k = &r->kept[record];
+	bool by_refs = r->scorer->uses_refs;
+	struct prune_record p = {
+		.id = t->id,
+		.parent = PRUNE_NO_PARENT,
+		.created_ns = (int64_t)record,
+		.last_used_ns = by_refs ? k->last_ask_ns : k->last_use_ns,
+		.usage_count = by_refs ? k->asks : k->uses,
+		.size_bytes = t->size_bytes,
+		.inflation = k->inflation,
+		.evictable = k->in_use != event + 1,
+	};
+
+	if (t->parent != TRACE_NO_PARENT)
+		p.parent = r->places[t->parent]; /* is there as long as its child is */
+	if (r->needs)
+		p.last_used_ns = (int64_t)(r->trace->event_count - next_need(r, record));
+	return p;
+}
+
+static int evict(struct replay *r, uint32_t event, struct error *e)
+{
+	struct prune_plan plan = { 0 };
+	size_t count = 0;
+	int code;
+
+	for (size_t i = 0; i < r->trace->record_count; i++) {
+		if (!r->kept[i].present)
+			continue;
+		r->places[i] = (uint32_t)count;
+		r->present[count] = i;
+		r->records[count++] = planned(r, i, event);
+	}
+	code = prune_plan(r->records, count, r->limit_bytes - r->limit_bytes / 10, r->scorer, &plan,
+			  e);
+	if (code < 0)
+		return code;
+	for (size_t i = 0; i < plan.count; i++) {
+		r->kept[r->present[plan.steps[i].record]].present = false;
+		if (plan.steps[i].score > r->inflation)
+			r->inflation = plan.steps[i].score;
+	}
+	r->bytes = plan.remaining_bytes;
+	r->result.evicted += plan.count;
+	prune_plan_free(&plan);
+	return 0;
+}
+
+static int replay(const struct trace *t, int64_t limit_bytes, const struct prune_scorer *scorer,
+		  struct needs *needs, struct trace_replay *ret_replay, struct error *e)
+{
+	size_t room = t->record_count + 1;
+	cleanup(replay_free) struct replay r = {
+		.trace = t,
+		.scorer = scorer,
+		.limit_bytes = limit_bytes,
+		.needs = needs,
+		.kept = calloc(room, sizeof(*r.kept)),
+		.places = calloc(room, sizeof(*r.places)),
+		.present = calloc(room, sizeof(*r.present)),
+		.records = calloc(room, sizeof(*r.records)),
+	};
+	int code = 0;
+
+	if (!r.kept || !r.places || !r.present || !r.records)
+		return error_set(e, -ENOMEM, "no memory to replay %zu records", t->record_count);
+	for (size_t i = 0; i < t->event_count && code == 0; i++) {
+		serve(&r, (uint32_t)i);
+		if (r.bytes > limit_bytes)
+			code = evict(&r, (uint32_t)i, e);
+		if (r.bytes > r.result.most_bytes)
+			r.result.most_bytes = r.bytes;
+	}
+	if (code == 0)
+		*ret_replay = r.result;
+	return code;
+}
+
+int trace_replay(const struct trace *t, int64_t limit_bytes, const struct prune_scorer *scorer,
+		 struct trace_replay *ret_replay, struct error *e)
+{
+	return replay(t, limit_bytes, scorer, NULL, ret_replay, e);
+}
+
+/* ---- knowing the future ---- */
+
+static void cleanup_needs_free(struct needs *n)
+{
+	free(n->first);
+	free(n->events);
+	free(n->passed);
+}
+
+/* What the event needs to be there, from its record down to the base. */
+static size_t needed_first(const struct trace *t, size_t event)
+{
+	return t->events[event].operation == TRACE_ASK ? TRACE_NO_PARENT : t->events[event].record;
+}
+
+static int find_needs(const struct trace *t, struct needs *n, struct error *e)
+{
+	size_t total = 0;
+
+	n->first = calloc(t->record_count + 2, sizeof(*n->first));
+	n->passed = calloc(t->record_count + 1, sizeof(*n->passed));
+	if (!n->first || !n->passed)
+		return error_set(e, -ENOMEM, "no memory for %zu records", t->record_count);
+	for (size_t i = 0; i < t->event_count; i++)
+		for (size_t at = needed_first(t, i); at != TRACE_NO_PARENT;
+		     at = t->records[at].parent)
+			n->first[at + 1]++;
+	for (size_t i = 0; i < t->record_count; i++)
+		n->first[i + 1] += n->first[i];
+	total = n->first[t->record_count];
+
+	n->events = calloc(total + 1, sizeof(*n->events));
+	if (!n->events)
+		return error_set(e, -ENOMEM, "no memory for %zu events", t->event_count);
+	for (size_t i = 0; i < t->event_count; i++)
+		for (size_t at = needed_first(t, i); at != TRACE_NO_PARENT;
+		     at = t->records[at].parent)
+			n->events[n->first[at] + n->passed[at]++] = (uint32_t)i;
+	for (size_t i = 0; i < t->record_count; i++)
+		n->passed[i] = 0;
+	return 0;
+}
+
+int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
+			     struct trace_replay *ret_replay, struct error *e)
+{
+	cleanup(needs_free) struct needs needs = { .first = NULL };
+	int code = find_needs(t, &needs, e);
+
+	return code ? code : replay(t, limit_bytes, &prune_scorer_lru, &needs, ret_replay, e);
+}
+
+/* A record may be kept from one need of it to the next, and need not be made again then. */
+struct stay {
+	double events; /* that it lasts for */
+	double bytes;
+};
+
+static int compare_stays(const void *a, const void *b)
+{
+	double x = ((const struct stay *)a)->events, y = ((const struct stay *)b)->events;
+
+	return (x > y) - (x < y);
+}
+
+static size_t list_stays(const struct trace *t, const struct needs *n, struct stay *stays)
+{
+	size_t count = 0;
+
+	for (size_t record = 0; record < t->record_count; record++)
+		for (size_t at = n->first[record] + 1; at < n->first[record + 1]; at++)
+			stays[count++] = (struct stay){
+				.events = (double)(n->events[at] - n->events[at - 1]),
+				.bytes = (double)t->records[record].size_bytes,
+			};
+	return count;
+}
+
+int trace_bound(const struct trace *t, int64_t limit_bytes, double *ret_recreated_bytes,
+		struct error *e)
+{
+	cleanup(needs_free) struct needs needs = { .first = NULL };
+	double room = (double)limit_bytes * (double)t->event_count, recreated = 0;
+	int code = find_needs(t, &needs, e);
+
+	if (code < 0)
+		return code;
+	cleanup(free_ptr) struct stay *stays =
+		calloc(needs.first[t->record_count] + 1, sizeof(*stays));
+	if (!stays)
+		return error_set(e, -ENOMEM, "no memory for %zu events", t->event_count);
+
+	size_t count = list_stays(t, &needs, stays);
+	qsort(stays, count, sizeof(*stays), compare_stays);
+	for (size_t i = 0; i < count; i++) {
+		double cost = stays[i].events * stays[i].bytes;
+		double part = cost <= room ? 1 : room / cost;
+
+		room = part < 1 ? 0 : room - cost;
+		recreated += (1 - part) * stays[i].bytes;
+	}
+	*ret_recreated_bytes = recreated;
+	return 0;
+}
