@@ -176,7 +176,9 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->root = strdup(options->root);
 	m->graph = record_graph_new();
 	m->leases = hashmap_new();
-	if (!m->root || !m->graph || !m->leases)
+	m->aside = hashmap_new();
+	m->aside_layers = hashmap_new();
+	if (!m->root || !m->graph || !m->leases || !m->aside || !m->aside_layers)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = open_store(m, options, e);
 	if (code == 0)
@@ -204,6 +206,17 @@ static void free_leases(struct manager *m)
 	hashmap_free(m->leases);
 }
 
+static void free_aside(struct manager *m)
+{
+	struct record_aside *aside;
+	size_t at = 0;
+
+	while (m->aside && (aside = hashmap_next(m->aside, &at)))
+		free(aside);
+	hashmap_free(m->aside);
+	hashmap_free(m->aside_layers);
+}
+
 void manager_close(struct manager *m)
 {
 	struct mount *next;
@@ -227,6 +240,7 @@ void manager_close(struct manager *m)
 	}
 	prune_plans_free(m);
 	free_leases(m);
+	free_aside(m);
 	record_graph_free(m->graph);
 	cleanup_close_fd(&m->mounts_fd);
 	cleanup_close_fd(&m->lock_fd);

@@ -57,6 +57,8 @@ struct manager {
 	bool unsaved; /* a fold could not be written: look for everything dirty */
 
 	const struct prune_policies *policies;
+	struct hashmap *aside; /* with `lock`: struct record_aside by id, see recover_rows.h */
+	struct hashmap *aside_layers; /* the same by layer; twins have one entry */
 	bool automatic;
 	int64_t policy_interval_ns;
 	/* When they ran last, or the agent began; and when they last did for want of space. */
@@ -72,6 +74,13 @@ struct manager {
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
 	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
+};
+
+/* A record that was not loaded, since it has lost what it needs. */
+struct record_aside {
+	char id[RECORD_ID_LENGTH + 1];
+	char layer[LAYER_NAME_LENGTH + 1];
+	const char *damage; /* "its data": static */
 };
 
 void manager_report(struct manager *m, bool problem, const char *format, ...)
