@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,6 +51,12 @@ static inline void cleanup_close_file(FILE **f)
 {
 	if (*f)
 		(void)fclose(*f); /* writers flush and check before they get here */
+}
+
+static inline void cleanup_close_directory(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d); /* it was only read */
 }
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

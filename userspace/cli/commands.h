@@ -32,4 +32,5 @@ extern const struct cli_verb command_lease_rm;
 extern const struct cli_verb command_lease_need;
 extern const struct cli_verb command_info;
 extern const struct cli_verb command_doctor;
+extern const struct cli_verb command_fsck;
 extern const struct cli_verb command_version;

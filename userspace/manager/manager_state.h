@@ -99,6 +99,10 @@ void manager_unreserve(struct manager *m, struct record *r);
 int store_files_make(struct manager *m, const char *layer, struct error *e);
 /* Moves a layer out of sight, to be deleted in the background. A layer that is gone is success. */
 int store_files_discard(struct manager *m, const char *layer, struct error *e);
+/* Makes l/<layer> what it has to be; 1 when it was not. */
+int store_files_link(struct manager *m, const char *layer, struct error *e);
+/* One of the store's own; NULL with errno. */
+DIR *store_files_open_directory(struct manager *m, const char *name);
 int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
 void *store_files_empty_trash(void *manager); /* a thread */
 void store_files_wake_trash(struct manager *m);

@@ -24,34 +24,10 @@ struct recovering {
 	struct change_set *changes;
 };
 
-static void close_directory(DIR *d)
-{
-	(void)closedir(d); /* only read from */
-}
-DEFINE_CLEANUP(DIR *, close_directory)
-
-static DIR *open_directory(struct manager *m, const char *name)
-{
-	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? NULL : fdopendir(fd);
-}
-
-static int restore_link(struct manager *m, const char *layer, struct error *e)
-{
-	char link[32], target[64];
-
-	(void)snprintf(link, sizeof(link), "l/%s", layer);
-	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
-	if (symlinkat(target, m->root_fd, link) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
-	return 0;
-}
-
 /* Directories of layers that the database does not know, and the links of those that it does. */
 static int reconcile_layers(struct manager *m, struct error *e)
 {
-	cleanup(close_directory) DIR *d = open_directory(m, "layers");
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "layers");
 	struct dirent *entry;
 	int code = 0;
 
@@ -71,7 +47,9 @@ static int reconcile_layers(struct manager *m, struct error *e)
 		if (recover_rows_is_aside(m, name))
 			continue;
 		if (record_graph_find_layer(m->graph, name)) {
-			code = restore_link(m, name, e);
+			int linked = store_files_link(m, name, e);
+
+			code = linked < 0 ? linked : 0;
 			continue;
 		}
 		manager_report(m, false, "layer=%s belongs to no record: discarded", name);
@@ -211,7 +189,7 @@ static int reconcile_mounts(struct manager *m, struct error *e)
 /* Empty mount points without a mount; an entry that holds anything is no mount point of ours. */
 static void remove_mount_points(struct manager *m)
 {
-	cleanup(close_directory) DIR *d = open_directory(m, "mnt");
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "mnt");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {

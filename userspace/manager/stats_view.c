@@ -349,12 +349,6 @@ static int add_file(struct file_list *list, struct manager_file_view *file)
 	return 0;
 }
 
-static void close_directory(DIR *d)
-{
-	(void)closedir(d); /* only read from */
-}
-DEFINE_CLEANUP(DIR *, close_directory)
-
 struct layer_walk {
 	struct touched_files *touched;
 	struct file_list *list;

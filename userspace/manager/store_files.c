@@ -32,6 +32,33 @@ static int discard_as(struct manager *m, const char *layer, struct error *e)
 	return 0;
 }
 
+int store_files_link(struct manager *m, const char *layer, struct error *e)
+{
+	char link[PATH_SIZE], target[PATH_SIZE], present[PATH_SIZE];
+	ssize_t length;
+
+	(void)snprintf(link, sizeof(link), "l/%s", layer);
+	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	length = readlinkat(m->root_fd, link, present, sizeof(present));
+	if (length == (ssize_t)strlen(target) && memcmp(present, target, (size_t)length) == 0)
+		return 0;
+	if ((length >= 0 || errno != ENOENT) && unlinkat(m->root_fd, link, 0) < 0)
+		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	if (symlinkat(target, m->root_fd, link) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
+	return 1;
+}
+
+DIR *store_files_open_directory(struct manager *m, const char *name)
+{
+	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		(void)close(fd);
+	return d;
+}
+
 int store_files_make(struct manager *m, const char *layer, struct error *e)
 {
 	char path[PATH_SIZE], target[PATH_SIZE];
@@ -78,12 +105,6 @@ int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, st
 	return 0;
 }
 
-static void close_directory(DIR *d)
-{
-	(void)closedir(d); /* only read from */
-}
-DEFINE_CLEANUP(DIR *, close_directory)
-
 /* Deletes a tree; what cannot be deleted stays for the next start. Depth is bounded by what a path
  * of the trees that we make can have; a deeper one is flattened by renaming its children up. */
 static int delete_tree(int parent, const char *name, int trash, unsigned depth)
@@ -129,14 +150,11 @@ static int delete_tree(int parent, const char *name, int trash, unsigned depth)
 
 static void empty_trash_once(struct manager *m)
 {
-	cleanup(close_directory) DIR *trash = NULL;
+	cleanup(close_directory) DIR *trash = store_files_open_directory(m, "trash");
 	bool again = true;
-	int fd = openat(m->root_fd, "trash", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || !(trash = fdopendir(fd))) {
+	if (!trash) {
 		manager_report(m, true, "open %s/trash: %s", m->root, strerror(errno));
-		if (fd >= 0)
-			(void)close(fd);
 		return;
 	}
 	while (again) {

@@ -16,12 +16,6 @@
 
 /* Processes come and go: whatever cannot be read is of one that holds nothing any more. */
 
-static void close_directory(DIR *directory)
-{
-	(void)closedir(directory); /* it was only read */
-}
-DEFINE_CLEANUP(DIR *, close_directory)
-
 static DIR *open_directory(int parent, const char *name)
 {
 	cleanup(close_fd) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

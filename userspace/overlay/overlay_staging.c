@@ -103,12 +103,6 @@ int overlay_staging_mount(int store, const struct overlay_features *features,
 	return 0;
 }
 
-static void close_directory(DIR *directory)
-{
-	(void)closedir(directory); /* it was only read */
-}
-DEFINE_CLEANUP(DIR *, close_directory)
-
 int overlay_staging_clear(int store, struct error *e)
 {
 	cleanup(close_fd) int staging =

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/store_fsck.h"
 #include "service/native_messages.h"
 #include "service/request_check.h"
 #include "varve.pb-c.h"
@@ -536,6 +537,40 @@ static void run_doctor(struct grpc_call *call, void *user)
 	reply(call, 0, &doctor.base, NULL);
 }
 
+static int send_finding(const struct store_finding *found, void *user)
+{
+	Varve__V1__FsckEvent event = VARVE__V1__FSCK_EVENT__INIT;
+	Varve__V1__Finding finding = VARVE__V1__FINDING__INIT;
+
+	finding.kind = (char *)found->kind;
+	finding.what = (char *)found->what;
+	finding.detail = (char *)found->detail;
+	finding.repaired = found->repaired;
+	event.event_case = VARVE__V1__FSCK_EVENT__EVENT_FINDING;
+	event.finding = &finding;
+	return send(user, &event.base);
+}
+
+static void run_fsck(struct grpc_call *call, void *user)
+{
+	REQUEST(FsckRequest, fsck_request);
+	struct store_fsck_options options = { .repair = request->repair,
+					      .cancelled = grpc_call_cancel_flag(call),
+					      .found = send_finding,
+					      .user = call };
+	Varve__V1__FsckEvent event = VARVE__V1__FSCK_EVENT__INIT;
+	Varve__V1__FsckSummary sum = VARVE__V1__FSCK_SUMMARY__INIT;
+	struct store_fsck_summary result = { 0 };
+
+	code = store_fsck(manager_of(user), &options, &result, &e);
+	sum.records = result.records;
+	sum.found = result.found;
+	sum.repaired = result.repaired;
+	event.event_case = VARVE__V1__FSCK_EVENT__EVENT_SUMMARY;
+	event.summary = &sum;
+	reply(call, code, &event.base, &e);
+}
+
 const struct grpc_method native_service_methods[] = {
 	{ "/varve.v1.Cache/New", run_new },
 	{ "/varve.v1.Cache/Mount", run_mount },
@@ -559,5 +594,6 @@ const struct grpc_method native_service_methods[] = {
 	{ "/varve.v1.Cache/LeaseList", run_lease_list },
 	{ "/varve.v1.Cache/Info", run_info },
 	{ "/varve.v1.Cache/Doctor", run_doctor },
+	{ "/varve.v1.Cache/Fsck", run_fsck },
 	{ NULL, NULL },
 };

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the database is whole: SQLite's own check, and rows that belong to nothing. */
+#pragma once
+
+#include "store/change_set.h"
+
+/* Calls found(text) for each thing that SQLite's integrity check says; -EILSEQ when it cannot even
+ * be run. */
+int store_check_integrity(sqlite3 *db, int (*found)(const char *text, void *user), void *user,
+			  struct error *e);
+/* Calls found(table, rows) for each table with rows whose owner is not there. */
+int store_check_stray_rows(sqlite3 *db, int (*found)(const char *table, int64_t rows, void *user),
+			   void *user, struct error *e);
+/* Deletes all of these. */
+void store_check_delete_stray_rows(struct change_set *c);
