@@ -88,6 +88,16 @@ static const struct grpc_method methods[] = {
 	{ NULL, NULL },
 };
 
+static void say_whose(struct grpc_call *call, void *user)
+{
+	grpc_call_finish(call, grpc_call_send(call, user, strlen(user)), NULL);
+}
+
+static const struct grpc_method other_methods[] = {
+	{ "/test.Other/Echo", say_whose },
+	{ NULL, NULL },
+};
+
 static int submit(void (*work)(void *arg), void *arg, void *user)
 {
 	return worker_pool_submit(((struct fixture *)user)->workers, work, arg);
@@ -138,7 +148,12 @@ static int listen_at(const char *path)
 static void *run_loop(void *arg)
 {
 	struct fixture *f = arg;
-	struct grpc_server_options options = { .methods = methods,
+	const struct grpc_service services[] = {
+		{ methods, f },
+		{ other_methods, (char *)"other" },
+		{ NULL, NULL },
+	};
+	struct grpc_server_options options = { .services = services,
 					       .user = f,
 					       .submit = submit,
 					       .connection_closed = connection_closed,
@@ -250,6 +265,17 @@ static void unary_calls(void **state)
 		assert_int_equal(r.messages, 1);
 		assert_string_equal(r.first, message);
 	}
+}
+
+static void a_service_has_its_own_user(void **state)
+{
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	struct error e = { 0 };
+	struct reply r = { 0 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Other/Echo", "x", 1, on_reply, &r, &e), 0);
+	assert_string_equal(r.first, "other");
+	assert_true(grpc_client_call(c, "/test.Other/Many", "x", 1, on_reply, &r, &e) < 0);
 }
 
 static void an_empty_message_is_a_message(void **state)
@@ -585,6 +611,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOPBACK(unary_calls),
+		LOOPBACK(a_service_has_its_own_user),
 		LOOPBACK(an_empty_message_is_a_message),
 		LOOPBACK(a_long_stream_waits_for_a_slow_reader),
 		LOOPBACK(big_messages_go_both_ways),

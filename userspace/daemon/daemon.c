@@ -24,7 +24,7 @@ struct agent {
 	sd_event *loop;
 	struct worker_pool *workers;
 	struct manager *manager;
-	struct native_service service;
+	struct native_service native;
 	struct grpc_server *server;
 	int listener; /* until the server has it */
 	bool made_socket;
@@ -42,8 +42,7 @@ static void report(bool problem, const char *text, void *user)
 
 static int submit(void (*work)(void *arg), void *arg, void *user)
 {
-	struct native_service *service = user;
-	struct agent *a = (struct agent *)((char *)service - offsetof(struct agent, service));
+	struct agent *a = user;
 
 	return a->workers ? worker_pool_submit(a->workers, work, arg) : -ESHUTDOWN;
 }
@@ -63,19 +62,19 @@ static void release_connection(void *arg)
 
 static void connection_closed(uint64_t connection, void *user)
 {
-	struct native_service *service = user;
+	struct agent *a = user;
 	struct closed_connection *closed;
 
-	if (!manager_has_connection_lease(service->manager, connection))
+	if (!manager_has_connection_lease(a->manager, connection))
 		return;
 	closed = malloc(sizeof(*closed));
 	if (closed) {
-		*closed = (struct closed_connection){ service->manager, connection };
+		*closed = (struct closed_connection){ a->manager, connection };
 		if (submit(release_connection, closed, user) == 0)
 			return;
 	}
 	free(closed);
-	manager_connection_closed(service->manager, connection); /* late, but never forgotten */
+	manager_connection_closed(a->manager, connection); /* late, but never forgotten */
 }
 
 static void tick(void *arg)
@@ -116,8 +115,7 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 
 static void end_loop(void *user)
 {
-	struct native_service *service = user;
-	struct agent *a = (struct agent *)((char *)service - offsetof(struct agent, service));
+	struct agent *a = user;
 
 	(void)sd_event_exit(a->loop, 0); /* fails only after the loop has ended */
 }
@@ -179,9 +177,13 @@ static int open_manager(struct agent *a, struct error *e)
 
 static int start_server(struct agent *a, struct error *e)
 {
+	const struct grpc_service services[] = {
+		{ native_service_methods, &a->native },
+		{ NULL, NULL },
+	};
 	struct grpc_server_options options = {
-		.methods = native_service_methods,
-		.user = &a->service,
+		.services = services,
+		.user = a,
 		.submit = submit,
 		.connection_closed = connection_closed,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
@@ -191,8 +193,7 @@ static int start_server(struct agent *a, struct error *e)
 	};
 	int code;
 
-	a->service.manager = a->manager;
-	a->service.socket = a->config->socket;
+	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)
 		code = grpc_server_listen(a->server, take_fd(&a->listener), e);

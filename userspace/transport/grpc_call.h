@@ -23,6 +23,7 @@ struct grpc_call {
 	struct grpc_call *next_of_connection, **link;
 	int32_t stream;
 	const struct grpc_method *method; /* NULL: unknown */
+	void *user; /* of the method's service */
 	char *path;
 	bool is_post, is_grpc;
 	struct grpc_frame_reader request;

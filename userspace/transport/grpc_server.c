@@ -33,6 +33,7 @@ struct connection {
 struct grpc_server {
 	sd_event *loop;
 	struct grpc_server_options options;
+	struct grpc_service *services;
 	sd_event_source *listeners[LISTENERS_MAX];
 	size_t listener_count;
 	struct connection *connections;
@@ -283,7 +284,7 @@ static void run_call(void *arg)
 {
 	struct grpc_call *call = arg;
 
-	call->method->run(call, call->connection->server->options.user);
+	call->method->run(call, call->user);
 }
 
 static void dispatch(struct grpc_call *call)
@@ -341,13 +342,23 @@ static bool is(const uint8_t *text, size_t length, const char *wanted)
 	return length == strlen(wanted) && memcmp(text, wanted, length) == 0;
 }
 
+static void find_method(const struct grpc_server *s, struct grpc_call *call)
+{
+	for (const struct grpc_service *service = s->services; service->methods; service++)
+		for (const struct grpc_method *method = service->methods; method->path; method++)
+			if (strcmp(method->path, call->path) == 0) {
+				call->method = method;
+				call->user = service->user;
+				return;
+			}
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
 		     size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
 		     void *user)
 {
 	struct connection *c = user;
 	struct grpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	const struct grpc_method *method = c->server->options.methods;
 
 	(void)flags;
 	if (!call || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -364,9 +375,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	call->path = strndup((const char *)value, length);
 	if (!call->path)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	while (method->path && strcmp(method->path, call->path) != 0)
-		method++;
-	call->method = method->path ? method : NULL;
+	find_method(c->server, call);
 	return 0;
 }
 
@@ -527,6 +536,19 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 	return 0; /* a client that is gone already, or a lack of descriptors, is not the end */
 }
 
+static struct grpc_service *copy_services(const struct grpc_service *services)
+{
+	struct grpc_service *copy;
+	size_t count = 0;
+
+	while (services[count].methods)
+		count++;
+	copy = calloc(count + 1, sizeof(*copy));
+	if (copy)
+		memcpy(copy, services, count * sizeof(*copy));
+	return copy;
+}
+
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e)
 {
@@ -537,6 +559,10 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 	pthread_mutex_init(&s->ready_lock, NULL);
 	s->loop = sd_event_ref(loop);
 	s->options = *options;
+	s->services = copy_services(options->services);
+	s->options.services = NULL;
+	if (!s->services)
+		return error_set(e, -ENOMEM, "out of memory");
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0)
 		return error_set(e, -errno, "eventfd: %s", strerror(errno));
@@ -624,5 +650,6 @@ void grpc_server_free(struct grpc_server *s)
 	cleanup_close_fd(&s->wake_fd);
 	sd_event_unref(s->loop);
 	pthread_mutex_destroy(&s->ready_lock);
+	free(s->services);
 	free(s);
 }

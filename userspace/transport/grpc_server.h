@@ -25,6 +25,12 @@ struct grpc_method {
 		    void *user); /* on a worker; must call grpc_call_finish */
 };
 
+/* One service, or several that share what their methods need. */
+struct grpc_service {
+	const struct grpc_method *methods; /* ends with a NULL path; borrowed */
+	void *user; /* of its methods */
+};
+
 struct grpc_peer {
 	uint64_t connection; /* never 0, never used twice by one server */
 	pid_t pid; /* SO_PEERCRED */
@@ -33,8 +39,8 @@ struct grpc_peer {
 };
 
 struct grpc_server_options {
-	const struct grpc_method *methods; /* ends with a NULL path; borrowed */
-	void *user; /* for the methods and for the callbacks below */
+	const struct grpc_service *services; /* ends with NULL methods; copied */
+	void *user; /* of the callbacks below */
 	/* Runs work(arg) on some other thread; -EAGAIN when that is full. */
 	int (*submit)(void (*work)(void *arg), void *arg, void *user);
 	/* In the loop's thread, after the last call of that connection has finished. */
