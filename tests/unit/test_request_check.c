@@ -12,9 +12,12 @@
 #include "service/request_check.h"
 #include "varve.pb-c.h"
 
+static const char *fault;
+
 static const char *check(const void *bytes, size_t length)
 {
-	return request_check_nul(&varve__v1__new_request__descriptor, bytes, length);
+	fault = "none";
+	return request_check_text(&varve__v1__new_request__descriptor, bytes, length, &fault);
 }
 
 static void a_nul_in_any_text_is_found(void **unused)
@@ -29,6 +32,7 @@ static void a_nul_in_any_text_is_found(void **unused)
 				  "a\0c",
 				  5),
 			    "description");
+	assert_string_equal(fault, "must not contain NUL");
 	assert_string_equal(check("\x3a\x02"
 				  "x\0",
 				  4),
@@ -38,6 +42,25 @@ static void a_nul_in_any_text_is_found(void **unused)
 	assert_string_equal(check("\x2a\x06\x0a\x01k\x12\x01\0", 8), "value");
 	/* Fields that we do not know may hold anything. */
 	assert_null(check("\xfa\x07\x02\0\0", 5));
+}
+
+static void what_is_no_utf8_is_found(void **unused)
+{
+	(void)unused;
+	assert_null(check("\x12\x05"
+			  "a\xc3\xa9\n\x01",
+			  7));
+	assert_string_equal(check("\x12\x02"
+				  "a\xff",
+				  4),
+			    "description");
+	assert_string_equal(fault, "is not valid UTF-8");
+	assert_string_equal(check("\x12\x02"
+				  "a\xc3",
+				  4),
+			    "description"); /* cut */
+	assert_string_equal(check("\x2a\x06\x0a\x01\xed\x12\x01v", 8), "key");
+	assert_null(check("\xfa\x07\x02\xff\xff", 5)); /* a field that we do not know */
 }
 
 static void garbage_is_survived(void **unused)
@@ -59,6 +82,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_nul_in_any_text_is_found),
+		cmocka_unit_test(what_is_no_utf8_is_found),
 		cmocka_unit_test(garbage_is_survived),
 	};
 

@@ -8,73 +8,17 @@
 
 #include "manager/store_fsck.h"
 #include "service/native_messages.h"
-#include "service/request_check.h"
+#include "service/service_call.h"
 #include "varve.pb-c.h"
 
 /* Listings go out in messages of this many entries. */
 #define BATCH 200
 
-static void free_message(ProtobufCMessage *message)
-{
-	protobuf_c_message_free_unpacked(message, NULL);
-}
-DEFINE_CLEANUP(ProtobufCMessage *, free_message)
-
-/* The request, or NULL after the call has been ended with what is wrong with it. */
-static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *type)
-{
-	size_t length;
-	const uint8_t *bytes = grpc_call_request(call, &length);
-	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
-	const char *field;
-	struct error e = { 0 };
-
-	if (!message) {
-		grpc_call_finish(call,
-				 error_set(&e, -EINVAL, "the request is no valid %s", type->name),
-				 e.text);
-		return NULL;
-	}
-	field = request_check_nul(type, bytes, length);
-	if (field) {
-		protobuf_c_message_free_unpacked(message, NULL);
-		grpc_call_finish(call, error_set(&e, -EINVAL, "%s must not contain NUL", field),
-				 e.text);
-		return NULL;
-	}
-	return message;
-}
-
-static int send(struct grpc_call *call, const ProtobufCMessage *message)
-{
-	size_t length = protobuf_c_message_get_packed_size(message);
-	cleanup(free_ptr) uint8_t *bytes = malloc(length + 1);
-
-	if (!bytes)
-		return -ENOMEM;
-	protobuf_c_message_pack(message, bytes);
-	return grpc_call_send(call, bytes, length);
-}
-
-static void finish(struct grpc_call *call, int code, const struct error *e)
-{
-	grpc_call_finish(call, code, code < 0 ? (e->text[0] ? e->text : strerror(-code)) : NULL);
-}
-
-/* Ends a unary call with its reply, or with the error. */
-static void reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
-		  const struct error *e)
-{
-	if (code == 0)
-		code = send(call, message);
-	finish(call, code, e);
-}
-
 static void reply_empty(struct grpc_call *call, int code, const struct error *e)
 {
 	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
 
-	reply(call, code, &empty.base, e);
+	service_call_reply(call, code, &empty.base, e);
 }
 
 static struct manager_holder holder_of(const struct grpc_call *call, const char *lease)
@@ -88,15 +32,8 @@ static struct manager *manager_of(void *user)
 	return ((struct native_service *)user)->manager;
 }
 
-/* Declares `request` of the type and ends the function when it cannot be had. */
-#define REQUEST(type_name, TYPE)                                                             \
-	cleanup(free_message)                                                                \
-		ProtobufCMessage *unpacked = unpack(call, &varve__v1__##TYPE##__descriptor); \
-	Varve__V1__##type_name *request = (Varve__V1__##type_name *)unpacked;                \
-	struct error e = { 0 };                                                              \
-	int code;                                                                            \
-	if (!request)                                                                        \
-	return
+#define REQUEST(type_name, TYPE) \
+	SERVICE_CALL_REQUEST(Varve__V1__##type_name, varve__v1__##TYPE##__descriptor)
 
 static void reply_mounted(struct grpc_call *call, int code, char *id, char *mountpoint,
 			  const struct error *e)
@@ -105,7 +42,7 @@ static void reply_mounted(struct grpc_call *call, int code, char *id, char *moun
 
 	mounted.id = id;
 	mounted.mountpoint = mountpoint;
-	reply(call, code, &mounted.base, e);
+	service_call_reply(call, code, &mounted.base, e);
 }
 
 static void run_new(struct grpc_call *call, void *user)
@@ -159,7 +96,7 @@ static void reply_id(struct grpc_call *call, int code, char *id, const struct er
 	Varve__V1__IdReply found = VARVE__V1__ID_REPLY__INIT;
 
 	found.id = id;
-	reply(call, code, &found.base, e);
+	service_call_reply(call, code, &found.base, e);
 }
 
 static void run_commit(struct grpc_call *call, void *user)
@@ -243,7 +180,7 @@ static int send_records(struct grpc_call *call, const struct manager_record_view
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__RecordBatch *batch = native_messages_records(&views[at], part, backend);
-		int code = batch ? send(call, &batch->base) : -ENOMEM;
+		int code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 
 		native_messages_free(batch ? &batch->base : NULL);
 		if (code < 0)
@@ -280,7 +217,7 @@ static void run_list(struct grpc_call *call, void *user)
 	if (code == 0)
 		code = send_records(call, views, count, backend_name(manager_of(user)));
 	manager_views_free(views, count);
-	finish(call, code, &e);
+	service_call_finish(call, code, &e);
 }
 
 static void run_stats(struct grpc_call *call, void *user)
@@ -300,12 +237,12 @@ static void run_stats(struct grpc_call *call, void *user)
 		Varve__V1__StatsBatch *batch =
 			native_messages_stats(&stats[at], part, info.backend, info.lost);
 
-		code = batch ? send(call, &batch->base) : -ENOMEM;
+		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 		native_messages_free(batch ? &batch->base : NULL);
 	}
 	manager_info_free(&info);
 	manager_stats_free(stats, count);
-	finish(call, code, &e);
+	service_call_finish(call, code, &e);
 }
 
 static void run_files(struct grpc_call *call, void *user)
@@ -323,11 +260,11 @@ static void run_files(struct grpc_call *call, void *user)
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__FileBatch *batch = native_messages_files(&files[at], part);
 
-		code = batch ? send(call, &batch->base) : -ENOMEM;
+		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 		native_messages_free(batch ? &batch->base : NULL);
 	}
 	manager_files_free(files, count);
-	finish(call, code, &e);
+	service_call_finish(call, code, &e);
 }
 
 static int send_pruned(const struct manager_pruned *p, void *user)
@@ -349,7 +286,7 @@ static int send_pruned(const struct manager_pruned *p, void *user)
 	pruned.shared = p->shared;
 	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_PRUNED;
 	event.pruned = &pruned;
-	return send(user, &event.base);
+	return service_call_send(user, &event.base);
 }
 
 static struct prune_space read_space(const Varve__V1__Space *space)
@@ -406,7 +343,7 @@ static void run_prune(struct grpc_call *call, void *user)
 	sum.plan = result.plan;
 	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_SUMMARY;
 	event.summary = &sum;
-	reply(call, code, &event.base, &e);
+	service_call_reply(call, code, &event.base, &e);
 }
 
 static void run_explain(struct grpc_call *call, void *user)
@@ -425,7 +362,7 @@ static void run_explain(struct grpc_call *call, void *user)
 		explained.places = x.places;
 		explained.score = x.score;
 	}
-	reply(call, code, &explained.base, &e);
+	service_call_reply(call, code, &explained.base, &e);
 }
 
 static void run_policy_list(struct grpc_call *call, void *user)
@@ -438,7 +375,7 @@ static void run_policy_list(struct grpc_call *call, void *user)
 
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
-	reply(call, code, all ? &all->base : NULL, &e);
+	service_call_reply(call, code, all ? &all->base : NULL, &e);
 	native_messages_free(all ? &all->base : NULL);
 	free(policies);
 }
@@ -450,7 +387,7 @@ static void run_lease_create(struct grpc_call *call, void *user)
 
 	code = manager_lease_create(manager_of(user), request->name, request->expires_after_ns, &e);
 	lease.name = request->name;
-	reply(call, code, &lease.base, &e);
+	service_call_reply(call, code, &lease.base, &e);
 }
 
 static void run_lease_remove(struct grpc_call *call, void *user)
@@ -480,7 +417,7 @@ static void run_lease_list(struct grpc_call *call, void *user)
 
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
-	reply(call, code, all ? &all->base : NULL, &e);
+	service_call_reply(call, code, all ? &all->base : NULL, &e);
 	native_messages_free(all ? &all->base : NULL);
 	manager_leases_free(leases, count);
 }
@@ -511,7 +448,7 @@ static void run_info(struct grpc_call *call, void *user)
 		info.started_ns = found.started_ns;
 		info.mount_method = (char *)found.mount_method;
 	}
-	reply(call, code, &info.base, &e);
+	service_call_reply(call, code, &info.base, &e);
 	manager_info_free(&found);
 }
 
@@ -534,7 +471,7 @@ static void run_doctor(struct grpc_call *call, void *user)
 	}
 	doctor.n_checks = count;
 	doctor.checks = pointers;
-	reply(call, 0, &doctor.base, NULL);
+	service_call_reply(call, 0, &doctor.base, NULL);
 }
 
 static int send_finding(const struct store_finding *found, void *user)
@@ -548,7 +485,7 @@ static int send_finding(const struct store_finding *found, void *user)
 	finding.repaired = found->repaired;
 	event.event_case = VARVE__V1__FSCK_EVENT__EVENT_FINDING;
 	event.finding = &finding;
-	return send(user, &event.base);
+	return service_call_send(user, &event.base);
 }
 
 static void run_fsck(struct grpc_call *call, void *user)
@@ -568,7 +505,7 @@ static void run_fsck(struct grpc_call *call, void *user)
 	sum.repaired = result.repaired;
 	event.event_case = VARVE__V1__FSCK_EVENT__EVENT_SUMMARY;
 	event.summary = &sum;
-	reply(call, code, &event.base, &e);
+	service_call_reply(call, code, &event.base, &e);
 }
 
 const struct grpc_method native_service_methods[] = {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Reads a varint and moves on; 0 and the end for what is cut, which unpacking has refused. */
 static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
 {
@@ -19,20 +21,41 @@ static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
 	return 0;
 }
 
-static const char *check_field(const ProtobufCFieldDescriptor *field, const uint8_t *bytes,
-			       size_t length)
+/* What is wrong with a text; NULL: nothing. */
+static const char *find_fault(const uint8_t *text, size_t length)
 {
-	if (!field)
-		return NULL; /* unknown to us */
-	if (field->type == PROTOBUF_C_TYPE_STRING)
-		return memchr(bytes, 0, length) ? field->name : NULL;
-	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-		return request_check_nul(field->descriptor, bytes, length);
+	size_t at = 0, size;
+	uint32_t character;
+
+	if (memchr(text, 0, length))
+		return "must not contain NUL";
+	while (at < length) {
+		size = utf8_decode(text + at, length - at, &character);
+		if (size == 0)
+			return "is not valid UTF-8";
+		at += size;
+	}
 	return NULL;
 }
 
-const char *request_check_nul(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
-			      size_t length)
+static const char *check_field(const ProtobufCFieldDescriptor *field, const uint8_t *bytes,
+			       size_t length, const char **ret_fault)
+{
+	const char *fault;
+
+	if (!field)
+		return NULL; /* unknown to us */
+	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		return request_check_text(field->descriptor, bytes, length, ret_fault);
+	fault = field->type == PROTOBUF_C_TYPE_STRING ? find_fault(bytes, length) : NULL;
+	if (!fault)
+		return NULL;
+	*ret_fault = fault;
+	return field->name;
+}
+
+const char *request_check_text(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+			       size_t length, const char **ret_fault)
 {
 	const uint8_t *at = bytes, *end = bytes + length;
 
@@ -57,7 +80,7 @@ const char *request_check_nul(const ProtobufCMessageDescriptor *type, const uint
 				return NULL;
 			found = check_field(
 				protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)),
-				at, (size_t)size);
+				at, (size_t)size, ret_fault);
 			break;
 		default:
 			return NULL;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/service_call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/request_check.h"
+
+ProtobufCMessage *service_call_unpack(struct grpc_call *call,
+				      const ProtobufCMessageDescriptor *type)
+{
+	size_t length;
+	const uint8_t *bytes = grpc_call_request(call, &length);
+	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
+	const char *field, *fault;
+	struct error e = { 0 };
+
+	if (!message) {
+		grpc_call_finish(call,
+				 error_set(&e, -EINVAL, "the request is no valid %s", type->name),
+				 e.text);
+		return NULL;
+	}
+	field = request_check_text(type, bytes, length, &fault);
+	if (field) {
+		protobuf_c_message_free_unpacked(message, NULL);
+		grpc_call_finish(call, error_set(&e, -EINVAL, "%s %s", field, fault), e.text);
+		return NULL;
+	}
+	return message;
+}
+
+void service_call_free_request(ProtobufCMessage *request)
+{
+	protobuf_c_message_free_unpacked(request, NULL);
+}
+
+int service_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	size_t length = protobuf_c_message_get_packed_size(message);
+	cleanup(free_ptr) uint8_t *bytes = malloc(length + 1);
+
+	if (!bytes)
+		return -ENOMEM;
+	protobuf_c_message_pack(message, bytes);
+	return grpc_call_send(call, bytes, length);
+}
+
+void service_call_finish(struct grpc_call *call, int code, const struct error *e)
+{
+	grpc_call_finish(call, code, code < 0 ? (e->text[0] ? e->text : strerror(-code)) : NULL);
+}
+
+void service_call_reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
+			const struct error *e)
+{
+	if (code == 0)
+		code = service_call_send(call, message);
+	service_call_finish(call, code, e);
+}
