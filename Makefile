@@ -4,6 +4,7 @@
 # make check           unit tests            make check-root    bats tests on this kernel (root)
 # make check-vm        stock kernels         make lint          formatting, includes, scripts
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX
+# make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
 # make CC=clang OUT=build/clang              another compiler, another folder
 # make V=1                                   shows the commands
@@ -23,6 +24,10 @@ SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-o
 else ifeq ($(SAN),thread)
 OUT := build/tsan
 SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
+else ifeq ($(SAN),fuzz)
+OUT := build/fuzz
+CC := $(CLANG)
+SAN_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
 OUT := build
 WERROR := -Werror
@@ -52,7 +57,9 @@ PROTOS := $(wildcard userspace/proto/*.proto)
 PROTO_OBJECTS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%.pb-c.o)
 PROTO_HEADERS := $(PROTO_OBJECTS:.o=.h)
 SKELETONS := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c))
-UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c))
+FUZZ_TARGETS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
+UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c)) \
+	$(FUZZ_TARGETS:$(OUT)/tests/fuzz/%=$(OUT)/tests/unit/test_%)
 TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
 LIBRARY := $(OUT)/libvarve.a
 
@@ -60,10 +67,11 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-vm lint bench install clean
+.PHONY: all tools tests check check-root check-vm lint bench fuzz fuzz-targets install clean
 all: $(OUT)/varved $(OUT)/varve
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS)
+fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
@@ -98,6 +106,15 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -lcmocka $(DEP_LIBS)
 
+# The corpus of a fuzz target as tests.
+$(OUT)/tests/unit/test_fuzz_%: tests/fuzz/fuzz_%.c $(OUT)/tests/fuzz/replay.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(OUT)/tests/fuzz/replay.o $(LIBRARY) $(DEP_LIBS)
+
+$(OUT)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(DEP_LIBS)
+
 $(OUT)/tests/tools/%: tests/tools/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TOOL)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -luring $(DEP_LIBS)
@@ -120,6 +137,10 @@ lint:
 
 bench: tests
 	scripts/run-bench $(OUT)
+
+fuzz:
+	$(MAKE) SAN=fuzz fuzz-targets
+	scripts/run-fuzz build/fuzz/tests/fuzz
 
 install: all
 	install -D -m 0755 $(OUT)/varved $(DESTDIR)$(PREFIX)/sbin/varved
