@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Content by digest: blobs/sha256/<hex> of the store, written through ingest/. What is visible
+ * there is whole, verified, and synced to disk. Knows nobody who needs a blob: the manager decides
+ * what is kept. Every function may be called from any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/error.h"
+
+struct blob_store;
+
+/* Makes the directories where they are missing. `root` is borrowed. */
+int blob_store_open(int root, struct blob_store **ret_store, struct error *e);
+void blob_store_close(struct blob_store *s);
+DEFINE_CLEANUP(struct blob_store *, blob_store_close)
+
+/* -ENOENT names the digest. */
+int blob_store_open_blob(struct blob_store *s, const struct digest *digest, int *ret_fd,
+			 int64_t *ret_size_bytes, struct error *e);
+bool blob_store_has(struct blob_store *s, const struct digest *digest);
+/* One that is not there is no error. */
+int blob_store_remove(struct blob_store *s, const struct digest *digest, struct error *e);
+/* Calls visit for each blob; a negative return ends it and is returned. */
+int blob_store_list(struct blob_store *s,
+		    int (*visit)(const struct digest *digest, int64_t size_bytes, void *user),
+		    void *user, struct error *e);
+/* Removes what is half written and has not grown for so long; for the start, and now and then. */
+int blob_store_sweep_ingest(struct blob_store *s, int64_t older_than_ns, struct error *e);
+
+/* A blob being written; one writer at a time for a digest: a second one waits for the first, and
+ * gets -EEXIST when that has brought the blob. */
+struct blob_writer;
+
+struct blob_expectation {
+	const struct digest *digest; /* NULL: not known yet; then there is nothing to resume */
+	int64_t size_bytes; /* -1: not known */
+};
+
+/* *ret_offset: how many bytes an earlier, broken off writer has left; go on from there. */
+int blob_writer_begin(struct blob_store *s, const struct blob_expectation *expected,
+		      struct blob_writer **ret_writer, int64_t *ret_offset, struct error *e);
+/* -EFBIG: more than was expected. */
+int blob_writer_add(struct blob_writer *w, const void *bytes, size_t length, struct error *e);
+/* Starts over from nothing. */
+int blob_writer_reset(struct blob_writer *w, struct error *e);
+/* Verifies, syncs, makes visible; takes the writer. -EBADMSG names both digests, and the bytes are
+ * gone; -ENODATA: shorter than expected, and the bytes stay for a resume. */
+int blob_writer_commit(struct blob_writer *w, struct digest *ret_digest, int64_t *ret_size_bytes,
+		       struct error *e);
+/* Leaves the bytes for a resume where the digest was known; takes the writer. */
+void blob_writer_abandon(struct blob_writer *w);
+DEFINE_CLEANUP(struct blob_writer *, blob_writer_abandon)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Extracts a layer's tar, plain or compressed with gzip or zstd, into a layer's directory, and
+ * takes both digests on the way: one pass. Whiteouts become overlayfs' own. Nothing outside of the
+ * directory is ever touched, whatever the archive says. Needs CAP_SYS_ADMIN and CAP_MKNOD.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+
+struct tar_apply_options {
+	int source_fd; /* borrowed; read from where it stands to its end: a file or a pipe */
+	int layer_fd; /* borrowed; an empty directory */
+	uint64_t max_entries; /* 0: TAR_APPLY_MAX_ENTRIES */
+	uint64_t max_bytes; /* of the uncompressed stream; 0: no limit but the file system's */
+	const atomic_bool *cancelled; /* may be NULL */
+	/* Bytes of the source read so far; called from any one thread; may be NULL. */
+	void (*progress)(uint64_t source_bytes, void *user);
+	void *user;
+};
+
+#define TAR_APPLY_MAX_ENTRIES 4000000
+
+struct tar_apply_result {
+	struct digest blob, diff_id; /* of the source as it is, and of the uncompressed stream */
+	uint64_t blob_bytes, diff_bytes; /* of these */
+	uint64_t entries;
+};
+
+/*
+ * On failure the directory is left half filled: its owner discards it. Errors name the entry:
+ * -EBADMSG cut off or corrupt; -EPERM an entry that would lead out of the layer; -EFBIG over a
+ * limit; -EOPNOTSUPP a kind of entry or compression that is not known; -ECANCELED; -ENOSPC and
+ * others of the file system.
+ */
+int tar_apply(const struct tar_apply_options *options, struct tar_apply_result *ret_result,
+	      struct error *e);
