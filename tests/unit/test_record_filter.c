@@ -246,6 +246,7 @@ static void costly_expressions_are_refused(void **unused)
 		"id~=/a{1001,}/",
 		"id~=a{600}b{600}",
 		"id~=(a{30}){30}(b{30}){30}",
+		"id~=)++++++++++++++++++++++++++",
 	};
 	static const char *const allowed[] = {
 		"id~=^[0-9a-f]{64}$",

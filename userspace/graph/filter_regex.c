@@ -53,8 +53,10 @@ static void close_group(struct cost *c)
 {
 	size_t states = c->group[c->depth] + c->atom[c->depth] + 1;
 
-	if (c->depth == 0) /* regcomp() complains */
+	if (c->depth == 0) { /* closes nothing: a character like others */
+		add_atom(c, 1);
 		return;
+	}
 	c->depth--;
 	add_atom(c, states);
 }
