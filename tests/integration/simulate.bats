@@ -193,5 +193,6 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	bad "'c' is new here, and has no \"size\"" '{"t":6,"id":"c","op":"use"}'
 	bad "'a' has another size than on line 1" '{"t":6,"id":"a","op":"use","size":1}'
 	bad "'b' has another parent than on line 2" '{"t":6,"id":"b","op":"use","parent":"b"}'
+	bad "all sizes together exceed 2^63" '{"t":6,"id":"c","op":"use","size":9223372036854775707}'
 	bad "the parent 'x' was never created" '{"t":6,"id":"c","op":"create","size":1,"parent":"x"}'
 }

@@ -23,7 +23,7 @@ struct reading {
 	struct trace trace;
 	struct json_lines lines;
 	struct hashmap *known;
-	int64_t last_ns;
+	int64_t last_ns, bytes;
 };
 
 void trace_free(struct trace *t)
@@ -76,6 +76,8 @@ static int add_record(struct reading *r, const char *id, int64_t size_bytes, siz
 
 	if (t->record_count == MAX_RECORDS)
 		return json_lines_fault(&r->lines, "more than %u records", MAX_RECORDS);
+	if (__builtin_add_overflow(r->bytes, size_bytes, &r->bytes))
+		return json_lines_fault(&r->lines, "all sizes together exceed 2^63 bytes");
 	if (make_room((void **)&t->records, t->record_count, &t->record_room, sizeof(*t->records)) <
 	    0)
 		return no_memory(r);
