@@ -55,7 +55,7 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 		return NULL;
 	if (strcmp(name, "id") == 0)
 		return f->id;
-	if (strcmp(name, "parent") == 0)
+	if (strcmp(name, "parent") == 0 || strcmp(name, "parents") == 0)
 		return f->parent;
 	if (strcmp(name, "description") == 0)
 		return text(f->description);

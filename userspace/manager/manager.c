@@ -13,6 +13,7 @@
 #include "manager/manager_state.h"
 #include "manager/prune_steps.h"
 #include "overlay/mount_table.h"
+#include "store/store_rows.h"
 
 /* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
 #define ROOT_MAX 200
@@ -133,6 +134,26 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	pthread_cond_init(&m->trash_arrived, NULL);
 }
 
+/* A store has one for life, by which clients tell it from others. */
+static int read_store_id(struct manager *m, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(free_ptr) char *found = NULL;
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = store_rows_find(db, "id", &found, e);
+
+	database_unlock_reader(m->database);
+	if (code < 0)
+		return code;
+	if (found && strlen(found) == RECORD_ID_LENGTH) {
+		memcpy(m->store_id, found, sizeof(m->store_id));
+		return 0;
+	}
+	new_ops_make_id(m->store_id);
+	store_rows_set(&c, "id", m->store_id);
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+}
+
 static int open_store(struct manager *m, const struct manager_options *options, struct error *e)
 {
 	cleanup(free_ptr) char *database = NULL;
@@ -154,6 +175,8 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 	}
 	if (code == 0)
 		code = database_open(database, &m->database, e);
+	if (code == 0)
+		code = read_store_id(m, e);
 	if (code == 0)
 		code = open_usage(m, options, e);
 	return code;
@@ -325,6 +348,7 @@ int manager_info(struct manager *m, struct manager_info *ret_info, struct error 
 		manager_info_free(&info);
 		return error_set(e, -ENOMEM, "out of memory");
 	}
+	memcpy(info.store_id, m->store_id, sizeof(info.store_id));
 	pthread_mutex_lock(&m->lock);
 	info.records = record_graph_count(m->graph);
 	info.layers = record_graph_layer_count(m->graph);

@@ -172,6 +172,7 @@ struct manager_query {
 	const char *const *filters;
 	size_t filter_count;
 	bool disk_usage; /* one of each pair of twins; stale sizes are measured */
+	int64_t unused_for_ns; /* not what was used in this last while; 0: no matter when */
 	const atomic_bool *cancelled; /* may be NULL */
 };
 
@@ -251,11 +252,15 @@ int manager_prune(struct manager *m, const struct manager_prune_options *options
 struct manager_policy_view {
 	const struct prune_policy *policy; /* as long as the manager */
 	struct prune_disk disk;
-	int64_t used_bytes, keep_bytes; /* now */
+	int64_t used_bytes, keep_bytes; /* now; 0 unless asked for */
 };
 
-int manager_policy_list(struct manager *m, struct manager_policy_view **ret_policies,
-			size_t *ret_count, struct error *e); /* free(3) */
+/* What they would do now takes a look at every record. *ret_policies is freed with free(3). */
+int manager_policy_list(struct manager *m, bool with_usage,
+			struct manager_policy_view **ret_policies, size_t *ret_count,
+			struct error *e);
+/* Whether they run without being asked. */
+bool manager_policies_are_automatic(const struct manager *m);
 /* The options of the policy of that name, whose texts live as long as the manager. -ENOENT. */
 int manager_policy_options(struct manager *m, const char *name,
 			   struct manager_prune_options *ret_options, struct error *e);
@@ -278,6 +283,7 @@ int manager_explain(struct manager *m, const char *id, struct manager_explanatio
 		    struct error *e);
 
 struct manager_info {
+	char store_id[RECORD_ID_LENGTH + 1];
 	char *root, *pin_directory;
 	uint64_t records, layers, mounts, leases;
 	enum usage_backend backend;

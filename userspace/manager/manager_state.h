@@ -39,6 +39,7 @@ struct manager {
 	int root_fd, lock_fd, mounts_fd; /* the store, its lock file, mnt/ */
 	char *pin_directory;
 	char boot_id[40];
+	char store_id[RECORD_ID_LENGTH + 1];
 	struct overlay_features features;
 	struct usage_bpf *usage;
 	struct database *database;
@@ -137,7 +138,9 @@ void lease_ops_put(struct manager *m, struct lease *l);
 /* Adds the hold's present state to the set; nothing for a connection's lease. */
 void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
 
-/* new_ops.c: a mutable record with an id of its own, in no graph yet; NULL: no memory. */
+/* new_ops.c */
+void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
+/* A mutable record with an id of its own, in no graph yet; NULL: no memory. */
 struct record *new_ops_build(const struct manager_new_record *options);
 int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
 

@@ -14,7 +14,7 @@
 #include "store/record_rows.h"
 
 /* 25 base-36 characters: 129 random bits. */
-static void make_id(char ret_id[RECORD_ID_LENGTH + 1])
+void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	size_t length = 0;
@@ -116,7 +116,7 @@ struct record *new_ops_build(const struct manager_new_record *o)
 	char id[RECORD_ID_LENGTH + 1];
 	cleanup(record_free) struct record *r = NULL;
 
-	make_id(id);
+	new_ops_make_id(id);
 	r = record_new(id, o->description, o->type && *o->type ? o->type : "regular");
 	if (!r)
 		return NULL;

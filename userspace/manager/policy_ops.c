@@ -32,16 +32,17 @@ int manager_policy_options(struct manager *m, const char *name,
 	return 0;
 }
 
-int manager_policy_list(struct manager *m, struct manager_policy_view **ret_policies,
-			size_t *ret_count, struct error *e)
+int manager_policy_list(struct manager *m, bool with_usage,
+			struct manager_policy_view **ret_policies, size_t *ret_count,
+			struct error *e)
 {
 	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
-	cleanup(prune_view_free) struct prune_view view = { 0 };
+	cleanup(prune_view_free) struct prune_view view = { .disk = prune_view_disk(m) };
 	size_t count = m->policies ? m->policies->count : 0;
 	struct manager_policy_view *policies = NULL;
-	int code = usage_ops_measure(m, NULL, e);
+	int code = with_usage ? usage_ops_measure(m, NULL, e) : 0;
 
-	if (code == 0)
+	if (code == 0 && with_usage)
 		code = prune_view_gather(m, &everything, &view, e);
 	if (code < 0)
 		return code;
@@ -51,16 +52,21 @@ int manager_policy_list(struct manager *m, struct manager_policy_view **ret_poli
 	for (size_t i = 0; i < count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
 
-		policies[i] = (struct manager_policy_view){
-			.policy = p,
-			.disk = view.disk,
-			.used_bytes = view.used_bytes,
-			.keep_bytes = prune_limits_keep(&p->limits, &view.disk, view.used_bytes),
-		};
+		policies[i] = (struct manager_policy_view){ .policy = p,
+							    .disk = view.disk,
+							    .used_bytes = view.used_bytes };
+		if (with_usage)
+			policies[i].keep_bytes =
+				prune_limits_keep(&p->limits, &view.disk, view.used_bytes);
 	}
 	*ret_policies = policies;
 	*ret_count = count;
 	return 0;
+}
+
+bool manager_policies_are_automatic(const struct manager *m)
+{
+	return m->automatic;
 }
 
 static bool space_is_low(struct manager *m)

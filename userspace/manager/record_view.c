@@ -172,6 +172,17 @@ static int select_records(struct manager *m, const struct manager_query *q,
 	return 0;
 }
 
+static bool is_wanted(const struct manager_query *q, const struct record *r,
+		      const struct record_filter *filter, int64_t now_ns)
+{
+	struct record_facts facts = record_view_facts(r);
+
+	if (q->unused_for_ns && facts.last_used_ns &&
+	    facts.last_used_ns > now_ns - q->unused_for_ns)
+		return false;
+	return record_facts_match(&facts, filter, now_ns);
+}
+
 static int view_selected(struct manager *m, const struct manager_query *q,
 			 const struct record_filter *filter, struct manager_record_view **ret_views,
 			 size_t *ret_count, struct error *e)
@@ -190,12 +201,9 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
 	code = record_refs_mark_shared(m->graph, m->leases);
-	for (size_t i = 0; i < selected && code == 0; i++) {
-		struct record_facts facts = record_view_facts(records[i]);
-
-		if (record_facts_match(&facts, filter, now))
+	for (size_t i = 0; i < selected && code == 0; i++)
+		if (is_wanted(q, records[i], filter, now))
 			code = make_view(m, records[i], &views[count++]);
-	}
 	if (code < 0) {
 		manager_views_free(views, count);
 		return error_set(e, code, "out of memory");
@@ -211,6 +219,8 @@ int manager_list(struct manager *m, const struct manager_query *query,
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
 
+	if (code == 0 && query->unused_for_ns < 0)
+		return error_set(e, -EINVAL, "an age limit cannot be negative");
 	if (code == 0 && query->disk_usage)
 		code = usage_ops_measure(m, query->cancelled, e);
 	if (code < 0)

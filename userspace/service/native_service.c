@@ -371,7 +371,7 @@ static void run_policy_list(struct grpc_call *call, void *user)
 	Varve__V1__PolicyReply *all = NULL;
 	struct error e = { 0 };
 	size_t count = 0;
-	int code = manager_policy_list(manager_of(user), &policies, &count, &e);
+	int code = manager_policy_list(manager_of(user), true, &policies, &count, &e);
 
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;

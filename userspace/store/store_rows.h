@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a store knows of itself: texts by key. */
+#pragma once
+
+#include "store/change_set.h"
+
+/* *ret_value is the caller's to free; NULL when there is none. */
+int store_rows_find(sqlite3 *db, const char *key, char **ret_value, struct error *e);
+void store_rows_set(struct change_set *c, const char *key, const char *value);
