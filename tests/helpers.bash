@@ -227,6 +227,9 @@ lacking() {
 			! mountpoint -q /sys/fs/bpf && echo "/sys/fs/bpf is not mounted"
 		fi
 		;;
+	python3-grpc)
+		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "no Debian package of that name here"
+		;;
 	*)
 		! command -v "$1" > /dev/null && echo "no program $1 here"
 		;;

@@ -15,8 +15,12 @@
 #include "daemon/listener.h"
 #include "daemon/worker_pool.h"
 #include "manager/manager.h"
+#include "service/control_service.h"
+#include "service/health_service.h"
 #include "service/native_service.h"
 #include "transport/grpc_server.h"
+
+#define SERVICES_MAX 8
 
 struct agent {
 	const struct config *config;
@@ -25,6 +29,9 @@ struct agent {
 	struct worker_pool *workers;
 	struct manager *manager;
 	struct native_service native;
+	struct control_service control;
+	struct health_service health;
+	struct grpc_service services[SERVICES_MAX];
 	struct grpc_server *server;
 	int listener; /* until the server has it */
 	bool made_socket;
@@ -177,23 +184,30 @@ static int open_manager(struct agent *a, struct error *e)
 
 static int start_server(struct agent *a, struct error *e)
 {
-	const struct grpc_service services[] = {
+	const struct grpc_service services[SERVICES_MAX] = {
 		{ native_service_methods, &a->native },
+		{ control_service_methods, &a->control },
+		{ health_service_methods, &a->health },
 		{ NULL, NULL },
 	};
 	struct grpc_server_options options = {
-		.services = services,
+		.services = a->services,
 		.user = a,
 		.submit = submit,
 		.connection_closed = connection_closed,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
 		.max_connections = CONFIG_CONNECTIONS,
-		.unimplemented_hint = "this is varved " VARVE_VERSION
-				      ", which serves varve.v1.Cache",
+		.unimplemented_hint =
+			"this is varved " VARVE_VERSION
+			", which keeps a cache and builds nothing: let a builder use it as its "
+			"snapshotter (buildkitd --containerd-worker-snapshotter=varve)",
 	};
 	int code;
 
+	memcpy(a->services, services, sizeof(services));
 	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
+	a->control = (struct control_service){ .manager = a->manager };
+	a->health = (struct health_service){ .services = a->services };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)
 		code = grpc_server_listen(a->server, take_fd(&a->listener), e);

@@ -15,7 +15,7 @@ struct status_row {
 static const struct status_row rows[] = {
 	{ 1, ECANCELED }, /* CANCELLED */
 	{ 3, EINVAL }, /* INVALID_ARGUMENT */
-	{ 4, ETIMEDOUT }, /* DEADLINE_EXCEEDED */
+	{ 3, E2BIG },	  { 4, ETIMEDOUT }, /* DEADLINE_EXCEEDED */
 	{ 5, ENOENT }, /* NOT_FOUND */
 	{ 6, EEXIST }, /* ALREADY_EXISTS */
 	{ 7, EPERM }, /* PERMISSION_DENIED */

@@ -1,0 +1,317 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq protoc python3-grpc
+# SPDX-License-Identifier: Apache-2.0
+#
+# BuildKit's control service, as an independent gRPC stack sees it: every call and field, the meanings
+# that these had for older clients, and what is refused.
+
+load ../helpers
+
+setup_file() {
+	local protos=$BATS_TEST_DIRNAME/../data/buildkit
+	[[ -n $(command -v protoc) ]] || return 0 # each test then skips
+	protoc --python_out="$BATS_FILE_TMPDIR" -I"$protos" "$protos"/*.proto
+	export PYTHONPATH=$BATS_FILE_TMPDIR
+}
+
+control() { # METHOD [JSON]
+	"$BATS_TEST_DIRNAME/../control-client" "$agent_socket" "$@"
+}
+
+# refused STATUS TEXT METHOD [JSON]
+refused() {
+	local wanted=$1 text=$2
+	shift 2
+	run --separate-stderr control "$@"
+	[[ $status -eq $wanted && $stderr == *"$text"* && -z $output ]] || {
+		printf 'status %s instead of %s; said: %s\n' "$status" "$wanted" "$stderr"
+		return 1
+	}
+}
+
+du_ids() { # FILTER…
+	control DiskUsage "$(jq -cn '{filter: $ARGS.positional}' --args -- "$@")" | jq -r '.record[].ID' | sort
+}
+
+ids() {
+	printf '%s\n' "$@" | sort
+}
+
+mib() {
+	echo $(($1 << 20))
+}
+
+untouched() { # NAME [OPTION…]: as result, but of no file, and never used; prints its id
+	local id
+	id=$(varve commit "$(varve new --retain --description "$@")")
+	varve finalize "$id"
+	varve release "$id"
+	echo "$id"
+}
+
+read_it() { # ID: in a mount of its own
+	cat "$(varve mount "$1" --read-only)/data" > /dev/null
+	varve umount "$1"
+}
+
+@test "DiskUsage: every field of a record, as varve itself shows it" {
+	start_agent
+	base=$(result base --type source.local)
+	held=$(varve new --parent "$base" --description "a held one" --type exec.cachemount)
+	read_it "$base"
+	varve lease create checker
+	varve lease need checker "$base"
+	control DiskUsage > "$BATS_TEST_TMPDIR/du"
+	for id in "$base" "$held"; do
+		run jq -c --arg id "$id" '.record[] | select(.ID == $id)' "$BATS_TEST_TMPDIR/du"
+		shown=$(varve inspect --json "$id" | jq -c '{ID: .id, Mutable: .mutable, InUse: .inUse, Size: (.size | tostring),
+			Parent: (.parents[0] // ""), CreatedAt: .createdAt, UsageCount: (.usageCount | tostring),
+			Description: .description, RecordType: .recordType, Shared: .shared, Parents: .parents}')
+		assert_json "del(.LastUsedAt, .CreatedAt) == ($shown | del(.CreatedAt))"
+		# To the second: the CLI's way to write a time is its own.
+		assert_json ".CreatedAt[:19] == ($shown).CreatedAt[:19]"
+	done
+	run jq -c --arg id "$base" '.record[] | select(.ID == $id)' "$BATS_TEST_TMPDIR/du"
+	assert_json '.InUse and .Shared and (.Mutable | not) and .UsageCount != "0" and .RecordType == "source.local"'
+	assert_json ".LastUsedAt[:19] == \"$(varve inspect --json "$base" | jq -r '.lastUsedAt[:19]')\""
+	run jq -c --arg id "$held" '.record[] | select(.ID == $id)' "$BATS_TEST_TMPDIR/du"
+	assert_json ".Mutable and .Parents == [\"$base\"] and .Parent == \"$base\""
+	# Never used: no time, which is not the same as 1970.
+	assert_json 'has("LastUsedAt") | not'
+}
+
+@test "DiskUsage: BuildKit's filter keys, comma is and, several are or" {
+	start_agent
+	base=$(result base --type internal)
+	child=$(result "a child" --parent "$base")
+	other=$(result other --type source.git.checkout)
+	held=$(varve new)
+	varve lease create checker
+	varve lease need checker "$other"
+	[[ $(du_ids "id==$child") == "$child" ]]
+	[[ $(du_ids "id~=${child:0:9}") == "$child" ]]
+	[[ $(du_ids "parents==$base") == "$child" ]]
+	[[ $(du_ids "parent==$base") == "$child" ]]
+	[[ $(du_ids 'description=="a child"') == "$child" ]]
+	[[ $(du_ids 'description~=chil') == "$child" ]]
+	[[ $(du_ids inuse) == "$held" ]]
+	[[ $(du_ids mutable) == "$held" ]]
+	[[ $(du_ids immutable) == $(ids "$base" "$child" "$other") ]]
+	[[ $(du_ids type==internal) == "$base" ]]
+	[[ $(du_ids 'type!=regular') == $(ids "$base" "$other") ]]
+	[[ $(du_ids shared) == "$other" ]]
+	[[ $(du_ids private) == $(ids "$base" "$child" "$held") ]]
+	[[ $(du_ids immutable,private,type==regular) == "$child" ]]
+	[[ $(du_ids type==internal shared) == $(ids "$base" "$other") ]]
+	# buildx sends an empty one when it was given none.
+	[[ $(du_ids '' | wc -l) -eq 4 ]]
+	[[ $(du_ids id==nosuch) == "" ]]
+}
+
+@test "DiskUsage: an age limit leaves out what was used since" {
+	start_agent
+	used=$(result used)
+	never=$(untouched never)
+	read_it "$used"
+	hour=3600000000000
+	[[ $(control DiskUsage | jq '.record | length') -eq 2 ]]
+	[[ $(control DiskUsage "{\"ageLimit\": $hour}" | jq -r '.record[].ID') == "$never" ]]
+	[[ $(control DiskUsage '{"ageLimit": 1}' | jq '.record | length') -eq 2 ]]
+	[[ $(control DiskUsage "{\"ageLimit\": $hour, \"filter\": [\"id==$used\"]}" | jq '.record | length') -eq 0 ]]
+}
+
+@test "DiskUsage of an empty store is an empty message, and many records are one" {
+	start_agent
+	[[ $(control DiskUsage) == '{"record": []}' ]]
+	stop_agent
+	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 1500
+	start_agent
+	control DiskUsage > "$BATS_TEST_TMPDIR/du"
+	[[ $(jq '.record | length' "$BATS_TEST_TMPDIR/du") -eq 1500 ]]
+	[[ $(jq -r '.record[].ID' "$BATS_TEST_TMPDIR/du" | sort | sha256sum) == $(varve du -q | sort | sha256sum) ]]
+}
+
+@test "Prune tells every record as it goes, with its fields" {
+	start_agent
+	base=$(result base)
+	child=$(result "a child" --parent "$base" --type source.local)
+	read_it "$child"
+	varve stats > /dev/null
+	wanted=$(control DiskUsage | jq -c '.record | map({ID, Mutable, InUse, Size, Parent, CreatedAt, LastUsedAt, UsageCount,
+		Description, RecordType, Shared, Parents}) | sort_by(.ID)')
+	control Prune > "$BATS_TEST_TMPDIR/pruned"
+	[[ $(jq -r .ID "$BATS_TEST_TMPDIR/pruned") == "$child"$'\n'"$base" ]]
+	run jq -sc 'map({ID, Mutable, InUse, Size, Parent, CreatedAt, LastUsedAt, UsageCount, Description, RecordType, Shared,
+		Parents}) | sort_by(.ID)' "$BATS_TEST_TMPDIR/pruned"
+	[[ $output == "$wanted" ]]
+	[[ $(varve ls -q) == "" && $(count_layers) -eq 0 ]]
+	[[ $(control Prune) == "" ]]
+}
+
+@test "Prune: what is in use, internal, frontend or shared stays; all, filters and keepDuration" {
+	start_agent
+	held=$(result held)
+	varve get "$held"
+	internal=$(result internal --type internal)
+	frontend=$(result frontend --type frontend)
+	shared=$(result shared)
+	varve lease create checker
+	varve lease need checker "$shared"
+	young=$(result young)
+	regular=$(untouched regular)
+	local=$(untouched local --type source.local)
+	read_it "$young"
+	pruned() {
+		control Prune "$1" | jq -r .ID | sort
+	}
+	[[ $(pruned '{"filter": ["type==source.local", "description==nosuch"]}') == "$local" ]]
+	[[ $(pruned '{"keepDuration": 3600000000000}') == "$regular" ]]
+	[[ $(pruned '{}') == "$young" ]]
+	[[ $(pruned '{"all": true}') == $(ids "$internal" "$frontend" "$shared") ]]
+	[[ $(varve ls -q) == "$held" ]]
+}
+
+@test "Prune: field 4 alone is the limit, by its old and by its new name" {
+	start_agent
+	for name in a b c d e; do
+		result "$name"
+	done
+	[[ $(control old/Prune "{\"keepBytes\": $(mib 10)}") == "" ]]
+	[[ $(control old/Prune "{\"keepBytes\": $(($(mib 4) + 500000))}" | jq -r .ID | wc -l) -eq 1 ]]
+	[[ $(control Prune "{\"reservedSpace\": $(($(mib 3) + 500000))}" | jq -r .ID | wc -l) -eq 1 ]]
+	# 0 is no limit: everything goes.
+	[[ $(control old/Prune '{"keepBytes": 0, "all": true}' | jq -r .ID | wc -l) -eq 3 ]]
+	[[ $(varve ls -q) == "" ]]
+}
+
+@test "Prune: reserved, max used and min free space together are as BuildKit's" {
+	start_agent
+	for name in a b c d e; do
+		result "$name"
+	done
+	gone() {
+		control Prune "$1" | jq -r .ID | wc -l
+	}
+	[[ $(gone "{\"maxUsedSpace\": $(mib 10)}") -eq 0 ]]
+	[[ $(gone '{"minFreeSpace": 1}') -eq 0 ]]
+	# What is free in any case is no reason to go below anything.
+	[[ $(gone "{\"minFreeSpace\": 1, \"reservedSpace\": 1}") -eq 0 ]]
+	[[ $(gone "{\"maxUsedSpace\": 1, \"reservedSpace\": $(($(mib 4) + 500000))}") -eq 1 ]]
+	[[ $(gone "{\"maxUsedSpace\": $(($(mib 3) + 500000)), \"reservedSpace\": 1}") -eq 1 ]]
+	huge=$(mib $((1 << 40)))
+	[[ $(gone "{\"minFreeSpace\": $huge, \"reservedSpace\": $(($(mib 2) + 500000))}") -eq 1 ]]
+	[[ $(gone "{\"minFreeSpace\": $huge}") -eq 2 ]]
+}
+
+@test "an old client finds what it knows" {
+	start_agent
+	base=$(result base)
+	child=$(result child --parent "$base")
+	run control old/DiskUsage
+	assert_json ".record | map({(.ID): .Parent}) | add == {\"$base\": \"\", \"$child\": \"$base\"}"
+	run control old/ListWorkers
+	assert_json '.record[0].platforms[0].OS == "linux"'
+	[[ $(control old/Prune "{\"filter\": [\"id==$child\"]}" | jq -r .ID) == "$child" ]]
+}
+
+@test "ListWorkers: one worker, the same one after a restart, and another one of another store" {
+	start_agent
+	run control ListWorkers
+	assert_json '.record | length == 1'
+	assert_json '.record[0].ID | test("^[a-z0-9]{25}$")'
+	assert_json '.record[0].platforms | length == 1 and .[0].OS == "linux" and (.[0].Architecture | length) > 0'
+	[[ $(uname -m) != x86_64 ]] || assert_json '.record[0].platforms[0].Architecture == "amd64"'
+	assert_json '.record[0].Labels | .["org.mobyproject.buildkit.worker.snapshotter"] == "varve" and
+		.["org.mobyproject.buildkit.worker.executor"] == "none"'
+	assert_json ".record[0].Labels | .[\"org.mobyproject.buildkit.worker.hostname\"] == \"$(uname -n)\" and
+		.[\"varve.root\"] == \"$agent_root\""
+	assert_json '.record[0].BuildkitVersion | .package == "varve" and (.version | startswith("v0."))'
+	# The tests' configuration has no policy that runs by itself.
+	assert_json '.record[0].GCPolicy == []'
+	first=$(jq -r '.record[0].ID' <<< "$output")
+	[[ $(control ListWorkers '{"filter": ["id=='"$first"'"]}' | jq '.record | length') -eq 1 ]]
+	[[ $(control ListWorkers '{"filter": ["id==x", "labels.\"org.mobyproject.buildkit.worker.snapshotter\"==varve"]}' | jq '.record | length') -eq 1 ]]
+	[[ $(control ListWorkers '{"filter": ["labels.nosuch"]}' | jq '.record | length') -eq 0 ]]
+	stop_agent
+	start_agent
+	[[ $(control ListWorkers | jq -r '.record[0].ID') == "$first" ]]
+	stop_agent
+	rm -r "$agent_root"
+	start_agent
+	[[ $(control ListWorkers | jq -r '.record[0].ID') != "$first" ]]
+}
+
+@test "ListWorkers: the policies that are in force, in bytes" {
+	cat > "$agent_config" <<- 'END'
+		[prune]
+		interval = 7d
+		[policy "tight"]
+		filter = type==source.local
+		filter = type==exec.cachemount
+		all = yes
+		keep_duration = 90m
+		max_used_space = 64G
+		min_free_space = 1K
+		reserved_space = 10%
+		[policy "plain"]
+		max_used_space = 50G
+	END
+	start_agent
+	run control ListWorkers
+	assert_json '.record[0].GCPolicy | map(del(.reservedSpace)) == [
+		{all: true, keepDuration: "5400000000000", filters: ["type==source.local", "type==exec.cachemount"],
+			maxUsedSpace: "68719476736", minFreeSpace: "1024"},
+		{all: false, keepDuration: "0", filters: [], maxUsedSpace: "53687091200", minFreeSpace: "0"}]'
+	reserved=$(varve policy show --json | jq -r 'select(.name == "tight").reservedSpace')
+	assert_json ".record[0].GCPolicy[0].reservedSpace == \"$reserved\""
+}
+
+@test "Info and Health" {
+	start_agent
+	run control Info
+	assert_json '.buildkitVersion | .package == "varve" and (.version | test("^v[0-9]+[.][0-9]+[.][0-9]+[+]varve$"))'
+	health() {
+		control /grpc.health.v1.Health/Check "$@"
+	}
+	for service in '' varve.v1.Cache moby.buildkit.v1.Control grpc.health.v1.Health; do
+		[[ $(health "{\"service\": \"$service\"}" | jq -r .status) == SERVING ]]
+	done
+	refused 5 "no service no.such" /grpc.health.v1.Health/Check '{"service": "no.such"}'
+	refused 5 "no service moby.buildkit.v1.Contro" /grpc.health.v1.Health/Check '{"service": "moby.buildkit.v1.Contro"}'
+}
+
+@test "whatever would build is refused at once, and told what to do instead" {
+	start_agent
+	for call in moby.buildkit.v1.Control/{Solve,Status,ListenBuildHistory,UpdateBuildHistory} moby.buildkit.v1.frontend.LLBBridge/Ping; do
+		refused 12 "no method /$call; this is varved" "/$call"
+		[[ $stderr == *"builds nothing"*"--containerd-worker-snapshotter=varve"* ]]
+	done
+	# The client never ends this stream; the answer does not wait for that.
+	refused 12 "no method /moby.buildkit.v1.Control/Session" /moby.buildkit.v1.Control/Session+
+}
+
+@test "bad input: the right status, a sentence, and nothing changed" {
+	start_agent
+	result one
+	result two
+	for method in DiskUsage Prune ListWorkers; do
+		refused 3 "filter 'id==': expected a value at position 5" "$method" '{"filter": ["id=="]}'
+		refused 3 "filter 'x>>3'" "$method" '{"filter": ["id==nosuch", "x>>3"]}'
+		refused 3 "filter is not valid UTF-8" "$method" --raw 0a02ffff
+		refused 3 "filter must not contain NUL" "$method" --raw 0a03610062
+		# A length that goes past the end, a field number 0, a group, a varint without end.
+		for bytes in 0aff01 0001 0b 10ffffffffffffffffffff; do
+			refused 3 "the request is no valid moby.buildkit.v1.${method}Request" "$method" --raw "$bytes"
+		done
+	done
+	refused 3 "cannot be negative" DiskUsage '{"ageLimit": -1}'
+	for field in keepDuration reservedSpace maxUsedSpace minFreeSpace; do
+		refused 3 "cannot be negative" Prune "{\"$field\": -1}"
+		refused 3 "cannot be negative" Prune "{\"all\": true, \"$field\": -9223372036854775808}"
+	done
+	refused 3 "cannot be negative" old/Prune '{"keepBytes": -1}'
+	refused 3 "64 KiB" Prune "$(jq -cn '{filter: ["id==" + "x" * 70000]}')"
+	[[ $(varve ls -q | wc -l) -eq 2 ]]
+	# What a newer client may send besides is no concern of ours.
+	control DiskUsage --raw a2060568656c6c6f | jq -e '.record | length == 2'
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grpc.health.v1.Health: whoever is answered at all is answered by a server that serves. */
+#pragma once
+
+#include "transport/grpc_server.h"
+
+/* What the methods need; the user pointer of every call. */
+struct health_service {
+	const struct grpc_service *services; /* those of the server, this one among them */
+};
+
+/* Ends with a NULL path. */
+extern const struct grpc_method health_service_methods[];
