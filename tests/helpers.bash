@@ -227,8 +227,11 @@ lacking() {
 			! mountpoint -q /sys/fs/bpf && echo "/sys/fs/bpf is not mounted"
 		fi
 		;;
+	buildkit-stubs)
+		[[ ! -d /usr/share/gocode/src/github.com/moby/buildkit ]] && echo "no package golang-github-docker-docker-dev here"
+		;;
 	python3-grpc)
-		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "no Debian package of that name here"
+		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "no package python3-grpcio here"
 		;;
 	*)
 		! command -v "$1" > /dev/null && echo "no program $1 here"
