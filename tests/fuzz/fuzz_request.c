@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request, after a byte that says of which type. Whatever is let through has clean texts only,
+ * also as protobuf-c sees the bytes, which the check reads for itself. */
+#include "base/utf8.h"
+#include "control.pb-c.h"
+#include "health.pb-c.h"
+#include "service/request_check.h"
+#include "tests/fuzz/fuzz_target.h"
+#include "varve.pb-c.h"
+
+static const ProtobufCMessageDescriptor *const types[] = {
+	&moby__buildkit__v1__disk_usage_request__descriptor,
+	&moby__buildkit__v1__prune_request__descriptor,
+	&moby__buildkit__v1__list_workers_request__descriptor,
+	&grpc__health__v1__health_check_request__descriptor,
+	&varve__v1__new_request__descriptor,
+	&varve__v1__prune_request__descriptor,
+};
+
+static void check_text(const char *text)
+{
+	uint32_t character;
+	size_t size;
+
+	for (size_t length = strlen(text); length > 0; length -= size, text += size) {
+		size = utf8_decode((const uint8_t *)text, length, &character);
+		assert(size > 0);
+	}
+}
+
+static void check_message(const ProtobufCMessage *message);
+
+static void check_value(const ProtobufCFieldDescriptor *field, const void *value)
+{
+	if (!value)
+		return;
+	if (field->type == PROTOBUF_C_TYPE_STRING)
+		check_text(value);
+	else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		check_message(value);
+}
+
+static void check_message(const ProtobufCMessage *message)
+{
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+		const char *members = (const char *)message;
+		void *const *pointer = (void *const *)(members + field->offset);
+		size_t count;
+
+		if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		if (field->label != PROTOBUF_C_LABEL_REPEATED) {
+			check_value(field, *pointer);
+			continue;
+		}
+		count = *(const size_t *)(members + field->quantifier_offset);
+		for (size_t k = 0; k < count; k++)
+			check_value(field, (*(void *const *const *)pointer)[k]);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const ProtobufCMessageDescriptor *type = types[size > 0 ? data[0] % ARRAY_SIZE(types) : 0];
+	size_t length = size > 0 ? size - 1 : 0;
+	const uint8_t *bytes = size > 0 ? data + 1 : data;
+	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
+	const char *fault = NULL;
+
+	if (!message)
+		return 0;
+	if (request_check_text(type, bytes, length, &fault))
+		assert(fault);
+	else
+		check_message(message);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return 0;
+}
