@@ -176,6 +176,16 @@ static int refuse(int found, char **argv, const struct cli_verb *verb, struct er
 			 culprit, space, name);
 }
 
+/* An empty variable of a script must not become "no limit" or "no parent". */
+static int check_value(const struct cli_verb *verb, const struct cli_option *option,
+		       struct error *e)
+{
+	if (!option->argument || *optarg || strcmp(option->argument, "TEXT") == 0)
+		return 0;
+	return error_set(e, -EINVAL, "option '--%s' is empty (see varve %s --help)", option->name,
+			 verb->name);
+}
+
 static int read_options(int argc, char **argv, const struct getopt_tables *tables,
 			struct cli_line *line, struct error *e)
 {
@@ -191,6 +201,9 @@ static int read_options(int argc, char **argv, const struct getopt_tables *table
 			return refuse(found, argv, line->verb, e);
 		value = option_value(own, found);
 		if (value < FIRST_GLOBAL) {
+			r = check_value(line->verb, &own[value - FIRST_OWN], e);
+			if (r < 0)
+				return r;
 			line->given[line->given_count++] = (struct cli_given){
 				.option = value - FIRST_OWN,
 				.value = optarg,

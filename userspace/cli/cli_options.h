@@ -20,7 +20,7 @@ struct output_column;
 struct cli_option {
 	char letter; /* 0: none */
 	const char *name;
-	const char *argument; /* what help calls it; NULL: takes none */
+	const char *argument; /* what help calls it; only a TEXT may be empty; NULL: takes none */
 	const char *help;
 };
 

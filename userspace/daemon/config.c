@@ -51,7 +51,13 @@ static int apply_file(struct config *c, struct error *e)
 		c->root = c->file.root ? c->file.root : CONFIG_DEFAULT_ROOT;
 	if (!c->socket)
 		c->socket = c->file.socket ? c->file.socket : CONFIG_DEFAULT_SOCKET;
-	return 0;
+	/* An empty root would be whatever folder this was started in. */
+	if (!*c->root || !*c->socket) {
+		code = error_set(e, -EINVAL, "the %s must not be empty",
+				 *c->root ? "socket" : "root");
+		config_file_free(&c->file);
+	}
+	return code;
 }
 
 enum config_result config_parse(int argc, char **argv, struct config *ret_config, struct error *e)

@@ -203,8 +203,12 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 
 	if (!stream && (required || errno != ENOENT))
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	errno = 0;
 	line = stream ? ini_parse_file(stream, read_line, &r) : 0;
-	if (line < 0)
+	if (stream && ferror(stream)) /* a directory, for one */
+		code = error_set(e, errno ? -errno : -EIO, "read %s: %s", path,
+				 strerror(errno ? errno : EIO));
+	else if (line < 0)
 		code = error_set(e, -ENOMEM, "read %s: out of memory", path);
 	else if (line > 0)
 		code = error_set(e, -EINVAL, "%s:%d: %s", path, line,
