@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Depth, names, numbers, and everything else that is refused: a sentence, an exit status, no change.
@@ -78,6 +78,56 @@ refused() {
 	run -6 --separate-stderr setpriv --reuid 65534 --clear-groups \
 		"$agent_socket_dir/varve" -H "unix://$agent_socket" info
 	[[ $stderr == *"group varve"* ]]
+}
+
+@test "what is no socket, or no agent's, is said to be that" {
+	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR" ls
+	[[ $stderr == *"is no socket"* ]]
+	listener=$BATS_TEST_TMPDIR/listener
+	cat > "$listener" <<- 'END'
+		import socket, sys
+		listener = socket.socket(socket.AF_UNIX)
+		listener.bind(sys.argv[1])
+		listener.listen()
+		print("up", flush=True)
+		while True:
+		    client = listener.accept()[0]
+		    if sys.argv[2] == "silent":
+		        client.recv(1000000)
+		        while client.recv(1000000):
+		            pass
+		    client.recv(1000)
+		    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" if sys.argv[2] == "http" else b"")
+		    client.close()
+	END
+	for case in "http:is no agent of Varve" "rude:hung up" "silent:does not answer"; do
+		/usr/bin/python3 "$listener" "$agent_socket_dir/${case%:*}" "${case%:*}" > "$BATS_TEST_TMPDIR/said" 3>&- &
+		listening=$!
+		retry 100 grep -q up "$BATS_TEST_TMPDIR/said"
+		run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$agent_socket_dir/${case%:*}" ls
+		kill "$listening"
+		wait "$listening" || true
+		rm "$BATS_TEST_TMPDIR/said"
+		[[ $stderr == *"${case#*:}"* && $(wc -l <<< "$stderr") == 1 ]]
+	done
+}
+
+@test "an option without a value is no option" {
+	start_agent
+	id=$(result kept)
+	for option in plan policy filter scorer; do
+		refused 2 "option '--$option' is empty" varve prune "--$option" ""
+	done
+	refused 2 "option '--parent' is empty" varve new --parent ""
+	refused 2 "option '--lease' is empty" varve get "$id" --lease ""
+	varve release "$(varve new --description "")"
+	cd "$BATS_TEST_TMPDIR"
+	run -2 "$VARVE_BUILD/varved" --root "" --socket "$agent_socket_dir/other"
+	[[ $output == *"root must not be empty"* && ! -e varve.db ]]
+	run -2 "$VARVE_BUILD/varved" --root other --socket ""
+	[[ $output == *"socket must not be empty"* && ! -e other ]]
+	run -2 "$VARVE_BUILD/varved" --config . --check-config
+	[[ $output == *"read .: Is a directory"* ]]
 }
 
 @test "a socket that somebody else listens on, or a file in its place, is left alone" {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "transport/grpc_frame.h"
@@ -16,8 +17,12 @@
 /* A reply message is at most this long: a guard against a peer that is no agent. */
 #define MAX_REPLY_BYTES ((size_t)64 * 1024 * 1024)
 
+/* How long a peer may take for its first frame, which an agent sends by itself. */
+#define FIRST_FRAME_MS 10000
+
 struct grpc_client {
 	struct http2_session session;
+	bool heard; /* the peer has spoken HTTP/2 */
 	char *path; /* of the socket */
 	/* The call under way. */
 	int32_t stream;
@@ -45,6 +50,14 @@ static const char *socket_path(const char *address)
 
 static int refuse_connect(const char *path, int code, struct error *e)
 {
+	struct stat st;
+
+	/* Connecting to any file is refused in the same way. */
+	if (code == -ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return error_set(e, code,
+				 "%s is no socket: give the one that varved listens at (-H, or "
+				 "VARVE_ADDRESS)",
+				 path);
 	switch (code) {
 	case -ENOENT:
 		return error_set(e, code,
@@ -162,8 +175,17 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 	return 0;
 }
 
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	(void)session;
+	(void)frame;
+	((struct grpc_client *)user)->heard = true;
+	return 0;
+}
+
 static void set_callbacks(nghttp2_session_callbacks *callbacks)
 {
+	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
@@ -219,7 +241,7 @@ static int exchange(struct grpc_client *c)
 {
 	while (!c->closed && c->failure == 0) {
 		struct pollfd p = { .fd = c->session.fd, .events = POLLIN };
-		int code = http2_session_write(&c->session);
+		int code = http2_session_write(&c->session), ready;
 
 		if (code < 0 && code != -EAGAIN)
 			return code;
@@ -227,7 +249,10 @@ static int exchange(struct grpc_client *c)
 			p.events |= POLLOUT;
 		if (c->closed)
 			return 0;
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+		ready = poll(&p, 1, c->heard ? -1 : FIRST_FRAME_MS);
+		if (ready == 0)
+			return -ETIMEDOUT;
+		if (ready < 0 && errno != EINTR)
 			return -errno;
 		if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
 			code = http2_session_read(&c->session);
@@ -236,6 +261,26 @@ static int exchange(struct grpc_client *c)
 		}
 	}
 	return 0;
+}
+
+/* Why the connection is of no use any more. */
+static int give_up(const struct grpc_client *c, int code, struct error *e)
+{
+	if (c->heard)
+		return error_set(e, -ECONNRESET, "the agent at %s went away during the call",
+				 c->path);
+	if (code == -ETIMEDOUT)
+		return error_set(e, -ECONNABORTED,
+				 "whoever listens at %s does not answer: is it varved, and is it "
+				 "well?",
+				 c->path);
+	if (code == -EPROTO)
+		return error_set(e, -ECONNABORTED, "whoever listens at %s is no agent of Varve",
+				 c->path);
+	return error_set(e, -ECONNABORTED,
+			 "whoever listens at %s hung up: it is no agent of Varve, or one that is "
+			 "ending or has too many clients",
+			 c->path);
 }
 
 static int conclude(struct grpc_client *c, struct error *e)
@@ -281,10 +326,7 @@ int grpc_client_call(struct grpc_client *c, const char *path, const void *messag
 		(void)http2_session_write(&c->session); /* the server also sees the socket close */
 		return c->failure;
 	}
-	if (code == -EPROTO)
+	if (code == -EPROTO && c->heard)
 		return conclude(c, e);
-	if (code < 0)
-		return error_set(e, -ECONNRESET, "the agent at %s went away during the call",
-				 c->path);
-	return conclude(c, e);
+	return code < 0 ? give_up(c, code, e) : conclude(c, e);
 }
