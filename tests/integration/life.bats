@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq mkfs.ext4
 # SPDX-License-Identifier: Apache-2.0
 #
 # The agent's own life: PARITY rows B80 to B83.
@@ -88,12 +88,50 @@ load ../helpers
 	mount -t tmpfs -o size=8m,nr_inodes=200 small "$agent_root"
 	start_agent
 	id=$(varve new --retain)
-	head -c 100M /dev/zero > "$(varve mount "$id")/fill" || true
+	dir=$(varve mount "$id")
+	head -c 100M /dev/zero > "$dir/fill" || true
+	while touch "$dir/f$((files++))" 2> /dev/null; do
+		:
+	done
 	before=$(varve ls -q)
-	run --separate-stderr varve new --description x
-	[[ $status -ne 0 && $stderr == "varve: "*[Ss]pace* || $stderr == *full* ]]
-	[[ $(varve ls -q) == "$before" ]]
-	rm "$(varve mount "$id")/fill"
+	run -1 --separate-stderr varve new --description x
+	[[ $stderr == "varve: "*"No space left"* && $(wc -l <<< "$stderr") == 1 ]]
+	[[ $(varve ls -q) == "$before" && $(count_layers) -eq 1 ]]
+	rm "$dir"/f*
+	varve new
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
+}
+
+@test "a full disk keeps an agent neither from starting nor from evicting" {
+	truncate -s 64M "$BATS_TEST_TMPDIR/disk"
+	mkfs.ext4 -q -m 0 "$BATS_TEST_TMPDIR/disk"
+	mkdir "$agent_root"
+	mount -o loop "$BATS_TEST_TMPDIR/disk" "$agent_root"
+	fill() { # to the last block
+		head -c 64M /dev/zero > "$agent_root/fill$1" 2> /dev/null || true
+		while mkdir "$agent_root/fill$1.$((folders++))" 2> /dev/null; do
+			:
+		done
+	}
+	start_agent
+	for name in a b c d; do
+		result "$name"
+	done
+	fill 1
+	run -1 --separate-stderr varve new
+	[[ $stderr == *"No space left"* ]]
+	[[ $(varve prune -q --keep-storage 3500K | wc -l) -eq 1 ]]
+	fill 2
+	stop_agent
+	start_agent
+	[[ $(varve prune -q --keep-storage 2500K | wc -l) -eq 1 ]]
+	fill 3
+	kill_agent
+	start_agent
+	varve fsck
+	[[ $(varve prune -q | wc -l) -eq 2 && $(varve ls -q) == "" ]]
 	varve new
 	stop_agent
 	"$VARVE_BUILD/varved" --root "$agent_root" --teardown

@@ -15,6 +15,12 @@
 #include "overlay/mount_table.h"
 #include "store/store_rows.h"
 
+/* Space in the store for what a start needs on a full disk: given back before, taken again after
+ * it.
+ */
+#define RESERVE "reserve"
+#define RESERVE_BYTES (1 << 20)
+
 /* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
 #define ROOT_MAX 200
 
@@ -64,7 +70,18 @@ static int take_lock(struct manager *m, struct error *e)
 				 "the store %s is in use by another varved: stop it, or give this "
 				 "one another --root",
 				 m->root);
+	(void)unlinkat(m->root_fd, RESERVE, 0); /* there may be none */
 	return 0;
+}
+
+/* Where there is too little space, there is no reserve until the next start. */
+static void take_reserve(const struct manager *m)
+{
+	cleanup(close_fd) int fd = openat(
+		m->root_fd, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0)
+		(void)fallocate(fd, 0, 0, RESERVE_BYTES);
 }
 
 static int read_boot_id(struct manager *m, struct error *e)
@@ -212,6 +229,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 		return error_set(e, -EAGAIN, "no thread to empty the trash");
 	m->trash_thread_runs = true;
 	store_files_wake_trash(m);
+	take_reserve(m);
 	*ret_manager = take_ptr(m);
 	return 0;
 }

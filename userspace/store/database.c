@@ -2,6 +2,7 @@
 #include "store/database.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 
 /* A batch is one transaction; more would only make its first caller wait longer. */
 #define BATCH_MAX 256
+
+/* SQLite goes back to the log's beginning after a checkpoint, each 1000 pages. */
+#define LOG_BYTES (5 << 20)
 
 struct write_request {
 	enum database_durability durability;
@@ -245,6 +249,7 @@ void database_unlock_reader(struct database *d)
 static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct error *e)
 {
 	int code = sqlite3_open_v2(path, ret_db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	int keep_log = 1;
 
 	if (code != SQLITE_OK) {
 		code = database_error(*ret_db, code, e);
@@ -252,9 +257,24 @@ static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct
 	}
 	sqlite3_extended_result_codes(*ret_db, 1);
 	code = sqlite3_busy_timeout(*ret_db, 5000);
+	if (code == SQLITE_OK)
+		code = sqlite3_file_control(*ret_db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
 	if (code != SQLITE_OK)
 		return database_error(*ret_db, code, e);
 	return 0;
+}
+
+/* Space for the write-ahead log, which then stays: a disk that is full must not keep an agent from
+ * starting, nor from evicting. */
+static void reserve_log(sqlite3 *db)
+{
+	cleanup(close_fd) int fd = open(sqlite3_filename_wal(sqlite3_db_filename(db, "main")),
+					O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	/* SQLite has no locks on this file that closing it could drop. Where there is too little
+	 * space, or where the file system cannot do it, there is no reserve until the next time. */
+	if (fd >= 0)
+		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES);
 }
 
 int database_open(const char *path, struct database **ret_database, struct error *e)
@@ -279,8 +299,17 @@ int database_open(const char *path, struct database **ret_database, struct error
 	code = open_connection(path, SQLITE_OPEN_READWRITE, &d->reader, e);
 	if (code < 0)
 		return code;
+	reserve_log(d->writer);
 	*ret_database = take_ptr(d);
 	return 0;
+}
+
+/* So that nothing of it meets a database file that somebody puts back from a backup. On a full disk
+ * it may have to stay as it is. */
+static void empty_log(sqlite3 *db)
+{
+	if (db && database_run(db, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)
+		reserve_log(db);
 }
 
 static void close_connection(sqlite3 *db)
@@ -297,6 +326,7 @@ void database_close(struct database *d)
 	if (!d)
 		return;
 	close_connection(d->reader);
+	empty_log(d->writer);
 	close_connection(d->writer);
 	pthread_mutex_destroy(&d->reader_lock);
 	pthread_mutex_destroy(&d->lock);
