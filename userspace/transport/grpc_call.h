@@ -15,11 +15,11 @@
 /* A worker waits when more than this is queued for its client. */
 #define GRPC_CALL_QUEUE_BYTES ((size_t)1024 * 1024)
 
-struct connection;
+struct grpc_connection;
 
 struct grpc_call {
 	/* The loop's. */
-	struct connection *connection;
+	struct grpc_connection *connection;
 	struct grpc_call *next_of_connection, **link;
 	int32_t stream;
 	const struct grpc_method *method; /* NULL: unknown */

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a stream's headers and data to a call on a worker. Private to the server, in the loop's
+ * thread; the user pointer of the session is the connection. */
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+void grpc_request_set_callbacks(nghttp2_session_callbacks *callbacks);
