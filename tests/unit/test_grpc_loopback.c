@@ -81,11 +81,11 @@ static void wait_for_go(struct grpc_call *call, void *user)
 }
 
 static const struct grpc_method methods[] = {
-	{ "/test.Test/Echo", echo },
-	{ "/test.Test/Many", many },
-	{ "/test.Test/Fail", refuse },
-	{ "/test.Test/Wait", wait_for_go },
-	{ NULL, NULL },
+	{ "/test.Test/Echo", echo, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Many", many, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Fail", refuse, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Wait", wait_for_go, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };
 
 static void say_whose(struct grpc_call *call, void *user)
@@ -94,8 +94,8 @@ static void say_whose(struct grpc_call *call, void *user)
 }
 
 static const struct grpc_method other_methods[] = {
-	{ "/test.Other/Echo", say_whose },
-	{ NULL, NULL },
+	{ "/test.Other/Echo", say_whose, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };
 
 static int submit(void (*work)(void *arg), void *arg, void *user)
@@ -158,14 +158,20 @@ static void *run_loop(void *arg)
 					       .submit = submit,
 					       .connection_closed = connection_closed,
 					       .max_message_bytes = BIG,
-					       .max_connections = 64,
+					       .patience_us = UINT64_C(30) * 1000000,
 					       .unimplemented_hint = "this is a test" };
+	struct grpc_listener_options listener = { .max_connections = 64,
+						  .max_connections_per_user = 64,
+						  .max_calls = 1000,
+						  .max_running = 1000,
+						  .max_blocked = CLIENTS,
+						  .max_held_bytes = 8 * BIG };
 	struct error e = { 0 };
 	sd_event *loop = NULL;
 
 	assert_int_equal(sd_event_new(&loop), 0);
 	assert_int_equal(grpc_server_new(loop, &options, &f->server, &e), 0);
-	assert_int_equal(grpc_server_listen(f->server, listen_at(f->path), &e), 0);
+	assert_int_equal(grpc_server_listen(f->server, listen_at(f->path), &listener, &e), 0);
 	assert_true(sd_event_add_io(loop, NULL, f->stop_fd, EPOLLIN, on_stop, f) >= 0);
 	atomic_store(&f->running, 0);
 	assert_true(sd_event_loop(loop) >= 0);

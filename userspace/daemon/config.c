@@ -12,6 +12,7 @@ static const char help[] =
 	"\n"
 	"      --root DIR         the store (" CONFIG_DEFAULT_ROOT ")\n"
 	"      --socket PATH      where clients connect (" CONFIG_DEFAULT_SOCKET ")\n"
+	"      --read-only-socket PATH  where those connect who may only look (none: nowhere)\n"
 	"      --backend NAME     only this accounting: overlay, syscall or none\n"
 	"      --config FILE      settings and policies (" CONFIG_DEFAULT_FILE ", if it is there)\n"
 	"      --check-config     say what is wrong with the configuration, exit\n"
@@ -51,6 +52,14 @@ static int apply_file(struct config *c, struct error *e)
 		c->root = c->file.root ? c->file.root : CONFIG_DEFAULT_ROOT;
 	if (!c->socket)
 		c->socket = c->file.socket ? c->file.socket : CONFIG_DEFAULT_SOCKET;
+	if (!c->read_only_socket)
+		c->read_only_socket = c->file.read_only_socket;
+	/* A second agent, which has a socket of its own, must not take the first one's other
+	 * socket. */
+	if (!c->read_only_socket && strcmp(c->socket, CONFIG_DEFAULT_SOCKET) == 0)
+		c->read_only_socket = CONFIG_DEFAULT_READ_ONLY_SOCKET;
+	if (c->read_only_socket && strcmp(c->read_only_socket, CONFIG_NO_SOCKET) == 0)
+		c->read_only_socket = NULL;
 	/* An empty root would be whatever folder this was started in. */
 	if (!*c->root || !*c->socket) {
 		code = error_set(e, -EINVAL, "the %s must not be empty",
@@ -62,10 +71,22 @@ static int apply_file(struct config *c, struct error *e)
 
 enum config_result config_parse(int argc, char **argv, struct config *ret_config, struct error *e)
 {
-	enum { ROOT = 256, SOCKET, BACKEND, FILE_PATH, CHECK, TEARDOWN, VERBOSE, HELP, VERSION };
+	enum {
+		ROOT = 256,
+		SOCKET,
+		READ_ONLY_SOCKET,
+		BACKEND,
+		FILE_PATH,
+		CHECK,
+		TEARDOWN,
+		VERBOSE,
+		HELP,
+		VERSION
+	};
 	static const struct option options[] = {
 		{ "root", required_argument, NULL, ROOT },
 		{ "socket", required_argument, NULL, SOCKET },
+		{ "read-only-socket", required_argument, NULL, READ_ONLY_SOCKET },
 		{ "backend", required_argument, NULL, BACKEND },
 		{ "config", required_argument, NULL, FILE_PATH },
 		{ "check-config", no_argument, NULL, CHECK },
@@ -86,6 +107,9 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 			break;
 		case SOCKET:
 			c.socket = optarg;
+			break;
+		case READ_ONLY_SOCKET:
+			c.read_only_socket = optarg;
 			break;
 		case BACKEND:
 			if (parse_backend(optarg, &c, e) < 0)

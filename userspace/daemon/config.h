@@ -12,19 +12,37 @@
 #define CONFIG_DEFAULT_ROOT "/var/lib/varve"
 #define CONFIG_DEFAULT_SOCKET "/run/varve/varved.sock"
 #define CONFIG_DEFAULT_FILE "/etc/varve/varved.conf" /* read where it is there */
-#define CONFIG_SOCKET_GROUP "varve" /* may use the socket, where the group exists */
+#define CONFIG_DEFAULT_READ_ONLY_SOCKET "/run/varve/varved-ro.sock" /* beside the default one */
+/* Who may use them, where these groups exist. */
+#define CONFIG_DEFAULT_GROUP "varve"
+#define CONFIG_DEFAULT_READ_ONLY_GROUP "varve-ro"
+#define CONFIG_NO_SOCKET "none"
+#define CONFIG_EVERYBODY "*"
 
 #define CONFIG_WORKERS 16
 #define CONFIG_QUEUED_CALLS 4096
 #define CONFIG_CONNECTIONS 4096
+#define CONFIG_USER_CONNECTIONS 1024
+#define CONFIG_CALLS 16384
+#define CONFIG_HELD_BYTES ((size_t)128 * 1024 * 1024)
 #define CONFIG_MESSAGE_BYTES ((size_t)4 * 1024 * 1024)
+#define CONFIG_PATIENCE_US (UINT64_C(30) * 1000000)
+
+/* All users of the read-only socket together may keep little busy. */
+#define CONFIG_READ_ONLY_CONNECTIONS 256
+#define CONFIG_READ_ONLY_USER_CONNECTIONS 64
+#define CONFIG_READ_ONLY_CALLS 1024
+#define CONFIG_READ_ONLY_WORKERS 2
+#define CONFIG_READ_ONLY_HELD_BYTES ((size_t)32 * 1024 * 1024)
+
 #define CONFIG_TICK_SECONDS 10
 
 #define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
 
 /* What the file says; the command line goes first. */
 struct config_file {
-	char *root, *socket, *backend; /* NULL: not said */
+	char *root, *socket, *backend; /* NULL: not said, as in the next line */
+	char *read_only_socket, *group, *read_only_group;
 	struct prune_policies policies;
 	bool automatic; /* policies run without being asked */
 	int64_t interval_ns; /* between two runs; 0: only when space runs low */
@@ -32,6 +50,7 @@ struct config_file {
 
 struct config {
 	const char *root, *socket;
+	const char *read_only_socket; /* NULL: there is none */
 	const char *file_path; /* NULL: the default one, which need not be there */
 	struct config_file file;
 	bool check; /* only read the file, and say what is wrong with it */

@@ -2,7 +2,7 @@
 /*
  * The configuration: INI as inih reads it.
  *
- *   [agent]          root, socket, backend
+ *   [agent]          root, socket, read_only_socket, group, read_only_group, backend
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -86,7 +86,16 @@ static int read_agent(struct reading *r, const char *name, const char *value)
 		return set_text(r, &r->file->socket, value);
 	if (strcmp(name, "backend") == 0)
 		return set_text(r, &r->file->backend, value);
-	return complain(r, "[agent] knows no '%.60s': root, socket and backend are", name);
+	if (strcmp(name, "read_only_socket") == 0)
+		return set_text(r, &r->file->read_only_socket, value);
+	if (strcmp(name, "group") == 0)
+		return set_text(r, &r->file->group, value);
+	if (strcmp(name, "read_only_group") == 0)
+		return set_text(r, &r->file->read_only_group, value);
+	return complain(r,
+			"[agent] knows no '%.60s': root, socket, read_only_socket, group, "
+			"read_only_group and backend are",
+			name);
 }
 
 static int read_prune(struct reading *r, const char *name, const char *value)
@@ -232,6 +241,9 @@ void config_file_free(struct config_file *f)
 	free(f->root);
 	free(f->socket);
 	free(f->backend);
+	free(f->read_only_socket);
+	free(f->group);
+	free(f->read_only_group);
 	prune_policies_free(&f->policies);
 	*f = (struct config_file){ 0 };
 }

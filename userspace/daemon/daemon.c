@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/access.h"
 #include "daemon/listener.h"
 #include "daemon/worker_pool.h"
 #include "manager/manager.h"
@@ -33,8 +34,8 @@ struct agent {
 	struct health_service health;
 	struct grpc_service services[SERVICES_MAX];
 	struct grpc_server *server;
-	int listener; /* until the server has it */
-	bool made_socket;
+	struct access access;
+	struct listeners listeners;
 	sd_event_source *tick;
 	atomic_bool ticking; /* a tick is under way: the next one is left out */
 	atomic_bool pruning; /* the same of the policies */
@@ -182,6 +183,43 @@ static int open_manager(struct agent *a, struct error *e)
 	return manager_open(&options, &a->manager, e);
 }
 
+static int authorize(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
+		     void *user, struct error *e)
+{
+	return access_check(&((struct agent *)user)->access, peer, socket, method, e);
+}
+
+/* Hands the sockets over to the server. */
+static int listen_all(struct agent *a, struct error *e)
+{
+	static const struct grpc_listener_options options = {
+		.max_connections = CONFIG_CONNECTIONS,
+		.max_connections_per_user = CONFIG_USER_CONNECTIONS,
+		.max_calls = CONFIG_CALLS,
+		.max_running = CONFIG_QUEUED_CALLS,
+		.max_blocked = CONFIG_WORKERS / 2,
+		.max_held_bytes = CONFIG_HELD_BYTES,
+	};
+	static const struct grpc_listener_options read_only_options = {
+		.read_only = true,
+		.max_connections = CONFIG_READ_ONLY_CONNECTIONS,
+		.max_connections_per_user = CONFIG_READ_ONLY_USER_CONNECTIONS,
+		.max_calls = CONFIG_READ_ONLY_CALLS,
+		.max_running = CONFIG_READ_ONLY_WORKERS,
+		.max_blocked = CONFIG_READ_ONLY_WORKERS / 2,
+		.max_held_bytes = CONFIG_READ_ONLY_HELD_BYTES,
+	};
+	int code = 0;
+
+	for (size_t i = 0; i < a->listeners.count && code == 0; i++) {
+		struct listener *l = &a->listeners.items[i];
+
+		code = grpc_server_listen(a->server, take_fd(&l->fd),
+					  l->read_only ? &read_only_options : &options, e);
+	}
+	return code;
+}
+
 static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
@@ -195,8 +233,9 @@ static int start_server(struct agent *a, struct error *e)
 		.user = a,
 		.submit = submit,
 		.connection_closed = connection_closed,
+		.authorize = authorize,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
-		.max_connections = CONFIG_CONNECTIONS,
+		.patience_us = CONFIG_PATIENCE_US,
 		.unimplemented_hint =
 			"this is varved " VARVE_VERSION
 			", which keeps a cache and builds nothing: let a builder use it as its "
@@ -210,7 +249,7 @@ static int start_server(struct agent *a, struct error *e)
 	a->health = (struct health_service){ .services = a->services };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)
-		code = grpc_server_listen(a->server, take_fd(&a->listener), e);
+		code = listen_all(a, e);
 	return code;
 }
 
@@ -246,9 +285,11 @@ static int build(struct agent *a, struct error *e)
 	if (code < 0)
 		return error_set(e, code, "event loop: %s", strerror(-code));
 	code = add_signals(a, e);
+	if (code == 0)
+		code = access_open(a->config, &a->access, e);
 	/* Before the store: a socket that is taken must not leave a new store behind. */
 	if (code == 0)
-		code = listener_open(a->config->socket, &a->listener, &a->made_socket, e);
+		code = listeners_open(&a->listeners, &a->access, e);
 	if (code == 0)
 		code = worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
 	if (code == 0)
@@ -272,14 +313,12 @@ static void dismantle(struct agent *a)
 	manager_close(a->manager);
 	sd_event_unref(a->loop);
 	free(a->root);
-	cleanup_close_fd(&a->listener);
-	if (a->made_socket)
-		(void)unlink(a->config->socket); /* a leftover is cleared at the next start */
+	listeners_close(&a->listeners);
 }
 
 int daemon_run(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config, .listener = -EBADF };
+	struct agent a = { .config = config };
 	int code;
 
 	raise_descriptor_limit();

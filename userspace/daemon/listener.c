@@ -2,7 +2,6 @@
 #include "daemon/listener.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "daemon/config.h"
 
 #define BACKLOG 512
+#define READ_ONLY_NAME "varved-ro"
 
 /* A socket file may stay from an agent that was killed; anything else is not ours to remove. */
 static int clear_stale(const struct sockaddr_un *address, struct error *e)
@@ -58,20 +58,15 @@ static int make_folder(const char *path, struct error *e)
 	return 0;
 }
 
-int listener_open(const char *path, int *ret_fd, bool *ret_made, struct error *e)
+static int open_socket(struct listeners *l, const struct access *access, const char *path,
+		       bool read_only, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct group *group;
 	int code;
 
-	if (sd_listen_fds(0) > 0) {
-		*ret_fd = SD_LISTEN_FDS_START;
-		*ret_made = false;
-		return 0;
-	}
 	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(e, -EINVAL, "--socket %s is longer than %zu bytes", path,
+		return error_set(e, -EINVAL, "the socket's path %s is longer than %zu bytes", path,
 				 sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	code = make_folder(path, e);
@@ -85,13 +80,61 @@ int listener_open(const char *path, int *ret_fd, bool *ret_made, struct error *e
 	/* Nobody but root until the group is set. */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_set(e, -errno, "bind %s: %s", path, strerror(errno));
-	group = getgrnam(CONFIG_SOCKET_GROUP);
-	if (group && (chown(path, 0, group->gr_gid) < 0 || chmod(path, 0660) < 0))
-		return error_set(e, -errno, "give %s to the group %s: %s", path,
-				 CONFIG_SOCKET_GROUP, strerror(errno));
-	if (listen(fd, BACKLOG) < 0)
+	l->items[l->count++] = (struct listener){ fd, read_only, path };
+	fd = -EBADF;
+	if (listen(l->items[l->count - 1].fd, BACKLOG) < 0)
 		return error_set(e, -errno, "listen at %s: %s", path, strerror(errno));
-	*ret_fd = take_fd(&fd);
-	*ret_made = true;
+	return access_apply(access, path, read_only, e);
+}
+
+/* A unit's sockets, told apart by their names: FileDescriptorName=, or the socket unit's own. */
+static int take_over(struct listeners *l, int count, char **names, struct error *e)
+{
+	if (count > LISTENERS_MAX)
+		return error_set(e, -EMFILE, "%d sockets were handed over, %d at most can be used",
+				 count, LISTENERS_MAX);
+	for (int i = 0; i < count; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+		bool read_only = strcmp(names[i], READ_ONLY_NAME) == 0 ||
+				 strcmp(names[i], READ_ONLY_NAME ".socket") == 0;
+
+		if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0)
+			return error_set(e, -EINVAL,
+					 "what was handed over as '%s' is no listening unix socket",
+					 names[i]);
+		l->items[l->count++] = (struct listener){ fd, read_only, NULL };
+	}
 	return 0;
+}
+
+int listeners_open(struct listeners *listeners, const struct access *access, struct error *e)
+{
+	const struct config *config = access->config;
+	char **names = NULL;
+	int count = sd_listen_fds_with_names(0, &names), code;
+
+	if (count < 0)
+		return error_set(e, count, "the sockets that were handed over: %s",
+				 strerror(-count));
+	if (count > 0) {
+		code = take_over(listeners, count, names, e);
+	} else {
+		code = open_socket(listeners, access, config->socket, false, e);
+		if (code == 0 && config->read_only_socket)
+			code = open_socket(listeners, access, config->read_only_socket, true, e);
+	}
+	for (int i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+	return code;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++) {
+		cleanup_close_fd(&listeners->items[i].fd);
+		if (listeners->items[i].path)
+			(void)unlink(listeners->items[i].path); /* else cleared at the next start */
+	}
+	listeners->count = 0;
 }

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The listening socket: made here, or taken over from the service manager. */
+/* The listening sockets: made here, or taken over from the service manager. */
 #pragma once
 
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "daemon/access.h"
 
-/* *ret_made: the socket's file is ours, to be removed at the end. -EADDRINUSE: a living process
- * listens there already, or what is there is no socket of ours. */
-int listener_open(const char *path, int *ret_fd, bool *ret_made, struct error *e);
+#define LISTENERS_MAX 4
+
+struct listener {
+	int fd; /* -EBADF once somebody has taken it */
+	bool read_only;
+	const char *path; /* of a file that is ours to remove; else NULL */
+};
+
+struct listeners {
+	struct listener items[LISTENERS_MAX];
+	size_t count;
+};
+
+/* -EADDRINUSE: a living process listens there already, or what is there is no socket of ours. What
+ * was opened before a failure is in *listeners. */
+int listeners_open(struct listeners *listeners, const struct access *access, struct error *e);
+/* Also removes the files. */
+void listeners_close(struct listeners *listeners);

@@ -459,6 +459,7 @@ static void run_doctor(struct grpc_call *call, void *user)
 	size_t count = manager_doctor(manager_of(user), found);
 	Varve__V1__Check checks[MANAGER_CHECKS_MAX], *pointers[MANAGER_CHECKS_MAX];
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
+	struct error e = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		varve__v1__check__init(&checks[i]);
@@ -471,7 +472,7 @@ static void run_doctor(struct grpc_call *call, void *user)
 	}
 	doctor.n_checks = count;
 	doctor.checks = pointers;
-	service_call_reply(call, 0, &doctor.base, NULL);
+	service_call_reply(call, 0, &doctor.base, &e);
 }
 
 static int send_finding(const struct store_finding *found, void *user)
@@ -509,28 +510,28 @@ static void run_fsck(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method native_service_methods[] = {
-	{ "/varve.v1.Cache/New", run_new },
-	{ "/varve.v1.Cache/Mount", run_mount },
-	{ "/varve.v1.Cache/Unmount", run_unmount },
-	{ "/varve.v1.Cache/Commit", run_commit },
-	{ "/varve.v1.Cache/Finalize", run_finalize },
-	{ "/varve.v1.Cache/Get", run_get },
-	{ "/varve.v1.Cache/Release", run_release },
-	{ "/varve.v1.Cache/Remove", run_remove },
-	{ "/varve.v1.Cache/Pin", run_pin },
-	{ "/varve.v1.Cache/Label", run_label },
-	{ "/varve.v1.Cache/List", run_list },
-	{ "/varve.v1.Cache/Stats", run_stats },
-	{ "/varve.v1.Cache/Files", run_files },
-	{ "/varve.v1.Cache/Prune", run_prune },
-	{ "/varve.v1.Cache/Explain", run_explain },
-	{ "/varve.v1.Cache/PolicyList", run_policy_list },
-	{ "/varve.v1.Cache/LeaseCreate", run_lease_create },
-	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove },
-	{ "/varve.v1.Cache/LeaseNeed", run_lease_need },
-	{ "/varve.v1.Cache/LeaseList", run_lease_list },
-	{ "/varve.v1.Cache/Info", run_info },
-	{ "/varve.v1.Cache/Doctor", run_doctor },
-	{ "/varve.v1.Cache/Fsck", run_fsck },
-	{ NULL, NULL },
+	{ "/varve.v1.Cache/New", run_new, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Mount", run_mount, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Unmount", run_unmount, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Commit", run_commit, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Finalize", run_finalize, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Get", run_get, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Release", run_release, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Remove", run_remove, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Pin", run_pin, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Label", run_label, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/List", run_list, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Stats", run_stats, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Files", run_files, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Prune", run_prune, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Explain", run_explain, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/PolicyList", run_policy_list, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/LeaseCreate", run_lease_create, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/LeaseNeed", run_lease_need, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/LeaseList", run_lease_list, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Info", run_info, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Doctor", run_doctor, GRPC_METHOD_READS },
+	{ "/varve.v1.Cache/Fsck", run_fsck, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };

@@ -10,7 +10,7 @@
 ProtobufCMessage *service_call_unpack(struct grpc_call *call,
 				      const ProtobufCMessageDescriptor *type)
 {
-	size_t length;
+	size_t length = 0;
 	const uint8_t *bytes = grpc_call_request(call, &length);
 	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
 	const char *field, *fault;
@@ -36,15 +36,22 @@ void service_call_free_request(ProtobufCMessage *request)
 	protobuf_c_message_free_unpacked(request, NULL);
 }
 
-int service_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+static uint8_t *pack(const ProtobufCMessage *message, size_t *ret_length)
 {
 	size_t length = protobuf_c_message_get_packed_size(message);
-	cleanup(free_ptr) uint8_t *bytes = malloc(length + 1);
+	uint8_t *bytes = malloc(length + 1); /* an empty message has none */
 
-	if (!bytes)
-		return -ENOMEM;
-	protobuf_c_message_pack(message, bytes);
-	return grpc_call_send(call, bytes, length);
+	if (bytes)
+		*ret_length = protobuf_c_message_pack(message, bytes);
+	return bytes;
+}
+
+int service_call_send(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	size_t length = 0;
+	cleanup(free_ptr) uint8_t *bytes = pack(message, &length);
+
+	return bytes ? grpc_call_send(call, bytes, length) : -ENOMEM;
 }
 
 void service_call_finish(struct grpc_call *call, int code, const struct error *e)
@@ -55,7 +62,13 @@ void service_call_finish(struct grpc_call *call, int code, const struct error *e
 void service_call_reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
 			const struct error *e)
 {
-	if (code == 0)
-		code = service_call_send(call, message);
-	service_call_finish(call, code, e);
+	cleanup(free_ptr) uint8_t *bytes = NULL;
+	size_t length = 0;
+
+	if (code == 0 && !(bytes = pack(message, &length)))
+		code = -ENOMEM;
+	if (code < 0)
+		service_call_finish(call, code, e);
+	else
+		grpc_call_reply(call, bytes, length);
 }

@@ -36,14 +36,15 @@ static int submit_only_trailers(struct grpc_connection *c, struct grpc_call *cal
 {
 	cleanup(free_ptr) char *text = call->text ? grpc_frame_encode_text(call->text) : NULL;
 	char status[12];
-	nghttp2_nv headers[4] = {
+	nghttp2_nv headers[5] = {
 		http2_session_header(":status", "200"),
 		http2_session_header("content-type", "application/grpc"),
+		http2_session_header("grpc-accept-encoding", "identity"),
 	};
-	size_t count = 3;
+	size_t count = 4;
 
 	(void)snprintf(status, sizeof(status), "%d", grpc_status_from_errno(call->status));
-	headers[2] = http2_session_header("grpc-status", status);
+	headers[3] = http2_session_header("grpc-status", status);
 	if (text)
 		headers[count++] = http2_session_header("grpc-message", text);
 	return nghttp2_submit_response(c->session.nghttp2, call->stream, headers, count, NULL);
@@ -55,6 +56,7 @@ void grpc_reply_advance(struct grpc_call *call)
 	nghttp2_nv headers[] = {
 		http2_session_header(":status", "200"),
 		http2_session_header("content-type", "application/grpc"),
+		http2_session_header("grpc-accept-encoding", "identity"),
 	};
 	nghttp2_data_provider provider = { .source.ptr = call, .read_callback = read_reply };
 	int err;

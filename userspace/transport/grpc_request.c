@@ -8,6 +8,9 @@
 #include "transport/grpc_reply.h"
 #include "transport/grpc_server_state.h"
 
+/* What HTTP/2 counts for a header besides its name and value. */
+#define HEADER_OVERHEAD_BYTES 32
+
 static int on_deadline(sd_event_source *source, uint64_t now_us, void *user)
 {
 	struct grpc_call *call = user;
@@ -15,6 +18,7 @@ static int on_deadline(sd_event_source *source, uint64_t now_us, void *user)
 
 	(void)source;
 	(void)now_us;
+	call->refused = !call->whole;
 	grpc_call_end(call, -ETIMEDOUT, "the call's deadline has passed");
 	grpc_call_cancel(call);
 	grpc_reply_advance(call);
@@ -22,11 +26,14 @@ static int on_deadline(sd_event_source *source, uint64_t now_us, void *user)
 	return 0;
 }
 
-static void run_call(void *arg)
+static int start_deadline(struct grpc_call *call)
 {
-	struct grpc_call *call = arg;
+	uint64_t us = (uint64_t)call->timeout_ns / 1000;
 
-	call->method->run(call, call->user);
+	if (!call->timeout_ns)
+		return 0;
+	return sd_event_add_time_relative(call->connection->server->loop, &call->deadline,
+					  CLOCK_MONOTONIC, us, 0, on_deadline, call);
 }
 
 static void refuse_unknown(struct grpc_call *call)
@@ -39,11 +46,42 @@ static void refuse_unknown(struct grpc_call *call)
 	grpc_reply_refuse(call, e.code, e.text);
 }
 
+/* -EPERM with a sentence for who may not make this call. */
+static int authorize(struct grpc_call *call, struct error *e)
+{
+	struct grpc_connection *c = call->connection;
+	const struct grpc_server_options *o = &c->server->options;
+
+	if (!o->authorize)
+		return 0;
+	return o->authorize(&c->peer, c->session.fd, call->method, o->user, e);
+}
+
+/* All headers are there: most of what can be wrong is seen before any data is taken. */
+static void examine(struct grpc_call *call)
+{
+	struct error e = { 0 };
+
+	call->has_headers = true;
+	if (call->header_bytes > HTTP2_SESSION_MAX_HEADER_BYTES)
+		grpc_reply_refuse(call, -EMSGSIZE,
+				  "the headers are longer than the limit of 32 KiB");
+	else if (!call->is_post)
+		grpc_reply_refuse_http(call, "405");
+	else if (!call->is_grpc)
+		grpc_reply_refuse_http(call, "415");
+	else if (!call->method)
+		refuse_unknown(call);
+	else if (authorize(call, &e) < 0)
+		grpc_reply_refuse(call, e.code, e.text);
+	else if (call->is_encoded)
+		grpc_reply_refuse(call, -EOPNOTSUPP, "compressed messages are not supported");
+	else if (start_deadline(call) < 0)
+		grpc_reply_refuse(call, -ENOMEM, "out of memory");
+}
+
 static void dispatch(struct grpc_call *call)
 {
-	struct grpc_server *s = call->connection->server;
-	uint64_t deadline_us;
-
 	if (!grpc_frame_is_whole(&call->request)) {
 		grpc_reply_refuse(call, -EINVAL,
 				  grpc_frame_is_empty(&call->request)
@@ -51,19 +89,17 @@ static void dispatch(struct grpc_call *call)
 					  : "the request message is cut off");
 		return;
 	}
-	if (call->timeout_ns) {
-		deadline_us = (uint64_t)call->timeout_ns / 1000;
-		if (sd_event_add_time_relative(s->loop, &call->deadline, CLOCK_MONOTONIC,
-					       deadline_us, 0, on_deadline, call) < 0) {
-			grpc_reply_refuse(call, -ENOMEM, "out of memory");
-			return;
-		}
-	}
-	call->dispatched = true;
-	if (s->options.submit(run_call, call, s->options.user) < 0) {
-		call->dispatched = false;
+	call->whole = true;
+	if (grpc_lane_submit(call->connection->lane, call) < 0)
 		grpc_reply_refuse(call, -EAGAIN, "the agent is busy; try again");
-	}
+}
+
+/* A stream more than its client, or all clients together, may have. */
+static bool is_one_too_many(const struct grpc_connection *c)
+{
+	/* Streams that were reset are calls as long as their workers have not noticed. */
+	return c->call_count >= 2 * (size_t)HTTP2_SESSION_MAX_STREAMS ||
+	       c->lane->calls >= c->lane->options.max_calls;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -73,19 +109,20 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	call = grpc_call_new(c->server->options.max_message_bytes);
+	if (is_one_too_many(c)) {
+		if (nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+					      NGHTTP2_REFUSED_STREAM) < 0)
+			return NGHTTP2_ERR_CALLBACK_FAILURE;
+		return 0;
+	}
+	call = grpc_call_new(c->server->options.max_message_bytes, &c->lane->budget);
 	if (!call)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	call->connection = c;
 	call->stream = frame->hd.stream_id;
-	call->stream_open = true;
 	call->peer = c->peer;
-	call->wake = grpc_server_wake;
-	call->next_of_connection = c->calls;
-	call->link = &c->calls;
-	if (c->calls)
-		c->calls->link = &call->next_of_connection;
-	c->calls = call;
+	call->enqueue = grpc_server_enqueue;
+	call->wake_fd = c->server->wake_fd;
+	grpc_connection_add_call(c, call);
 	nghttp2_session_set_stream_user_data(session, call->stream, call);
 	return 0;
 }
@@ -114,12 +151,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	struct grpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
 	(void)flags;
-	if (!call || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+	if (!call || call->has_headers)
 		return 0;
+	call->header_bytes += name_length + length + HEADER_OVERHEAD_BYTES;
+	if (call->header_bytes > HTTP2_SESSION_MAX_HEADER_BYTES)
+		return 0; /* what it says does not matter any more */
 	if (is(name, name_length, ":method"))
 		call->is_post = is(value, length, "POST");
 	else if (is(name, name_length, "content-type"))
 		call->is_grpc = grpc_frame_is_content_type((const char *)value, length);
+	else if (is(name, name_length, "grpc-encoding"))
+		call->is_encoded = !is(value, length, "identity");
 	else if (is(name, name_length, "grpc-timeout"))
 		/* A timeout that nobody can read is none. */
 		(void)grpc_frame_parse_timeout((const char *)value, length, &call->timeout_ns);
@@ -132,50 +174,74 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *bytes,
-		   size_t length, void *user)
+/* Takes what is there of the request's only message. */
+static void take_data(struct grpc_call *call, const uint8_t *bytes, size_t length)
 {
-	struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
 	struct error e = { 0 };
 
-	(void)flags;
-	(void)user;
-	while (call && !call->refused && !call->dispatched && length > 0) {
+	while (!call->refused && !call->whole && length > 0) {
 		int code;
 
 		if (grpc_frame_is_whole(&call->request)) {
 			grpc_reply_refuse(
 				call, -EOPNOTSUPP,
 				"a call takes one request message; streams are not supported");
-			return 0;
+			return;
+		}
+		if (atomic_load(&call->budget->held_bytes) > call->budget->max_held_bytes) {
+			grpc_reply_refuse(call, -EAGAIN,
+					  "the agent holds too much for its clients; try again");
+			return;
 		}
 		code = grpc_frame_read(&call->request, &bytes, &length, &e);
 		if (code < 0)
 			grpc_reply_refuse(call, code, e.text);
+		grpc_call_hold_request(call);
 	}
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *bytes,
+		   size_t length, void *user)
+{
+	struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
+
+	(void)flags;
+	(void)user;
+	if (call)
+		take_data(call, bytes, length);
 	return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+	struct grpc_connection *c = user;
 	struct grpc_call *call = NULL;
 
-	(void)user;
+	if (frame->hd.type == NGHTTP2_SETTINGS)
+		c->greeted = true;
 	if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
 		call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	if (!call || call->refused || call->dispatched)
+	if (!call || call->refused || call->whole)
 		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-		if (!call->is_post)
-			grpc_reply_refuse_http(call, "405");
-		else if (!call->is_grpc)
-			grpc_reply_refuse_http(call, "415");
-		else if (!call->method)
-			refuse_unknown(call);
-	}
+	if (!call->has_headers)
+		examine(call);
 	if (!call->refused && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		dispatch(call);
 	return 0;
+}
+
+/* The reply is complete and the client still sends: it need not. */
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	int32_t stream = frame->hd.stream_id;
+
+	(void)user;
+	if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
+	    nghttp2_session_get_stream_remote_close(session, stream) != 0)
+		return 0;
+	return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_NO_ERROR) < 0
+		       ? NGHTTP2_ERR_CALLBACK_FAILURE
+		       : 0;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error_code,
@@ -196,5 +262,6 @@ void grpc_request_set_callbacks(nghttp2_session_callbacks *callbacks)
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 }

@@ -12,23 +12,24 @@
 #include "transport/grpc_reply.h"
 #include "transport/grpc_server_state.h"
 
-/* How long a shutdown waits for clients that do not read their replies. */
-#define SHUT_DOWN_US (UINT64_C(5) * 1000000)
+/* How long a shutdown waits for calls under way. */
+#define SHUT_DOWN_US (UINT64_C(60) * 1000000)
+#define SWEEPS_PER_PATIENCE 8
 
-void grpc_server_wake(struct grpc_call *call)
+bool grpc_server_enqueue(struct grpc_call *call)
 {
 	struct grpc_server *s = call->connection->server;
-	uint64_t one = 1;
+	bool first;
 
 	pthread_mutex_lock(&s->ready_lock);
+	first = !s->ready; /* else the loop knows already */
 	if (!call->ready) {
 		call->ready = true;
 		call->next_ready = s->ready;
 		s->ready = call;
-		/* Cannot fail: the counter is far from its end, and the loop empties it. */
-		(void)!write(s->wake_fd, &one, sizeof(one));
 	}
 	pthread_mutex_unlock(&s->ready_lock);
+	return first;
 }
 
 void grpc_server_forget(struct grpc_call *call)
@@ -75,15 +76,129 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *user)
 	}
 }
 
+static void run_call(void *arg)
+{
+	struct grpc_call *call = arg;
+
+	if (grpc_call_cancelled(call))
+		grpc_call_finish(call, -ECANCELED, NULL);
+	else
+		call->method->run(call, call->user);
+}
+
+static int start_call(struct grpc_lane *lane, struct grpc_call *call)
+{
+	const struct grpc_server_options *o = &lane->server->options;
+	int code;
+
+	call->dispatched = true;
+	code = o->submit(run_call, call, o->user);
+	if (code < 0)
+		call->dispatched = false;
+	else
+		lane->running++;
+	return code;
+}
+
+int grpc_lane_submit(struct grpc_lane *lane, struct grpc_call *call)
+{
+	if (lane->running < lane->options.max_running)
+		return start_call(lane, call);
+	call->waiting = true;
+	call->next_waiting = NULL;
+	*lane->last_waiting = call;
+	lane->last_waiting = &call->next_waiting;
+	return 0;
+}
+
+static void stop_waiting(struct grpc_lane *lane, struct grpc_call *call)
+{
+	struct grpc_call **at = &lane->waiting;
+
+	while (*at != call)
+		at = &(*at)->next_waiting;
+	*at = call->next_waiting;
+	if (lane->last_waiting == &call->next_waiting)
+		lane->last_waiting = at;
+	call->waiting = false;
+}
+
+static void start_waiting_calls(struct grpc_lane *lane)
+{
+	while (lane->waiting && lane->running < lane->options.max_running) {
+		struct grpc_call *call = lane->waiting;
+
+		if (start_call(lane, call) < 0) {
+			grpc_server_expect_sweep(lane->server); /* which tries again */
+			return;
+		}
+		stop_waiting(lane, call);
+	}
+}
+
+void grpc_lane_leave(struct grpc_lane *lane, struct grpc_call *call)
+{
+	lane->calls--;
+	if (call->waiting)
+		stop_waiting(lane, call);
+	if (!call->dispatched)
+		return;
+	lane->running--;
+	start_waiting_calls(lane);
+}
+
+static uint64_t patience_of(const struct grpc_lane *lane)
+{
+	bool short_of_workers = atomic_load(&lane->budget.blocked) > lane->options.max_blocked;
+
+	return short_of_workers || lane->server->draining ? 0 : lane->server->options.patience_us;
+}
+
+static int on_sweep(sd_event_source *source, uint64_t time_us, void *user)
+{
+	struct grpc_server *s = user;
+	struct grpc_connection *next;
+	uint64_t now_us = time_us;
+
+	(void)sd_event_now(sd_event_source_get_event(source), CLOCK_MONOTONIC, &now_us);
+	s->sweeping = false;
+	for (struct grpc_connection *c = s->connections; c; c = next) {
+		next = c->next;
+		grpc_connection_sweep(c, now_us, patience_of(c->lane));
+	}
+	for (struct grpc_connection *c = s->connections; c && !s->sweeping; c = c->next)
+		if (grpc_connection_needs_sweep(c))
+			grpc_server_expect_sweep(s);
+	for (size_t i = 0; i < s->lane_count && !s->draining; i++) {
+		start_waiting_calls(&s->lanes[i]);
+		(void)sd_event_source_set_enabled(s->lanes[i].source, SD_EVENT_ON);
+	}
+	return 0;
+}
+
+void grpc_server_expect_sweep(struct grpc_server *s)
+{
+	uint64_t us = s->options.patience_us / SWEEPS_PER_PATIENCE;
+
+	if (!s->sweeping && sd_event_source_set_time_relative(s->sweep, us) >= 0 &&
+	    sd_event_source_set_enabled(s->sweep, SD_EVENT_ONESHOT) >= 0)
+		s->sweeping = true;
+}
+
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *user)
 {
+	struct grpc_lane *lane = user;
 	int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)source;
 	(void)events;
-	if (accepted >= 0)
-		grpc_connection_accept(user, accepted);
-	return 0; /* a client that is gone already, or a lack of descriptors, is not the end */
+	if (accepted >= 0) {
+		grpc_connection_accept(lane, accepted);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		/* It would be asked again and again; clients wait until the next sweep. */
+		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		grpc_server_expect_sweep(lane->server);
+	}
+	return 0; /* a client that is gone already is not the end */
 }
 
 static struct grpc_service *copy_services(const struct grpc_service *services)
@@ -106,6 +221,7 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 
 	if (!s)
 		return error_set(e, -ENOMEM, "out of memory");
+	s->wake_fd = -EBADF;
 	pthread_mutex_init(&s->ready_lock, NULL);
 	s->loop = sd_event_ref(loop);
 	s->options = *options;
@@ -116,28 +232,36 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0)
 		return error_set(e, -errno, "eventfd: %s", strerror(errno));
-	if (sd_event_add_io(loop, &s->wake, s->wake_fd, EPOLLIN, on_wake, s) < 0)
+	if (sd_event_add_io(loop, &s->wake, s->wake_fd, EPOLLIN, on_wake, s) < 0 ||
+	    sd_event_add_time(loop, &s->sweep, CLOCK_MONOTONIC, 0, 0, on_sweep, s) < 0 ||
+	    sd_event_source_set_enabled(s->sweep, SD_EVENT_OFF) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	*ret_server = take_ptr(s);
 	return 0;
 }
 
-int grpc_server_listen(struct grpc_server *s, int listener, struct error *e)
+int grpc_server_listen(struct grpc_server *s, int listener,
+		       const struct grpc_listener_options *options, struct error *e)
 {
+	struct grpc_lane *lane = &s->lanes[s->lane_count];
 	int code;
 
-	if (s->listener_count == GRPC_SERVER_LISTENERS_MAX) {
+	if (s->lane_count == GRPC_SERVER_LISTENERS_MAX) {
 		(void)close(listener); /* nothing was written to it */
 		return error_set(e, -EMFILE, "more than %d sockets to listen on",
 				 GRPC_SERVER_LISTENERS_MAX);
 	}
-	code = sd_event_add_io(s->loop, &s->listeners[s->listener_count], listener, EPOLLIN,
-			       on_listener, s);
+	*lane = (struct grpc_lane){ .server = s,
+				    .options = *options,
+				    .last_waiting = &lane->waiting,
+				    .budget.max_held_bytes = options->max_held_bytes };
+	code = sd_event_add_io(s->loop, &lane->source, listener, EPOLLIN, on_listener, lane);
 	if (code < 0) {
 		(void)close(listener);
 		return error_set(e, code, "listen: %s", strerror(-code));
 	}
-	(void)sd_event_source_set_io_fd_own(s->listeners[s->listener_count++], 1);
+	(void)sd_event_source_set_io_fd_own(lane->source, 1);
+	s->lane_count++;
 	return 0;
 }
 
@@ -160,21 +284,24 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
 	struct grpc_connection *next;
 
 	s->draining = true;
-	for (size_t i = 0; i < s->listener_count; i++)
-		s->listeners[i] = sd_event_source_disable_unref(s->listeners[i]);
+	for (size_t i = 0; i < s->lane_count; i++)
+		s->lanes[i].source = sd_event_source_disable_unref(s->lanes[i].source);
 	if (!s->connections) {
 		done(s->options.user);
 		return;
 	}
 	s->shut_down_done = done;
-	/* Without the timer a client that does not read could only be ended by a signal. */
+	/* Without the timer a call that does not end could only be ended by a signal. */
 	(void)sd_event_add_time_relative(s->loop, &s->shut_down_timer, CLOCK_MONOTONIC,
 					 SHUT_DOWN_US, 0, on_shut_down_timer, s);
 	for (struct grpc_connection *c = s->connections; c; c = next) {
 		next = c->next;
 		if (c->closed)
 			continue;
-		/* Calls under way go on. Without memory the socket is just closed later. */
+		/* What has arrived is still taken. If the socket is at its end flush finds out. */
+		(void)http2_session_read(&c->session);
+		/* Calls under way go on; by the last one's number clients know which to repeat.
+		 * Without memory the socket is just closed later. */
 		(void)nghttp2_submit_goaway(
 			c->session.nghttp2, NGHTTP2_FLAG_NONE,
 			nghttp2_session_get_last_proc_stream_id(c->session.nghttp2),
@@ -194,8 +321,9 @@ void grpc_server_free(struct grpc_server *s)
 		next = c->next;
 		grpc_connection_close(c);
 	}
-	for (size_t i = 0; i < s->listener_count; i++)
-		sd_event_source_disable_unref(s->listeners[i]);
+	for (size_t i = 0; i < s->lane_count; i++)
+		sd_event_source_disable_unref(s->lanes[i].source);
+	sd_event_source_disable_unref(s->sweep);
 	sd_event_source_disable_unref(s->shut_down_timer);
 	sd_event_source_disable_unref(s->wake);
 	cleanup_close_fd(&s->wake_fd);

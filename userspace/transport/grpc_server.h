@@ -19,10 +19,14 @@
 struct grpc_server;
 struct grpc_call;
 
+/* What only reads may be called through a read-only socket. */
+enum grpc_method_kind { GRPC_METHOD_CHANGES, GRPC_METHOD_READS };
+
 struct grpc_method {
 	const char *path; /* "/package.Service/Method" */
-	void (*run)(struct grpc_call *call,
-		    void *user); /* on a worker; must call grpc_call_finish */
+	/* On a worker; must end with grpc_call_finish or grpc_call_reply. */
+	void (*run)(struct grpc_call *call, void *user);
+	enum grpc_method_kind kind;
 };
 
 /* One service, or several that share what their methods need. */
@@ -36,6 +40,7 @@ struct grpc_peer {
 	pid_t pid; /* SO_PEERCRED */
 	uid_t uid;
 	gid_t gid;
+	bool read_only; /* came through a read-only socket */
 };
 
 struct grpc_server_options {
@@ -45,18 +50,35 @@ struct grpc_server_options {
 	int (*submit)(void (*work)(void *arg), void *arg, void *user);
 	/* In the loop's thread, after the last call of that connection has finished. */
 	void (*connection_closed)(uint64_t connection, void *user);
+	/* In the loop's thread, before each call: whether this peer (of that socket) may make it,
+	 * else -EPERM with a sentence. NULL: everybody may. */
+	int (*authorize)(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
+			 void *user, struct error *e);
 	size_t max_message_bytes; /* of a request; larger ones end as RESOURCE_EXHAUSTED */
-	size_t max_connections;
+	/* How long a client may leave a request incomplete or its reply unread. */
+	uint64_t patience_us;
 	const char *unimplemented_hint; /* what an unknown method is told besides its name; may be
 					   NULL */
+};
+
+/* Of one listening socket, so that the clients of one cannot exhaust what those of another need. */
+struct grpc_listener_options {
+	bool read_only;
+	size_t max_connections; /* further ones are closed at once */
+	size_t max_connections_per_user; /* root is not limited */
+	size_t max_calls; /* further ones are refused, so that a client tries again */
+	size_t max_running; /* on workers at a time; others wait */
+	size_t max_blocked; /* with more workers waiting for slow readers, patience is short */
+	size_t max_held_bytes; /* of requests and of replies that are not sent yet */
 };
 
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e);
 /* Takes the listening socket. May be called for several. */
-int grpc_server_listen(struct grpc_server *s, int listener, struct error *e);
-/* GOAWAY to everybody, no new connections; `done` is called in the loop when the last call has
- * finished and its reply was sent, or at once. */
+int grpc_server_listen(struct grpc_server *s, int listener,
+		       const struct grpc_listener_options *options, struct error *e);
+/* GOAWAY to everybody, no new connections; calls under way finish, and are cancelled after a
+ * minute. `done` is called in the loop when the last reply was sent, or at once. */
 void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user));
 /* Every call must have finished. */
 void grpc_server_free(struct grpc_server *s);
@@ -75,3 +97,5 @@ int grpc_call_send(struct grpc_call *call, const void *message, size_t length);
 /* Ends the call with trailers: code is 0 or a negative errno (grpc_status.h), text may be NULL.
  * The call must not be touched afterwards. */
 void grpc_call_finish(struct grpc_call *call, int code, const char *text);
+/* Sends a last or only message and ends the call well, at once. */
+void grpc_call_reply(struct grpc_call *call, const void *message, size_t length);

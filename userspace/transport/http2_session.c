@@ -64,8 +64,8 @@ int http2_session_open(struct http2_session *s, int fd, enum http2_session_role 
 	nghttp2_session_callbacks *callbacks;
 	int err;
 
-	*s = (struct http2_session){ .fd = fd, .out = malloc(OUT_BYTES) };
-	err = s->out ? nghttp2_session_callbacks_new(&callbacks) : NGHTTP2_ERR_NOMEM;
+	*s = (struct http2_session){ .fd = fd };
+	err = nghttp2_session_callbacks_new(&callbacks);
 	if (err < 0) {
 		http2_session_close(s);
 		return to_errno(err);
@@ -120,6 +120,8 @@ static int fill(struct http2_session *s)
 				return 0;
 			s->frame_length = (size_t)n;
 		}
+		if (!s->out && !(s->out = malloc(OUT_BYTES)))
+			return -ENOMEM;
 		count = OUT_BYTES - s->out_length;
 		if (count > s->frame_length)
 			count = s->frame_length;
@@ -141,15 +143,21 @@ int http2_session_write(struct http2_session *s)
 
 			if (err < 0)
 				return err;
-			if (s->out_length == 0)
+			if (s->out_length == 0) {
+				/* Most connections have nothing to say most of the time. */
+				free(s->out);
+				s->out = NULL;
 				return 0;
+			}
 		}
 		n = send(s->fd, s->out + s->out_written, s->out_length - s->out_written,
 			 MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n >= 0)
+		if (n >= 0) {
 			s->out_written += (size_t)n;
-		else if (errno != EINTR)
+			s->total_written += (size_t)n;
+		} else if (errno != EINTR) {
 			return errno == EPIPE ? -ECONNRESET : -errno;
+		}
 	}
 }
 

@@ -17,9 +17,11 @@
 struct http2_session {
 	nghttp2_session *nghttp2; /* NULL when closed */
 	int fd;
-	uint8_t *out; /* serialised and not yet written: small frames leave in one write */
+	uint8_t *out; /* serialised and not yet written: small frames leave in one write. NULL: none
+		       */
 	size_t out_length;
 	size_t out_written;
+	uint64_t total_written;
 	const uint8_t *frame; /* nghttp2's, valid until it serialises more */
 	size_t frame_length;
 };

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may call: root and a group; through a read-only socket, what only reads, and another group or
+ * everybody, too. The sockets' files have modes to match, but what counts is looked at in each
+ * call.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "daemon/config.h"
+#include "transport/grpc_server.h"
+
+struct access {
+	const struct config *config;
+	const char *group_name, *read_only_group_name;
+	gid_t group, read_only_group; /* (gid_t)-1: there is no such group */
+	bool everybody_reads;
+};
+
+/* -ENOENT: the configuration names a group that there is not. The default ones may be missing. */
+int access_open(const struct config *config, struct access *ret_access, struct error *e);
+/* Gives the socket's file to the group whose members may connect. */
+int access_apply(const struct access *a, const char *path, bool read_only, struct error *e);
+/* -EPERM with a sentence. */
+int access_check(const struct access *a, const struct grpc_peer *peer, int socket,
+		 const struct grpc_method *method, struct error *e);
