@@ -466,7 +466,7 @@ struct raw {
 	struct http2_session session;
 	const char *body;
 	size_t body_length;
-	char http_status[8], grpc_status[8];
+	char http_status[8], grpc_status[8], accepted[16];
 	bool closed;
 };
 
@@ -499,6 +499,8 @@ static int raw_header(nghttp2_session *session, const nghttp2_frame *frame, cons
 	(void)length;
 	if (name_length == 7 && memcmp(name, ":status", 7) == 0)
 		(void)snprintf(r->http_status, sizeof(r->http_status), "%s", value);
+	if (name_length == 20 && memcmp(name, "grpc-accept-encoding", 20) == 0)
+		(void)snprintf(r->accepted, sizeof(r->accepted), "%s", value);
 	if (name_length == 11 && memcmp(name, "grpc-status", 11) == 0)
 		(void)snprintf(r->grpc_status, sizeof(r->grpc_status), "%s", value);
 	return 0;
@@ -596,6 +598,7 @@ static void malformed_calls_get_their_status(void **state)
 		assert_true(r.closed);
 		assert_string_equal(r.http_status, calls[i].http);
 		assert_string_equal(r.grpc_status, calls[i].grpc);
+		assert_string_equal(r.accepted, calls[i].grpc[0] ? "identity" : "");
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 #include "base/cleanup.h"
 #include "daemon/config.h"
 
-#define BACKLOG 512
+/* Clients that do not block in connect(2) are refused when it is full. */
+#define BACKLOG CONFIG_CONNECTIONS
 #define READ_ONLY_NAME "varved-ro"
 
 /* A socket file may stay from an agent that was killed; anything else is not ours to remove. */
@@ -102,6 +104,8 @@ static int take_over(struct listeners *l, int count, char **names, struct error 
 			return error_set(e, -EINVAL,
 					 "what was handed over as '%s' is no listening unix socket",
 					 names[i]);
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+			return error_set(e, -errno, "fcntl: %s", strerror(errno));
 		l->items[l->count++] = (struct listener){ fd, read_only, NULL };
 	}
 	return 0;

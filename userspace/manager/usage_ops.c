@@ -359,6 +359,10 @@ static void *walk_layers(void *arg)
 		if (i >= job->count)
 			return NULL;
 		item = &job->items[i];
+		if (job->cancelled && atomic_load(job->cancelled)) {
+			item->code = error_set(&item->error, -ECANCELED, "the call was cancelled");
+			continue;
+		}
 		atomic_fetch_add(&job->m->disk_walks, 1);
 		item->code = store_files_open_layer(job->m, item->name, &fd, &item->error);
 		if (item->code == 0)

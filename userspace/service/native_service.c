@@ -367,12 +367,12 @@ static void run_explain(struct grpc_call *call, void *user)
 
 static void run_policy_list(struct grpc_call *call, void *user)
 {
+	REQUEST(Empty, empty);
 	struct manager_policy_view *policies = NULL;
 	Varve__V1__PolicyReply *all = NULL;
-	struct error e = { 0 };
 	size_t count = 0;
-	int code = manager_policy_list(manager_of(user), true, &policies, &count, &e);
 
+	code = manager_policy_list(manager_of(user), true, &policies, &count, &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
@@ -409,12 +409,12 @@ static void run_lease_need(struct grpc_call *call, void *user)
 
 static void run_lease_list(struct grpc_call *call, void *user)
 {
+	REQUEST(Empty, empty);
 	struct manager_lease_view *leases = NULL;
 	Varve__V1__LeaseReply *all = NULL;
-	struct error e = { 0 };
 	size_t count = 0;
-	int code = manager_lease_list(manager_of(user), &leases, &count, &e);
 
+	code = manager_lease_list(manager_of(user), &leases, &count, &e);
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
@@ -424,12 +424,12 @@ static void run_lease_list(struct grpc_call *call, void *user)
 
 static void run_info(struct grpc_call *call, void *user)
 {
+	REQUEST(Empty, empty);
 	struct native_service *service = user;
 	Varve__V1__InfoReply info = VARVE__V1__INFO_REPLY__INIT;
 	struct manager_info found = { 0 };
-	struct error e = { 0 };
-	int code = manager_info(service->manager, &found, &e);
 
+	code = manager_info(service->manager, &found, &e);
 	if (code == 0) {
 		info.version = (char *)VARVE_VERSION;
 		info.root = found.root;
@@ -455,11 +455,11 @@ static void run_info(struct grpc_call *call, void *user)
 static void run_doctor(struct grpc_call *call, void *user)
 {
 	static const char *const states[] = { "ok", "warning", "degraded" };
+	REQUEST(Empty, empty);
 	struct manager_check found[MANAGER_CHECKS_MAX];
 	size_t count = manager_doctor(manager_of(user), found);
 	Varve__V1__Check checks[MANAGER_CHECKS_MAX], *pointers[MANAGER_CHECKS_MAX];
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
-	struct error e = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		varve__v1__check__init(&checks[i]);
@@ -472,7 +472,8 @@ static void run_doctor(struct grpc_call *call, void *user)
 	}
 	doctor.n_checks = count;
 	doctor.checks = pointers;
-	service_call_reply(call, 0, &doctor.base, &e);
+	code = 0;
+	service_call_reply(call, code, &doctor.base, &e);
 }
 
 static int send_finding(const struct store_finding *found, void *user)

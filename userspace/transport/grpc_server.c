@@ -15,6 +15,7 @@
 /* How long a shutdown waits for calls under way. */
 #define SHUT_DOWN_US (UINT64_C(60) * 1000000)
 #define SWEEPS_PER_PATIENCE 8
+#define ACCEPTS_AT_ONCE 32
 
 bool grpc_server_enqueue(struct grpc_call *call)
 {
@@ -188,17 +189,23 @@ void grpc_server_expect_sweep(struct grpc_server *s)
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_lane *lane = user;
-	int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (accepted >= 0) {
-		grpc_connection_accept(lane, accepted);
-	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		/* It would be asked again and again; clients wait until the next sweep. */
-		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		grpc_server_expect_sweep(lane->server);
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (accepted >= 0) {
+			grpc_connection_accept(lane, accepted);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			/* It would be asked again and again; clients wait until the next sweep. */
+			(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+			grpc_server_expect_sweep(lane->server);
+		}
+		break; /* nobody is left, or a client is gone already */
 	}
-	return 0; /* a client that is gone already is not the end */
+	return 0;
 }
 
 static struct grpc_service *copy_services(const struct grpc_service *services)

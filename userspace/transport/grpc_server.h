@@ -74,7 +74,7 @@ struct grpc_listener_options {
 
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e);
-/* Takes the listening socket. May be called for several. */
+/* Takes the listening socket, which must not block. May be called for several. */
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e);
 /* GOAWAY to everybody, no new connections; calls under way finish, and are cancelled after a

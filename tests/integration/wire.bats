@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# requires root overlay jq h2load protoc python3
+# SPDX-License-Identifier: Apache-2.0
+#
+# The agent's transport, as clients that share no code with it see it: gRPC's own library, h2load,
+# and programs that speak HTTP/2 as nobody should.
+
+load ../helpers
+
+tools=$BATS_TEST_DIRNAME/../tools
+
+# check NAME [ARGUMENT…]: one of grpc_calls'.
+check() {
+	if [[ ! -d $BATS_TEST_TMPDIR/modules ]]; then
+		mkdir "$BATS_TEST_TMPDIR/modules"
+		protoc --python_out="$BATS_TEST_TMPDIR/modules" -I"$BATS_TEST_DIRNAME/../../userspace/proto" varve.proto
+	fi
+	"$tools/grpc_calls" "$agent_socket" "$BATS_TEST_TMPDIR/modules" "$@"
+}
+
+# start_with COUNT [FILES]: an agent with that many records.
+start_with() {
+	start_agent --backend none
+	stop_agent
+	"$tools/../bench/make_store" "$agent_root" "$@"
+	start_agent --backend none
+}
+
+@test "B69 metadata, sizes, errors, compression and the unknown are answered as gRPC asks" {
+	start_agent
+	check plain
+	check garbage
+}
+
+@test "hundreds of calls at once, over one channel and over many" {
+	start_agent
+	check crowd
+}
+
+@test "a client may ping" {
+	start_agent
+	check pings
+}
+
+@test "a deadline, a cancellation and a client that is gone stop the work between two steps" {
+	mkdir "$agent_root"
+	mount -t tmpfs store "$agent_root" # where files are made quickly
+	start_with 150 300
+	check stop 150
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
+}
+
+@test "SIGTERM lets a stream finish, and later calls wait for the next agent" {
+	start_with 3000
+	check shutdown 3000 "$agent_pid" > "$BATS_TEST_TMPDIR/said" 3>&- &
+	client=$!
+	timeout 60 tail --pid="$agent_pid" -s 0.05 -f /dev/null
+	wait "$agent_pid"
+	[[ $(< "$BATS_TEST_TMPDIR/said") == streamed ]]
+	start_agent --backend none
+	wait "$client"
+}
+
+@test "h2load: twenty thousand calls over sixteen connections" {
+	start_agent
+	printf '\0\0\0\0\0' > "$BATS_TEST_TMPDIR/message"
+	run h2load -n 20000 -c 16 -m 32 -d "$BATS_TEST_TMPDIR/message" -H 'content-type: application/grpc' -H 'te: trailers' \
+		-B "unix:$agent_socket" http://localhost/varve.v1.Cache/LeaseList
+	assert_status 0
+	assert_output_has "20000 succeeded, 0 failed, 0 errored, 0 timeout"
+	assert_output_has "20000 2xx"
+}
+
+@test "frames that break every rule end their own connection only" {
+	start_agent
+	run "$tools/hostile_frames" "$agent_socket" "$agent_pid"
+	assert_status 0
+}
+
+@test "a thousand idle connections cost some KiB each" {
+	start_agent
+	run "$tools/hostile_frames" "$agent_socket" "$agent_pid" idle 1000
+	assert_status 0
+	varve info
+}
