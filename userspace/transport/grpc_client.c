@@ -32,6 +32,7 @@ struct grpc_client {
 	int (*on_message)(const uint8_t *message, size_t length, void *user);
 	void *user;
 	bool closed;
+	uint32_t reset; /* HTTP/2's error, 0: none */
 	int http_status;
 	int grpc_status; /* -1: none yet */
 	char *grpc_message;
@@ -169,9 +170,10 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 	struct grpc_client *c = user;
 
 	(void)session;
-	(void)error_code;
-	if (stream == c->stream)
-		c->closed = true;
+	if (stream != c->stream)
+		return 0;
+	c->closed = true;
+	c->reset = error_code;
 	return 0;
 }
 
@@ -285,6 +287,12 @@ static int give_up(const struct grpc_client *c, int code, struct error *e)
 
 static int conclude(struct grpc_client *c, struct error *e)
 {
+	if (c->grpc_status < 0 && c->reset == NGHTTP2_REFUSED_STREAM)
+		return error_set(e, -EAGAIN, "the agent at %s has too many calls: try again",
+				 c->path);
+	if (c->grpc_status < 0 && c->reset)
+		return error_set(e, -ECONNRESET, "the agent at %s gave the call up (%s)", c->path,
+				 nghttp2_http2_strerror(c->reset));
 	if (c->grpc_status < 0)
 		return error_set(e, -EPROTO, "whoever listens at %s is no agent of Varve (HTTP %d)",
 				 c->path, c->http_status);
@@ -307,6 +315,7 @@ int grpc_client_call(struct grpc_client *c, const char *path, const void *messag
 	c->on_message = reply;
 	c->user = user;
 	c->closed = false;
+	c->reset = 0;
 	c->http_status = 0;
 	c->grpc_status = -1;
 	c->failure = 0;

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Server and clients in one process: the loop in a thread of its own, calls on a worker pool. For
+ * the tests of the transport, each of which includes it once.
+ */
+#pragma once
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "daemon/worker_pool.h"
+#include "transport/grpc_client.h"
+#include "transport/grpc_server.h"
+
+#define MESSAGES 10000
+#define BIG ((size_t)8 * 1024 * 1024)
+#define CLIENTS 32
+
+static const char odd_text[] = "100% \"of\" caf\xc3\xa9\n\x01 is odd";
+
+struct fixture {
+	char folder[64], path[96];
+	pthread_t loop_thread;
+	struct worker_pool *workers;
+	struct grpc_server *server;
+	int stop_fd;
+	uint64_t patience_us;
+	struct grpc_listener_options listener;
+	atomic_int closed_connections, calls_in_closed, running, poured, done;
+	atomic_bool go;
+};
+
+static void echo(struct grpc_call *call, void *user)
+{
+	size_t length;
+	const uint8_t *request = grpc_call_request(call, &length);
+	int code = grpc_call_send(call, request, length);
+
+	(void)user;
+	grpc_call_finish(call, code, NULL);
+}
+
+static void many(struct grpc_call *call, void *user)
+{
+	char message[200] = { 0 };
+	int code = 0;
+
+	(void)user;
+	for (int i = 0; i < MESSAGES && code == 0; i++) {
+		(void)snprintf(message, sizeof(message), "%d", i);
+		code = grpc_call_send(call, message, sizeof(message));
+	}
+	grpc_call_finish(call, code, NULL);
+}
+
+static void refuse(struct grpc_call *call, void *user)
+{
+	(void)user;
+	grpc_call_finish(call, -EBUSY, odd_text);
+}
+
+/* Waits until it is cancelled or told to go. */
+static void wait_for_go(struct grpc_call *call, void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->running, 1);
+	while (!grpc_call_cancelled(call) && !atomic_load(&f->go))
+		usleep(1000);
+	atomic_fetch_sub(&f->running, 1);
+	grpc_call_finish(call, grpc_call_cancelled(call) ? -ECANCELED : 0, NULL);
+}
+
+/* Sends until nobody takes it any more. */
+static void pour(struct grpc_call *call, void *user)
+{
+	static const char message[100000];
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->running, 1);
+	while (grpc_call_send(call, message, sizeof(message)) == 0)
+		;
+	atomic_fetch_sub(&f->running, 1);
+	atomic_fetch_add(&f->poured, 1);
+	grpc_call_finish(call, -ECANCELED, NULL);
+}
+
+static const struct grpc_method methods[] = {
+	{ "/test.Test/Echo", echo, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Many", many, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Fail", refuse, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Wait", wait_for_go, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Pour", pour, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
+};
+
+static void say_whose(struct grpc_call *call, void *user)
+{
+	grpc_call_finish(call, grpc_call_send(call, user, strlen(user)), NULL);
+}
+
+static const struct grpc_method other_methods[] = {
+	{ "/test.Other/Echo", say_whose, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
+};
+
+static int submit(void (*work)(void *arg), void *arg, void *user)
+{
+	return worker_pool_submit(((struct fixture *)user)->workers, work, arg);
+}
+
+static void connection_closed(uint64_t connection, void *user)
+{
+	struct fixture *f = user;
+
+	(void)connection;
+	atomic_fetch_add(&f->calls_in_closed, atomic_load(&f->running));
+	atomic_fetch_add(&f->closed_connections, 1);
+}
+
+static void shut_down_done(void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->done, 1);
+}
+
+static int on_stop(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	struct fixture *f = user;
+	uint64_t count;
+
+	(void)events;
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+	if (count == 1)
+		grpc_server_shut_down(f->server, shut_down_done);
+	else
+		(void)sd_event_exit(sd_event_source_get_event(source), 0);
+	return 0;
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	return fd;
+}
+
+static void *run_loop(void *arg)
+{
+	struct fixture *f = arg;
+	const struct grpc_service services[] = {
+		{ methods, f },
+		{ other_methods, (char *)"other" },
+		{ NULL, NULL },
+	};
+	struct grpc_server_options options = { .services = services,
+					       .user = f,
+					       .submit = submit,
+					       .connection_closed = connection_closed,
+					       .max_message_bytes = BIG,
+					       .patience_us = f->patience_us,
+					       .unimplemented_hint = "this is a test" };
+	struct error e = { 0 };
+	sd_event *loop = NULL;
+
+	assert_int_equal(sd_event_new(&loop), 0);
+	assert_int_equal(grpc_server_new(loop, &options, &f->server, &e), 0);
+	assert_int_equal(grpc_server_listen(f->server, listen_at(f->path), &f->listener, &e), 0);
+	assert_true(sd_event_add_io(loop, NULL, f->stop_fd, EPOLLIN, on_stop, f) >= 0);
+	atomic_store(&f->running, 0);
+	assert_true(sd_event_loop(loop) >= 0);
+	worker_pool_free(f->workers);
+	grpc_server_free(f->server);
+	sd_event_unref(loop);
+	return NULL;
+}
+
+/* With limits that no test reaches by chance. */
+static struct fixture *new_fixture(void)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->patience_us = UINT64_C(30) * 1000000;
+	f->listener = (struct grpc_listener_options){ .max_connections = 64,
+						      .max_connections_per_user = 64,
+						      .max_calls = 1000,
+						      .max_running = 1000,
+						      .max_blocked = CLIENTS,
+						      .max_held_bytes = 8 * BIG };
+	return f;
+}
+
+static int start_fixture(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	(void)snprintf(f->folder, sizeof(f->folder), "/tmp/varve-test.XXXXXX");
+	if (!mkdtemp(f->folder))
+		return -1;
+	(void)snprintf(f->path, sizeof(f->path), "%s/sock", f->folder);
+	f->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (worker_pool_new(CLIENTS, 1000, &f->workers, &e) < 0)
+		return -1;
+	return pthread_create(&f->loop_thread, NULL, run_loop, f);
+}
+
+static void tell_loop(struct fixture *f, uint64_t count)
+{
+	assert_int_equal(write(f->stop_fd, &count, sizeof(count)), sizeof(count));
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	atomic_store(&f->go, true);
+	tell_loop(f, 2);
+	pthread_join(f->loop_thread, NULL);
+	(void)close(f->stop_fd);
+	(void)unlink(f->path);
+	(void)rmdir(f->folder);
+	free(f);
+	return 0;
+}
+
+static struct grpc_client *connect_client(struct fixture *f)
+{
+	struct grpc_client *c = NULL;
+	struct error e = { 0 };
+
+	for (int i = 0; i < 500 && grpc_client_connect(f->path, &c, &e) < 0; i++)
+		usleep(10000); /* the loop's thread may not listen yet */
+	assert_non_null(c);
+	return c;
+}
+
+static void wait_until(const atomic_int *value, int wanted)
+{
+	for (int i = 0; i < 5000 && atomic_load(value) != wanted; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(value), wanted);
+}
+
+struct waiting {
+	struct grpc_client *client;
+	int code;
+};
+
+static void *wait_call(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->code = grpc_client_call(w->client, "/test.Test/Wait", "", 0, NULL, NULL, NULL);
+	return NULL;
+}

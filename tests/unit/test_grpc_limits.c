@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clients that leave something half done, and what a socket's clients may have at a time. */
+#include <poll.h>
+#include <signal.h>
+
+#include "tests/unit/grpc_fixture.h"
+
+#define PATIENCE_US 160000
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define EMPTY_SETTINGS "\0\0\0\4\0\0\0\0\0"
+/* A window of no bytes for each stream. */
+#define SHUT_SETTINGS "\0\0\6\4\0\0\0\0\0\0\4\0\0\0\0"
+
+/* :method POST, :scheme http, :authority t, :path /test.Test/<4 letters>, content-type
+ * application/grpc. */
+#define HEADER_BLOCK(method)                                         \
+	"\x83\x86\x01\x01t\x04\x0f/test.Test/" method "\x0f\x10\x10" \
+	"application/grpc"
+#define HEADER_BYTES "\x29" /* of the block, as the frame's length */
+
+static int set_up_impatient(void **state)
+{
+	struct fixture *f = new_fixture();
+
+	*state = f;
+	f->patience_us = PATIENCE_US;
+	return start_fixture(f);
+}
+
+static int set_up_narrow(void **state)
+{
+	struct fixture *f = new_fixture();
+
+	*state = f;
+	f->listener.max_running = 1;
+	f->listener.max_calls = 3;
+	f->listener.max_connections = 5;
+	return start_fixture(f);
+}
+
+static int raw_connect(struct fixture *f, const void *bytes, size_t length)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	grpc_client_free(connect_client(f)); /* it listens now */
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
+	return fd;
+}
+
+/* Reads until the server closes the connection, or has sent `wanted` (if that is not NULL). */
+static bool read_until(int fd, const void *wanted, size_t length)
+{
+	char bytes[65536];
+	size_t total = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (poll(&p, 1, 20000) <= 0)
+			return false;
+		n = recv(fd, bytes + total, sizeof(bytes) - total, 0);
+		if (n <= 0)
+			return !wanted;
+		total += (size_t)n;
+		if (wanted && memmem(bytes, total, wanted, length))
+			return true;
+		if (total == sizeof(bytes))
+			total = 0;
+	}
+}
+
+static void assert_works(struct grpc_client *c)
+{
+	struct error e = { 0 };
+
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, NULL, NULL, &e), 0);
+}
+
+/* Takes at least as long as the server's patience lasts. */
+static void outlast_patience(struct fixture *f)
+{
+	cleanup(close_fd) int fd = raw_connect(f, "", 0);
+
+	assert_true(read_until(fd, NULL, 0));
+}
+
+static void who_does_not_greet_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(close_fd) int nothing = raw_connect(f, "", 0);
+	cleanup(close_fd) int half = raw_connect(f, PREFACE, 10);
+	cleanup(close_fd) int whole = raw_connect(f, PREFACE, strlen(PREFACE));
+
+	assert_true(read_until(nothing, NULL, 0));
+	assert_true(read_until(half, NULL, 0));
+	assert_true(read_until(whole, NULL, 0));
+}
+
+static void headers_without_end_drop_the_connection(void **state)
+{
+	static const char begun[] = PREFACE EMPTY_SETTINGS "\0\0" HEADER_BYTES "\1\0\0\0\0\1" //
+		HEADER_BLOCK("Echo");
+	cleanup(close_fd) int fd = raw_connect(*state, begun, sizeof(begun) - 1);
+
+	assert_true(read_until(fd, NULL, 0));
+}
+
+static void a_request_that_does_not_come_is_refused(void **state)
+{
+	static const char begun[] = PREFACE EMPTY_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
+		HEADER_BLOCK("Echo") "\0\0\2\0\0\0\0\0\1\0\0";
+	static const char reset[] = "\0\0\4\3\0\0\0\0\1\0\0\0\0"; /* without an error */
+	static const char ping[] = "\0\0\x8\6\0\0\0\0\0pingpong";
+	cleanup(close_fd) int fd = raw_connect(*state, begun, sizeof(begun) - 1);
+
+	/* It follows the trailers; and the connection is as good as before. */
+	assert_true(read_until(fd, reset, sizeof(reset) - 1));
+	assert_int_equal(send(fd, ping, sizeof(ping) - 1, 0), sizeof(ping) - 1);
+	assert_true(read_until(fd, "pingpong", 8));
+}
+
+static void who_does_not_read_loses_the_call(void **state)
+{
+	static const char calls[] = PREFACE SHUT_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
+		HEADER_BLOCK("Pour") "\0\0\5\0\1\0\0\0\1\0\0\0\0\0";
+	struct fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *other = connect_client(f);
+	int fds[CLIENTS / 2];
+
+	for (int i = 0; i < CLIENTS / 2; i++)
+		fds[i] = raw_connect(f, calls, sizeof(calls) - 1);
+	assert_works(other);
+	wait_until(&f->poured, CLIENTS / 2);
+	wait_until(&f->running, 0);
+	assert_works(other);
+	for (int i = 0; i < CLIENTS / 2; i++)
+		(void)close(fds[i]);
+}
+
+static void an_idle_connection_and_a_long_call_are_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *idle = connect_client(f);
+	struct waiting w = { .client = connect_client(f), .code = -1 };
+	pthread_t thread;
+
+	assert_works(idle);
+	assert_int_equal(pthread_create(&thread, NULL, wait_call, &w), 0);
+	wait_until(&f->running, 1);
+	outlast_patience(f);
+	outlast_patience(f);
+	assert_int_equal(atomic_load(&f->running), 1);
+	atomic_store(&f->go, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.code, 0);
+	assert_works(idle);
+	grpc_client_free(w.client);
+}
+
+static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	struct waiting w[3];
+	pthread_t threads[3];
+	struct error e = { 0 };
+
+	assert_works(c);
+	for (int i = 0; i < 3; i++) {
+		w[i] = (struct waiting){ .client = connect_client(f), .code = -1 };
+		assert_int_equal(pthread_create(&threads[i], NULL, wait_call, &w[i]), 0);
+	}
+	/* Once the three are there, there is no room for a fourth. */
+	for (int i = 0; i < 2000; i++) {
+		if (grpc_client_call(c, "/test.Test/None", "", 0, NULL, NULL, &e) == -EAGAIN)
+			break;
+		usleep(1000);
+	}
+	assert_non_null(strstr(e.text, "too many calls"));
+	wait_until(&f->running, 1);
+	atomic_store(&f->go, true);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(w[i].code, 0);
+		grpc_client_free(w[i].client);
+	}
+	assert_works(c);
+}
+
+static void connections_beyond_the_limit_are_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct grpc_client *clients[5];
+	cleanup(grpc_client_free) struct grpc_client *late = NULL;
+
+	for (int i = 0; i < 5; i++) {
+		clients[i] = connect_client(f);
+		assert_works(clients[i]);
+	}
+	late = connect_client(f);
+	assert_int_equal(grpc_client_call(late, "/test.Test/Echo", "x", 1, NULL, NULL, NULL),
+			 -ECONNRESET);
+	for (int i = 0; i < 5; i++) {
+		assert_works(clients[i]);
+		grpc_client_free(clients[i]);
+	}
+}
+
+#define LIMITS(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LIMITS(who_does_not_greet_is_dropped, set_up_impatient),
+		LIMITS(headers_without_end_drop_the_connection, set_up_impatient),
+		LIMITS(a_request_that_does_not_come_is_refused, set_up_impatient),
+		LIMITS(who_does_not_read_loses_the_call, set_up_impatient),
+		LIMITS(an_idle_connection_and_a_long_call_are_left_alone, set_up_impatient),
+		LIMITS(calls_beyond_the_limit_wait_and_then_are_refused, set_up_narrow),
+		LIMITS(connections_beyond_the_limit_are_closed, set_up_narrow),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
