@@ -17,6 +17,7 @@ CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX := /usr/local
+UNIT_DIR = $(PREFIX)/lib/systemd/system
 SAN :=
 ifeq ($(SAN),address)
 OUT := build/asan
@@ -68,7 +69,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-vm lint bench fuzz fuzz-targets install clean
+.PHONY: all tools tests check check-root check-vm lint bench fuzz fuzz-targets install install-data clean
 all: $(OUT)/varved $(OUT)/varve
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS)
@@ -143,9 +144,26 @@ fuzz:
 	$(MAKE) SAN=fuzz fuzz-targets
 	scripts/run-fuzz build/fuzz/tests/fuzz
 
-install: all
-	install -D -m 0755 $(OUT)/varved $(DESTDIR)$(PREFIX)/sbin/varved
-	install -D -m 0755 $(OUT)/varve $(DESTDIR)$(PREFIX)/bin/varve
+MAN_PAGES := $(patsubst doc/%.scd,$(OUT)/man/%,$(wildcard doc/*.scd))
+UNITS := $(notdir $(wildcard packaging/*.service packaging/*.socket))
+
+$(OUT)/man/%: doc/%.scd
+	@mkdir -p $(@D)
+	$(call say,MAN)scdoc < $< > $@
+
+install: all install-data
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(OUT)/varve
+
+# Units name the program where it is installed.
+install-data: $(MAN_PAGES)
+	install -d $(DESTDIR)$(UNIT_DIR)
+	for unit in $(UNITS); do \
+		sed 's,^ExecStart=varved,ExecStart=$(PREFIX)/sbin/varved,' packaging/$$unit > $(DESTDIR)$(UNIT_DIR)/$$unit || exit 1; \
+	done
+	install -D -m 0644 packaging/varve.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(filter %.1,$(MAN_PAGES))
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN_PAGES))
 
 clean:
 	rm -rf build

@@ -9,6 +9,8 @@
 #include "transport/grpc_client.h"
 
 #define CLI_DEFAULT_ADDRESS "unix:///run/varve/varved.sock"
+#define CLI_READ_ONLY_ADDRESS \
+	"unix:///run/varve/varved-ro.sock" /* for who may not use the former */
 #define CLI_DEFAULT_LEASE "cli" /* never expires: what it holds stays until it is released */
 
 struct cli {

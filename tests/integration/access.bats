@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# requires root overlay jq setpriv systemd-socket-activate
+# SPDX-License-Identifier: Apache-2.0
+#
+# Who may call what: by the sockets' files, and by the caller's credentials in each call.
+
+load ../helpers
+
+# Groups and a user that every Debian has stand for Varve's own.
+group=daemon
+readers=games
+stranger=$(id -u nobody)
+
+setup() {
+	agent_setup
+	chmod 755 "$agent_socket_dir"
+	ro=$agent_socket_dir/ro
+	may_use "$readers"
+}
+
+# may_use GROUP: who may look.
+may_use() {
+	printf '[agent]\ngroup = %s\nread_only_group = %s\nread_only_socket = %s\n[prune]\nautomatic = no\n' \
+		"$group" "$1" "$ro" > "$agent_config"
+}
+
+# as GROUP[,GROUP…]|- COMMAND…: by a stranger in these groups.
+as() {
+	local groups=$1
+	shift
+	if [[ $groups == - ]]; then
+		setpriv --reuid "$stranger" --regid "$stranger" --clear-groups "$@"
+	else
+		setpriv --reuid "$stranger" --regid "$stranger" --groups "$groups" "$@"
+	fi
+}
+
+gid() {
+	getent group "$1" | cut -d: -f3
+}
+
+# The command line where a stranger can run it.
+stranger_varve() {
+	[[ -x $agent_socket_dir/varve ]] || install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	as "$1" env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$2" "${@:3}"
+}
+
+@test "the sockets' files are for root and their groups" {
+	start_agent
+	[[ $(stat -c '%a %U %G' "$agent_socket") == "660 root $group" ]]
+	[[ $(stat -c '%a %U %G' "$ro") == "660 root $readers" ]]
+	run -6 stranger_varve - "$agent_socket" ls
+	run -6 stranger_varve - "$ro" ls
+	stranger_varve "$(gid "$group")" "$agent_socket" new
+	stranger_varve "$(gid "$readers")" "$ro" ls
+	stop_agent
+	[[ ! -e $agent_socket && ! -e $ro ]]
+}
+
+@test "who is in no group may not call, whatever the file's mode" {
+	start_agent
+	chmod 666 "$agent_socket" "$ro"
+	run -6 stranger_varve - "$agent_socket" ls
+	assert_output_has "uid $stranger may not use this: the socket is for root and members of the group $group"
+	assert_output_has "$ro"
+	run -6 stranger_varve "$(gid "$readers")" "$agent_socket" ls
+	run -6 stranger_varve - "$ro" ls
+	assert_output_has "members of the group $readers"
+	stranger_varve "$(gid tty),$(gid "$group")" "$agent_socket" ls
+	stranger_varve "$(gid tty),$(gid "$group")" "$ro" ls
+}
+
+@test "the read-only socket refuses what may change something, even to root" {
+	start_agent
+	id=$(varve new --retain)
+	before=$(varve ls --json)
+	ro_varve() { "$VARVE_BUILD/varve" -H "unix://$ro" "$@"; }
+	for command in "new" "mount $id" "umount $id" "commit $id" "finalize $id" "get $id" "release $id" "rm $id" \
+		"pin $id" "unpin $id" "label $id a=b" "prune" "prune --dry-run" "fsck" "lease create x" "lease rm cli"; do
+		# shellcheck disable=SC2086
+		run -6 ro_varve $command
+		assert_output_has "for looking only"
+		assert_output_has "$agent_socket, as root or as a member of the group $group"
+	done
+	for command in ls du tree stats "stats --mounts" "files $id" "inspect $id" "explain $id" "policy show" "lease ls" info; do
+		# shellcheck disable=SC2086
+		ro_varve $command
+	done
+	run -8 ro_varve doctor || [[ $status == 0 ]]
+	[[ $(varve ls --json) == "$before" ]]
+}
+
+@test "everybody may look where the configuration says so" {
+	may_use '*'
+	start_agent
+	[[ $(stat -c '%a' "$ro") == 666 && $(stat -c '%a' "$agent_socket") == 660 ]]
+	stranger_varve - "$ro" ls
+	run -6 stranger_varve - "$ro" new
+}
+
+@test "the command line finds the read-only socket where it may not use the other" {
+	start_agent
+	mount -t tmpfs run /run
+	mkdir /run/varve
+	ln -s "$agent_socket" /run/varve/varved.sock
+	ln -s "$ro" /run/varve/varved-ro.sock
+	unset VARVE_ADDRESS
+	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	as "$(gid "$readers")" "$agent_socket_dir/varve" ls
+	run -6 as "$(gid "$readers")" "$agent_socket_dir/varve" new
+	assert_output_has "for looking only"
+	run -6 as - "$agent_socket_dir/varve" ls
+	assert_output_has "is for root and the group varve"
+	umount /run
+}
+
+@test "a group that is not there is said; the default ones may be missing" {
+	may_use no-such-group
+	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"
+	assert_output_has "there is no group 'no-such-group'"
+	[[ ! -e $agent_root && ! -e $agent_socket ]]
+	printf '[agent]\nread_only_socket = none\n[prune]\nautomatic = no\n' > "$agent_config"
+	start_agent
+	[[ ! -e $ro ]]
+}
+
+@test "sockets that are handed over are told apart by their names" {
+	agent_launcher="systemd-socket-activate -l $ro -l $agent_socket --fdname=varved-ro:varved"
+	start_agent
+	run -6 "$VARVE_BUILD/varve" -H "unix://$ro" new
+	assert_output_has "for looking only"
+	varve new
+	stop_agent
+	# They are not the agent's to remove.
+	[[ -S $agent_socket && -S $ro ]]
+}
