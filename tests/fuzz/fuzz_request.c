@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request, after a byte that says of which type. Whatever is let through has clean texts only,
- * also as protobuf-c sees the bytes, which the check reads for itself. */
+/* A request as the services take it: the first byte says whose. What is accepted has clean texts
+ * only, also as protobuf-c sees the bytes, which the check reads for itself, and can be sent. */
 #include "base/utf8.h"
 #include "control.pb-c.h"
 #include "health.pb-c.h"
@@ -8,14 +8,23 @@
 #include "tests/fuzz/fuzz_target.h"
 #include "varve.pb-c.h"
 
-static const ProtobufCMessageDescriptor *const types[] = {
-	&moby__buildkit__v1__disk_usage_request__descriptor,
-	&moby__buildkit__v1__prune_request__descriptor,
-	&moby__buildkit__v1__list_workers_request__descriptor,
-	&grpc__health__v1__health_check_request__descriptor,
-	&varve__v1__new_request__descriptor,
-	&varve__v1__prune_request__descriptor,
+static const ProtobufCServiceDescriptor *const services[] = {
+	&varve__v1__cache__descriptor,
+	&moby__buildkit__v1__control__descriptor,
+	&grpc__health__v1__health__descriptor,
 };
+
+static const ProtobufCMessageDescriptor *choose(size_t number)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+		count += services[i]->n_methods;
+	number %= count;
+	for (size_t i = 0;; number -= services[i++]->n_methods)
+		if (number < services[i]->n_methods)
+			return services[i]->methods[number].input;
+}
 
 static void check_text(const char *text)
 {
@@ -62,18 +71,25 @@ static void check_message(const ProtobufCMessage *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const ProtobufCMessageDescriptor *type = types[size > 0 ? data[0] % ARRAY_SIZE(types) : 0];
-	size_t length = size > 0 ? size - 1 : 0;
+	const ProtobufCMessageDescriptor *type = choose(size > 0 ? data[0] : 0);
 	const uint8_t *bytes = size > 0 ? data + 1 : data;
+	size_t length = size > 0 ? size - 1 : 0;
 	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
 	const char *fault = NULL;
+	const char *field = request_check_text(type, bytes, length, &fault);
+	cleanup(free_ptr) uint8_t *packed = NULL;
 
+	assert(!field || fault);
 	if (!message)
 		return 0;
-	if (request_check_text(type, bytes, length, &fault))
-		assert(fault);
-	else
+	if (!field)
 		check_message(message);
+	length = protobuf_c_message_get_packed_size(message);
+	packed = malloc(length + 1);
+	assert(packed && protobuf_c_message_pack(message, packed) == length);
+	/* The other way round need not be: of a field that comes twice only the last one is packed.
+	 */
+	assert(field || !request_check_text(type, packed, length, &fault));
 	protobuf_c_message_free_unpacked(message, NULL);
 	return 0;
 }
