@@ -8,22 +8,20 @@
 #include "tests/fuzz/fuzz_target.h"
 #include "varve.pb-c.h"
 
-static const ProtobufCServiceDescriptor *const services[] = {
-	&varve__v1__cache__descriptor,
-	&moby__buildkit__v1__control__descriptor,
-	&grpc__health__v1__health__descriptor,
+static const ProtobufCMessageDescriptor *const others[] = {
+	&moby__buildkit__v1__disk_usage_request__descriptor,
+	&moby__buildkit__v1__prune_request__descriptor,
+	&moby__buildkit__v1__list_workers_request__descriptor,
+	&grpc__health__v1__health_check_request__descriptor,
 };
 
 static const ProtobufCMessageDescriptor *choose(size_t number)
 {
-	size_t count = 0;
+	const ProtobufCServiceDescriptor *own = &varve__v1__cache__descriptor;
 
-	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		count += services[i]->n_methods;
-	number %= count;
-	for (size_t i = 0;; number -= services[i++]->n_methods)
-		if (number < services[i]->n_methods)
-			return services[i]->methods[number].input;
+	number %= own->n_methods + ARRAY_SIZE(others);
+	return number < own->n_methods ? own->methods[number].input
+				       : others[number - own->n_methods];
 }
 
 static void check_text(const char *text)

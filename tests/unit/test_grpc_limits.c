@@ -203,7 +203,7 @@ static void connections_beyond_the_limit_are_closed(void **state)
 	}
 	late = connect_client(f);
 	assert_int_equal(grpc_client_call(late, "/test.Test/Echo", "x", 1, NULL, NULL, NULL),
-			 -ECONNRESET);
+			 -ECONNABORTED);
 	for (int i = 0; i < 5; i++) {
 		assert_works(clients[i]);
 		grpc_client_free(clients[i]);

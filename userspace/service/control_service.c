@@ -189,9 +189,9 @@ static void run_info(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method control_service_methods[] = {
-	{ "/moby.buildkit.v1.Control/DiskUsage", run_disk_usage },
-	{ "/moby.buildkit.v1.Control/Prune", run_prune },
-	{ "/moby.buildkit.v1.Control/ListWorkers", run_list_workers },
-	{ "/moby.buildkit.v1.Control/Info", run_info },
-	{ NULL, NULL },
+	{ "/moby.buildkit.v1.Control/DiskUsage", run_disk_usage, GRPC_METHOD_READS },
+	{ "/moby.buildkit.v1.Control/Prune", run_prune, GRPC_METHOD_CHANGES },
+	{ "/moby.buildkit.v1.Control/ListWorkers", run_list_workers, GRPC_METHOD_READS },
+	{ "/moby.buildkit.v1.Control/Info", run_info, GRPC_METHOD_READS },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };

@@ -35,6 +35,6 @@ static void run_check(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method health_service_methods[] = {
-	{ "/grpc.health.v1.Health/Check", run_check },
-	{ NULL, NULL },
+	{ "/grpc.health.v1.Health/Check", run_check, GRPC_METHOD_READS },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };
