@@ -102,10 +102,12 @@ int worker_pool_submit(struct worker_pool *p, void (*work)(void *arg), void *arg
 		*p->last = job;
 		p->last = &job->next;
 		p->queued++;
-		pthread_cond_signal(&p->arrived);
 	}
 	pthread_mutex_unlock(&p->lock);
-	if (code < 0)
+	/* Whoever is woken wants the lock. */
+	if (code == 0)
+		pthread_cond_signal(&p->arrived);
+	else
 		free(job);
 	return code;
 }
