@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq setpriv systemd-socket-activate
+# requires root overlay jq python3 setpriv systemd-socket-activate
 # SPDX-License-Identifier: Apache-2.0
 #
 # Who may call what: by the sockets' files, and by the caller's credentials in each call.
@@ -88,6 +88,19 @@ stranger_varve() {
 	done
 	run -8 ro_varve doctor || [[ $status == 0 ]]
 	[[ $(varve ls --json) == "$before" ]]
+}
+
+@test "a user's connections to the read-only socket are limited, and others still get theirs" {
+	may_use '*'
+	start_agent
+	run as - /usr/bin/python3 -c '
+import socket, sys
+sockets = [socket.socket(socket.AF_UNIX) for _ in range(70)]
+for s in sockets:
+    s.connect(sys.argv[1])
+print(sum(s.recv(1) == b"" for s in sockets), "of 70 were closed")' "$ro"
+	assert_output_has "6 of 70 were closed"
+	"$VARVE_BUILD/varve" -H "unix://$ro" ls
 }
 
 @test "everybody may look where the configuration says so" {

@@ -85,3 +85,15 @@ start_with() {
 	assert_status 0
 	varve info
 }
+
+@test "an agent without descriptors waits for some, and goes on" {
+	agent_launcher="prlimit --nofile=100:100"
+	start_agent --backend none
+	python3 -c '
+import socket, sys
+sockets = [socket.socket(socket.AF_UNIX) for _ in range(150)]
+for s in sockets:
+    s.connect(sys.argv[1])
+print(sum(s.recv(1) != b"" for s in sockets[:50]))' "$agent_socket"
+	varve info
+}

@@ -256,7 +256,7 @@ static struct grpc_client *connect_client(struct fixture *f)
 
 static void wait_until(const atomic_int *value, int wanted)
 {
-	for (int i = 0; i < 5000 && atomic_load(value) != wanted; i++)
+	for (int i = 0; i < 30000 && atomic_load(value) != wanted; i++)
 		usleep(1000);
 	assert_int_equal(atomic_load(value), wanted);
 }

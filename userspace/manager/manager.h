@@ -206,7 +206,13 @@ struct manager_file_view {
 
 enum manager_files_which { MANAGER_FILES_TOUCHED, MANAGER_FILES_HOT, MANAGER_FILES_NEVER_READ };
 
-int manager_files(struct manager *m, const char *id, enum manager_files_which which, size_t limit,
+struct manager_files_query {
+	const char *id;
+	enum manager_files_which which;
+	size_t limit; /* 0: none */
+	const atomic_bool *cancelled; /* looked at between folders; may be NULL */
+};
+int manager_files(struct manager *m, const struct manager_files_query *query,
 		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e);
 void manager_files_free(struct manager_file_view *files, size_t count);
 

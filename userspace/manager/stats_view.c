@@ -353,6 +353,7 @@ struct layer_walk {
 	struct touched_files *touched;
 	struct file_list *list;
 	bool never_read;
+	const atomic_bool *cancelled;
 };
 
 static int look_at_file(struct layer_walk *w, const char *path, const struct stat *st)
@@ -426,7 +427,9 @@ static int walk_layer(struct layer_walk *w, int root)
 	strbuf_append_bytes(&now, "", 1);
 	while (now.length > 0 && code == 0) {
 		for (size_t at = 0; at < now.length && code == 0; at += strlen(now.text + at) + 1)
-			code = walk_directory(w, root, now.text + at, &next);
+			code = w->cancelled && atomic_load(w->cancelled)
+				       ? -ECANCELED
+				       : walk_directory(w, root, now.text + at, &next);
 		strbuf_free(&now);
 		now = next;
 		next = (struct strbuf){ 0 };
@@ -470,12 +473,13 @@ void manager_files_free(struct manager_file_view *files, size_t count)
 	free(files);
 }
 
-static int list_files(struct manager *m, const char *layer, enum manager_files_which which,
+static int list_files(struct manager *m, const char *layer, const struct manager_files_query *query,
 		      struct touched_files *touched, struct file_list *list, struct error *e)
 {
 	struct layer_walk w = { .touched = touched,
 				.list = list,
-				.never_read = which == MANAGER_FILES_NEVER_READ };
+				.never_read = query->which == MANAGER_FILES_NEVER_READ,
+				.cancelled = query->cancelled };
 	cleanup(close_fd) int root = -EBADF;
 	int code = store_files_open_layer(m, layer, &root, e);
 
@@ -495,7 +499,7 @@ static int list_files(struct manager *m, const char *layer, enum manager_files_w
 	return code < 0 ? error_set(e, code, "walk layer %s: %s", layer, strerror(-code)) : 0;
 }
 
-int manager_files(struct manager *m, const char *id, enum manager_files_which which, size_t limit,
+int manager_files(struct manager *m, const struct manager_files_query *query,
 		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e)
 {
 	static int (*const orders[])(const void *a, const void *b) = {
@@ -512,7 +516,7 @@ int manager_files(struct manager *m, const char *id, enum manager_files_which wh
 
 	usage_ops_fold(m);
 	pthread_mutex_lock(&m->lock);
-	code = record_graph_resolve(m->graph, id, &r, e);
+	code = record_graph_resolve(m->graph, query->id, &r, e);
 	if (code == 0)
 		memcpy(layer, r->layer->name, sizeof(layer));
 	pthread_mutex_unlock(&m->lock);
@@ -525,7 +529,7 @@ int manager_files(struct manager *m, const char *id, enum manager_files_which wh
 		code = touched_files_of(m, layer, &live, &touched, e);
 	pthread_mutex_unlock(&m->fold_lock);
 	if (code == 0)
-		code = list_files(m, layer, which, &touched, &list, e);
+		code = list_files(m, layer, query, &touched, &list, e);
 	free(live.files);
 	free(touched.files);
 	if (code < 0) {
@@ -533,8 +537,8 @@ int manager_files(struct manager *m, const char *id, enum manager_files_which wh
 		return code;
 	}
 	if (list.count)
-		qsort(list.files, list.count, sizeof(*list.files), orders[which]);
-	while (limit && list.count > limit)
+		qsort(list.files, list.count, sizeof(*list.files), orders[query->which]);
+	while (query->limit && list.count > query->limit)
 		free(list.files[--list.count].path);
 	*ret_files = list.files;
 	*ret_count = list.count;

@@ -248,14 +248,18 @@ static void run_stats(struct grpc_call *call, void *user)
 static void run_files(struct grpc_call *call, void *user)
 {
 	REQUEST(FilesRequest, files_request);
-	enum manager_files_which which = request->never_read ? MANAGER_FILES_NEVER_READ
-					 : request->hot	     ? MANAGER_FILES_HOT
-							     : MANAGER_FILES_TOUCHED;
+	struct manager_files_query query = {
+		.id = request->id,
+		.which = request->never_read ? MANAGER_FILES_NEVER_READ
+			 : request->hot	     ? MANAGER_FILES_HOT
+					     : MANAGER_FILES_TOUCHED,
+		.limit = request->limit,
+		.cancelled = grpc_call_cancel_flag(call),
+	};
 	struct manager_file_view *files = NULL;
 	size_t count = 0;
 
-	code = manager_files(manager_of(user), request->id, which, request->limit, &files, &count,
-			     &e);
+	code = manager_files(manager_of(user), &query, &files, &count, &e);
 	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__FileBatch *batch = native_messages_files(&files[at], part);

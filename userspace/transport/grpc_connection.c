@@ -79,8 +79,6 @@ void grpc_connection_close(struct grpc_connection *c)
 {
 	struct grpc_call *next;
 
-	if (c->closed)
-		return;
 	c->closed = true;
 	c->io = sd_event_source_disable_unref(c->io);
 	http2_session_close(&c->session);

@@ -36,6 +36,7 @@ bool grpc_connection_needs_sweep(const struct grpc_connection *c);
 void grpc_connection_add_call(struct grpc_connection *c, struct grpc_call *call);
 /* Writes what there is; asks to be told when the socket takes more. May close the connection. */
 void grpc_connection_flush(struct grpc_connection *c);
+/* May be called again, and then frees what its workers have finished meanwhile. */
 void grpc_connection_close(struct grpc_connection *c);
 /* Frees a closed connection after its last call. */
 void grpc_connection_drop(struct grpc_connection *c);

@@ -324,6 +324,8 @@ void grpc_server_free(struct grpc_server *s)
 	if (!s)
 		return;
 	s->shut_down_done = NULL;
+	for (size_t i = 0; i < s->lane_count; i++)
+		s->lanes[i].options.max_running = 0; /* nothing is started any more */
 	for (struct grpc_connection *c = s->connections; c; c = next) {
 		next = c->next;
 		grpc_connection_close(c);
