@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * overlay_check DIR: tries userspace/overlay on this kernel, with stores that it makes in DIR, in
- * a mount namespace of its own. Needs root. Prints "ok NAME", "skip NAME" or "FAIL NAME" for each
- * test, and exits with 1 when one failed.
+ * overlay_check [--only TEXT] DIR: tries userspace/overlay on this kernel, with stores that it
+ * makes in DIR, in a mount namespace of its own; all of it, or what has TEXT in its name. Needs
+ * root. Prints "ok NAME", "skip NAME" or "FAIL NAME" for each test, and exits with 1 when one
+ * failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,29 +27,19 @@
 #include "overlay/overlay_mount.h"
 #include "overlay/overlay_staging.h"
 #include "tests/tools/overlay_check.h"
+#include "tests/tools/overlay_check_idmap.h"
 
 #define METHOD_VARIABLE "VARVE_OVERLAY_METHOD"
 #define THREADS 4
 #define MOUNTS_PER_THREAD 25
 
+enum needed { NOTHING, INDEX, VOLATILE, ID_MAP };
+
 struct test {
 	const char *name;
 	bool (*run)(struct check *c, struct error *e);
-	bool needs_index, needs_volatile;
+	enum needed needed;
 };
-
-static bool failed_at(int line, const char *condition, const struct error *e)
-{
-	printf("  line %d: %s (%s; last error: %s)\n", line, condition, strerror(errno),
-	       e->code ? e->text : "none");
-	return false;
-}
-
-#define require(condition)                                         \
-	do {                                                       \
-		if (!(condition))                                  \
-			return failed_at(__LINE__, #condition, e); \
-	} while (0)
 
 /* ---- mounts ---- */
 
@@ -112,7 +103,7 @@ static bool five_hundred_lowers_are_all_there(struct check *c, struct error *e)
 	static struct layer_name names[OVERLAY_MAX_LOWERS];
 	const char *lowers[OVERLAY_MAX_LOWERS];
 	struct layer_name upper = add_layer(c);
-	struct overlay_spec spec = { lowers, OVERLAY_MAX_LOWERS, upper.text, false };
+	struct overlay_spec spec = { lowers, OVERLAY_MAX_LOWERS, upper.text, false, NULL };
 	cleanup(close_fd) int mount = -EBADF;
 
 	for (size_t i = 0; i < OVERLAY_MAX_LOWERS; i++) {
@@ -133,7 +124,7 @@ static bool five_hundred_lowers_are_all_there(struct check *c, struct error *e)
 static bool one_more_lower_is_refused(struct check *c, struct error *e)
 {
 	const char *lowers[OVERLAY_MAX_LOWERS + 1];
-	struct overlay_spec spec = { lowers, OVERLAY_MAX_LOWERS + 1, NULL, false };
+	struct overlay_spec spec = { lowers, OVERLAY_MAX_LOWERS + 1, NULL, false, NULL };
 	struct layer_name lower = add_layer(c);
 	int mount = -EBADF;
 
@@ -494,35 +485,43 @@ static bool an_unknown_method_is_refused(struct check *c, struct error *e)
 /* ---- all of them ---- */
 
 static const struct test tests[] = {
-	{ "a write goes to the upper", a_write_goes_to_the_upper, false, false },
-	{ "an upper needs no lower", an_upper_needs_no_lower, false, false },
-	{ "one layer is mounted read-only", one_layer_is_mounted_read_only, false, false },
-	{ "500 lowers are all there", five_hundred_lowers_are_all_there, false, false },
-	{ "501 lowers are refused", one_more_lower_is_refused, false, false },
-	{ "a missing layer is named", a_missing_layer_is_named, false, false },
-	{ "a layer in use is refused", a_layer_in_use_is_refused, true, false },
-	{ "an upper stays on its lower", an_upper_stays_on_its_lower, true, false },
+	{ "a write goes to the upper", a_write_goes_to_the_upper, NOTHING },
+	{ "an upper needs no lower", an_upper_needs_no_lower, NOTHING },
+	{ "one layer is mounted read-only", one_layer_is_mounted_read_only, NOTHING },
+	{ "500 lowers are all there", five_hundred_lowers_are_all_there, NOTHING },
+	{ "501 lowers are refused", one_more_lower_is_refused, NOTHING },
+	{ "a missing layer is named", a_missing_layer_is_named, NOTHING },
+	{ "a layer in use is refused", a_layer_in_use_is_refused, INDEX },
+	{ "an upper stays on its lower", an_upper_stays_on_its_lower, INDEX },
 	{ "a volatile mount uses up its work directory",
-	  a_volatile_mount_uses_up_its_work_directory, false, true },
-	{ "any path of a store will do", any_path_of_a_store_will_do, false, false },
-	{ "threads mount at the same time", threads_mount_at_the_same_time, false, false },
-	{ "a stage left behind is cleared", a_stage_left_behind_is_cleared, false, false },
-	{ "attaching keeps the device", attaching_keeps_the_device, false, false },
-	{ "a clone is read-only", a_clone_is_read_only, false, false },
-	{ "a holder is named", a_holder_is_named, false, false },
-	{ "many holders are counted", many_holders_are_counted, false, false },
-	{ "a mount below is named", a_mount_below_is_named, false, false },
-	{ "the probe leaves nothing", the_probe_leaves_nothing, false, false },
-	{ "an unfit file system is refused", an_unfit_file_system_is_refused, false, false },
-	{ "an unknown method is refused", an_unknown_method_is_refused, false, false },
+	  a_volatile_mount_uses_up_its_work_directory, VOLATILE },
+	{ "any path of a store will do", any_path_of_a_store_will_do, NOTHING },
+	{ "threads mount at the same time", threads_mount_at_the_same_time, NOTHING },
+	{ "a stage left behind is cleared", a_stage_left_behind_is_cleared, NOTHING },
+	{ "attaching keeps the device", attaching_keeps_the_device, NOTHING },
+	{ "a clone is read-only", a_clone_is_read_only, NOTHING },
+	{ "a holder is named", a_holder_is_named, NOTHING },
+	{ "many holders are counted", many_holders_are_counted, NOTHING },
+	{ "a mount below is named", a_mount_below_is_named, NOTHING },
+	{ "the probe leaves nothing", the_probe_leaves_nothing, NOTHING },
+	{ "an unfit file system is refused", an_unfit_file_system_is_refused, NOTHING },
+	{ "an unknown method is refused", an_unknown_method_is_refused, NOTHING },
+	{ "a map shows other owners", a_map_shows_other_owners, ID_MAP },
+	{ "a container writes in its map", a_container_writes_what_is_its_own, ID_MAP },
+	{ "two maps of one layer", two_maps_of_one_layer, ID_MAP },
+	{ "500 lowers with a map", five_hundred_lowers_with_a_map, ID_MAP },
+	{ "a mapped mount leaves no trace", a_mapped_mount_leaves_no_trace, ID_MAP },
+	{ "a mapped stage left behind is cleared", a_mapped_stage_left_behind_is_cleared, NOTHING },
+	{ "what has no map says why", what_has_no_map_says_why, NOTHING },
 };
 
 static bool run_test(struct check *c, const char *method, const struct test *test)
 {
 	struct error e = { 0 };
 
-	if ((test->needs_index && !c->features.index) ||
-	    (test->needs_volatile && !c->features.volatile_mounts)) {
+	if ((test->needed == INDEX && !c->features.index) ||
+	    (test->needed == VOLATILE && !c->features.volatile_mounts) ||
+	    (test->needed == ID_MAP && *c->features.id_map_refusal)) {
 		printf("skip %s: %s\n", method, test->name);
 		return true;
 	}
@@ -533,7 +532,7 @@ static bool run_test(struct check *c, const char *method, const struct test *tes
 	return passed;
 }
 
-static bool run_method(const char *directory, enum overlay_method method)
+static bool run_method(const char *directory, enum overlay_method method, const char *only)
 {
 	const char *name = overlay_method_name(method);
 	char path[256];
@@ -553,10 +552,11 @@ static bool run_method(const char *directory, enum overlay_method method)
 		printf("%s %s: %s\n", may_lack ? "skip" : "FAIL", name, e.text);
 		return may_lack;
 	}
-	printf("# %s on %s: index %s, volatile %s\n", name, c.features.file_system,
-	       c.features.index ? "yes" : "no", c.features.volatile_mounts ? "yes" : "no");
+	printf("# %s on %s: index %s, volatile %s, id maps %s\n", name, c.features.file_system,
+	       c.features.index ? "yes" : "no", c.features.volatile_mounts ? "yes" : "no",
+	       *c.features.id_map_refusal ? c.features.id_map_refusal : "yes");
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		if (!run_test(&c, name, &tests[i]))
+		if ((!only || strstr(tests[i].name, only)) && !run_test(&c, name, &tests[i]))
 			passed = false;
 	(void)close(c.store);
 	return passed;
@@ -579,10 +579,12 @@ static bool choose_itself(const char *directory)
 
 int main(int argc, char **argv)
 {
+	const char *only = argc == 4 && strcmp(argv[1], "--only") == 0 ? argv[2] : NULL;
+	const char *directory = argv[argc - 1];
 	bool passed;
 
-	if (argc != 2) {
-		(void)fprintf(stderr, "usage: overlay_check DIR\n");
+	if (argc != (only ? 4 : 2)) {
+		(void)fprintf(stderr, "usage: overlay_check [--only TEXT] DIR\n");
 		return 2;
 	}
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
@@ -590,9 +592,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	passed = choose_itself(argv[1]);
+	passed = choose_itself(directory);
 	for (int method = OVERLAY_METHOD_LOWERDIR_PLUS; method <= OVERLAY_METHOD_MOUNT; method++)
-		if (!run_method(argv[1], (enum overlay_method)method))
+		if (!run_method(directory, (enum overlay_method)method, only))
 			passed = false;
 	return passed ? 0 : 1;
 }

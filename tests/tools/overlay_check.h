@@ -3,6 +3,7 @@
  * layers as a test asks for. */
 #pragma once
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,19 @@ struct check {
 struct layer_name {
 	char text[16];
 };
+
+static inline bool failed_at(int line, const char *condition, const struct error *e)
+{
+	printf("  line %d: %s (%s; last error: %s)\n", line, condition, strerror(errno),
+	       e->code ? e->text : "none");
+	return false;
+}
+
+#define require(condition)                                         \
+	do {                                                       \
+		if (!(condition))                                  \
+			return failed_at(__LINE__, #condition, e); \
+	} while (0)
 
 static inline bool make_store(const char *path, struct check *ret_check)
 {

@@ -19,25 +19,27 @@ static const struct {
 	bool index;
 	const char *options;
 } strings[] = {
-	{ { three, 3, "9", false },
+	{ { three, 3, "9", false, NULL },
 	  false,
 	  "metacopy=off,redirect_dir=off,upperdir=../layers/9/fs,workdir=../layers/9/work,"
 	  "lowerdir=1f:2a:base" },
-	{ { three, 1, "9", false },
+	{ { three, 1, "9", false, NULL },
 	  true,
 	  "metacopy=off,redirect_dir=off,index=on,upperdir=../layers/9/fs,"
 	  "workdir=../layers/9/work,lowerdir=1f" },
-	{ { three, 1, "9", true },
+	{ { three, 1, "9", true, NULL },
 	  true,
 	  "metacopy=off,redirect_dir=off,index=on,volatile,upperdir=../layers/9/fs,"
 	  "workdir=../layers/9/work,lowerdir=1f" },
-	{ { NULL, 0, "9", false },
+	{ { NULL, 0, "9", false, NULL },
 	  false,
 	  "metacopy=off,redirect_dir=off,upperdir=../layers/9/fs,workdir=../layers/9/work,"
 	  "lowerdir=../empty" },
 	/* Without an upper, the kernel would ignore index and volatile with a warning. */
-	{ { three, 2, NULL, true }, true, "metacopy=off,redirect_dir=off,lowerdir=1f:2a" },
-	{ { three, 1, NULL, false }, true, "metacopy=off,redirect_dir=off,lowerdir=1f:../empty" },
+	{ { three, 2, NULL, true, NULL }, true, "metacopy=off,redirect_dir=off,lowerdir=1f:2a" },
+	{ { three, 1, NULL, false, NULL },
+	  true,
+	  "metacopy=off,redirect_dir=off,lowerdir=1f:../empty" },
 };
 
 static void options_are_written(void **unused)
@@ -89,8 +91,8 @@ static void depth_is_limited(void **unused)
 	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
 		char **names = make_names(depths[i].count, depths[i].name_length);
 		struct overlay_spec spec = { (const char *const *)names, depths[i].count, "ffffff",
-					     true };
-		struct overlay_features features = { .index = true };
+					     true, NULL };
+		struct overlay_features features = { .index = true, NULL };
 		cleanup(free_ptr) char *text = NULL;
 		struct error e = { 0 };
 
@@ -108,7 +110,7 @@ static void depth_is_limited(void **unused)
 static void the_last_byte_fits(void **unused)
 {
 	struct overlay_features features = { 0 };
-	struct overlay_spec spec = { NULL, 1, NULL, false };
+	struct overlay_spec spec = { NULL, 1, NULL, false, NULL };
 	cleanup(free_ptr) char *short_text = NULL;
 	char name[OVERLAY_OPTIONS_MAX + 2];
 	const char *lower = "a";
@@ -140,8 +142,8 @@ static void names_with_a_meaning_are_refused(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(bad_names); i++) {
 		const char *lowers[] = { "fine", bad_names[i] };
-		struct overlay_spec as_lower = { lowers, 2, "9", false };
-		struct overlay_spec as_upper = { lowers, 1, bad_names[i], false };
+		struct overlay_spec as_lower = { lowers, 2, "9", false, NULL };
+		struct overlay_spec as_upper = { lowers, 1, bad_names[i], false, NULL };
 		struct error e = { 0 };
 
 		assert_int_equal(overlay_options_check(&as_lower, &e), -EINVAL);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "base/strbuf.h"
 #include "overlay/mount_holders.h"
 #include "overlay/mount_table.h"
+#include "overlay/overlay_idmap.h"
 #include "overlay/overlay_options.h"
 #include "overlay/overlay_refusal.h"
 #include "overlay/overlay_staging.h"
@@ -145,16 +147,40 @@ static int create_by_context(int store, const struct overlay_features *features,
 	return 0;
 }
 
+/* Overlayfs that fails to prepare its work directory mounts all the same, read-only. */
+static int check_writable(int mount, const struct overlay_spec *spec, struct error *e)
+{
+	struct statvfs s;
+
+	if (fstatvfs(mount, &s) < 0)
+		return error_set(e, -errno, "ask for the new mount's flags: %s", strerror(errno));
+	if (s.f_flag & ST_RDONLY)
+		return error_set(e, -EROFS,
+				 "the kernel made the mount read-only, since it could not prepare "
+				 "layers/%s/work (dmesg may say why): is there space left?",
+				 spec->upper);
+	return 0;
+}
+
 int overlay_mount_create(int store, const struct overlay_features *features,
 			 const struct overlay_spec *spec, int *ret_mount, struct error *e)
 {
+	cleanup(close_fd) int mount = -EBADF;
 	int r = overlay_options_check(spec, e);
 
 	if (r < 0)
 		return r;
+	if (spec->id_map && id_map_is_set(spec->id_map))
+		return overlay_idmap_mount(store, features, spec, ret_mount, e);
 	if (features->method == OVERLAY_METHOD_LOWERDIR_PLUS)
-		return create_by_context(store, features, spec, ret_mount, e);
-	return overlay_staging_mount(store, features, spec, ret_mount, e);
+		r = create_by_context(store, features, spec, &mount, e);
+	else
+		r = overlay_staging_mount(store, features, spec, &mount, e);
+	if (r == 0 && spec->upper)
+		r = check_writable(mount, spec, e);
+	if (r == 0)
+		*ret_mount = take_fd(&mount);
+	return r;
 }
 
 /* ---- mount points ---- */

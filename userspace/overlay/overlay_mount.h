@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/id_map.h"
 #include "overlay/overlay_probe.h"
 
 /* The kernel's own limit, OVL_MAX_STACK: 500 lowers (6.1, 6.12, 6.18). */
@@ -24,14 +25,16 @@ struct overlay_spec {
 	size_t lower_count;
 	const char *upper; /* layer name; NULL for a read-only mount */
 	bool volatile_upper; /* no sync; the caller gives a fresh work directory each time */
+	const struct id_map *id_map; /* how owners are shown; NULL or unset: as they are on disk */
 };
 
 /* The mount's root, detached (O_PATH-like, close-on-exec). A read-only spec with one lower gets
  * the store's empty directory as second, since overlayfs wants two; a writable one without any
  * gets it as its only lower. -EMFILE: more than OVERLAY_MAX_LOWERS; -EBUSY: a layer of it is
  * mounted elsewhere as an upper, which the kernel checks only when there is an upper and with
- * index=on; -ESTALE: the upper was mounted over another first lower before. Nothing is left
- * behind on failure. */
+ * index=on; -ESTALE: the upper was mounted over another first lower before; -ENOTSUP: the kernel
+ * cannot map ids in this store; -EROFS: the upper cannot be written. Nothing is left behind on
+ * failure. */
 int overlay_mount_create(int store, const struct overlay_features *features,
 			 const struct overlay_spec *spec, int *ret_mount, struct error *e);
 

@@ -174,6 +174,33 @@ static bool try_volatile(int scratch, const struct overlay_features *features)
 	       mount_upper(scratch, features, "volatile", true, &mount, NULL) == 0;
 }
 
+/* Says what is missing, or nothing. */
+static void try_id_map(int scratch, struct overlay_features *features)
+{
+	static const struct id_map map = { (char *)"0:1:1", (char *)"0:1:1" };
+	static const char *const lowers[] = { LOWER };
+	struct overlay_spec spec = { lowers, ARRAY_SIZE(lowers), "mapped", false, &map };
+	cleanup(close_fd) int mount = -EBADF;
+	struct error e = { 0 };
+	struct stat s;
+	int r = add_layer(scratch, spec.upper);
+
+	if (r < 0)
+		(void)error_set(&e, r, "make a layer in the store: %s", strerror(-r));
+	else
+		r = overlay_mount_create(scratch, features, &spec, &mount, &e);
+	if (r == -EINVAL || r == -EROFS)
+		(void)error_set(&e, r,
+				"overlayfs of this kernel takes no layers with a map of ids "
+				"(5.19 does)");
+	/* A file that is hidden is what overlayfs makes by itself. */
+	if (r == 0 && (fstat(mount, &s) < 0 || s.st_uid != 1 || s.st_gid != 1 ||
+		       unlinkat(mount, "file", 0) < 0))
+		(void)error_set(&e, -EIO, "a mount with a map of ids does not do what it should");
+	(void)snprintf(features->id_map_refusal, sizeof(features->id_map_refusal), "%.*s",
+		       (int)sizeof(features->id_map_refusal) - 1, e.text);
+}
+
 /* ---- the verdict ---- */
 
 static int check_kernel(struct error *e)
@@ -250,6 +277,7 @@ static int probe_scratch(int scratch, const struct candidates *c, struct overlay
 		return r;
 	features->index = try_index(scratch, features);
 	features->volatile_mounts = try_volatile(scratch, features);
+	try_id_map(scratch, features);
 	return 0;
 }
 

@@ -20,6 +20,8 @@ struct overlay_features {
 	bool index; /* index=on is accepted, and refuses a layer that is in use */
 	bool volatile_mounts;
 	char file_system[32]; /* what the store lies on, e.g. "ext4" */
+	/* Why owners cannot be shown by a map of ids; "" when they can. */
+	char id_map_refusal[192];
 };
 
 /* `store` is the store's root directory. Fails, saying what to do, when an overlay with an upper

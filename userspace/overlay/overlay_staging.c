@@ -18,11 +18,10 @@
 #include "overlay/overlay_refusal.h"
 
 /*
- * Each mount has a stage of its own, seen from l/: a directory that is only for root, bound over
- * itself so that it can be made private. Without that, an overlay in it would spread to every mount
- * namespace that shares the store's file system, and be kept alive there.
+ * Each mount has a stage of its own, a directory that is bound over itself so that it can be made
+ * private. Without that, a mount in it would spread to every mount namespace that shares the
+ * store's file system, and be kept alive there.
  */
-#define STAGE_TEMPLATE "../staging/XXXXXX"
 #define POINT_IN_STAGE "m"
 
 struct staged_mount {
@@ -34,15 +33,36 @@ struct staged_mount {
 	struct error *e;
 };
 
-static int mount_on_stage(struct staged_mount *m, const char *stage)
+int overlay_staging_begin(int store, struct overlay_stage *ret_stage, struct error *e)
 {
-	char point[sizeof(STAGE_TEMPLATE "/" POINT_IN_STAGE)];
+	struct overlay_stage s;
+	int r;
 
-	(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, stage); /* cannot be longer */
-	if (mkdir(point, 0700) < 0 || mount(stage, stage, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, stage, NULL, MS_PRIVATE, NULL) < 0)
-		return error_set(m->e, -errno, "prepare the staging directory for a mount: %s",
+	(void)snprintf(s.directory, sizeof(s.directory), "/proc/self/fd/%d/staging/XXXXXX", store);
+	if (!mkdtemp(s.directory))
+		return error_set(e, -errno, "make a directory in the store's staging: %s",
 				 strerror(errno));
+	(void)snprintf(s.point, sizeof(s.point), "%s/" POINT_IN_STAGE, s.directory);
+	if (mkdir(s.point, 0700) < 0 || mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0) {
+		r = error_set(e, -errno, "prepare the staging directory for a mount: %s",
+			      strerror(errno));
+		overlay_staging_end(&s);
+		return r;
+	}
+	*ret_stage = s;
+	return 0;
+}
+
+void overlay_staging_end(const struct overlay_stage *stage)
+{
+	(void)umount2(stage->directory, MNT_DETACH | UMOUNT_NOFOLLOW);
+	(void)rmdir(stage->point);
+	(void)rmdir(stage->directory);
+}
+
+static int mount_on_stage(struct staged_mount *m, const char *point)
+{
 	if (mount("overlay", point, "overlay", 0, m->options) < 0)
 		return overlay_refusal_explain(m->store, m->spec, -errno, "", m->e);
 
@@ -52,31 +72,23 @@ static int mount_on_stage(struct staged_mount *m, const char *stage)
 	return 0;
 }
 
-static void remove_stage(const char *stage)
-{
-	char point[PATH_MAX];
-
-	/* What cannot be removed now is found by overlay_staging_clear(). */
-	(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, stage);
-	(void)umount2(stage, MNT_DETACH | UMOUNT_NOFOLLOW); /* the overlay on it as well */
-	(void)rmdir(point);
-	(void)rmdir(stage);
-}
-
 /* On a thread of its own, since it changes the current directory. */
 static void *run_staged_mount(void *user)
 {
 	struct staged_mount *m = user;
-	char stage[] = STAGE_TEMPLATE;
+	struct overlay_stage stage;
 	cleanup(close_fd) int links = openat(m->store, "l", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (links < 0 || unshare(CLONE_FS) < 0 || fchdir(links) < 0 || !mkdtemp(stage)) {
-		m->code = error_set(m->e, -errno, "enter the store's directories l and staging: %s",
+	if (links < 0 || unshare(CLONE_FS) < 0 || fchdir(links) < 0) {
+		m->code = error_set(m->e, -errno, "enter the store's directory l: %s",
 				    strerror(errno));
 		return NULL;
 	}
-	m->code = mount_on_stage(m, stage);
-	remove_stage(stage);
+	m->code = overlay_staging_begin(m->store, &stage, m->e);
+	if (m->code == 0) {
+		m->code = mount_on_stage(m, stage.point);
+		overlay_staging_end(&stage);
+	}
 	(void)chdir("/"); /* a thread that was joined keeps its directory busy for a moment more */
 	return NULL;
 }
@@ -103,6 +115,11 @@ int overlay_staging_mount(int store, const struct overlay_features *features,
 	return 0;
 }
 
+static bool is_stage(const struct dirent *entry)
+{
+	return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
 int overlay_staging_clear(int store, struct error *e)
 {
 	cleanup(close_fd) int staging =
@@ -114,16 +131,25 @@ int overlay_staging_clear(int store, struct error *e)
 		return error_set(e, -errno, "open the store's staging directory: %s",
 				 strerror(errno));
 	(void)take_fd(&staging); /* the directory's now */
+	/* First what is mounted on all of them: a clone of the store that is mounted on one stage
+	 * may have a mount on another. */
 	while ((entry = readdir(directory))) {
-		char path[PATH_MAX], point[NAME_MAX + sizeof("/" POINT_IN_STAGE)];
+		char path[PATH_MAX];
 
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		if (!is_stage(entry))
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd(directory),
 			       entry->d_name);
-		(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, entry->d_name);
 		while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 			;
+	}
+	rewinddir(directory);
+	while ((entry = readdir(directory))) {
+		char point[NAME_MAX + sizeof("/" POINT_IN_STAGE)];
+
+		if (!is_stage(entry))
+			continue;
+		(void)snprintf(point, sizeof(point), "%s/" POINT_IN_STAGE, entry->d_name);
 		(void)unlinkat(dirfd(directory), point, AT_REMOVEDIR); /* may not be there */
 		if (unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 			return error_set(e, -errno, "remove staging/%s from the store: %s",
