@@ -59,11 +59,9 @@ static int add_lease(struct database *d, const char *name, struct error *e)
 	return change_set_write(&c, d, DATABASE_DURABLE, e);
 }
 
-static int count_lease(const char *name, int64_t created_ns, int64_t expires_ns, void *user)
+static int count_lease(const struct lease_row *row, void *user)
 {
-	(void)name;
-	(void)expires_ns;
-	*(int64_t *)user += created_ns;
+	*(int64_t *)user += row->created_ns;
 	return 0;
 }
 

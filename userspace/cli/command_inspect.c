@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "cli/cli_id_map.h"
 #include "cli/cli_records.h"
 #include "cli/commands.h"
 
@@ -27,6 +28,12 @@ static void print_access(struct output *o, const Varve__V1__Record *r)
 	output_field(o, "Counted by", "%s", r->access->backend);
 }
 
+static void print_id_map(struct output *o, const char *name, const Varve__V1__IdMap *map)
+{
+	if (map)
+		output_field(o, name, "users %s, groups %s", map->uids, map->gids);
+}
+
 static void print_storage(struct output *o, const Varve__V1__Record *r)
 {
 	char size[UNITS_TEXT_MAX], apparent[UNITS_TEXT_MAX];
@@ -42,9 +49,12 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 		output_field(o, "Chain id", "%s", r->chain_id);
 	if (r->twin[0])
 		output_field(o, "Twin", "%s", r->twin);
+	print_id_map(o, "Map of ids", r->id_map);
 	if (r->mountpoint[0])
 		output_field(o, "Mounted at", "%s%s", r->mountpoint,
 			     r->mounted_read_only ? " (read-only)" : "");
+	if (!r->id_map)
+		print_id_map(o, "Mounted with", r->mount_id_map);
 }
 
 static void print_record(struct output *o, const Varve__V1__Record *r)
@@ -97,6 +107,8 @@ static void print_json(struct output *o, const Varve__V1__Record *r)
 	output_json_size(&w, "inodes", r->size < 0 ? -1 : r->inodes);
 	json_string(&w, "mountpoint", r->mountpoint[0] ? r->mountpoint : NULL);
 	json_bool(&w, "readOnly", r->mounted_read_only);
+	cli_id_map_json(&w, "idMap", r->id_map);
+	cli_id_map_json(&w, "mountIdMap", r->mount_id_map);
 	json_open_array(&w, "holds");
 	for (size_t i = 0; i < r->n_holds; i++) {
 		json_open_object(&w, NULL);

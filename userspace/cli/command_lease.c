@@ -3,13 +3,19 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_id_map.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "varve.pb-c.h"
 
+enum create_option { CREATE_EXPIRES, CREATE_UID_MAP, CREATE_GID_MAP, CREATE_END };
+
 static const struct cli_option create_options[] = {
-	{ 0, "expires", "TIME", "end it after this time (72h, 7d); otherwise never" },
-	{ 0, NULL, NULL, NULL },
+	[CREATE_EXPIRES] = { 0, "expires", "TIME",
+			     "end it after this time (72h, 7d); otherwise never" },
+	[CREATE_UID_MAP] = { 0, "uid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("user") },
+	[CREATE_GID_MAP] = { 0, "gid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("group") },
+	[CREATE_END] = { 0, NULL, NULL, NULL },
 };
 
 enum column {
@@ -56,6 +62,7 @@ static void print_json(struct output *o, const Varve__V1__Lease *lease)
 	for (size_t i = 0; i < lease->n_needs; i++)
 		json_string(&w, NULL, lease->needs[i]);
 	json_close_array(&w);
+	cli_id_map_json(&w, "idMap", lease->id_map);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -103,17 +110,25 @@ static int run_ls(struct cli *c, struct error *e)
 static int run_create(struct cli *c, struct error *e)
 {
 	cleanup(free_reply) Varve__V1__Lease *lease = NULL;
+	cleanup(cli_id_map_free) struct cli_id_map map = { 0 };
 	Varve__V1__LeaseRequest request = VARVE__V1__LEASE_REQUEST__INIT;
+	int r;
 
 	request.name = c->line.words[0];
 	for (size_t i = 0; i < c->line.given_count; i++) {
-		const char *value = c->line.given[i].value; /* of its only option */
+		const char *value = c->line.given[i].value;
 
-		/* 0 would mean never. */
-		if (units_parse_duration(value, &request.expires_after_ns) < 0 ||
-		    request.expires_after_ns == 0)
+		if (c->line.given[i].option == CREATE_UID_MAP)
+			cli_id_map_add(&map.uids, value);
+		else if (c->line.given[i].option == CREATE_GID_MAP)
+			cli_id_map_add(&map.gids, value);
+		else if (units_parse_duration(value, &request.expires_after_ns) < 0 ||
+			 request.expires_after_ns == 0) /* which would mean never */
 			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
 	}
+	r = cli_id_map_finish(c, &map, &request.id_map, e);
+	if (r < 0)
+		return r;
 	lease = cli_call_one(c, "LeaseCreate", &request.base, &varve__v1__lease__descriptor, e);
 	if (!lease)
 		return e->code;
@@ -154,6 +169,7 @@ const struct cli_verb command_lease_create = {
 	.name = "lease create",
 	.arguments = "NAME",
 	.summary = "make a lease, a named holder of refs",
+	.details = "With a map of ids, what is made through it is mounted with that map.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = create_options,

@@ -4,9 +4,12 @@
 #include "cli/commands.h"
 #include "varve.pb-c.h"
 
+enum mount_option { MOUNT_READ_ONLY, MOUNT_LEASE, MOUNT_END };
+
 static const struct cli_option mount_options[] = {
-	{ 0, "read-only", NULL, "even where it could be written" },
-	{ 0, NULL, NULL, NULL },
+	[MOUNT_READ_ONLY] = { 0, "read-only", NULL, "even where it could be written" },
+	[MOUNT_LEASE] = { 0, "lease", "NAME", "which holds it, with that lease's map of ids" },
+	[MOUNT_END] = { 0, NULL, NULL, NULL },
 };
 
 static int run_mount(struct cli *c, struct error *e)
@@ -17,7 +20,12 @@ static int run_mount(struct cli *c, struct error *e)
 	Varve__V1__MountRequest request = VARVE__V1__MOUNT_REQUEST__INIT;
 
 	request.id = c->line.words[0];
-	request.read_only = c->line.given_count > 0; /* its only option */
+	for (size_t i = 0; i < c->line.given_count; i++) {
+		if (c->line.given[i].option == MOUNT_READ_ONLY)
+			request.read_only = true;
+		else
+			request.lease = (char *)c->line.given[i].value;
+	}
 	reply = cli_call_one(c, "Mount", &request.base, &varve__v1__mount_reply__descriptor, e);
 	if (!reply)
 		return e->code;

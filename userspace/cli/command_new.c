@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_id_map.h"
 #include "cli/commands.h"
 #include "varve.pb-c.h"
 
@@ -15,6 +16,8 @@ enum option {
 	OPTION_RETAIN,
 	OPTION_LABEL,
 	OPTION_LEASE,
+	OPTION_UID_MAP,
+	OPTION_GID_MAP,
 	OPTION_END,
 };
 
@@ -25,6 +28,8 @@ static const struct cli_option options[] = {
 	[OPTION_RETAIN] = { 0, "retain", NULL, "keep it when nothing holds it any more" },
 	[OPTION_LABEL] = { 0, "label", "KEY=VALUE", "a label; may be repeated" },
 	[OPTION_LEASE] = { 0, "lease", "NAME", "who holds it (default: " CLI_DEFAULT_LEASE ")" },
+	[OPTION_UID_MAP] = { 0, "uid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("user") },
+	[OPTION_GID_MAP] = { 0, "gid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("group") },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
@@ -67,7 +72,7 @@ static int labels_add(struct cli *c, struct labels *l, const char *text, struct 
 }
 
 static int read_options(struct cli *c, Varve__V1__NewRequest *request, struct labels *labels,
-			struct error *e)
+			struct cli_id_map *map, struct error *e)
 {
 	labels->entries = calloc(c->line.given_count + 1, sizeof(*labels->entries));
 	labels->pointers = calloc(c->line.given_count + 1, sizeof(*labels->pointers));
@@ -99,18 +104,25 @@ static int read_options(struct cli *c, Varve__V1__NewRequest *request, struct la
 		case OPTION_LEASE:
 			request->lease = value;
 			break;
+		case OPTION_UID_MAP:
+			cli_id_map_add(&map->uids, value);
+			break;
+		case OPTION_GID_MAP:
+			cli_id_map_add(&map->gids, value);
+			break;
 		case OPTION_END:
 			break;
 		}
 	}
 	request->labels = labels->pointers;
 	request->n_labels = labels->count;
-	return 0;
+	return cli_id_map_finish(c, map, &request->id_map, e);
 }
 
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(labels_free) struct labels labels = { 0 };
+	cleanup(cli_id_map_free) struct cli_id_map map = { 0 };
 	cleanup(free_reply) Varve__V1__MountReply *reply = NULL;
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
@@ -118,7 +130,7 @@ static int run(struct cli *c, struct error *e)
 	int r;
 
 	request.lease = (char *)CLI_DEFAULT_LEASE;
-	r = read_options(c, &request, &labels, e);
+	r = read_options(c, &request, &labels, &map, e);
 	if (r < 0)
 		return r;
 	reply = cli_call_one(c, "New", &request.base, &varve__v1__mount_reply__descriptor, e);
@@ -140,7 +152,8 @@ const struct cli_verb command_new = {
 	.name = "new",
 	.arguments = "",
 	.summary = "make a mutable record and mount it",
-	.details = "Prints its id. The lease holds it until 'varve release'.",
+	.details = "Prints its id. The lease holds it until 'varve release'.\n"
+		   "Without a map of ids it takes the lease's, if that has one.",
 	.options = options,
 	.run = run,
 };

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id_map.h"
+
 #define RECORD_ID_LENGTH 25
 #define LAYER_NAME_LENGTH 6 /* so that 500 of them fit into one page of mount options */
 #define LAYER_COUNTERS 12 /* in the order of enum usage_counter */
@@ -64,6 +66,7 @@ struct lease {
 	 * records that they name are shared. Sorted, each once. */
 	char **needs;
 	size_t need_count;
+	struct id_map id_map; /* of what is made and mounted through it; perhaps not set */
 	int64_t created_ns;
 	int64_t expires_ns;
 	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
@@ -89,6 +92,7 @@ struct record {
 	unsigned refs; /* of all holds */
 	bool mounted_while_held; /* since the first of the present refs */
 	struct mount *mount; /* manager/'s; NULL when not mounted */
+	struct id_map id_map; /* how its mounts show owners; not set: as its layers have them */
 
 	char *description, *type;
 	struct record_label *labels;

@@ -66,6 +66,7 @@ void record_free(struct record *r)
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		free(r->image_refs[i]);
 	free(r->image_refs);
+	id_map_free(&r->id_map);
 	free(r->description);
 	free(r->type);
 	free(r);

@@ -32,6 +32,7 @@ void lease_free(struct lease *l)
 	if (!l)
 		return;
 	lease_free_needs(l->needs, l->need_count);
+	id_map_free(&l->id_map);
 	free(l->name);
 	free(l);
 }

@@ -44,7 +44,7 @@ static int commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	if (code < 0)
 		return error_context(e, "commit");
 
-	twin = new_ops_build(&options);
+	twin = new_ops_build(&options, &r->id_map);
 	if (!twin)
 		return error_set(e, -ENOMEM, "out of memory");
 	twin->is_mutable = false;

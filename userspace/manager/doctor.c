@@ -145,6 +145,10 @@ size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER
 	add(&r, "overlayfs", MANAGER_CHECK_OK, "lowers by %s, index %s, volatile %s",
 	    overlay_method_name(m->features.method), m->features.index ? "on" : "not available",
 	    m->features.volatile_mounts ? "available" : "not available");
+	if (*m->features.id_map_refusal)
+		add(&r, "maps of ids", MANAGER_CHECK_WARNING, "%s", m->features.id_map_refusal);
+	else
+		add(&r, "maps of ids", MANAGER_CHECK_OK, "by idmapped layers");
 	add(&r, "store", MANAGER_CHECK_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
 	return r.count;

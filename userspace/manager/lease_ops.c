@@ -83,22 +83,41 @@ static int check_name(const char *name, struct error *e)
 	return 0;
 }
 
-int manager_lease_create(struct manager *m, const char *name, int64_t expires_after_ns,
-			 struct error *e)
+/* A lease in no table yet. */
+static int build_lease(struct manager *m, const struct manager_new_lease *o,
+		       struct lease **ret_lease, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(lease_free) struct lease *l = NULL;
 	int64_t now = clock_wall_ns();
-	struct lease *l;
-	int code = check_name(name, e);
+	int code = check_name(o->name, e);
 
 	if (code < 0)
 		return code;
-	if (expires_after_ns < 0 || expires_after_ns > INT64_MAX - now)
-		return error_set(e, -EINVAL, "lease '%s': it cannot expire at such a time", name);
-	l = lease_new(name, now, expires_after_ns ? now + expires_after_ns : 0, 0);
+	if (o->expires_after_ns < 0 || o->expires_after_ns > INT64_MAX - now)
+		return error_set(e, -EINVAL, "lease '%s': it cannot expire at such a time",
+				 o->name);
+	l = lease_new(o->name, now, o->expires_after_ns ? now + o->expires_after_ns : 0, 0);
 	if (!l)
 		return error_set(e, -ENOMEM, "out of memory");
+	code = id_map_parse(o->uid_map, o->gid_map, &l->id_map, e);
+	if (code == 0)
+		code = mount_ops_check_map(m, &l->id_map, e);
+	if (code < 0)
+		return error_context(e, "lease '%s'", o->name);
+	*ret_lease = take_ptr(l);
+	return 0;
+}
 
+int manager_lease_create(struct manager *m, const struct manager_new_lease *options,
+			 struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	const char *name = options->name;
+	struct lease *l = NULL;
+	int code = build_lease(m, options, &l, e);
+
+	if (code < 0)
+		return code;
 	pthread_mutex_lock(&m->lock);
 	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
 						     : -EMFILE;
@@ -225,6 +244,7 @@ void manager_leases_free(struct manager_lease_view *leases, size_t count)
 			free(leases[i].holds[k].name);
 		free(leases[i].holds);
 		lease_free_needs(leases[i].needs, leases[i].need_count);
+		id_map_free(&leases[i].id_map);
 		free(leases[i].name);
 	}
 	free(leases);
@@ -242,7 +262,7 @@ static int view_lease(const struct lease *l, struct manager_lease_view *v)
 					  .ephemeral = l->connection != 0,
 					  .holds = calloc(count + 1, sizeof(*v->holds)),
 					  .needs = calloc(l->need_count + 1, sizeof(char *)) };
-	if (!v->name || !v->holds || !v->needs)
+	if (!v->name || !v->holds || !v->needs || id_map_copy(&l->id_map, &v->id_map) < 0)
 		return -ENOMEM;
 	for (; v->need_count < l->need_count; v->need_count++)
 		if (!(v->needs[v->need_count] = strdup(l->needs[v->need_count])))

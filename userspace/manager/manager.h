@@ -73,13 +73,26 @@ struct manager_new_record {
 	size_t label_count;
 	const char *const *image_refs;
 	size_t image_ref_count;
+	/* How its mounts show owners, see base/id_map.h; NULL or "": as the lease's map says, if it
+	 * has one. */
+	const char *uid_map, *gid_map;
 };
 
-/* A mutable record, mounted and held. *ret_mountpoint is the caller's to free. */
+/* A mutable record, mounted and held. *ret_mountpoint is the caller's to free. -ENOTSUP: the kernel
+ * cannot map ids in this store. */
 int manager_new(struct manager *m, const struct manager_new_record *options,
 		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		char **ret_mountpoint, struct error *e);
-int manager_mount(struct manager *m, const char *id, bool read_only,
+
+struct manager_mount_options {
+	bool read_only;
+	/* A lease that holds the record, whose map of ids is for a record without one; NULL or "":
+	 * none. */
+	const char *lease;
+};
+
+/* -EBUSY: also when it is mounted with another map of ids. */
+int manager_mount(struct manager *m, const char *id, const struct manager_mount_options *options,
 		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e);
 int manager_unmount(struct manager *m, const char *id, struct error *e);
 int manager_commit(struct manager *m, const char *id, const struct manager_holder *holder,
@@ -100,7 +113,13 @@ int manager_release(struct manager *m, const char *id, const struct manager_hold
 		    struct error *e);
 int manager_remove(struct manager *m, const char *id, struct error *e);
 
-int manager_lease_create(struct manager *m, const char *name, int64_t expires_after_ns,
+struct manager_new_lease {
+	const char *name;
+	int64_t expires_after_ns; /* 0: never */
+	const char *uid_map, *gid_map; /* for what is made and mounted through it; NULL or "" */
+};
+
+int manager_lease_create(struct manager *m, const struct manager_new_lease *options,
 			 struct error *e);
 /* Releases what it holds. */
 int manager_lease_remove(struct manager *m, const char *name, struct error *e);
@@ -145,6 +164,7 @@ struct manager_lease_view {
 	size_t hold_count;
 	char **needs;
 	size_t need_count;
+	struct id_map id_map;
 };
 
 int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,
@@ -152,7 +172,7 @@ int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases
 void manager_leases_free(struct manager_lease_view *leases, size_t count);
 
 /* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds and
- * the mount are NULL, its texts are the view's. */
+ * the mount are NULL, its texts and its map of ids are the view's. */
 struct manager_record_view {
 	struct record record;
 	struct layer layer;
@@ -160,6 +180,7 @@ struct manager_record_view {
 	bool in_use;
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;
+	struct id_map mount_id_map;
 	char **children;
 	size_t child_count;
 	struct manager_hold_view *holds;

@@ -29,6 +29,7 @@ struct mount {
 	bool writable;
 	bool unwanted; /* nobody holds the record, but somebody was in the mount */
 	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
+	struct id_map id_map; /* how it shows owners; not set: as its layers have them */
 	size_t layer_count; /* lowers + 1; index 0 is the upper, unnamed for a read-only mount */
 	struct mount_layer *layers;
 	struct mount *next;
@@ -112,18 +113,22 @@ void store_files_drain_trash(struct manager *m);
 
 /* mount_ops.c. `r` is reserved; without the lock. */
 /* A mount to be made, with its rows; NULL: no memory. */
-struct mount *mount_ops_prepare(struct manager *m, const struct record *r, struct change_set *c);
+struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const struct id_map *map,
+				struct change_set *c);
 /* Makes the prepared mount, whose rows have been written; takes it, also on failure. */
 int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
+/* -ENOTSUP when the map is set and the kernel cannot mount with one. */
+int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e);
 
 /* mount_list.c */
 #define MOUNT_POINT_NAME_SIZE (RECORD_ID_LENGTH + 4)
 void mount_list_point_name(const struct record *r, bool read_only_clone,
 			   char name[MOUNT_POINT_NAME_SIZE]);
 char *mount_list_path(const struct manager *m, const struct record *r, bool read_only_clone);
-struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable);
+struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
+			     const struct id_map *map);
 void mount_list_free(struct mount *mount);
 DEFINE_CLEANUP(struct mount *, mount_list_free)
 /* With the lock. */
@@ -141,7 +146,7 @@ void lease_ops_save_hold(struct change_set *c, const struct record *r, const str
 /* new_ops.c */
 void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
 /* A mutable record with an id of its own, in no graph yet; NULL: no memory. */
-struct record *new_ops_build(const struct manager_new_record *options);
+struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
 int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
 
 /* cache_ops.c */

@@ -18,9 +18,10 @@ char *mount_list_path(const struct manager *m, const struct record *r, bool read
 	return asprintf(&path, "%s/mnt/%s", m->root, name) < 0 ? NULL : path;
 }
 
-struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable)
+struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
+			     const struct id_map *map)
 {
-	cleanup(free_ptr) struct mount *mount = calloc(1, sizeof(*mount));
+	cleanup(mount_list_free) struct mount *mount = calloc(1, sizeof(*mount));
 	size_t depth = record_graph_depth(r);
 	size_t index = writable ? 0 : 1;
 
@@ -30,7 +31,7 @@ struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable)
 	mount->writable = writable;
 	mount->layer_count = depth + index;
 	mount->layers = calloc(mount->layer_count, sizeof(*mount->layers));
-	if (!mount->layers)
+	if (!mount->layers || id_map_copy(map, &mount->id_map) < 0)
 		return NULL;
 	for (const struct record *at = r; at; at = at->parent)
 		memcpy(mount->layers[index++].name, at->layer->name, LAYER_NAME_LENGTH + 1);
@@ -42,6 +43,7 @@ void mount_list_free(struct mount *mount)
 	if (!mount)
 		return;
 	free(mount->layers);
+	id_map_free(&mount->id_map);
 	free(mount);
 }
 

@@ -34,7 +34,14 @@ int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, stru
 static void add_rows(struct change_set *c, const struct manager *m, const struct mount *mount,
 		     const struct record *r)
 {
-	usage_rows_insert_mount(c, (int64_t)mount->id, r->id, mount->writable, m->boot_id);
+	struct mount_row mount_row = { .id = (int64_t)mount->id,
+				       .record = r->id,
+				       .boot = m->boot_id,
+				       .uid_map = mount->id_map.uids,
+				       .gid_map = mount->id_map.gids,
+				       .writable = mount->writable };
+
+	usage_rows_insert_mount(c, &mount_row);
 	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
 		struct usage_row row = { .mount_id = (int64_t)mount->id, .index = (int64_t)i };
 
@@ -43,12 +50,25 @@ static void add_rows(struct change_set *c, const struct manager *m, const struct
 	}
 }
 
+int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e)
+{
+	if (!id_map_is_set(map) || !*m->features.id_map_refusal)
+		return 0;
+	return error_set(e, -ENOTSUP, "there are no mounts with a map of ids here: %s",
+			 m->features.id_map_refusal);
+}
+
 static int create_detached(struct manager *m, const struct mount *mount, int *ret_fd,
 			   struct error *e)
 {
 	const char *lowers[OVERLAY_MAX_LOWERS];
-	struct overlay_spec spec = { .lowers = lowers, .lower_count = mount->layer_count - 1 };
+	struct overlay_spec spec = { .lowers = lowers,
+				     .lower_count = mount->layer_count - 1,
+				     .id_map = &mount->id_map };
+	int code = mount_ops_check_map(m, &mount->id_map, e);
 
+	if (code < 0)
+		return code;
 	if (spec.lower_count > OVERLAY_MAX_LOWERS)
 		return error_set(e, -EMFILE,
 				 "%zu layers are more than the %d that overlayfs stacks",
@@ -94,7 +114,8 @@ static uint64_t next_mount_id(struct manager *m)
 	return m->last_mount_id;
 }
 
-struct mount *mount_ops_prepare(struct manager *m, const struct record *r, struct change_set *c)
+struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const struct id_map *map,
+				struct change_set *c)
 {
 	struct mount *mount;
 	uint64_t id;
@@ -102,7 +123,7 @@ struct mount *mount_ops_prepare(struct manager *m, const struct record *r, struc
 	pthread_mutex_lock(&m->lock);
 	id = next_mount_id(m);
 	pthread_mutex_unlock(&m->lock);
-	mount = mount_list_new(r, id, r->is_mutable);
+	mount = mount_list_new(r, id, r->is_mutable, map);
 	if (mount)
 		add_rows(c, m, mount, r);
 	return mount;
@@ -134,10 +155,11 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	return 0;
 }
 
-static int mount_record(struct manager *m, struct record *r, struct error *e)
+static int mount_record(struct manager *m, struct record *r, const struct id_map *map,
+			struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, &c);
+	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, map, &c);
 	int code;
 
 	if (!mount)
@@ -202,17 +224,66 @@ static int clone_read_only(struct manager *m, struct record *r, struct error *e)
 	return attach_at(m, fd, name, e);
 }
 
-/* A writable mount of an immutable record finalizes it; then it has one read-only view for all. */
-int manager_mount(struct manager *m, const char *id, bool read_only,
-		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
+/* "0:100000:65536 for users and 0:100000:65536 for groups" */
+static void describe_map(const struct id_map *map, char *text, size_t size)
 {
-	bool clone;
+	if (id_map_is_set(map))
+		(void)snprintf(text, size,
+			       "with the map of ids %.80s for users and %.80s for groups",
+			       map->uids, map->gids);
+	else
+		(void)snprintf(text, size, "without a map of ids");
+}
+
+/* With the lock: the record's own map, else that of the lease through which it is mounted. */
+static int choose_map(struct manager *m, const struct record *r, const char *lease,
+		      struct id_map *ret_map, struct error *e)
+{
+	const struct manager_holder holder = { .lease = lease };
+	const struct id_map *map = &r->id_map;
+	char text[256];
+	struct lease *l = NULL;
+	int code = 0;
+
+	if (lease && *lease) {
+		code = lease_ops_find(m, &holder, &l, e);
+		if (code < 0)
+			return code;
+		if (!record_refs_find(r, l))
+			code = error_set(e, -ENOENT, "lease '%s' holds no ref on record %s",
+					 l->name, r->id);
+		describe_map(map, text, sizeof(text));
+		if (!id_map_is_set(map))
+			map = &l->id_map;
+		else if (code == 0 && id_map_is_set(&l->id_map) && !id_map_equal(map, &l->id_map))
+			code = error_set(e, -EINVAL,
+					 "record %s was made %s, and lease '%s' has another one",
+					 r->id, text, l->name);
+		lease_ops_put(m, l);
+	}
+	if (code == 0 && r->mount && !id_map_equal(map, &r->mount->id_map)) {
+		describe_map(&r->mount->id_map, text, sizeof(text));
+		code = error_set(e, -EBUSY,
+				 "record %s is mounted %s, and has one mount at a time: unmount it "
+				 "first (varve umount %.12s)",
+				 r->id, text, r->id);
+	}
+	if (code == 0 && id_map_copy(map, ret_map) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	return code;
+}
+
+/* A writable mount of an immutable record finalizes it; then it has one read-only view for all. */
+static int reserve_for_mount(struct manager *m, const char *id,
+			     const struct manager_mount_options *o, struct record **ret_record,
+			     struct id_map *ret_map, struct error *e)
+{
 	struct record *r;
 	int code;
 
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
-	if (code == 0 && !r->is_mutable && r->twin && !read_only) {
+	if (code == 0 && !r->is_mutable && r->twin && !o->read_only) {
 		pthread_mutex_unlock(&m->lock);
 		code = manager_finalize(m, id, e);
 		if (code < 0)
@@ -225,17 +296,31 @@ int manager_mount(struct manager *m, const char *id, bool read_only,
 				 "record %s is committed as %s, which is held: mount that one",
 				 r->id, r->twin->id);
 	if (code == 0)
+		code = choose_map(m, r, o->lease, ret_map, e);
+	if (code == 0) {
 		manager_reserve(r);
+		*ret_record = r;
+	}
 	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+int manager_mount(struct manager *m, const char *id, const struct manager_mount_options *options,
+		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
+{
+	cleanup(id_map_free) struct id_map map = { 0 };
+	bool clone;
+	struct record *r = NULL;
+	int code = reserve_for_mount(m, id, options, &r, &map, e);
+
 	if (code < 0)
 		return code;
-
-	clone = read_only && r->is_mutable;
+	clone = options->read_only && r->is_mutable;
 	/* An idle mutable half could be written while its twin is seen: never both mounted. */
 	if (r->twin && r->twin->mount)
 		code = mount_ops_detach(m, r->twin, e);
 	if (code == 0 && !r->mount)
-		code = mount_record(m, r, e);
+		code = mount_record(m, r, &map, e);
 	if (code == 0 && clone && !r->mount->read_only_clone) {
 		code = clone_read_only(m, r, e);
 		if (code == 0)

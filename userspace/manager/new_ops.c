@@ -111,7 +111,7 @@ static int check_options(const struct manager_new_record *o, struct error *e)
 	return code;
 }
 
-struct record *new_ops_build(const struct manager_new_record *o)
+struct record *new_ops_build(const struct manager_new_record *o, const struct id_map *map)
 {
 	char id[RECORD_ID_LENGTH + 1];
 	cleanup(record_free) struct record *r = NULL;
@@ -126,6 +126,8 @@ struct record *new_ops_build(const struct manager_new_record *o)
 	for (size_t i = 0; i < o->image_ref_count; i++)
 		if (record_add_image_ref(r, o->image_refs[i]) < 0)
 			return NULL;
+	if (id_map_copy(map, &r->id_map) < 0)
+		return NULL;
 	r->is_mutable = true;
 	r->retain = o->retain;
 	r->created_ns = o->created_ns ? o->created_ns : clock_wall_ns();
@@ -210,7 +212,7 @@ static int write_new(struct manager *m, const struct record *r, struct mount **r
 
 	layer_rows_insert(&c, r->layer->name);
 	record_rows_insert(&c, r, RECORD_CREATING);
-	mount = mount_ops_prepare(m, r, &c);
+	mount = mount_ops_prepare(m, r, &r->id_map, &c);
 	if (!mount)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
@@ -263,20 +265,26 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 	cleanup(free_ptr) char *mountpoint = NULL;
 	cleanup(record_free) struct record *unborn = NULL;
 	cleanup(mount_list_free) struct mount *mount = NULL;
+	cleanup(id_map_free) struct id_map map = { 0 };
 	struct record *r;
 	struct lease *l;
 	bool files = false;
 	int code = check_options(options, e);
 
+	if (code == 0)
+		code = id_map_parse(options->uid_map, options->gid_map, &map, e);
 	if (code < 0)
 		return code;
-	unborn = new_ops_build(options);
+	unborn = new_ops_build(options, &map);
 	if (!unborn)
 		return error_set(e, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&m->lock);
 	code = lease_ops_find(m, holder, &l, e);
 	if (code == 0) {
-		code = reserve_new(m, options, l, &unborn, e);
+		if (!id_map_is_set(&map) && id_map_copy(&l->id_map, &unborn->id_map) < 0)
+			code = error_set(e, -ENOMEM, "out of memory");
+		else
+			code = reserve_new(m, options, l, &unborn, e);
 		if (code < 0)
 			lease_ops_put(m, l);
 	}

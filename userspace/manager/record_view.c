@@ -44,6 +44,8 @@ static void free_view(struct manager_record_view *v)
 	for (size_t i = 0; r->image_refs && i < r->image_ref_count; i++)
 		free(r->image_refs[i]);
 	free(r->image_refs);
+	id_map_free(&r->id_map);
+	id_map_free(&v->mount_id_map);
 	for (size_t i = 0; i < v->child_count; i++)
 		free(v->children[i]);
 	free(v->children);
@@ -127,14 +129,16 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	copy->layer = NULL;
 	copy->labels = NULL;
 	copy->image_refs = NULL;
+	copy->id_map = (struct id_map){ 0 };
 	copy->description = strdup(r->description);
 	copy->type = strdup(r->type);
-	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0)
+	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||
+	    id_map_copy(&r->id_map, &copy->id_map) < 0)
 		return -ENOMEM;
 	if (mount) {
 		v->mounted_read_only = !mount->writable;
 		v->mountpoint = mount_list_path(m, r, false);
-		if (!v->mountpoint)
+		if (!v->mountpoint || id_map_copy(&mount->id_map, &v->mount_id_map) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -59,27 +59,33 @@ static int reconcile_layers(struct manager *m, struct error *e)
 }
 
 /* Rows of mounts, until it is known which of them are still there. */
-static int load_mount(int64_t id, const char *record, bool writable, const char *boot, void *user)
+static int load_mount(const struct mount_row *row, void *user)
 {
 	struct recovering *load = user;
 	struct manager *m = load->m;
-	struct record *r = record_graph_find(m->graph, record);
+	struct record *r = record_graph_find(m->graph, row->record);
+	cleanup(id_map_free) struct id_map map = { 0 };
+	uint64_t id = (uint64_t)row->id;
 	struct mount *mount;
+	int code;
 
-	if ((uint64_t)id > m->last_mount_id)
-		m->last_mount_id = (uint64_t)id;
-	if (!r || strcmp(boot, m->boot_id) != 0 || writable != r->is_mutable) {
-		usage_bpf_retire(m->usage, (uint64_t)id);
-		usage_bpf_forget(m->usage, (uint64_t)id);
-		usage_rows_delete_mount(load->changes, id);
-		if (r && writable && r->layer->size_known) {
+	if (id > m->last_mount_id)
+		m->last_mount_id = id;
+	if (!r || strcmp(row->boot, m->boot_id) != 0 || row->writable != r->is_mutable) {
+		usage_bpf_retire(m->usage, id);
+		usage_bpf_forget(m->usage, id);
+		usage_rows_delete_mount(load->changes, row->id);
+		if (r && row->writable && r->layer->size_known) {
 			/* What was written before the power went was perhaps not counted. */
 			r->layer->size_known = r->layer->measured = false;
 			layer_rows_update(load->changes, r->layer);
 		}
 		return 0;
 	}
-	mount = mount_list_new(r, (uint64_t)id, writable);
+	code = id_map_parse(row->uid_map, row->gid_map, &map, NULL);
+	if (code < 0)
+		return code;
+	mount = mount_list_new(r, id, row->writable, &map);
 	if (!mount)
 		return -ENOMEM;
 	if (r->mount) /* two rows of one record: the older one was being retired */

@@ -86,7 +86,7 @@ static int load_record(const struct record_row *row, void *user)
 	p->record->last_hit_ns = row->last_hit_ns;
 	p->record->ref_uses = (uint64_t)row->ref_uses;
 	p->record->last_ref_use_ns = row->last_ref_use_ns;
-	return 0;
+	return id_map_parse(row->uid_map, row->gid_map, &p->record->id_map, NULL);
 }
 
 static int load_label(const char *id, const char *key, const char *value, void *user)
@@ -105,12 +105,14 @@ static int load_image_ref(const char *id, const char *ref, void *user)
 	return p ? record_add_image_ref(p->record, ref) : 0;
 }
 
-static int load_lease(const char *name, int64_t created_ns, int64_t expires_ns, void *user)
+static int load_lease(const struct lease_row *row, void *user)
 {
 	struct loading *load = user;
-	struct lease *l = lease_new(name, created_ns, expires_ns, 0);
-	int code = l ? hashmap_insert(load->m->leases, l->name, l) : -ENOMEM;
+	struct lease *l = lease_new(row->name, row->created_ns, row->expires_ns, 0);
+	int code = l ? id_map_parse(row->uid_map, row->gid_map, &l->id_map, NULL) : -ENOMEM;
 
+	if (code == 0)
+		code = hashmap_insert(load->m->leases, l->name, l);
 	if (code < 0)
 		lease_free(l);
 	return code;
@@ -339,6 +341,7 @@ static int load_records(struct loading *load, sqlite3 *db, struct error *e)
 
 static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 {
+	const struct lease_row cli = { .name = MANAGER_CLI_LEASE, .created_ns = clock_wall_ns() };
 	int code = lease_rows_load(db, load_lease, load, e);
 
 	if (code == 0)
@@ -347,7 +350,7 @@ static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 		code = lease_rows_load_needs(db, load_need, load, e);
 	if (code < 0 || hashmap_find(load->m->leases, MANAGER_CLI_LEASE))
 		return code;
-	code = load_lease(MANAGER_CLI_LEASE, clock_wall_ns(), 0, load);
+	code = load_lease(&cli, load);
 	if (code < 0)
 		return error_set(e, code, "out of memory");
 	lease_rows_insert(load->changes, hashmap_find(load->m->leases, MANAGER_CLI_LEASE));

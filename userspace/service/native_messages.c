@@ -75,6 +75,17 @@ static Varve__V1__Hold **copy_holds(struct build *b, const struct manager_hold_v
 	return copies;
 }
 
+static Varve__V1__IdMap *make_id_map(struct build *b, const struct id_map *map)
+{
+	Varve__V1__IdMap *m = NULL;
+
+	if (id_map_is_set(map) && (m = NEW_MESSAGE(b, Varve__V1__IdMap, varve__v1__id_map__init))) {
+		m->uids = copy_text(b, map->uids);
+		m->gids = copy_text(b, map->gids);
+	}
+	return m;
+}
+
 static Varve__V1__Access *make_access(struct build *b, const struct layer_access *a,
 				      const char *backend)
 {
@@ -145,6 +156,8 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	m->layer = copy_text(b, v->layer.name);
 	m->mountpoint = copy_text(b, v->mountpoint);
 	m->mounted_read_only = v->mounted_read_only;
+	m->id_map = make_id_map(b, &r->id_map);
+	m->mount_id_map = make_id_map(b, &v->mount_id_map);
 	m->access = make_access(b, &v->layer.access, backend);
 	set_labels(b, m, r);
 	m->n_holds = v->hold_count;
@@ -291,6 +304,7 @@ Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *l
 		l->holds = copy_holds(&b, leases[i].holds, leases[i].hold_count);
 		l->n_needs = leases[i].need_count;
 		l->needs = copy_texts(&b, leases[i].needs, leases[i].need_count);
+		l->id_map = make_id_map(&b, &leases[i].id_map);
 	}
 	return finish(&b, reply);
 }

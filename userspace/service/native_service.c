@@ -61,6 +61,8 @@ static void run_new(struct grpc_call *call, void *user)
 		.label_count = request->n_labels,
 		.image_refs = (const char *const *)request->image_refs,
 		.image_ref_count = request->n_image_refs,
+		.uid_map = request->id_map ? request->id_map->uids : NULL,
+		.gid_map = request->id_map ? request->id_map->gids : NULL,
 	};
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
@@ -76,11 +78,11 @@ static void run_new(struct grpc_call *call, void *user)
 static void run_mount(struct grpc_call *call, void *user)
 {
 	REQUEST(MountRequest, mount_request);
+	struct manager_mount_options options = { request->read_only, request->lease };
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
 
-	code = manager_mount(manager_of(user), request->id, request->read_only, id, &mountpoint,
-			     &e);
+	code = manager_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
@@ -388,9 +390,16 @@ static void run_lease_create(struct grpc_call *call, void *user)
 {
 	Varve__V1__Lease lease = VARVE__V1__LEASE__INIT;
 	REQUEST(LeaseRequest, lease_request);
+	struct manager_new_lease options = {
+		.name = request->name,
+		.expires_after_ns = request->expires_after_ns,
+		.uid_map = request->id_map ? request->id_map->uids : NULL,
+		.gid_map = request->id_map ? request->id_map->gids : NULL,
+	};
 
-	code = manager_lease_create(manager_of(user), request->name, request->expires_after_ns, &e);
+	code = manager_lease_create(manager_of(user), &options, &e);
 	lease.name = request->name;
+	lease.id_map = request->id_map;
 	service_call_reply(call, code, &lease.base, &e);
 }
 

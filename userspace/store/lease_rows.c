@@ -6,9 +6,10 @@
 void lease_rows_insert(struct change_set *c, const struct lease *l)
 {
 	change_set_add(c,
-		       "INSERT INTO leases(name, created, expires)"
-		       " VALUES(:name, :created, :expires)",
-		       "tii", l->name, l->created_ns, l->expires_ns);
+		       "INSERT INTO leases(name, created, expires, uid_map, gid_map)"
+		       " VALUES(:name, :created, :expires, :uid_map, :gid_map)",
+		       "tiitt", l->name, l->created_ns, l->expires_ns, l->id_map.uids,
+		       l->id_map.gids);
 }
 
 void lease_rows_delete(struct change_set *c, const char *name)
@@ -41,7 +42,7 @@ void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *
 
 struct visit {
 	union {
-		int (*lease)(const char *name, int64_t created_ns, int64_t expires_ns, void *user);
+		int (*lease)(const struct lease_row *row, void *user);
 		int (*hold)(const char *lease, const char *record, unsigned refs,
 			    unsigned counting_refs, void *user);
 		int (*need)(const char *lease, const char *what, void *user);
@@ -52,21 +53,25 @@ struct visit {
 static int visit_lease(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->lease(database_text(row, 0), sqlite3_column_int64(row, 1),
-			    sqlite3_column_int64(row, 2), v->user);
+	struct lease_row r = {
+		.name = database_text(row, 0),
+		.uid_map = database_text(row, 3),
+		.gid_map = database_text(row, 4),
+		.created_ns = sqlite3_column_int64(row, 1),
+		.expires_ns = sqlite3_column_int64(row, 2),
+	};
+	int code = v->lease(&r, v->user);
 
-	return code < 0 ? error_set(e, code, "leases: %s", strerror(-code)) : 0;
+	return code < 0 ? error_set(e, code, "lease '%s': %s", r.name, strerror(-code)) : 0;
 }
 
-int lease_rows_load(sqlite3 *db,
-		    int (*visit)(const char *name, int64_t created_ns, int64_t expires_ns,
-				 void *user),
-		    void *user, struct error *e)
+int lease_rows_load(sqlite3 *db, int (*visit)(const struct lease_row *row, void *user), void *user,
+		    struct error *e)
 {
 	struct visit v = { .lease = visit, .user = user };
 
-	return database_query(db, visit_lease, &v, e, "SELECT name, created, expires FROM leases",
-			      "");
+	return database_query(db, visit_lease, &v, e,
+			      "SELECT name, created, expires, uid_map, gid_map FROM leases", "");
 }
 
 static int visit_hold(sqlite3_stmt *row, void *user, struct error *e)

@@ -15,10 +15,14 @@ void lease_rows_set_hold(struct change_set *c, const char *lease, const char *re
 void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *needs,
 			  size_t count);
 
-int lease_rows_load(sqlite3 *db,
-		    int (*visit)(const char *name, int64_t created_ns, int64_t expires_ns,
-				 void *user),
-		    void *user, struct error *e);
+/* A lease as its row has it; texts live until the next row. */
+struct lease_row {
+	const char *name, *uid_map, *gid_map; /* "" for none */
+	int64_t created_ns, expires_ns;
+};
+
+int lease_rows_load(sqlite3 *db, int (*visit)(const struct lease_row *row, void *user), void *user,
+		    struct error *e);
 int lease_rows_load_holds(sqlite3 *db,
 			  int (*visit)(const char *lease, const char *record, unsigned refs,
 				       unsigned counting_refs, void *user),

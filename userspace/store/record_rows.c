@@ -8,13 +8,13 @@ void record_rows_insert(struct change_set *c, const struct record *r, enum recor
 {
 	change_set_add(c,
 		       "INSERT INTO records(id, parent, layer, twin, mutable, state, retain,"
-		       " pinned, description, type, created)"
+		       " pinned, description, type, created, uid_map, gid_map)"
 		       " VALUES(:id, :parent, :layer, :twin, :mutable, :state, :retain,"
-		       " :pinned, :description, :type, :created)",
-		       "ttttiiiitti", r->id, r->parent ? r->parent->id : NULL, r->layer->name,
+		       " :pinned, :description, :type, :created, :uid_map, :gid_map)",
+		       "ttttiiiittitt", r->id, r->parent ? r->parent->id : NULL, r->layer->name,
 		       r->twin ? r->twin->id : NULL, (int64_t)r->is_mutable, (int64_t)state,
 		       (int64_t)r->retain, (int64_t)r->pinned, r->description, r->type,
-		       r->created_ns);
+		       r->created_ns, r->id_map.uids, r->id_map.gids);
 	record_rows_add_labels(c, r->id, r->labels, r->label_count);
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		record_rows_add_image_ref(c, r->id, r->image_refs[i]);
@@ -151,6 +151,8 @@ static int visit_record(sqlite3_stmt *row, void *user, struct error *e)
 		.ref_uses = sqlite3_column_int64(row, 12),
 		.last_ref_use_ns = sqlite3_column_int64(row, 13),
 		.pinned = sqlite3_column_int64(row, 14),
+		.uid_map = database_text(row, 15),
+		.gid_map = database_text(row, 16),
 	};
 	int code = v->record(&r, v->user);
 
@@ -165,7 +167,7 @@ int record_rows_load(sqlite3 *db, int (*visit)(const struct record_row *row, voi
 	return database_query(db, visit_record, &v, e,
 			      "SELECT id, parent, layer, twin, description, type, mutable, state,"
 			      " retain, created, hits, last_hit, ref_uses, last_ref_use,"
-			      " pinned FROM records",
+			      " pinned, uid_map, gid_map FROM records",
 			      "");
 }
 

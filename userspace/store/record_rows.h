@@ -28,6 +28,7 @@ void layer_rows_delete(struct change_set *c, const char *name);
 /* A record as its row has it; texts live until the next row. */
 struct record_row {
 	const char *id, *parent, *layer, *twin, *description, *type; /* "" for none */
+	const char *uid_map, *gid_map;
 	int64_t is_mutable, state, retain, pinned, created_ns;
 	int64_t hits, last_hit_ns, ref_uses, last_ref_use_ns;
 };

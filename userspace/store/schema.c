@@ -87,6 +87,14 @@ static const char *const migrations[] = {
 	"CREATE TABLE needs("
 	"  lease TEXT NOT NULL, what TEXT NOT NULL, PRIMARY KEY(lease, what)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* 3: maps of ids: both lists, or null for none */
+	"ALTER TABLE records ADD COLUMN uid_map TEXT;"
+	"ALTER TABLE records ADD COLUMN gid_map TEXT;"
+	"ALTER TABLE leases ADD COLUMN uid_map TEXT;"
+	"ALTER TABLE leases ADD COLUMN gid_map TEXT;"
+	"ALTER TABLE mounts ADD COLUMN uid_map TEXT;"
+	"ALTER TABLE mounts ADD COLUMN gid_map TEXT;",
 };
 
 static int read_version(sqlite3_stmt *row, void *user, struct error *e)

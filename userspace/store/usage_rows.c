@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-void usage_rows_insert_mount(struct change_set *c, int64_t mount_id, const char *record,
-			     bool writable, const char *boot)
+void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row)
 {
 	change_set_add(c,
-		       "INSERT INTO mounts(id, record, writable, boot)"
-		       " VALUES(:id, :record, :writable, :boot)",
-		       "itit", mount_id, record, (int64_t)writable, boot);
+		       "INSERT INTO mounts(id, record, writable, boot, uid_map, gid_map)"
+		       " VALUES(:id, :record, :writable, :boot, :uid_map, :gid_map)",
+		       "itittt", row->id, row->record, (int64_t)row->writable, row->boot,
+		       row->uid_map, row->gid_map);
 }
 
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *r)
@@ -48,8 +48,7 @@ void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode
 
 struct visit {
 	union {
-		int (*mount)(int64_t mount_id, const char *record, bool writable, const char *boot,
-			     void *user);
+		int (*mount)(const struct mount_row *row, void *user);
 		int (*layer)(const struct usage_row *row, void *user);
 		int (*file)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
 			    int64_t last_access_ns, void *user);
@@ -60,21 +59,27 @@ struct visit {
 static int visit_mount(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->mount(sqlite3_column_int64(row, 0), database_text(row, 1),
-			    sqlite3_column_int64(row, 2) != 0, database_text(row, 3), v->user);
+	struct mount_row r = {
+		.id = sqlite3_column_int64(row, 0),
+		.record = database_text(row, 1),
+		.boot = database_text(row, 3),
+		.uid_map = database_text(row, 4),
+		.gid_map = database_text(row, 5),
+		.writable = sqlite3_column_int64(row, 2) != 0,
+	};
+	int code = v->mount(&r, v->user);
 
 	return code < 0 ? error_set(e, code, "mounts: %s", strerror(-code)) : 0;
 }
 
-int usage_rows_load_mounts(sqlite3 *db,
-			   int (*visit)(int64_t mount_id, const char *record, bool writable,
-					const char *boot, void *user),
+int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row, void *user),
 			   void *user, struct error *e)
 {
 	struct visit v = { .mount = visit, .user = user };
 
 	return database_query(db, visit_mount, &v, e,
-			      "SELECT id, record, writable, boot FROM mounts", "");
+			      "SELECT id, record, writable, boot, uid_map, gid_map FROM mounts",
+			      "");
 }
 
 static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)

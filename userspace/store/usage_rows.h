@@ -17,18 +17,22 @@ struct usage_row {
 	int64_t first_boot_ns, last_boot_ns, last_use_boot_ns;
 };
 
-/* `boot` is the kernel's boot id: mounts of another boot are gone. */
-void usage_rows_insert_mount(struct change_set *c, int64_t mount_id, const char *record,
-			     bool writable, const char *boot);
+struct mount_row {
+	int64_t id;
+	const char *record;
+	const char *boot; /* the kernel's boot id: mounts of another boot are gone */
+	const char *uid_map, *gid_map; /* how it shows owners; NULL or "": as they are */
+	bool writable;
+};
+
+void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row);
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *row);
 void usage_rows_delete_mount(struct change_set *c, int64_t mount_id);
 /* Adds to what is known of a file, by the inode number in the layer's own file system. */
 void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
 			 uint64_t read_bytes, int64_t last_access_ns);
 
-int usage_rows_load_mounts(sqlite3 *db,
-			   int (*visit)(int64_t mount_id, const char *record, bool writable,
-					const char *boot, void *user),
+int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row, void *user),
 			   void *user, struct error *e);
 /* In the order of mount and index. */
 int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
