@@ -256,7 +256,7 @@ many_ranges() { # COUNT: id N is shown as 2000 + 2 N
 	refuse "needs one of group ids" --uid-map "$users"
 	refuse "needs one of user ids" --gid-map "$users"
 	refuse "CONTAINER:HOST:LENGTH" --uid-map 0:1 --gid-map "$users"
-	refuse "needs one of group ids" --uid-map "$users" --gid-map ""
+	refuse "--gid-map' is empty" --uid-map "$users" --gid-map ""
 	refuse "CONTAINER:HOST:LENGTH" --uid-map "0 100000 65536" --gid-map "$users"
 	refuse "at least one id" --uid-map 0:1:0 --gid-map "$users"
 	refuse "none above 4294967294" --uid-map 0:1:4294967295 --gid-map "$users"
