@@ -174,6 +174,10 @@ static void print_check(struct cli *c, struct output_table *t, const char *name,
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
 
+	if (c->line.globals.quiet) {
+		output_text(&c->out, name);
+		return;
+	}
 	if (!c->line.globals.json) {
 		output_table_row(t, NULL);
 		output_table_text(t, CHECK_NAME, name);
