@@ -92,12 +92,13 @@ refused() {
 		print("up", flush=True)
 		while True:
 		    client = listener.accept()[0]
-		    if sys.argv[2] == "silent":
-		        client.recv(1000000)
-		        while client.recv(1000000):
+		    try:
+		        while client.recv(1000000) and sys.argv[2] == "silent":
 		            pass
-		    client.recv(1000)
-		    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" if sys.argv[2] == "http" else b"")
+		        if sys.argv[2] == "http":
+		            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+		    except OSError:
+		        pass # it is gone
 		    client.close()
 	END
 	for case in "http:is no agent of Varve" "rude:hung up" "silent:does not answer"; do

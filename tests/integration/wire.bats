@@ -26,7 +26,7 @@ start_with() {
 	start_agent --backend none
 }
 
-@test "B69 metadata, sizes, errors, compression and the unknown are answered as gRPC asks" {
+@test "metadata, sizes, errors, compression and the unknown are answered as gRPC asks" {
 	start_agent
 	check plain
 	check garbage
@@ -45,16 +45,21 @@ start_with() {
 @test "a deadline, a cancellation and a client that is gone stop the work between two steps" {
 	mkdir "$agent_root"
 	mount -t tmpfs store "$agent_root" # where files are made quickly
-	start_with 150 300
-	check stop 150
+	start_with 100 300
+	check stop 100
 	stop_agent
 	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
 	umount "$agent_root"
 }
 
+@test "B69 a cancelled prune stops between two records" {
+	start_with 600
+	check stop_prune 600
+}
+
 @test "SIGTERM lets a stream finish, and later calls wait for the next agent" {
-	start_with 3000
-	check shutdown 3000 "$agent_pid" > "$BATS_TEST_TMPDIR/said" 3>&- &
+	start_with 1500
+	check shutdown 1500 "$agent_pid" > "$BATS_TEST_TMPDIR/said" 3>&- &
 	client=$!
 	timeout 60 tail --pid="$agent_pid" -s 0.05 -f /dev/null
 	wait "$agent_pid"
