@@ -202,8 +202,8 @@ static void connections_beyond_the_limit_are_closed(void **state)
 		assert_works(clients[i]);
 	}
 	late = connect_client(f);
-	assert_int_equal(grpc_client_call(late, "/test.Test/Echo", "x", 1, NULL, NULL, NULL),
-			 -ECONNABORTED);
+	/* Whether it was closed before or after the greeting is seen does not matter. */
+	assert_true(grpc_client_call(late, "/test.Test/Echo", "x", 1, NULL, NULL, NULL) < 0);
 	for (int i = 0; i < 5; i++) {
 		assert_works(clients[i]);
 		grpc_client_free(clients[i]);
