@@ -21,13 +21,18 @@ refused() {
 
 @test "500 layers work, 501 are refused" {
 	start_agent
-	top=
-	for ((i = 0; i < 500; i++)); do
-		id=$(varve new --retain ${top:+--parent "$top"})
+	top=$(varve new --retain)
+	echo deep > "$(varve mount "$top")/file"
+	top=$(varve commit "$top")
+	bottom=$top
+	for ((i = 1; i < 500; i++)); do
+		id=$(varve new --retain --parent "$top")
 		top=$(varve commit "$id")
 	done
 	varve finalize "$top"
-	mountpoint "$(varve mount "$top")"
+	opens=$(varve stats "$bottom" --json | jq .opens)
+	[[ $(cat "$(varve mount "$top")/file") == deep ]]
+	[[ $(varve stats "$bottom" --json | jq .opens) == $((opens + 1)) ]]
 	varve umount "$top"
 	refused 1 "500 layers deep already" varve new --parent "$top"
 	[[ $(count_layers) == 500 ]]
