@@ -193,7 +193,7 @@ while True:
 	# The layer's own counters have lost nothing; which of its files were read is not known.
 	run varve stats "$work" --json
 	assert_json '.opens == 66000 and .filesTouched == 65536 and .lost >= 464'
-	for command in "stats $work" "files $work -n 1"; do
+	for command in "stats $work" "files $work -n 1" "du" "du --verbose"; do
 		# shellcheck disable=SC2086
 		run varve $command
 		assert_output_has "accesses could not be counted (maps full): the numbers above may be short"

@@ -102,6 +102,19 @@ static int print_table(struct cli *c, const struct cli_records *records, struct 
 	return 0;
 }
 
+static int print_lost(struct cli *c, struct error *e)
+{
+	cleanup(free_reply) Varve__V1__InfoReply *info = NULL;
+	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+
+	info = cli_call_one(c, "Info", &empty.base, &varve__v1__info_reply__descriptor, e);
+	if (!info)
+		return e->code;
+	if (info->lost > 0)
+		output_lost(&c->out, info->lost);
+	return 0;
+}
+
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
@@ -140,7 +153,7 @@ static int run(struct cli *c, struct error *e)
 	}
 	totals = add_up(&records);
 	print_totals(&c->out, &totals);
-	return 0;
+	return print_lost(c, e);
 }
 
 const struct cli_verb command_du = {
