@@ -236,6 +236,7 @@ read_it() { # ID: in a mount of its own
 	start_agent
 	[[ $(control ListWorkers | jq -r '.record[0].ID') == "$first" ]]
 	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
 	rm -r "$agent_root"
 	start_agent
 	[[ $(control ListWorkers | jq -r '.record[0].ID') != "$first" ]]
