@@ -79,7 +79,7 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 		code = -errno;
 	if (code < 0) {
 		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
-		(void)discard_as(m, layer, NULL); /* recover finds what this cannot remove */
+		(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
 	}
 	return code;
 }
