@@ -12,6 +12,7 @@
 #include "manager/manager_state.h"
 #include "overlay/overlay_mount.h"
 #include "store/record_rows.h"
+#include "store/usage_rows.h"
 
 /* 25 base-36 characters: 129 random bits. */
 void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
@@ -234,8 +235,9 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 }
 
 /* Takes back what a failed manager_new() has made so far; what cannot be taken back now is found by
- * recover, since its row still says that it was being created. */
-static void undo_new(struct manager *m, struct record *r, bool files)
+ * recover, since its row still says that it was being created. `unmade`: a mount of which there are
+ * rows only, or NULL. */
+static void undo_new(struct manager *m, struct record *r, const struct mount *unmade, bool files)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct error e = { 0 };
@@ -246,6 +248,8 @@ static void undo_new(struct manager *m, struct record *r, bool files)
 	if (code == 0) {
 		record_rows_delete(&c, r->id);
 		layer_rows_delete(&c, r->layer->name);
+		if (unmade)
+			usage_rows_delete_mount(&c, (int64_t)unmade->id);
 		code = change_set_write(&c, m->database, DATABASE_RELAXED, &e);
 	}
 	if (code < 0)
@@ -305,7 +309,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 	if (code == 0)
 		code = write_live(m, r, l, e);
 	if (code < 0)
-		undo_new(m, r, files);
+		undo_new(m, r, mount, files);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
 		r->state = RECORD_LIVE;
