@@ -206,7 +206,8 @@ static void remove_mount_points(struct manager *m)
 			continue;
 		(void)snprintf(id, sizeof(id), "%.*s", RECORD_ID_LENGTH, entry->d_name);
 		r = record_graph_find(m->graph, id);
-		if (!r || !r->mount)
+		if (!r || !r->mount ||
+		    (is_clone_name(entry->d_name) && !r->mount->read_only_clone))
 			(void)unlinkat(m->mounts_fd, entry->d_name, AT_REMOVEDIR); /* busy: stays */
 	}
 }
