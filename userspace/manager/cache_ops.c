@@ -256,17 +256,13 @@ bool cache_ops_goes(const struct record *r)
 static int write_release(struct manager *m, struct record *r, struct change_set *c, bool goes,
 			 struct error *e)
 {
-	int code;
-
 	if (goes)
 		return cache_ops_delete(m, &r, 1, e);
-	code = change_set_write(c, m->database, DATABASE_RELAXED, e);
-	if (code == 0 && r->refs == 0 && r->mount) {
-		/* Somebody may still be in it: the tick tries again, and prune keeps it. */
-		if (mount_ops_detach(m, r, NULL) < 0)
-			r->mount->unwanted = true;
-	}
-	return code;
+	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
+	 * in it: the tick tries again, and prune keeps it. */
+	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0)
+		r->mount->unwanted = true;
+	return change_set_write(c, m->database, DATABASE_RELAXED, e);
 }
 
 int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e)
