@@ -6,6 +6,8 @@
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
+# make FAIL_POINTS=1 [target]                an agent that tests can kill between two steps, in
+#                                            build/failpoints (base/fail_point.h)
 # make CC=clang OUT=build/clang              another compiler, another folder
 # make V=1                                   shows the commands
 
@@ -19,6 +21,7 @@ BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX := /usr/local
 UNIT_DIR = $(PREFIX)/lib/systemd/system
 SAN :=
+FAIL_POINTS :=
 ifeq ($(SAN),address)
 OUT := build/asan
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -30,7 +33,7 @@ OUT := build/fuzz
 CC := $(CLANG)
 SAN_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
-OUT := build
+OUT := $(if $(FAIL_POINTS),build/failpoints,build)
 WERROR := -Werror
 endif
 GEN := $(OUT)/gen
@@ -44,6 +47,7 @@ DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 CFLAGS := -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
 	-Wmissing-prototypes -Wstrict-prototypes $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) \
+	$(if $(FAIL_POINTS),-DVARVE_FAIL_POINTS) \
 	-Iuserspace -I. -I$(GEN) $(DEP_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(LDFLAGS) -Wl,--as-needed
 

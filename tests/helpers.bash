@@ -86,13 +86,13 @@ start_agent() {
 	# shellcheck disable=SC2086
 	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
-	for ((attempt = 0; attempt < 200; attempt++)); do
+	for ((attempt = 0; attempt < 500; attempt++)); do
 		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then
 			agent_pins=$(sed -n 's/.*"pinDirectory":"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/info.json")
 			return 0
 		fi
 		kill -0 "$agent_pid" 2> /dev/null || break
-		sleep 0.05
+		sleep 0.02
 	done
 	echo "the agent does not answer on $agent_socket; it said:"
 	cat "$agent_log"
@@ -122,7 +122,7 @@ stop_agent() {
 	local status=0 pid=$agent_pid
 	agent_pid=
 	kill "$pid" 2> /dev/null
-	timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null || {
+	timeout 20 tail --pid="$pid" -s 0.01 -f /dev/null || {
 		echo "the agent goes on 20 s after SIGTERM"
 		kill -9 "$pid"
 	}
@@ -232,6 +232,9 @@ lacking() {
 		;;
 	python3-grpc)
 		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "no package python3-grpcio here"
+		;;
+	failpoints)
+		! "$VARVE_BUILD/varved" --fail-points &> /dev/null && echo "this build has none (make FAIL_POINTS=1)"
 		;;
 	*)
 		! command -v "$1" > /dev/null && echo "no program $1 here"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -30,6 +32,12 @@ int main(int argc, char **argv)
 	struct error e = { 0 };
 	int code = 0;
 
+#ifdef VARVE_FAIL_POINTS
+	if (argc == 2 && strcmp(argv[1], "--fail-points") == 0) {
+		fail_point_list();
+		return 0;
+	}
+#endif
 	switch (config_parse(argc, argv, &config, &e)) {
 	case CONFIG_DONE:
 		return 0;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "manager/manager_state.h"
 #include "manager/prune_steps.h"
 #include "overlay/mount_table.h"
@@ -179,7 +180,11 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 	if (code == 0)
 		code = open_directories(m, e);
 	if (code == 0)
+		code = fail_point_error("store.directories", e);
+	if (code == 0)
 		code = take_lock(m, e);
+	if (code == 0)
+		code = fail_point_error("store.locked", e);
 	if (code == 0)
 		code = read_boot_id(m, e);
 	if (code == 0)
@@ -194,6 +199,8 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 		code = database_open(database, &m->database, e);
 	if (code == 0)
 		code = read_store_id(m, e);
+	if (code == 0)
+		code = fail_point_error("store.database", e);
 	if (code == 0)
 		code = open_usage(m, options, e);
 	return code;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "manager/manager_state.h"
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
@@ -86,7 +87,10 @@ static int attach_at(struct manager *m, int mount_fd, const char *name, struct e
 
 	if (mkdirat(m->mounts_fd, name, 0700) < 0 && errno != EEXIST)
 		return error_set(e, -errno, "make %s/mnt/%s: %s", m->root, name, strerror(errno));
-	code = overlay_mount_attach(mount_fd, m->mounts_fd, name, e);
+	code = fail_point_error("mount.point-made", e);
+	if (code == 0)
+		code = overlay_mount_attach(mount_fd, m->mounts_fd, name, e);
+	fail_point("mount.attached");
 	if (code < 0)
 		(void)unlinkat(m->mounts_fd, name, AT_REMOVEDIR); /* the first error counts */
 	return code;
@@ -136,11 +140,14 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	struct error registered = { 0 };
 	int code = create_detached(m, mount, &fd, e);
 
+	if (code == 0)
+		code = fail_point_error("mount.created", e);
 	if (code == 0) {
 		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
 		if (mount_ops_register(m, mount, fd, &registered) < 0)
 			manager_report(m, true, "record=%s not counted: %s", r->id,
 				       registered.text);
+		fail_point("mount.registered");
 		mount_list_point_name(r, false, name);
 		code = attach_at(m, fd, name, e);
 	}
@@ -176,11 +183,15 @@ static int unmount_point(struct manager *m, const struct record *r, bool clone, 
 	int code;
 
 	mount_list_point_name(r, clone, name);
-	code = overlay_unmount(m->mounts_fd, name, e);
+	code = fail_point_error("mount.unmount", e);
+	if (code == 0)
+		code = overlay_unmount(m->mounts_fd, name, e);
 	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
 		return error_context(e, "unmount %s", r->id);
+	fail_point("mount.unmounted");
 	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));
+	fail_point("mount.point-removed");
 	return 0;
 }
 
@@ -202,6 +213,7 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 		return code;
 
 	usage_bpf_retire(m->usage, mount->id);
+	fail_point("mount.retired");
 	pthread_mutex_lock(&m->lock);
 	mount->record = NULL;
 	r->mount = NULL;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "manager/recover_rows.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
@@ -142,6 +143,7 @@ static void adopt_or_unmount(struct manager *m, const char *name, struct hashmap
 		(void)hashmap_insert(seen, r->id, r); /* found a second time: the same record */
 		return;
 	}
+	fail_point("recover.stranger");
 	if (overlay_unmount(m->mounts_fd, name, &e) < 0)
 		manager_report(m, true, "stranger %s/mnt/%s stays: %s", m->root, name, e.text);
 	else
@@ -206,8 +208,7 @@ static void remove_mount_points(struct manager *m)
 			continue;
 		(void)snprintf(id, sizeof(id), "%.*s", RECORD_ID_LENGTH, entry->d_name);
 		r = record_graph_find(m->graph, id);
-		if (!r || !r->mount ||
-		    (is_clone_name(entry->d_name) && !r->mount->read_only_clone))
+		if (!r || !r->mount || (is_clone_name(entry->d_name) && !r->mount->read_only_clone))
 			(void)unlinkat(m->mounts_fd, entry->d_name, AT_REMOVEDIR); /* busy: stays */
 	}
 }
@@ -262,16 +263,23 @@ int recover(struct manager *m, struct error *e)
 	if (code == 0)
 		code = load_mounts(&r, e);
 	if (code == 0)
+		code = fail_point_error("recover.loaded", e);
+	if (code == 0)
 		code = reconcile_mounts(m, e);
+	if (code == 0)
+		code = fail_point_error("recover.mounts", e);
 	if (code == 0)
 		code = change_set_write(&changes, m->database, DATABASE_DURABLE, e);
 	if (code == 0)
 		code = reconcile_layers(m, e);
+	if (code == 0)
+		code = fail_point_error("recover.layers", e);
 	m->unplaced_changes_seen = usage_read_unplaced_changes(m->usage);
 	if (code == 0) {
 		usage_ops_fold(m);
 		code = end_unheld(m, e);
 	}
+	fail_point("recover.unheld");
 	remove_mount_points(m);
 	return code;
 }

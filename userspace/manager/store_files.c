@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "manager/manager_state.h"
 
 #define PATH_SIZE 64
@@ -20,15 +21,20 @@
 static int discard_as(struct manager *m, const char *layer, struct error *e)
 {
 	char from[PATH_SIZE], to[PATH_SIZE], link[PATH_SIZE];
+	int code;
 
 	(void)snprintf(from, sizeof(from), "layers/%s", layer); /* names are short */
 	(void)snprintf(to, sizeof(to), "trash/%s.%" PRIx64, layer, (uint64_t)clock_wall_ns());
 	(void)snprintf(link, sizeof(link), "l/%s", layer);
 	if (unlinkat(m->root_fd, link, 0) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	code = fail_point_error("layer.unlinked", e);
+	if (code < 0)
+		return code;
 	if (renameat(m->root_fd, from, m->root_fd, to) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "move %s/%s to the trash: %s", m->root, from,
 				 strerror(errno));
+	fail_point("layer.trashed");
 	return 0;
 }
 
@@ -44,6 +50,7 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 		return 0;
 	if ((length >= 0 || errno != ENOENT) && unlinkat(m->root_fd, link, 0) < 0)
 		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	fail_point("layer.relink");
 	if (symlinkat(target, m->root_fd, link) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
 	return 1;
@@ -62,21 +69,28 @@ DIR *store_files_open_directory(struct manager *m, const char *name)
 int store_files_make(struct manager *m, const char *layer, struct error *e)
 {
 	char path[PATH_SIZE], target[PATH_SIZE];
-	int code = 0;
+	int code;
 
 	(void)snprintf(path, sizeof(path), "layers/%s", layer);
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
+	code = fail_point_error("layer.made", e);
 	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
-	if (mkdirat(m->root_fd, path, 0755) < 0)
+	if (code == 0 && mkdirat(m->root_fd, path, 0755) < 0)
 		code = -errno;
+	if (code == 0)
+		code = fail_point_error("layer.made-fs", e);
 	(void)snprintf(path, sizeof(path), "layers/%s/work", layer);
 	if (code == 0 && mkdirat(m->root_fd, path, 0700) < 0)
 		code = -errno;
 	(void)snprintf(path, sizeof(path), "l/%s", layer);
 	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	if (code == 0)
+		code = fail_point_error("layer.made-work", e);
 	if (code == 0 && symlinkat(target, m->root_fd, path) < 0)
 		code = -errno;
+	if (code == 0)
+		code = fail_point_error("layer.linked", e);
 	if (code < 0) {
 		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
 		(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
@@ -126,8 +140,10 @@ static int delete_tree(int parent, const char *name, int trash, unsigned depth)
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), entry->d_name, 0) == 0)
+		if (unlinkat(dirfd(d), entry->d_name, 0) == 0) {
+			fail_point("trash.unlinked");
 			continue;
+		}
 		if (errno != EISDIR && errno != EPERM) {
 			code = -errno;
 			continue;
@@ -167,7 +183,9 @@ static void empty_trash_once(struct manager *m)
 
 			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 				continue;
-			code = delete_tree(dirfd(trash), entry->d_name, dirfd(trash), 0);
+			code = fail_point_error("trash.delete", NULL);
+			if (code == 0)
+				code = delete_tree(dirfd(trash), entry->d_name, dirfd(trash), 0);
 			if (code < 0)
 				manager_report(m, true,
 					       "delete %s/trash/%s: %s; it will be tried again at "

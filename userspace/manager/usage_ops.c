@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "manager/manager_state.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
@@ -306,6 +307,7 @@ static void fold(struct manager *m, bool gone_only)
 		code = settle(m, &settling, &e);
 	if (code == 0)
 		code = change_set_write(&changes, m->database, DATABASE_RELAXED, &e);
+	fail_point("fold.written");
 	if (code == 0) {
 		forget(m, &settling);
 	} else {

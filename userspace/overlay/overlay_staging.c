@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fail_point.h"
 #include "overlay/overlay_options.h"
 #include "overlay/overlay_refusal.h"
 
@@ -43,10 +44,15 @@ int overlay_staging_begin(int store, struct overlay_stage *ret_stage, struct err
 		return error_set(e, -errno, "make a directory in the store's staging: %s",
 				 strerror(errno));
 	(void)snprintf(s.point, sizeof(s.point), "%s/" POINT_IN_STAGE, s.directory);
-	if (mkdir(s.point, 0700) < 0 || mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0) {
+	r = fail_point_error("staging.made", e);
+	if (r == 0 && (mkdir(s.point, 0700) < 0 ||
+		       mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
+		       mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0))
 		r = error_set(e, -errno, "prepare the staging directory for a mount: %s",
 			      strerror(errno));
+	if (r == 0)
+		r = fail_point_error("staging.bound", e);
+	if (r < 0) {
 		overlay_staging_end(&s);
 		return r;
 	}
@@ -69,6 +75,7 @@ static int mount_on_stage(struct staged_mount *m, const char *point)
 	m->mount = open_tree(AT_FDCWD, point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (m->mount < 0)
 		return error_set(m->e, -errno, "detach the new mount: %s", strerror(errno));
+	fail_point("staging.mounted");
 	return 0;
 }
 

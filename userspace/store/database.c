@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/fail_point.h"
 #include "store/schema.h"
 
 /* A batch is one transaction; more would only make its first caller wait longer. */
@@ -172,9 +173,12 @@ static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
 		return code;
 	for (struct write_request *w = batch; w; w = w->next)
 		apply(db, w);
-	code = database_run(db, e, "COMMIT", "");
+	code = fail_point_error("database.commit", e);
+	if (code == 0)
+		code = database_run(db, e, "COMMIT", "");
 	if (code < 0)
 		(void)database_run(db, NULL, "ROLLBACK", ""); /* the commit's error counts */
+	fail_point("database.committed");
 	return code;
 }
 

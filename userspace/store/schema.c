@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/fail_point.h"
 #include "store/database.h"
 
 /*
@@ -115,8 +116,10 @@ static int run_migration(sqlite3 *db, size_t number, struct error *e)
 	code = sqlite3_exec(db, migrations[number - 1], NULL, NULL, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(db, set_version, NULL, NULL, NULL);
+	fail_point("migration.commit");
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	fail_point("migration.committed");
 	if (code == SQLITE_OK)
 		return 0;
 	code = database_error(db, code, e);

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
+#include "base/fail_point.h"
 #include "bpf/usage_shared.h"
 #include "usage.skel.h"
 #include "usage/usage_calls.h"
@@ -368,7 +369,9 @@ static int attach_and_pin(struct bpf_program *program, const char *links, struct
 	if (r < 0)
 		return r;
 	r = bpf_link__pin(link, path);
-	return r < 0 ? error_set(e, r, "pin %s: %s", path, strerror(-r)) : 0;
+	if (r < 0)
+		return error_set(e, r, "pin %s: %s", path, strerror(-r));
+	return fail_point_error("accounting.program", e);
 }
 
 static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t *ret_count,
@@ -441,14 +444,18 @@ static int install(struct usage_skeleton *s, const struct attempt *attempt, stru
 		r = attach_programs(s, links, &build.link_count, e);
 	if (r == 0)
 		r = pin_table(s, pin_dir, e);
+	if (r == 0)
+		r = fail_point_error("accounting.table", e);
 	if (r < 0) {
 		/* What did get attached must not stay behind; the reason is in *e already. */
 		(void)usage_pins_make_links(pin_dir, build.generation, NULL);
 		return r;
 	}
 	r = write_build(s, &build, e); /* without a digest: interrupted from here on */
+	fail_point("accounting.build");
 	if (r == 0)
 		r = switch_generation(bpf_map__fd(s->maps.active_generation), build.generation, e);
+	fail_point("accounting.switched");
 	if (r == 0)
 		r = usage_pins_remove_other_links(pin_dir, build.generation, e);
 	build.digest = digest_build(s);

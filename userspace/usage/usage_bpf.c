@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #include "base/clock.h"
+#include "base/fail_point.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_pins.h"
 
@@ -406,6 +407,7 @@ static int register_mount(struct usage_bpf *u, uint64_t id, uint32_t device,
 	if (mount->registered && mount->device != device)
 		retire_mount(u, mount);
 	mount->device = device;
+	fail_point("accounting.cells");
 	/* Without cells, too: its accesses are then counted as lost. */
 	r = write_slot(u, mount, slot, room < 0 ? NULL : e);
 	if (r < 0 && !mount->registered) {
@@ -468,6 +470,7 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 	mount = find_mount(u, mount_id);
 	if (mount) {
 		retire_mount(u, mount);
+		fail_point("accounting.slot-gone");
 		give_back_cells(u, mount);
 		remove_mount(u, mount);
 		sweep = ++u->forgotten >= FORGOTTEN_PER_SWEEP;

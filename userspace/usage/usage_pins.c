@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/fail_point.h"
 
 #define BPF_MOUNT_POINT "/sys/fs/bpf"
 #define LINKS_PREFIX "links_"
@@ -192,6 +193,7 @@ int usage_pins_remove(const char *pin_dir, struct error *e)
 	/* No generation is 0: this removes the links of all, before the maps that they count in. */
 	int r = usage_pins_remove_other_links(pin_dir, 0, e);
 
+	fail_point("accounting.unpinned-links");
 	if (r == 0)
 		r = remove_folder(pin_dir, e);
 	if (r == 0 && parent)
