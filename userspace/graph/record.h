@@ -71,6 +71,7 @@ struct lease {
 	int64_t expires_ns;
 	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
 	unsigned users; /* operations that work with it; it must not be freed under them */
+	bool hidden; /* is being made or removed: its name is taken, and nobody finds it */
 	struct hold *holds;
 };
 

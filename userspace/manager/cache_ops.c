@@ -260,8 +260,11 @@ static int write_release(struct manager *m, struct record *r, struct change_set 
 		return cache_ops_delete(m, &r, 1, e);
 	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
 	 * in it: the tick tries again, and prune keeps it. */
-	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0)
+	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0) {
+		pthread_mutex_lock(&m->lock);
 		r->mount->unwanted = true;
+		pthread_mutex_unlock(&m->lock);
+	}
 	return change_set_write(c, m->database, DATABASE_RELAXED, e);
 }
 

@@ -44,7 +44,7 @@ int lease_ops_find(struct manager *m, const struct manager_holder *holder, struc
 	if (!holder->lease || !*holder->lease)
 		return find_connection_lease(m, holder->connection, ret_lease, e);
 	l = hashmap_find(m->leases, holder->lease);
-	if (!l)
+	if (!l || l->hidden)
 		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls; varve lease create)",
 				 MANAGER_LEASE_NAME_MAX, holder->lease);
 	l->users++;
@@ -83,6 +83,27 @@ static int check_name(const char *name, struct error *e)
 	return 0;
 }
 
+/* Puts the new lease among the others, hidden; waits for one of that name that is just going. */
+static int reserve_name(struct manager *m, struct lease *l, struct error *e)
+{
+	const struct lease *other;
+	int code;
+
+	l->hidden = true;
+	pthread_mutex_lock(&m->lock);
+	while ((other = hashmap_find(m->leases, l->name)) && other->hidden)
+		pthread_cond_wait(&m->idle, &m->lock);
+	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
+						     : -EMFILE;
+	pthread_mutex_unlock(&m->lock);
+	if (code == 0)
+		return 0;
+	return error_set(e, code, "lease '%s': %s", l->name,
+			 code == -EEXIST   ? "there is one of that name already"
+			 : code == -EMFILE ? "there are too many leases"
+					   : strerror(-code));
+}
+
 /* A lease in no table yet. */
 static int build_lease(struct manager *m, const struct manager_new_lease *o,
 		       struct lease **ret_lease, struct error *e)
@@ -112,31 +133,26 @@ int manager_lease_create(struct manager *m, const struct manager_new_lease *opti
 			 struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	const char *name = options->name;
 	struct lease *l = NULL;
 	int code = build_lease(m, options, &l, e);
 
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
-	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
-						     : -EMFILE;
-	pthread_mutex_unlock(&m->lock);
+	code = reserve_name(m, l, e);
 	if (code < 0) {
 		lease_free(l);
-		return error_set(e, code, "lease '%s': %s", name,
-				 code == -EEXIST   ? "there is one of that name already"
-				 : code == -EMFILE ? "there are too many leases"
-						   : strerror(-code));
+		return code;
 	}
 	lease_rows_insert(&c, l);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	pthread_mutex_lock(&m->lock);
+	l->hidden = false;
 	if (code < 0) {
-		pthread_mutex_lock(&m->lock);
 		(void)hashmap_remove(m->leases, l->name); /* inserted above */
-		pthread_mutex_unlock(&m->lock);
 		lease_free(l);
 	}
+	pthread_cond_broadcast(&m->idle);
+	pthread_mutex_unlock(&m->lock);
 	return code;
 }
 
@@ -175,12 +191,14 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
 	pthread_mutex_lock(&m->lock);
 	l = hashmap_find(m->leases, name);
-	if (l && l->connection == 0)
-		(void)hashmap_remove(m->leases, name); /* found above */
-	while (l && l->connection == 0 && l->users > 0)
+	if (l && (l->connection || l->hidden))
+		l = NULL;
+	if (l)
+		l->hidden = true;
+	while (l && l->users > 0)
 		pthread_cond_wait(&m->idle, &m->lock);
 	pthread_mutex_unlock(&m->lock);
-	if (!l || l->connection)
+	if (!l)
 		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls)",
 				 MANAGER_LEASE_NAME_MAX, name);
 
@@ -189,15 +207,15 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 		lease_rows_delete(&c, l->name);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
-	if (code < 0) {
-		pthread_mutex_lock(&m->lock);
-		if (hashmap_insert(m->leases, l->name, l) < 0)
-			manager_report(m, true, "lease '%s' is lost until the next start", name);
-		pthread_mutex_unlock(&m->lock);
-		return code;
+	pthread_mutex_lock(&m->lock);
+	l->hidden = false;
+	if (code == 0) {
+		(void)hashmap_remove(m->leases, l->name); /* found above */
+		lease_free(l);
 	}
-	lease_free(l);
-	return 0;
+	pthread_cond_broadcast(&m->idle);
+	pthread_mutex_unlock(&m->lock);
+	return code;
 }
 
 bool manager_has_connection_lease(struct manager *m, uint64_t connection)
@@ -224,14 +242,17 @@ void manager_connection_closed(struct manager *m, uint64_t connection)
 	pthread_mutex_unlock(&m->lock);
 	if (!l)
 		return;
-	if (release_all(m, l, &e) < 0) {
+	while (release_all(m, l, &e) < 0) {
+		struct record *r;
+
+		/* Of this record the ref goes all the same, and the tick tries the rest of it. */
 		manager_report(m, true, "release what a closed connection held: %s", e.text);
 		pthread_mutex_lock(&m->lock);
-		while (l->holds) {
-			if (l->holds->record->mount)
-				l->holds->record->mount->unwanted = true; /* the tick goes on */
-			record_refs_drop(l->holds->record, l);
-		}
+		r = l->holds ? l->holds->record : NULL;
+		if (r && r->mount)
+			r->mount->unwanted = true;
+		if (r)
+			record_refs_drop(r, l);
 		pthread_mutex_unlock(&m->lock);
 	}
 	lease_free(l);
@@ -293,7 +314,8 @@ int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases
 	pthread_mutex_lock(&m->lock);
 	leases = calloc(hashmap_count(m->leases) + 1, sizeof(*leases));
 	while (leases && code == 0 && (l = hashmap_next(m->leases, &position)))
-		code = view_lease(l, &leases[count++]);
+		if (!l->hidden)
+			code = view_lease(l, &leases[count++]);
 	pthread_mutex_unlock(&m->lock);
 	if (!leases || code < 0) {
 		manager_leases_free(leases, count);

@@ -479,7 +479,7 @@ static void end_expired_leases(struct manager *m)
 
 		pthread_mutex_lock(&m->lock);
 		while (!name && (l = hashmap_next(m->leases, &position)))
-			if (l->expires_ns && l->expires_ns <= now)
+			if (l->expires_ns && l->expires_ns <= now && !l->hidden)
 				name = strdup(l->name);
 		pthread_mutex_unlock(&m->lock);
 		if (!name)
