@@ -118,7 +118,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve ls -q) == "$two" ]]
 }
 
-@test "policies run in order, by themselves, and say what they did" {
+@test "B70 policies run in order, by themselves, and say what they did" {
 	cat > "$agent_config" <<- 'END'
 		[prune]
 		interval = 1s

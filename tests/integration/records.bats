@@ -65,6 +65,22 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $(field "$id" .inUse) == false ]]
 }
 
+@test "B11 another ref holds on its own, and a child's ref on its parent is no use" {
+	start_agent
+	parent=$(committed)
+	varve finalize "$parent"
+	varve lease create other
+	varve get "$parent" --lease other
+	varve release "$parent"
+	[[ $(field "$parent" .inUse) == true && $(field "$parent" .usageCount) == 0 ]]
+	varve release "$parent" --lease other
+	uses=$(field "$parent" .usageCount)
+	child=$(varve new --parent "$parent")
+	[[ $(field "$child" '.parents[0]') == "$parent" ]]
+	varve release "$child"
+	[[ $(field "$parent" .usageCount) == "$uses" && $(field "$parent" .inUse) == false ]]
+}
+
 @test "B5 get of an unheld mutable record commits it, of a held one is locked" {
 	start_agent
 	id=$(varve new --retain)

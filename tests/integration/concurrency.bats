@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq python3
+# SPDX-License-Identifier: Apache-2.0
+#
+# Many clients at once, and what goes on while a prune of thousands does.
+
+load ../helpers
+
+# A store of so many records that nobody holds, each with a file.
+big_store() {
+	start_agent
+	stop_agent
+	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" "$1" 1
+	start_agent
+}
+
+# A prune that cannot end before somebody reads from descriptor 8: its answers fill all that is
+# between the agent and the reader.
+start_stuck_prune() {
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	exec 8<> "$BATS_TEST_TMPDIR/pipe"
+	varve prune --json > "$BATS_TEST_TMPDIR/pipe" 2> "$BATS_TEST_TMPDIR/prune.err" 3>&- 8>&- &
+	prune=$!
+	retry 100 has_begun
+}
+
+has_begun() {
+	[[ $(varve ls -q | wc -l) -lt $records ]]
+}
+
+@test "16 clients mix every operation, and what is left is whole" {
+	start_agent
+	run -0 "$VARVE_BUILD/tests/tools/many_clients" "$agent_socket" 16 4
+	echo "$output"
+	run -0 varve fsck
+	before=$(varve ls --json | jq -c '[.id, .mutable, .inUse, .pinned, .labels, .usageCount]' | sort)
+	stop_agent
+	start_agent
+	[[ $(varve ls --json | jq -c '[.id, .mutable, .inUse, .pinned, .labels, .usageCount]' | sort) == "$before" ]]
+	run -0 varve fsck
+
+	# All of it can go again, and then nothing is left.
+	for lease in $(varve lease ls -q); do
+		[[ $lease == cli ]] || varve lease rm "$lease"
+	done
+	for id in $(varve ls -q); do
+		varve unpin "$id" || true # it may be gone with its twin
+	done
+	varve lease ls --json | jq -r 'select(.name == "cli") | .holds[] | .id as $id | range(.refs) | $id' |
+		while read -r id; do varve release "$id"; done
+	for id in $(varve ls --json | jq -r .id); do
+		varve umount "$id" || true # most are not mounted
+	done
+	varve prune --all
+	[[ $(varve info --json | jq -c '[.records, .layers, .mounts]') == "[0,0,0]" ]]
+	[[ -z $(find "$agent_root"/{layers,l,mnt,trash} -mindepth 1) ]]
+}
+
+@test "B56 B60 du, ls, get, new and mounts go on while a prune does, and another one waits" {
+	records=3000
+	big_store $records
+	start_stuck_prune
+	kept=$(varve new --description kept)
+	child=$(varve new --parent "$(varve commit "$kept")")
+	[[ -d $(varve mount "$child") ]]
+	for _ in 1 2 3; do
+		varve du --json > "$BATS_TEST_TMPDIR/du"
+		jq -e .id "$BATS_TEST_TMPDIR/du" > /dev/null
+		varve ls > /dev/null
+	done
+	kill -0 "$prune"
+	varve prune --json > "$BATS_TEST_TMPDIR/second" 3>&- 8>&- &
+	second=$!
+	varve info > /dev/null
+	kill -0 "$prune" "$second"
+
+	jq -r '.id // "end"' < "$BATS_TEST_TMPDIR/pipe" > "$BATS_TEST_TMPDIR/first" 3>&- 8>&- &
+	reader=$!
+	wait "$prune"
+	wait "$second"
+	exec 8>&-
+	wait "$reader"
+	# Each record was evicted once, and what was taken into use meanwhile stays.
+	[[ $(sort -u "$BATS_TEST_TMPDIR/first" | grep -cvx end) == "$records" ]]
+	[[ $(jq -r '.id // empty' "$BATS_TEST_TMPDIR/second" | wc -l) == 0 ]]
+	[[ $(varve ls -q | wc -l) == 2 ]]
+	run -0 varve fsck
+}
+
+@test "B69 a cancelled prune stops between records: what it told is gone, the rest lives" {
+	records=3000
+	big_store $records
+	varve ls -q | sort > "$BATS_TEST_TMPDIR/before"
+	start_stuck_prune
+	kill "$prune"
+	wait "$prune" || true
+	timeout 5 head -n 20 <&8 | jq -r .id > "$BATS_TEST_TMPDIR/told"
+	exec 8>&-
+	run -0 varve fsck # which waits for the prune to end
+	varve ls -q | sort > "$BATS_TEST_TMPDIR/after"
+	[[ $(wc -l < "$BATS_TEST_TMPDIR/told") == 20 && $(wc -l < "$BATS_TEST_TMPDIR/after") -gt 0 ]]
+	[[ -z $(comm -12 "$BATS_TEST_TMPDIR/after" <(sort "$BATS_TEST_TMPDIR/told")) ]]
+	[[ -z $(comm -13 "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after") ]]
+	[[ $(count_layers) == $(wc -l < "$BATS_TEST_TMPDIR/after") ]]
+	stop_agent
+	start_agent
+	[[ $(varve ls -q | sort) == $(< "$BATS_TEST_TMPDIR/after") ]]
+	varve prune > /dev/null
+	[[ $(varve ls -q) == "" ]]
+}
