@@ -14,6 +14,7 @@
 #define CLI_DEFAULT_LEASE "cli" /* never expires: what it holds stays until it is released */
 
 struct cli {
+	const struct cli_verb *const *verbs; /* all that there are, NULL at the end */
 	struct cli_line line;
 	struct output out;
 	const char *address;

@@ -33,4 +33,5 @@ extern const struct cli_verb command_lease_need;
 extern const struct cli_verb command_info;
 extern const struct cli_verb command_doctor;
 extern const struct cli_verb command_fsck;
+extern const struct cli_verb command_completion;
 extern const struct cli_verb command_version;

@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# requires jq
+# SPDX-License-Identifier: Apache-2.0
+#
+# What --help, the completion of each shell, and the man page say is the same.
+
+load ../helpers
+
+# "verb" lines of the help, families' members by both words.
+verbs() {
+	varve --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\{0,1\}\).*/\1/p' | sed 's/ *$//'
+}
+
+# The options of one verb, or with "" the global ones: "--name".
+options_of() {
+	# shellcheck disable=SC2086
+	varve $1 --help | sed -n '/^Options/,/^$/s/^  \(-., \|    \)--\([a-z-]*\).*/--\2/p'
+}
+
+# complete_bash WORD…: what bash would offer for the last word.
+complete_bash() {
+	PATH=$VARVE_BUILD:$PATH bash -c '
+		eval "$(varve completion bash)"
+		COMP_WORDS=(varve "$@") COMP_CWORD=$#
+		_varve
+		printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
+}
+
+@test "completion: every verb and option of the help, in each shell" {
+	[[ $(verbs | wc -l) -gt 20 ]]
+	for shell in bash fish zsh; do
+		varve completion "$shell" > "$BATS_TEST_TMPDIR/$shell"
+	done
+	[[ $(complete_bash "" | sort) == $(verbs | cut -d' ' -f1 | sort -u) ]]
+	while read -r verb; do
+		mapfile -t wanted < <(options_of "$verb"; options_of "")
+		# shellcheck disable=SC2086
+		offered=$(complete_bash $verb --)
+		for option in "${wanted[@]}"; do
+			grep -qxe "$option" <<< "$offered" || { echo "bash: $verb $option"; false; }
+			grep -q -e "-l ${option#--}\b" "$BATS_TEST_TMPDIR/fish" || { echo "fish: $verb $option"; false; }
+		done
+		grep -qF "'$verb -'*)" "$BATS_TEST_TMPDIR/zsh"
+		grep -qE -e "-a ${verb#* } -d" "$BATS_TEST_TMPDIR/fish"
+	done < <(verbs)
+	run -2 varve completion tcsh
+	[[ $output == "varve: completion: there is no completion for 'tcsh', but for bash, fish or zsh"* ]]
+}
+
+@test "completion: words, families, values and ids" {
+	[[ $(complete_bash --json pr) == prune ]]
+	[[ $(complete_bash lease "" | xargs) == "ls create rm need" ]]
+	[[ $(complete_bash -H somewhere lease c) == create ]]
+	[[ $(complete_bash prune --filter "") == "" ]]
+	[[ $(complete_bash prune --fil) == --filter ]]
+}
+
+@test "completion: the shells read it" {
+	varve completion bash | bash -n
+	! command -v zsh || varve completion zsh | zsh -n
+	! command -v fish || varve completion fish | fish -n
+}
+
+@test "the man page has every verb and option of the help" {
+	page=$BATS_TEST_DIRNAME/../../doc/varve.1.scd
+	while read -r verb; do
+		grep -qE "\*${verb//\//.}[* ]|\*${verb% *}\* .*\*${verb#* }\*" "$page" || { echo "no $verb"; false; }
+		for option in $(options_of "$verb"); do
+			grep -q -e "$option\b" "$page" || { echo "no $verb $option"; false; }
+		done
+	done < <(verbs; echo)
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli_completion.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* Written with printf alone: main() asks stdout in the end whether it went well. */
+
+static bool takes_id(const struct cli_verb *verb)
+{
+	return strncmp(verb->arguments, "ID", 2) == 0 || strncmp(verb->arguments, "[ID", 3) == 0;
+}
+
+/* Its first word when the verb is the first of a family, NULL otherwise. */
+static const char *new_family(const struct cli_verb *const *verbs, size_t at, char family[32])
+{
+	const char *blank = strchr(verbs[at]->name, ' ');
+
+	if (!blank)
+		return NULL;
+	(void)snprintf(family, 32, "%.*s", (int)(blank - verbs[at]->name), verbs[at]->name);
+	for (size_t i = 0; i < at; i++)
+		if (cli_options_in_family(verbs[i], family))
+			return NULL;
+	return family;
+}
+
+/* ---- bash and zsh: one function that both understand prints the candidates ---- */
+
+static void print_options(const struct cli_option *options)
+{
+	for (; options && options->name; options++) {
+		printf("--%s\\n", options->name);
+		if (options->letter)
+			printf("-%c\\n", options->letter);
+	}
+}
+
+/* As patterns of a case: "--filter|-f". */
+static void print_options_with_value(const struct cli_option *options)
+{
+	for (; options && options->name; options++) {
+		if (!options->argument)
+			continue;
+		printf("|--%s", options->name);
+		if (options->letter)
+			printf("|-%c", options->letter);
+	}
+}
+
+static void print_verb_names(const struct cli_verb *const *verbs)
+{
+	char family[32];
+
+	for (size_t i = 0; verbs[i]; i++) {
+		const char *first = strchr(verbs[i]->name, ' ') ? new_family(verbs, i, family)
+								: verbs[i]->name;
+
+		if (first)
+			printf("%s\\n", first);
+	}
+}
+
+static void print_cases(const struct cli_verb *const *verbs)
+{
+	char family[32];
+
+	for (size_t i = 0; verbs[i]; i++) {
+		if (new_family(verbs, i, family)) {
+			printf("\t'%s') printf '%%b' '", family);
+			for (size_t k = i; verbs[k]; k++) {
+				const char *own = cli_options_in_family(verbs[k], family);
+
+				if (own)
+					printf("%s\\n", own);
+			}
+			printf("' ;;\n");
+		}
+		printf("\t'%s -'*) printf '%%b' '", verbs[i]->name);
+		print_options(verbs[i]->options);
+		print_options(cli_options_global);
+		printf("' ;;\n");
+		if (takes_id(verbs[i]))
+			printf("\t'%s '*) varve ls -q 2> /dev/null ;;\n", verbs[i]->name);
+	}
+	printf("\t' -'*) printf '%%b' '");
+	print_options(cli_options_global);
+	printf("' ;;\n\t' '*) printf '%%b' '");
+	print_verb_names(verbs);
+	printf("' ;;\n");
+}
+
+/* The verb is the words before the cursor that are neither options nor their values; at most two.
+ */
+static void print_candidates_function(const struct cli_verb *const *verbs)
+{
+	char family[32];
+
+	printf("_varve_candidates() {\n"
+	       "\tlocal verb='' value='' count=0\n"
+	       "\twhile [ $# -gt 1 ]; do\n"
+	       "\t\tif [ -n \"$value\" ]; then value=''; shift; continue; fi\n"
+	       "\t\tcase $1 in\n"
+	       "\t\t--*=*) ;;\n"
+	       "\t\t--no-such-option");
+	print_options_with_value(cli_options_global);
+	for (size_t i = 0; verbs[i]; i++)
+		print_options_with_value(verbs[i]->options);
+	printf(") value=1 ;;\n"
+	       "\t\t-*) ;;\n"
+	       "\t\t*)\n"
+	       "\t\t\tcase $count$verb in\n"
+	       "\t\t\t0) verb=$1 count=1 ;;\n"
+	       "\t\t\t1no-such-family");
+	for (size_t i = 0; verbs[i]; i++)
+		if (new_family(verbs, i, family))
+			printf("|1%s", family);
+	printf(") verb=\"$verb $1\" count=2 ;;\n"
+	       "\t\t\tesac ;;\n"
+	       "\t\tesac\n"
+	       "\t\tshift\n"
+	       "\tdone\n"
+	       "\t[ -z \"$value\" ] || return 0\n"
+	       "\tcase $verb in\n\t'no-such-family'");
+	for (size_t i = 0; verbs[i]; i++)
+		if (new_family(verbs, i, family))
+			printf("|'%s'", family);
+	printf(") ;;\n\t*) verb=\"$verb $1\" ;;\n\tesac\n\tcase $verb in\n");
+	print_cases(verbs);
+	printf("\tesac\n}\n\n");
+}
+
+static void print_bash(const struct cli_verb *const *verbs)
+{
+	printf("# bash completion of varve: eval \"$(varve completion bash)\"\n\n");
+	print_candidates_function(verbs);
+	printf("_varve() {\n"
+	       "\tlocal IFS=$'\\n' candidates\n"
+	       "\tcandidates=$(_varve_candidates \"${COMP_WORDS[@]:1:COMP_CWORD}\")\n"
+	       "\tCOMPREPLY=($(compgen -W \"$candidates\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+	       "}\n"
+	       "complete -o default -F _varve varve\n");
+}
+
+static void print_zsh(const struct cli_verb *const *verbs)
+{
+	printf("#compdef varve\n# zsh completion of varve: source <(varve completion zsh)\n\n");
+	print_candidates_function(verbs);
+	printf("_varve() {\n"
+	       "\tlocal -a candidates\n"
+	       "\tcandidates=(${(f)\"$(_varve_candidates \"${(@)words[2,CURRENT]}\")\"})\n"
+	       "\tif (( $#candidates )); then\n"
+	       "\t\tcompadd -- $candidates\n"
+	       "\telse\n"
+	       "\t\t_files\n"
+	       "\tfi\n"
+	       "}\n"
+	       "compdef _varve varve\n");
+}
+
+/* ---- fish ---- */
+
+static void print_quoted(const char *text)
+{
+	putchar('\'');
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+	putchar('\'');
+}
+
+static void print_fish_options(const char *condition, const struct cli_option *options)
+{
+	for (; options && options->name; options++) {
+		printf("complete -c varve%s -l %s", condition, options->name);
+		if (options->letter)
+			printf(" -s %c", options->letter);
+		printf("%s -d ", options->argument ? " -r" : "");
+		print_quoted(options->help);
+		putchar('\n');
+	}
+}
+
+static void print_fish_verb(const struct cli_verb *verb, const char *family, const char *own)
+{
+	char condition[160];
+
+	printf("complete -c varve -f -n %s%s%s -a %s -d ",
+	       family ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand",
+	       family ? family : "", family ? "'" : "", own);
+	print_quoted(verb->summary);
+	putchar('\n');
+	(void)snprintf(condition, sizeof(condition), " -n '__fish_seen_subcommand_from %s%s%s'",
+		       family ? family : "", family ? "; and __fish_seen_subcommand_from " : "",
+		       own);
+	print_fish_options(condition, verb->options);
+	if (takes_id(verb))
+		printf("complete -c varve%s -f -a '(varve ls -q 2> /dev/null)'\n", condition);
+}
+
+static void print_fish(const struct cli_verb *const *verbs)
+{
+	char family[32];
+
+	printf("# fish completion of varve: varve completion fish | source\n\n");
+	print_fish_options("", cli_options_global);
+	for (size_t i = 0; verbs[i]; i++) {
+		if (!strchr(verbs[i]->name, ' '))
+			print_fish_verb(verbs[i], NULL, verbs[i]->name);
+		if (!new_family(verbs, i, family))
+			continue;
+		printf("complete -c varve -f -n __fish_use_subcommand -a %s\n", family);
+		for (size_t k = i; verbs[k]; k++) {
+			const char *own = cli_options_in_family(verbs[k], family);
+
+			if (own)
+				print_fish_verb(verbs[k], family, own);
+		}
+	}
+}
+
+int cli_completion_print(const char *shell, const struct cli_verb *const *verbs)
+{
+	static const struct {
+		const char *name;
+		void (*print)(const struct cli_verb *const *verbs);
+	} shells[] = { { "bash", print_bash }, { "fish", print_fish }, { "zsh", print_zsh } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+		if (strcmp(shells[i].name, shell) != 0)
+			continue;
+		shells[i].print(verbs);
+		return 0;
+	}
+	return -EINVAL;
+}
