@@ -45,9 +45,9 @@ int overlay_staging_begin(int store, struct overlay_stage *ret_stage, struct err
 				 strerror(errno));
 	(void)snprintf(s.point, sizeof(s.point), "%s/" POINT_IN_STAGE, s.directory);
 	r = fail_point_error("staging.made", e);
-	if (r == 0 && (mkdir(s.point, 0700) < 0 ||
-		       mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
-		       mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0))
+	if (r == 0 &&
+	    (mkdir(s.point, 0700) < 0 || mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
+	     mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0))
 		r = error_set(e, -errno, "prepare the staging directory for a mount: %s",
 			      strerror(errno));
 	if (r == 0)
