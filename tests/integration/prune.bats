@@ -72,6 +72,30 @@ mib() {
 	[[ $(varve prune -q --keep-duration 1h) == "$id" ]]
 }
 
+@test "B63 a clock that goes back is said, and costs nothing" {
+	start_agent
+	id=$(result used)
+	read_it "$id"
+	varve lease create short --expires 1h
+	before=$(varve du --json)
+	stop_agent
+	agent_launcher="env FAKETIME=-2d LD_PRELOAD=$(preload /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
+	grep -q '^<4>warning the clock is .* behind the newest use of a record' "$agent_log"
+	[[ $(varve doctor --json | jq -r 'select(.name == "clock") | .state') == warning ]]
+	[[ $(varve du --json) == "$before" ]]
+	[[ $(varve prune -q --keep-duration 1h) == "" ]]
+	[[ $(varve prune -q --filter 'age>1h') == "" ]]
+	[[ $(varve explain "$id") == *"last used in "* ]]
+	mountpoint "$(varve mount "$(varve new)")"
+	varve lease create another --expires 1h
+	stop_agent
+	start_agent # and the clock is right again
+	run ! grep -q "clock is" <(tail -n 2 "$agent_log")
+	[[ $(varve du --json --filter "id==$id") == "$before" ]]
+	[[ $(varve lease ls -q | xargs) == "cli short" ]] || [[ $(varve lease ls -q | xargs) == "another cli short" ]]
+	[[ $(varve prune -q) == "$id" ]]
+}
+
 @test "B64 without a limit everything goes, parents after their children" {
 	start_agent
 	a=$(result a)

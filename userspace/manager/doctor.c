@@ -9,12 +9,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "manager/manager_state.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
 /* Below this share of free space builds begin to fail at random. */
 #define LOW_SPACE_PERCENT 5
+/* What clocks are set back by now and then. */
+#define CLOCK_SLACK_NS (60 * NS_PER_S)
 
 struct report {
 	struct manager_check *checks;
@@ -132,6 +135,37 @@ static void check_space(const struct manager *m, struct report *r)
 	}
 }
 
+int64_t doctor_clock_lag(struct manager *m)
+{
+	int64_t now = clock_wall_ns(), newest = 0;
+	const struct record *r;
+	size_t at = 0;
+
+	pthread_mutex_lock(&m->lock);
+	while ((r = record_graph_next(m->graph, &at))) {
+		int64_t used_ns = record_last_used_ns(r);
+
+		newest = r->created_ns > newest ? r->created_ns : newest;
+		newest = used_ns > newest ? used_ns : newest;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return newest > now + CLOCK_SLACK_NS ? newest - now : 0;
+}
+
+static void check_clock(struct manager *m, struct report *r)
+{
+	int64_t lag_ns = doctor_clock_lag(m);
+	char lag[UNITS_TEXT_MAX];
+
+	if (!lag_ns) {
+		add(r, "clock", MANAGER_CHECK_OK, "no record is from the future");
+		return;
+	}
+	advise(add(r, "clock", MANAGER_CHECK_WARNING, DOCTOR_CLOCK_BEHIND,
+		   units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag)),
+	       "set the clock; until then records look younger than they are");
+}
+
 size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX])
 {
 	struct report r = { .checks = ret_checks };
@@ -151,5 +185,6 @@ size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER
 		add(&r, "maps of ids", MANAGER_CHECK_OK, "by idmapped layers");
 	add(&r, "store", MANAGER_CHECK_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
+	check_clock(m, &r);
 	return r.count;
 }

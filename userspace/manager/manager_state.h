@@ -174,5 +174,10 @@ int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct er
 /* record_view.c, with the lock. */
 struct record_facts record_view_facts(const struct record *r);
 
+/* doctor.c */
+#define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"
+/* By how much, 0 for not at all. Without the lock. */
+int64_t doctor_clock_lag(struct manager *m);
+
 /* recover.c */
 int recover(struct manager *m, struct error *e);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "base/units.h"
 #include "manager/recover_rows.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
@@ -252,6 +253,17 @@ static int load_mounts(struct recovering *r, struct error *e)
 	return code;
 }
 
+/* Nothing breaks, but what was used last looks young until the clock is there again. */
+static void report_clock(struct manager *m)
+{
+	int64_t lag_ns = doctor_clock_lag(m);
+	char lag[UNITS_TEXT_MAX];
+
+	if (lag_ns)
+		manager_report(m, true, DOCTOR_CLOCK_BEHIND ": is it right?",
+			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
+}
+
 int recover(struct manager *m, struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
@@ -281,5 +293,6 @@ int recover(struct manager *m, struct error *e)
 	}
 	fail_point("recover.unheld");
 	remove_mount_points(m);
+	report_clock(m);
 	return code;
 }
