@@ -32,14 +32,14 @@ complete_bash() {
 		varve completion "$shell" > "$BATS_TEST_TMPDIR/$shell"
 	done
 	[[ $(complete_bash "" | sort) == $(verbs | cut -d' ' -f1 | sort -u) ]]
+	grep -o -e '-l [a-z-]*' "$BATS_TEST_TMPDIR/fish" | sed 's/-l /--/' | sort -u > "$BATS_TEST_TMPDIR/fish-options"
 	while read -r verb; do
-		mapfile -t wanted < <(options_of "$verb"; options_of "")
+		{ options_of "$verb"; options_of ""; } | sort -u > "$BATS_TEST_TMPDIR/wanted"
 		# shellcheck disable=SC2086
-		offered=$(complete_bash $verb --)
-		for option in "${wanted[@]}"; do
-			grep -qxe "$option" <<< "$offered" || { echo "bash: $verb $option"; false; }
-			grep -q -e "-l ${option#--}\b" "$BATS_TEST_TMPDIR/fish" || { echo "fish: $verb $option"; false; }
-		done
+		complete_bash $verb -- | sort -u > "$BATS_TEST_TMPDIR/offered"
+		lacking=$(comm -23 "$BATS_TEST_TMPDIR/wanted" "$BATS_TEST_TMPDIR/offered")
+		lacking+=$(comm -23 "$BATS_TEST_TMPDIR/wanted" "$BATS_TEST_TMPDIR/fish-options")
+		[[ -z $lacking ]] || { echo "$verb: $lacking"; false; }
 		grep -qF "'$verb -'*)" "$BATS_TEST_TMPDIR/zsh"
 		grep -qE -e "-a ${verb#* } -d" "$BATS_TEST_TMPDIR/fish"
 	done < <(verbs)

@@ -72,6 +72,21 @@ refused() {
 	refused 2 "--frob" varve ls --frob
 	refused 2 "no size" varve prune --keep-storage lots
 	refused 2 "ID" varve mount
+	refused 2 "no size" varve prune --max-used-space 10Q
+	refused 2 "no duration" varve prune --keep-duration 3parsecs
+	refused 2 "no duration" varve lease create short --expires -1h
+}
+
+@test "a prune that is asked for wrongly evicts nothing" {
+	start_agent
+	id=$(result kept)
+	varve du > /dev/null # measures it
+	refused 4 "no policy 'none'" varve prune --policy none
+	refused 1 "no scorer 'best'" varve prune --scorer best
+	refused 1 "filter 'size>>1'" varve prune --filter 'size>>1'
+	refused 4 "no plan" varve prune --plan 0123456789ab
+	refused 2 "" varve prune --keep-storage 101%
+	[[ $(varve ls -q) == "$id" ]]
 }
 
 @test "no agent ends with 3, and a socket that is not ours to use with 6" {
