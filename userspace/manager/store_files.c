@@ -50,7 +50,7 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 		return 0;
 	if ((length >= 0 || errno != ENOENT) && unlinkat(m->root_fd, link, 0) < 0)
 		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
-	fail_point("layer.relink");
+	fail_point("recover.relink");
 	if (symlinkat(target, m->root_fd, link) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
 	return 1;
