@@ -132,6 +132,8 @@ print(sum(s.recv(1) == b"" for s in sockets), "of 70 were closed")' "$ro"
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"
 	assert_output_has "there is no group 'no-such-group'"
 	[[ ! -e $agent_root && ! -e $agent_socket ]]
+	run -1 "$VARVE_BUILD/varved" --config "$agent_config" --check-config
+	assert_output_has "there is no group 'no-such-group'"
 	printf '[agent]\nread_only_socket = none\n[prune]\nautomatic = no\n' > "$agent_config"
 	start_agent
 	[[ ! -e $ro ]]

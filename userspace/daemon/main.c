@@ -6,6 +6,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "daemon/access.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 
@@ -24,6 +25,18 @@ static int exit_status(int code)
 	default:
 		return 1;
 	}
+}
+
+/* What the file says was looked at when it was read. */
+static int check(const struct config *config, struct error *e)
+{
+	struct access access;
+	int code = access_open(config, &access, e);
+
+	if (code == 0)
+		printf("the configuration is good, with %zu policies\n",
+		       config->file.policies.count);
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -50,8 +63,7 @@ int main(int argc, char **argv)
 	if (config.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	if (config.check)
-		printf("the configuration is good, with %zu policies\n",
-		       config.file.policies.count);
+		code = check(&config, &e);
 	else if (geteuid() != 0)
 		code = error_set(&e, -EPERM,
 				 "varved mounts and counts, which only root may do: use sudo");

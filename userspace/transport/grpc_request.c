@@ -10,6 +10,8 @@
 
 /* What HTTP/2 counts for a header besides its name and value. */
 #define HEADER_OVERHEAD_BYTES 32
+/* The loop's own default is a quarter of a second. */
+#define DEADLINE_ACCURACY_US 1000
 
 static int on_deadline(sd_event_source *source, uint64_t now_us, void *user)
 {
@@ -33,7 +35,8 @@ static int start_deadline(struct grpc_call *call)
 	if (!call->timeout_ns)
 		return 0;
 	return sd_event_add_time_relative(call->connection->server->loop, &call->deadline,
-					  CLOCK_MONOTONIC, us, 0, on_deadline, call);
+					  CLOCK_MONOTONIC, us, DEADLINE_ACCURACY_US, on_deadline,
+					  call);
 }
 
 static void refuse_unknown(struct grpc_call *call)
