@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,7 +31,8 @@ int blob_store_remove(struct blob_store *s, const struct digest *digest, struct 
 int blob_store_list(struct blob_store *s,
 		    int (*visit)(const struct digest *digest, int64_t size_bytes, void *user),
 		    void *user, struct error *e);
-/* Removes what is half written and has not grown for so long; for the start, and now and then. */
+/* Removes what is half written and has not grown for so long; 0: all that nobody is writing. For
+ * the start, and now and then. */
 int blob_store_sweep_ingest(struct blob_store *s, int64_t older_than_ns, struct error *e);
 
 /* A blob being written; one writer at a time for a digest: a second one waits for the first, and
@@ -40,12 +42,14 @@ struct blob_writer;
 struct blob_expectation {
 	const struct digest *digest; /* NULL: not known yet; then there is nothing to resume */
 	int64_t size_bytes; /* -1: not known */
+	const atomic_bool *cancelled; /* ends the wait for another writer; may be NULL */
 };
 
-/* *ret_offset: how many bytes an earlier, broken off writer has left; go on from there. */
+/* *ret_offset: how many bytes an earlier, broken off writer has left; go on from there. -EEXIST:
+ * the blob is there; -ECANCELED. */
 int blob_writer_begin(struct blob_store *s, const struct blob_expectation *expected,
 		      struct blob_writer **ret_writer, int64_t *ret_offset, struct error *e);
-/* -EFBIG: more than was expected. */
+/* -EFBIG: more than was expected; -ENOSPC and others of the file system. What fitted stays. */
 int blob_writer_add(struct blob_writer *w, const void *bytes, size_t length, struct error *e);
 /* Starts over from nothing. */
 int blob_writer_reset(struct blob_writer *w, struct error *e);
