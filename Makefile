@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make                 build/varved and build/varve
+# make                 build/varved, build/varve and build/varve-fetch
 # make check           unit tests            make check-root    bats tests on this kernel (root)
 # make check-vm        stock kernels         make lint          formatting, includes, scripts
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX
@@ -56,7 +56,7 @@ BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
 BPF_CFLAGS := -O2 -g -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
 	-I/usr/include/$(shell $(CC) -print-multiarch) -Ibpf -MMD -MP
 
-MAINS := userspace/daemon/main.c userspace/cli/main.c
+MAINS := userspace/daemon/main.c userspace/cli/main.c userspace/fetch/main.c
 SOURCES := $(filter-out $(MAINS),$(wildcard userspace/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 PROTOS := $(wildcard userspace/proto/*.proto)
@@ -74,7 +74,7 @@ say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
 .PHONY: all tools tests check check-root check-vm lint bench fuzz fuzz-targets install install-data clean
-all: $(OUT)/varved $(OUT)/varve
+all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS)
 fuzz-targets: $(FUZZ_TARGETS)
@@ -83,6 +83,9 @@ $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
 $(OUT)/varve: $(OUT)/userspace/cli/main.o $(LIBRARY)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
+$(OUT)/varve-fetch: $(OUT)/userspace/fetch/main.o $(LIBRARY)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
 $(LIBRARY): $(OBJECTS) $(PROTO_OBJECTS)
@@ -156,7 +159,7 @@ $(OUT)/man/%: doc/%.scd
 	$(call say,MAN)scdoc < $< > $@
 
 install: all install-data
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved $(OUT)/varve-fetch
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(OUT)/varve
 
 # Units name the program where it is installed.

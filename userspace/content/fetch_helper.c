@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "content/fetch_helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+
+#define STEP_MS 100 /* how often one who waits looks whether he may go on waiting */
+/* All waits of varve-fetch have shorter limits: this is for one that hangs. */
+#define SILENCE_NS (300 * NS_PER_S)
+#define SOCKET_BUFFER_BYTES (1024 * 1024)
+
+struct fetch_helper {
+	pid_t pid; /* 0: reaped */
+	int socket;
+	const atomic_bool *cancelled;
+	char message[FETCH_MESSAGE_MAX];
+};
+
+/* All of the agent's environment that varve-fetch gets. Curl wants http_proxy in small letters. */
+static const char *const passed_on[][2] = {
+	{ "http_proxy", "http_proxy" }, { "https_proxy", "https_proxy" },
+	{ "all_proxy", "all_proxy" },	{ "no_proxy", "no_proxy" },
+	{ "HTTP_PROXY", "http_proxy" }, { "HTTPS_PROXY", "https_proxy" },
+	{ "ALL_PROXY", "all_proxy" },	{ "NO_PROXY", "no_proxy" },
+};
+
+struct environment {
+	struct strbuf texts[ARRAY_SIZE(passed_on)];
+	char *entries[ARRAY_SIZE(passed_on) + 1];
+};
+
+static void environment_free(struct environment *env)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(env->texts); i++)
+		strbuf_free(&env->texts[i]);
+}
+static inline void cleanup_environment_free(struct environment *env)
+{
+	environment_free(env);
+}
+
+/* Where both spellings are set the small one is first, which is the one that getenv() finds. */
+static int environment_build(struct environment *env)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++) {
+		const char *value = getenv(passed_on[i][0]);
+
+		if (!value || !*value)
+			continue;
+		strbuf_appendf(&env->texts[i], "%s=%s", passed_on[i][1], value);
+		if (strbuf_failed(&env->texts[i]))
+			return -ENOMEM;
+		env->entries[count++] = env->texts[i].text;
+	}
+	return 0;
+}
+
+static int set_actions(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+		       int socket)
+{
+	sigset_t none, all;
+	int code;
+
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	code = posix_spawn_file_actions_adddup2(actions, socket, FETCH_SOCKET);
+	for (int fd = 1; code == 0 && fd <= 2; fd++)
+		code = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
+	if (code == 0)
+		code = posix_spawn_file_actions_addclosefrom_np(actions, 3);
+	if (code == 0)
+		code = posix_spawnattr_setsigmask(attributes, &none);
+	if (code == 0)
+		code = posix_spawnattr_setsigdefault(attributes, &all);
+	if (code == 0)
+		code = posix_spawnattr_setflags(attributes,
+						POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	return code;
+}
+
+static int spawn(const char *path, int socket, pid_t *ret_pid)
+{
+	cleanup(environment_free) struct environment env = { 0 };
+	char *argv[] = { (char *)"varve-fetch", NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int code = environment_build(&env);
+
+	if (code < 0 || posix_spawn_file_actions_init(&actions) != 0)
+		return -ENOMEM;
+	if (posix_spawnattr_init(&attributes) != 0) {
+		(void)posix_spawn_file_actions_destroy(&actions);
+		return -ENOMEM;
+	}
+	code = set_actions(&actions, &attributes, socket);
+	if (code == 0)
+		code = posix_spawn(ret_pid, path, &actions, &attributes, argv, env.entries);
+	(void)posix_spawnattr_destroy(&attributes);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return -code;
+}
+
+static int send_request(struct fetch_helper *h, const struct fetch_request *request, int upload_fd)
+{
+	cleanup(strbuf_free) struct strbuf text = { 0 };
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec vector;
+	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	fetch_request_write(request, &text);
+	if (strbuf_failed(&text))
+		return -ENOMEM;
+	vector = (struct iovec){ text.text, text.length };
+	if (upload_fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.head), &upload_fd, sizeof(int));
+	}
+	do {
+		sent = sendmsg(h->socket, &message, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	explicit_bzero(text.text, text.length); /* credentials */
+	return sent < 0 ? -errno : 0;
+}
+
+int fetch_helper_start(const struct fetch_control *control, const struct fetch_request *request,
+		       int upload_fd, struct fetch_helper **ret_helper, struct error *e)
+{
+	cleanup(fetch_helper_end) struct fetch_helper *h = calloc(1, sizeof(*h));
+	cleanup(close_fd) int other = -EBADF;
+	int ends[2], size = SOCKET_BUFFER_BYTES, code;
+
+	if (!h)
+		return error_set(e, -ENOMEM, "start varve-fetch: out of memory");
+	h->socket = -EBADF;
+	h->cancelled = control->cancelled;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_set(e, -errno, "start varve-fetch: %s", strerror(errno));
+	h->socket = ends[0];
+	other = ends[1];
+	/* A smaller buffer than wanted only costs speed. */
+	(void)setsockopt(other, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	code = spawn(control->helper, other, &h->pid);
+	if (code < 0) {
+		h->pid = 0;
+		return error_set(e, code, "start %s: %s", control->helper, strerror(-code));
+	}
+	code = send_request(h, request, upload_fd);
+	if (code < 0 && code != -EPIPE) /* its end is told by fetch_helper_next() */
+		return error_set(e, code, "ask varve-fetch: %s", strerror(-code));
+	*ret_helper = take_ptr(h);
+	return 0;
+}
+
+static int reap(struct fetch_helper *h)
+{
+	int status = 0;
+
+	while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	h->pid = 0;
+	return status;
+}
+
+/* It has closed its end, which it does by ending. */
+static int report_end(struct fetch_helper *h, struct error *e)
+{
+	int status = reap(h);
+
+	if (WIFSIGNALED(status))
+		return error_set(e, -EIO, "varve-fetch was killed by signal %d", WTERMSIG(status));
+	return error_set(e, -EIO, "varve-fetch ended early, with status %d", WEXITSTATUS(status));
+}
+
+static int wait_for_message(struct fetch_helper *h, struct error *e)
+{
+	int64_t until = clock_boot_ns() + SILENCE_NS;
+	struct pollfd p = { .fd = h->socket, .events = POLLIN };
+
+	for (;;) {
+		int ready = poll(&p, 1, STEP_MS);
+
+		if (h->cancelled && atomic_load(h->cancelled))
+			return error_set(e, -ECANCELED, "cancelled");
+		if (ready > 0)
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return error_set(e, -errno, "wait for varve-fetch: %s", strerror(errno));
+		if (clock_boot_ns() > until)
+			return error_set(e, -ETIMEDOUT, "varve-fetch said nothing for %d s",
+					 (int)(SILENCE_NS / NS_PER_S));
+	}
+}
+
+int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, struct error *e)
+{
+	struct fetch_reply reply;
+	ssize_t length;
+	int code = wait_for_message(h, e);
+
+	if (code < 0)
+		return code;
+	do {
+		length = recv(h->socket, h->message, sizeof(h->message), MSG_TRUNC);
+	} while (length < 0 && errno == EINTR);
+	if (length == 0 || (length < 0 && errno == ECONNRESET))
+		return report_end(h, e);
+	if (length < 0)
+		return error_set(e, -errno, "read from varve-fetch: %s", strerror(errno));
+	if ((size_t)length > sizeof(h->message) ||
+	    fetch_reply_read(h->message, (size_t)length, &reply) < 0)
+		return error_set(e, -EIO, "varve-fetch sent what is no reply");
+	if (reply.kind == FETCH_REPLY_FAILED)
+		return error_set(e, reply.code, "%s", reply.text);
+	*ret_reply = reply;
+	return 0;
+}
+
+void fetch_helper_end(struct fetch_helper *h)
+{
+	if (!h)
+		return;
+	cleanup_close_fd(&h->socket);
+	if (h->pid > 0) {
+		(void)kill(h->pid, SIGKILL); /* it may have ended */
+		(void)reap(h);
+	}
+	free(h);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * varve-fetch: one request of the agent's to one registry. Started by varved, with a socket as its
+ * standard input; no use on a command line.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fetch/agent_link.h"
+#include "fetch/fetch_sandbox.h"
+#include "fetch/registry_pull.h"
+#include "fetch/registry_push.h"
+
+static int serve(const struct fetch_request *request, int upload_fd, struct error *e)
+{
+	cleanup(registry_client_free) struct registry_client c = { 0 };
+	int code = registry_client_init(&c, request, e);
+
+	if (code < 0)
+		return code;
+	if (request->operation == FETCH_GET_BLOB || request->operation == FETCH_GET_MANIFEST)
+		return registry_pull(&c, e);
+	if (upload_fd < 0)
+		return error_set(e, -EBADMSG, "varve-fetch: there is no file to upload");
+	return registry_push(&c, upload_fd, e);
+}
+
+static int run(struct error *e)
+{
+	char message[FETCH_MESSAGE_MAX];
+	struct fetch_request request;
+	int upload_fd = -1, code;
+
+	/* Reads configuration of OpenSSL's, for which there are no rights later. */
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return error_set(e, -ENOMEM, "varve-fetch: libcurl does not start");
+	code = fetch_sandbox_enter(e);
+	if (code == 0)
+		code = agent_link_receive(message, &request, &upload_fd, e);
+	if (code == 0)
+		code = serve(&request, upload_fd, e);
+	explicit_bzero(message, sizeof(message));
+	return code;
+}
+
+static bool is_started_by_agent(void)
+{
+	int type = 0;
+	socklen_t length = sizeof(type);
+
+	return getsockopt(FETCH_SOCKET, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+	       type == SOCK_SEQPACKET;
+}
+
+int main(void)
+{
+	struct error e = { 0 };
+	int code;
+
+	if (!is_started_by_agent()) {
+		(void)fputs("varve-fetch is started by varved, which tells it what to fetch\n",
+			    stderr); /* to nobody, then */
+		return 2;
+	}
+	code = run(&e);
+	if (code < 0 && code != -EPIPE)
+		(void)agent_link_failed(&e); /* then the agent is gone */
+	/* Without exit handlers: those of the libraries may want what the sandbox refuses. */
+	_exit(code < 0 ? 1 : 0);
+}

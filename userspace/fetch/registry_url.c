@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetch/registry_url.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+
+DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
+DEFINE_CLEANUP(char *, curl_free)
+
+static CURLU *parse(const char *url)
+{
+	cleanup(curl_url_cleanup) CURLU *u = curl_url();
+
+	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+		return NULL;
+	return take_ptr(u);
+}
+
+static bool is_loopback(CURLU *u)
+{
+	cleanup(curl_free) char *host = NULL;
+	struct in6_addr v6;
+	struct in_addr v4;
+	char address[64];
+
+	if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return false;
+	/* Curl does not ask a resolver for this one. */
+	if (strcasecmp(host, "localhost") == 0)
+		return true;
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	if (sscanf(host, "[%63[0-9a-fA-F:]]", address) != 1)
+		return false;
+	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static bool has_scheme(CURLU *u, const char *scheme)
+{
+	cleanup(curl_free) char *has = NULL;
+
+	return curl_url_get(u, CURLUPART_SCHEME, &has, 0) == CURLUE_OK && strcmp(has, scheme) == 0;
+}
+
+static bool has_user(CURLU *u)
+{
+	cleanup(curl_free) char *user = NULL;
+
+	return curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK;
+}
+
+/* Whether we go there; `from_http`: by an answer that came by http itself. */
+static int check(CURLU *u, bool from_http, struct error *e)
+{
+	cleanup(curl_free) char *url = NULL;
+
+	if (curl_url_get(u, CURLUPART_URL, &url, 0) != CURLUE_OK)
+		return error_set(e, -ENOMEM, "out of memory");
+	if (has_user(u))
+		return error_set(e, -EPERM, "a URL with a password in it is not followed");
+	if (has_scheme(u, "https"))
+		return 0;
+	if (!has_scheme(u, "http"))
+		return error_set(e, -EPERM, "%.200s is neither https nor http", url);
+	if (!is_loopback(u))
+		return error_set(e, -EPERM, "%.200s is plain http, which is for this host only",
+				 url);
+	if (!from_http)
+		return error_set(e, -EPERM, "%.200s is plain http, where https came before", url);
+	return 0;
+}
+
+static int take_url(CURLU *u, char **ret_url, struct error *e)
+{
+	cleanup(curl_free) char *url = NULL;
+	char *copy;
+
+	if (curl_url_get(u, CURLUPART_URL, &url, 0) != CURLUE_OK || !(copy = strdup(url)))
+		return error_set(e, -ENOMEM, "out of memory");
+	*ret_url = copy;
+	return 0;
+}
+
+int registry_url_base(const char *registry, char **ret_url, struct error *e)
+{
+	cleanup(curl_url_cleanup) CURLU *u = NULL;
+	cleanup(free_ptr) char *text = NULL;
+	bool guess = !strstr(registry, "://");
+	size_t length;
+	int code;
+
+	/* Docker's own is not where its name says. */
+	if (strcmp(registry, "docker.io") == 0 || strcmp(registry, "index.docker.io") == 0)
+		registry = "registry-1.docker.io";
+	if (asprintf(&text, "%s%s", guess ? "https://" : "", registry) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	u = parse(text);
+	if (!u)
+		return error_set(e, -EINVAL, "'%.200s' is no registry", registry);
+	if (guess && is_loopback(u))
+		(void)curl_url_set(u, CURLUPART_SCHEME, "http", 0); /* else https fails clearly */
+	code = check(u, true, e);
+	if (code == 0)
+		code = take_url(u, ret_url, e);
+	if (code < 0)
+		return code;
+	length = strlen(*ret_url);
+	if (length > 0 && (*ret_url)[length - 1] == '/')
+		(*ret_url)[length - 1] = '\0';
+	return 0;
+}
+
+int registry_url_follow(const char *from, const char *reference, char **ret_url, struct error *e)
+{
+	cleanup(curl_url_cleanup) CURLU *u = parse(from);
+	bool from_http = u && has_scheme(u, "http");
+	int code;
+
+	if (!u || curl_url_set(u, CURLUPART_URL, reference, 0) != CURLUE_OK)
+		return error_set(e, -EBADMSG, "'%.200s' is no URL", reference);
+	(void)curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0); /* not for the server */
+	code = check(u, from_http, e);
+	return code < 0 ? code : take_url(u, ret_url, e);
+}
+
+static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
+{
+	cleanup(curl_free) char *of_a = NULL;
+	cleanup(curl_free) char *of_b = NULL;
+
+	return curl_url_get(a, part, &of_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	       curl_url_get(b, part, &of_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	       strcasecmp(of_a, of_b) == 0;
+}
+
+bool registry_url_same_origin(const char *a, const char *b)
+{
+	cleanup(curl_url_cleanup) CURLU *of_a = parse(a);
+	cleanup(curl_url_cleanup) CURLU *of_b = parse(b);
+
+	return of_a && of_b && same_part(of_a, of_b, CURLUPART_SCHEME) &&
+	       same_part(of_a, of_b, CURLUPART_HOST) && same_part(of_a, of_b, CURLUPART_PORT);
+}
+
+bool registry_url_is_loopback(const char *url)
+{
+	cleanup(curl_url_cleanup) CURLU *u = parse(url);
+
+	return u && is_loopback(u);
+}
+
+int registry_url_add_query(const char *url, const char *name, const char *value, char **ret_url,
+			   struct error *e)
+{
+	cleanup(curl_url_cleanup) CURLU *u = parse(url);
+	cleanup(free_ptr) char *text = NULL;
+
+	if (!u)
+		return error_set(e, -EBADMSG, "'%.200s' is no URL", url);
+	if (asprintf(&text, "%s=%s", name, value) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	if (curl_url_set(u, CURLUPART_QUERY, text, CURLU_APPENDQUERY | CURLU_URLENCODE) !=
+	    CURLUE_OK)
+		return error_set(e, -EBADMSG, "'%.200s' is too long", url);
+	return take_url(u, ret_url, e);
+}
+
+const char *registry_url_host(const char *url, char *buffer, int size)
+{
+	cleanup(curl_url_cleanup) CURLU *u = parse(url);
+	cleanup(curl_free) char *host = NULL;
+	cleanup(curl_free) char *port = NULL;
+
+	if (!u || curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		return "?";
+	if (curl_url_get(u, CURLUPART_PORT, &port, 0) != CURLUE_OK)
+		port = NULL;
+	(void)snprintf(buffer, (size_t)size, "%s%s%s", host, port ? ":" : "", port ? port : "");
+	return buffer;
+}
