@@ -217,10 +217,11 @@ int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, str
 
 	if (code < 0)
 		return code;
+	/* ECONNRESET says, once, that it ended without reading the request; its last words follow. */
 	do {
 		length = recv(h->socket, h->message, sizeof(h->message), MSG_TRUNC);
-	} while (length < 0 && errno == EINTR);
-	if (length == 0 || (length < 0 && errno == ECONNRESET))
+	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (length == 0)
 		return report_end(h, e);
 	if (length < 0)
 		return error_set(e, -errno, "read from varve-fetch: %s", strerror(errno));

@@ -300,7 +300,12 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 {
 	char buffer[HOST_SIZE];
 	const char *host = registry_url_host(x->request->url, buffer, sizeof(buffer));
+	long of_proxy = 0;
 
+	(void)curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &of_proxy); /* then it is 0 */
+	if (of_proxy >= 300)
+		return error_set(x->e, -EACCES, "the proxy answers with %ld to the way to %s",
+				 of_proxy, host);
 	if (!*problem)
 		problem = curl_easy_strerror(code);
 	switch (code) {

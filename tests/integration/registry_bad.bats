@@ -1,0 +1,450 @@
+#!/usr/bin/env bats
+# requires root python3 openssl
+# SPDX-License-Identifier: Apache-2.0
+#
+# varve-fetch, and what the agent makes of it, with a registry that misbehaves (tests/tools/bad_registry.py).
+
+load ../helpers
+
+setup() {
+	bats_require_minimum_version 1.5.0
+	require
+	cd "$BATS_TEST_TMPDIR" || return
+	mkdir store site
+	head -c 300000 /dev/urandom > site/blob
+	printf '{"schemaVersion":2,"layers":[]}' > site/manifest
+	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
+	manifest_digest=sha256:$(sha256sum site/manifest | cut -d' ' -f1)
+	registry_pid=
+}
+
+teardown() {
+	local left
+	[[ -z $registry_pid ]] || {
+		kill "$registry_pid"
+		wait "$registry_pid" || true
+	}
+	left=$(pgrep -x varve-fetch -P 1 || true)
+	[[ -z $left ]] || {
+		echo "left behind: varve-fetch $left"
+		return 1
+	}
+	[[ ! -f site/errors ]] || cat site/errors
+}
+
+start_registry() {
+	"$BATS_TEST_DIRNAME/../tools/bad_registry.py" site 2> site/errors 3>&- &
+	registry_pid=$!
+	retry 100 test -f site/address
+	registry=$(< site/address)
+	other=$(< site/other)
+}
+
+tool() {
+	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" --stall 1 "$@"
+}
+
+# get BEHAVIOUR [OPTION…], get_manifest BEHAVIOUR [OPTION…]
+get() {
+	local behaviour=$1
+	shift
+	tool "$@" fetch-blob "$registry" "$behaviour" "$digest" 300000
+}
+
+get_manifest() {
+	local behaviour=$1
+	shift
+	tool "$@" fetch-manifest "$registry" "$behaviour" latest
+}
+
+# fails ERRNO TEXT COMMAND…: with one line that names errno, registry, repository, what, and the text.
+# None of it gets into the store.
+fails() {
+	local errno=$1 text=$2 behaviour=$4 what="blob $digest"
+	shift 2
+	[[ $1 != get_manifest ]] || what="manifest latest"
+	run -1 "$@"
+	[[ $output == "$errno: $registry/$behaviour: $what: "*"$text"* && ${#lines[@]} == 1 ]] || {
+		printf 'expected: %s … %s\nbut:      %s\n' "$errno" "$text" "$output"
+		return 1
+	}
+	[[ -z $(tool list) ]]
+}
+
+# The blob is there, and nothing half written.
+is_whole() {
+	[[ $(tool list) == "$digest 300000" ]]
+	cmp site/blob "store/blobs/sha256/${digest#*:}"
+	[[ -z $(ls store/ingest) ]]
+}
+
+# Ranges that were asked of a server, in order.
+ranges() {
+	awk -v server="${1:-registry}" '$1 == server { print $4 }' site/log | xargs
+}
+
+@test "B47 a download that broke off is resumed by range" {
+	start_registry
+	get half
+	is_whole
+	[[ $(ranges) == "- bytes=150000-" ]]
+}
+
+@test "B47 a download goes on with what an earlier agent has left" {
+	start_registry
+	run -1 get always-half
+	[[ $(stat -c %s "store/ingest/${digest#*:}") == 5000 ]]
+	get good
+	is_whole
+	[[ $(ranges | tr ' ' '\n' | tail -n 1) == "bytes=5000-" ]]
+}
+
+@test "a part that is bad is fetched again as a whole" {
+	start_registry
+	mkdir store/ingest
+	head -c 1000 /dev/zero > "store/ingest/${digest#*:}"
+	get good
+	is_whole
+	[[ $(ranges) == "bytes=1000- -" ]]
+}
+
+@test "a part that is all there needs no registry" {
+	mkdir store/ingest
+	cp site/blob "store/ingest/${digest#*:}"
+	registry=127.0.0.1:1
+	get good
+	is_whole
+}
+
+@test "a registry that knows no ranges sends everything again" {
+	start_registry
+	get half-no-range
+	is_whole
+	rm "store/blobs/sha256/${digest#*:}"
+	get half-no-such-range
+	is_whole
+	[[ $(ranges) == "- bytes=150000- - bytes=150000- -" ]]
+}
+
+@test "a blob of unknown size is resumed, and whole when there is no more" {
+	start_registry
+	mkdir store/ingest
+	cp site/blob "store/ingest/${digest#*:}"
+	tool fetch-blob "$registry" good "$digest" -1
+	is_whole
+	[[ $(ranges) == "bytes=300000-" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	tool fetch-blob "$registry" half "$digest" -1
+	is_whole
+}
+
+@test "wrong ranges are refused" {
+	start_registry
+	fails EBADMSG "the answer begins at byte 0 instead of 150000" get half-range-wrong
+	rm store/ingest/*
+	fails EBADMSG "the answer has no range that makes sense: 'bytes many/more'" get half-range-nonsense
+	rm store/ingest/*
+	fails EBADMSG "the registry answers with 206" get range-unasked
+}
+
+@test "B47 a wrong digest is never visible, and the error names both" {
+	start_registry
+	fails EBADMSG "$digest is not what it says: its digest is sha256:$(rev site/blob > /dev/null && python3 -c '
+import hashlib, sys
+print(hashlib.sha256(open("site/blob", "rb").read()[::-1]).hexdigest())')" get lies
+	[[ -z $(ls store/ingest) ]]
+	fails EBADMSG "the registry says that its digest is sha256:" get lies-digest
+	run -1 tool fetch-manifest "$registry" lies "$manifest_digest"
+	assert_output_has "EBADMSG: $registry/lies: manifest $manifest_digest: what came has the digest sha256:"
+	fails EBADMSG "what came has the digest $manifest_digest: the registry says that its digest is" get_manifest lies-digest
+}
+
+@test "a registry that sends too much or too little is stopped" {
+	start_registry
+	fails EFBIG "more than its 300000 bytes came" get much
+	rm -f store/ingest/*
+	fails EFBIG "the registry has 300004 bytes where 300000 are expected" get long
+	rm -f store/ingest/*
+	fails EBADMSG "the registry has 150000 bytes where 300000 are expected" get length-short
+	fails ENODATA "only 150000 of 300000 bytes came" get short
+	rm -f store/ingest/*
+	fails EFBIG "it has 1073741824 bytes" get_manifest huge
+	fails EFBIG "more than 4194304 bytes came" get_manifest endless
+	fails EBADMSG "the registry sent nothing" get_manifest empty
+}
+
+@test "broken answers are tried again, and then refused" {
+	start_registry
+	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get chunks-cut
+	rm -f store/ingest/*
+	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get chunks-bad
+	rm -f store/ingest/*
+	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get gone
+	fails EBADMSG "$registry does not answer as a registry does" get garbage
+	fails EFBIG "the answer has more than 65536 bytes of headers" get headers
+}
+
+@test "a registry that stands still is given up" {
+	start_registry
+	get stall-once
+	is_whole
+	[[ $(ranges) == "- bytes=150000-" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	fails ETIMEDOUT "tried 5 times: $registry stands still" get silent
+}
+
+@test "a registry that is busy is asked again when it says, but not for ever" {
+	start_registry
+	get busy
+	is_whole
+	[[ $(ranges) == "- - -" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	fails EAGAIN "it wants to be asked again in 3600 s: the registry answers with 429: slow down" get limit
+	[[ $(ranges) == "- - - -" ]]
+	fails EIO "tried 5 times: the registry answers with 500: broken ?[31minside" get down
+}
+
+@test "what a registry refuses is told with its words" {
+	start_registry
+	fails EACCES "the registry answers with 403 to a request without a password: not yours" get denied
+	fails EBADMSG "the registry answers with 418: teapot" get odd
+	run -1 tool fetch-manifest "$other" "lib/x" nope
+	assert_output_has "ENOENT: $other/lib/x: manifest nope: $other is no registry: it knows no /v2/"
+	registry=127.0.0.1:1
+	fails ECONNREFUSED "127.0.0.1:1" get good
+}
+
+@test "names that no registry knows are not asked for" {
+	run -1 tool fetch-manifest "a b" lib/x latest
+	assert_output_has "EINVAL: 'a b' is no registry"
+	run -1 tool fetch-manifest localhost Lib/x latest
+	assert_output_has "EINVAL: 'Lib/x' is no name of a repository"
+	run -1 tool fetch-manifest localhost ../x latest
+	assert_output_has "EINVAL: '../x' is no name of a repository"
+	run -1 tool fetch-manifest localhost x a/b
+	assert_output_has "EINVAL: 'a/b' is no tag"
+	run -1 tool fetch-manifest localhost x sha512:abc
+	assert_output_has "EOPNOTSUPP: the digest sha512:abc is not of sha256"
+}
+
+@test "plain http is for this host only" {
+	run -1 tool fetch-manifest http://192.0.2.1 lib/x latest
+	assert_output_has "EPERM: http://192.0.2.1/lib/x: manifest latest: http://192.0.2.1/ is plain http, which is for this host only"
+	run -1 tool fetch-manifest http://localhost.example lib/x latest
+	assert_output_has "EPERM: "
+	start_registry
+	tool fetch-manifest "localhost:${registry#*:}" good latest > /dev/null
+	tool fetch-manifest "http://$registry" good latest > /dev/null
+}
+
+@test "a password goes to the registry, and not where it redirects to" {
+	start_registry
+	fails EACCES "the registry wants a password" get basic
+	fails EACCES "the registry answers with 401: authentication required" get basic --auth user:wrong
+	get basic --auth user:secret
+	is_whole
+	rm "store/blobs/sha256/${digest#*:}"
+	: > site/log
+	get redirect --auth user:secret
+	is_whole
+	grep -q "^registry GET .* Basic_" site/log
+	[[ $(grep "^other " site/log) == "other GET /blob - -" ]]
+}
+
+@test "a token is asked for with the password, and goes to the registry only" {
+	start_registry
+	fails EACCES "token server $registry: the registry answers with 401 to a request without a password: wrong password" get token
+	get token --auth user:secret
+	is_whole
+	grep -q "^registry GET /token?service=the+service&scope=repository%3atoken%3apull - Basic_" site/log
+	grep -q "^registry GET /v2/token/blobs/$digest - Bearer_t0k3n$" site/log
+	rm "store/blobs/sha256/${digest#*:}"
+	: > site/log
+	get redirect-token --auth user:secret
+	is_whole
+	[[ $(grep "^other " site/log) == "other GET /blob - -" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	get token-free
+	get token-down --auth user:secret
+	is_whole
+}
+
+@test "token servers that misbehave" {
+	start_registry
+	fails EFBIG "token server $registry: the answer is longer than 65536 bytes" get token-huge
+	fails EBADMSG "token server $registry: the token is too long, or cannot be sent" get token-bad
+	fails EBADMSG "token server $registry: what came is no token" get token-none
+	fails EPERM "its token server is refused: http://192.0.2.1/token is plain http" get token-elsewhere --auth user:secret
+	fails EACCES "the registry answers with 401 to a request without a password: go away" get token-useless
+	fails EACCES "the registry wants an authentication that is neither Bearer nor Basic" get negotiate
+}
+
+@test "redirects that lead astray" {
+	start_registry
+	fails ELOOP "more than 10 redirects" get redirect-loop
+	fails EBADMSG "a redirect (302) that leads nowhere" get redirect-nowhere
+	fails EPERM "a redirect is refused: http://192.0.2.1/blob is plain http, which is for this host only" get redirect-http
+	fails EPERM "a redirect is refused: file:///etc/passwd is neither https nor http" get redirect-file
+	fails EPERM "a redirect is refused: a URL with a password in it is not followed" get redirect-password
+	# Who is redirected to does not get to ask for the password.
+	fails EACCES "the registry answers with 401: who are you" get redirect-challenge --auth user:secret
+	! grep -q "^other .*Basic" site/log
+	get redirect-relative
+	is_whole
+}
+
+@test "uploads" {
+	start_registry
+	tool add site/blob
+	tool --auth user:secret push-blob "$registry" push "$digest"
+	cmp site/blob site/pushed.blob
+	grep -q "^registry PUT /upload/push?state=x%3D&digest=sha256%3a${digest#*:} - Basic_" site/log
+	tool --auth user:secret push-blob "$registry" push-dies "$digest"
+	tool --auth user:secret push-blob "$registry" push-busy "$digest"
+	rm site/pushed.blob
+	tool --auth user:secret push-blob "$registry" push-elsewhere "$digest"
+	cmp site/blob site/pushed.blob
+	[[ $(awk '$1 == "other" { print $5 }' site/log) == "-" ]]
+	# What is there is not sent again.
+	: > site/log
+	tool push-blob "$registry" good "$digest"
+	[[ $(cut -d' ' -f2 site/log) == HEAD ]]
+
+	run -1 tool --auth user:secret push-blob "$registry" push-denied "$digest"
+	[[ $output == "EACCES: $registry/push-denied: blob $digest: the registry answers with 403: read only" ]]
+	run -1 tool --auth user:secret push-blob "$registry" push-plain "$digest"
+	assert_output_has "EPERM: $registry/push-plain: blob $digest: the place for the upload is refused: http://192.0.2.1/"
+	run -1 tool push-blob "$registry" push "$manifest_digest"
+	[[ $output == "ENOENT: $registry/push: blob $manifest_digest: the blob $manifest_digest is not here" ]]
+
+	tool push-manifest "$registry" push latest application/vnd.oci.image.manifest.v1+json site/manifest
+	cmp site/manifest site/pushed.manifest
+	run -1 tool push-manifest "$registry" lies-digest latest application/vnd.oci.image.manifest.v1+json site/manifest
+	assert_output_has "EBADMSG: $registry/lies-digest: manifest latest: the registry says that its digest is"
+}
+
+@test "B47 the same digest wanted by many is fetched once" {
+	start_registry
+	get good --many 16
+	is_whole
+	[[ $(ranges) == - ]]
+}
+
+@test "who waits for another's download takes it over when that fails" {
+	start_registry
+	run -1 get always-half --many 3
+	[[ $(ranges | wc -w) == 15 ]]
+	assert_output_has "ECONNRESET"
+}
+
+# The helper that content_tool has started.
+helper_of() {
+	pgrep -x varve-fetch -P "$1"
+}
+
+@test "varve-fetch has no privileges, no files and no secrets in sight" {
+	start_registry
+	SECRET=1 no_proxy=none "$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" \
+		--auth user:secret fetch-blob "$registry" silent "$digest" 300000 3>&- &
+	pid=$!
+	retry 100 grep -q silent site/log
+	helper=$(helper_of "$pid")
+	user=$(id -u varve-fetch 2> /dev/null || echo 65534)
+	status=/proc/$helper/status
+	[[ $(grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb):' $status | awk '{ print $2 }' | sort -u) == 0000000000000000 ]]
+	[[ $(awk '/^Uid:/ { print $2, $3, $4, $5 }' $status) == "$user $user $user $user" ]]
+	[[ -z $(awk '/^Groups:/ { print $2 }' $status) ]]
+	[[ $(awk '/^NoNewPrivs:/ { print $2 }' $status) == 1 ]]
+	[[ $(awk '/^Seccomp:/ { print $2 }' $status) == 2 ]]
+	[[ $(readlink "/proc/$helper/cwd") == / ]]
+	# The agent's socket, /dev/null twice, and what curl has opened.
+	[[ -z $(find "/proc/$helper/fd" -type l -printf '%l\n' | grep -Ev '^(socket:|/dev/null$|pipe:)') ]]
+	! grep -q secret "/proc/$helper/cmdline"
+	[[ $(tr '\0' '\n' < "/proc/$helper/environ") == no_proxy=none ]]
+	# It ends with whoever has started it.
+	kill -9 "$pid"
+	wait "$pid" || true
+	retry 100 test ! -d "/proc/$helper"
+}
+
+@test "cancelling ends the helper, and keeps what has come" {
+	start_registry
+	fails ECANCELED cancelled get stall --cancel
+	[[ $(stat -c %s "store/ingest/${digest#*:}") -gt 0 ]]
+	get good
+	is_whole
+}
+
+@test "a helper that is missing, fails, or does not keep to the protocol" {
+	tool="$VARVE_BUILD/tests/tools/content_tool --store store"
+	run -1 $tool --helper ./none fetch-manifest localhost x latest
+	assert_output_has "ENOENT: localhost/x: manifest latest: start ./none: No such file"
+	printf '#!/bin/sh\nexit 3\n' > helper
+	chmod +x helper
+	run -1 $tool --helper ./helper fetch-manifest localhost x latest
+	[[ $output == "EIO: localhost/x: manifest latest: varve-fetch ended early, with status 3" ]]
+	printf '#!/bin/sh\nkill -9 $$\n' > helper
+	run -1 $tool --helper ./helper fetch-manifest localhost x latest
+	[[ $output == "EIO: localhost/x: manifest latest: varve-fetch was killed by signal 9" ]]
+	printf '#!/bin/sh\necho hello >&0\n' > helper
+	run -1 $tool --helper ./helper fetch-manifest localhost x latest
+	assert_output_has "EIO: localhost/x: manifest latest: varve-fetch sent what is no reply"
+	run -2 "$VARVE_BUILD/varve-fetch"
+	assert_output_has "varve-fetch is started by varved"
+}
+
+@test "https, with certificates that are known and that are not" {
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 \
+		-keyout key.pem -out cert.pem 2> /dev/null
+	cat key.pem cert.pem > site/tls.pem
+	start_registry
+	registry=$(< site/tls)
+	fails EPROTO "no TLS with ${registry#https://}: " get good
+	# The file that libcurl is built with; the test has a mount namespace of its own.
+	mount --bind cert.pem /etc/ssl/certs/ca-certificates.crt
+	get good
+	is_whole
+	rm "store/blobs/sha256/${digest#*:}"
+	fails EPERM "a redirect is refused: http://$other/blob is plain http, where https came before" get redirect-plain
+	umount /etc/ssl/certs/ca-certificates.crt
+}
+
+@test "proxies are asked for other hosts, and not for this one" {
+	start_registry
+	export HTTPS_PROXY=http://$other HTTP_PROXY=http://$other
+	run -1 tool --auth user:secret fetch-manifest registry.invalid lib/x latest
+	[[ $output == "EACCES: registry.invalid/lib/x: manifest latest: the proxy answers with 403 to the way to registry.invalid" ]]
+	[[ $(< site/log) == "other CONNECT registry.invalid:443 - -" ]]
+	get good
+	is_whole
+	NO_PROXY=registry.invalid run -1 tool fetch-manifest registry.invalid lib/x latest
+	assert_output_has "EHOSTUNREACH: registry.invalid/lib/x: manifest latest: registry.invalid: Could not resolve host"
+}
+
+@test "passwords are found in docker's file" {
+	cat > config.json <<- EOF
+		{"auths": {"https://index.docker.io/v1/": {"auth": "$(printf hub:pw | base64)"},
+		 "localhost:5000": {"auth": "$(printf 'user:sec:ret' | base64)"},
+		 "plain.example": {"username": "a", "password": "b"},
+		 "store.example": {},
+		 "identity.example": {"auth": "", "identitytoken": "x"},
+		 "bad.example": {"auth": "!!"}}, "credsStore": "x"}
+	EOF
+	[[ $(tool credentials config.json localhost:5000) == user:sec:ret ]]
+	[[ $(tool credentials config.json http://localhost:5000) == user:sec:ret ]]
+	[[ $(tool credentials config.json docker.io) == hub:pw ]]
+	[[ $(tool credentials config.json plain.example) == a:b ]]
+	[[ $(tool credentials config.json store.example) == none ]]
+	[[ $(tool credentials config.json localhost) == none ]]
+	run -1 tool credentials config.json identity.example
+	[[ $output == "EOPNOTSUPP: config.json: the entry of identity.example is an identity token, not a password" ]]
+	run -1 tool credentials config.json bad.example
+	[[ $output == "EBADMSG: config.json: the entry of bad.example is not base64 of user:password" ]]
+	echo '{' > config.json
+	run -1 tool credentials config.json localhost
+	assert_output_has "EBADMSG: config.json: line "
+	start_registry
+	printf '{"auths": {"%s": {"auth": "%s"}}}' "$registry" "$(printf user:secret | base64)" > config.json
+	get token --credentials config.json
+	is_whole
+}
