@@ -266,7 +266,7 @@ static void *write_second(void *user)
 
 	s->code = blob_writer_begin(s->place->store, &expected, &w, &offset, &e);
 	if (s->code == 0)
-		s->code = blob_writer_add(w, "hello" + offset, (size_t)(5 - offset), &e);
+		s->code = blob_writer_add(w, &"hello"[offset], (size_t)(5 - offset), &e);
 	if (s->code == 0)
 		s->code = blob_writer_commit(w, &digest, &size, &e);
 	atomic_store(&s->done, true);

@@ -33,7 +33,8 @@ struct fetch_control {
 };
 
 /* A manifest, an index, or what the tag or digest names; the bytes' digest is verified when it was
- * asked for by digest. *ret_bytes is the caller's to free. -ENOENT, -EACCES, -EBADMSG, -ETIMEDOUT,
+ * asked for by digest. *ret_bytes and *ret_media_type ("" when the registry does not say) are the
+ * caller's to free. -ENOENT, -EACCES, -EBADMSG, -ETIMEDOUT,
  * -ECONNREFUSED …, each naming the registry and what was asked for. */
 int fetch_manifest(const struct fetch_control *control, const struct fetch_source *source,
 		   const char *tag_or_digest, void **ret_bytes, size_t *ret_length,

@@ -217,7 +217,7 @@ int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, str
 
 	if (code < 0)
 		return code;
-	/* ECONNRESET says, once, that it ended without reading the request; its last words follow. */
+	/* ECONNRESET says, once, that it ended with the request unread; its last words follow. */
 	do {
 		length = recv(h->socket, h->message, sizeof(h->message), MSG_TRUNC);
 	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));

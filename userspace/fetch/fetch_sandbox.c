@@ -72,8 +72,11 @@ static int set_limits(struct error *e)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		struct rlimit limit = { limits[i].limit, limits[i].limit };
+		struct rlimit limit = { 0 };
 
+		if (getrlimit(limits[i].resource, &limit) == 0 && limit.rlim_max > limits[i].limit)
+			limit.rlim_max = limits[i].limit;
+		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(limits[i].resource, &limit) < 0)
 			return error_set(e, -errno, "varve-fetch: set limits: %s", strerror(errno));
 	}
@@ -213,7 +216,7 @@ static int add_conditions(scmp_filter_ctx f)
 
 	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(families); i++)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-					SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+					SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
 	/* The thread that resolves names. What clone3 is asked for cannot be seen: it is not there,
 	 * and glibc takes clone. */
 	if (code == 0)
@@ -223,11 +226,11 @@ static int add_conditions(scmp_filter_ctx f)
 		code = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (code == 0)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-					SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+					SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 	/* Only to ask. */
 	if (code == 0)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-					SCMP_A2(SCMP_CMP_EQ, 0));
+					SCMP_A2(SCMP_CMP_EQ, 0, 0));
 	return code;
 }
 
