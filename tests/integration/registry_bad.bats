@@ -368,6 +368,16 @@ helper_of() {
 	retry 100 test ! -d "/proc/$helper"
 }
 
+@test "an agent without privileges has none to give up" {
+	start_registry
+	chmod 711 . "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
+	chown -R 65534 store
+	cp "$VARVE_BUILD/tests/tools/content_tool" "$VARVE_BUILD/varve-fetch" .
+	setpriv --reuid 65534 --regid 65534 --clear-groups ./content_tool --store store --helper ./varve-fetch \
+		fetch-blob "$registry" good "$digest" 300000
+	is_whole
+}
+
 @test "cancelling ends the helper, and keeps what has come" {
 	start_registry
 	fails ECANCELED cancelled get stall --cancel
@@ -407,7 +417,7 @@ helper_of() {
 }
 
 @test "https, with certificates that are known and that are not" {
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 \
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1,DNS:registry.test \
 		-keyout key.pem -out cert.pem 2> /dev/null
 	cat key.pem cert.pem > site/tls.pem
 	start_registry
@@ -419,7 +429,16 @@ helper_of() {
 	is_whole
 	rm "store/blobs/sha256/${digest#*:}"
 	fails EPERM "a redirect is refused: http://$other/blob is plain http, where https came before" get redirect-plain
-	umount /etc/ssl/certs/ca-certificates.crt
+	# By a name that has to be resolved, and by one that the certificate does not have.
+	printf '127.0.0.1 registry.test another.test\n' > hosts
+	mount --bind hosts /etc/hosts
+	registry=registry.test:${registry##*:}
+	get good
+	is_whole
+	rm "store/blobs/sha256/${digest#*:}"
+	registry=another.test:${registry##*:}
+	fails EPROTO "no TLS with $registry: " get good
+	umount /etc/hosts /etc/ssl/certs/ca-certificates.crt
 }
 
 @test "proxies are asked for other hosts, and not for this one" {
