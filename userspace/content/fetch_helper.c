@@ -13,14 +13,17 @@
 #include "base/clock.h"
 
 #define STEP_MS 100 /* how often one who waits looks whether he may go on waiting */
-/* All waits of varve-fetch have shorter limits: this is for one that hangs. */
-#define SILENCE_NS (300 * NS_PER_S)
+/* All waits of varve-fetch have shorter limits: this is for one that hangs. It may wait for a slow
+ * registry several times, and several times for as long as Retry-After says. */
+#define SILENCE_S 300
+#define SILENT_STALLS 25
 #define SOCKET_BUFFER_BYTES (1024 * 1024)
 
 struct fetch_helper {
 	pid_t pid; /* 0: reaped */
 	int socket;
 	const atomic_bool *cancelled;
+	unsigned int silence_s;
 	char message[FETCH_MESSAGE_MAX];
 };
 
@@ -151,6 +154,7 @@ int fetch_helper_start(const struct fetch_control *control, const struct fetch_r
 		return error_set(e, -ENOMEM, "start varve-fetch: out of memory");
 	h->socket = -EBADF;
 	h->cancelled = control->cancelled;
+	h->silence_s = SILENCE_S + SILENT_STALLS * request->stall_seconds;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return error_set(e, -errno, "start varve-fetch: %s", strerror(errno));
 	h->socket = ends[0];
@@ -191,7 +195,7 @@ static int report_end(struct fetch_helper *h, struct error *e)
 
 static int wait_for_message(struct fetch_helper *h, struct error *e)
 {
-	int64_t until = clock_boot_ns() + SILENCE_NS;
+	int64_t until = clock_boot_ns() + h->silence_s * NS_PER_S;
 	struct pollfd p = { .fd = h->socket, .events = POLLIN };
 
 	for (;;) {
@@ -204,8 +208,8 @@ static int wait_for_message(struct fetch_helper *h, struct error *e)
 		if (ready < 0 && errno != EINTR)
 			return error_set(e, -errno, "wait for varve-fetch: %s", strerror(errno));
 		if (clock_boot_ns() > until)
-			return error_set(e, -ETIMEDOUT, "varve-fetch said nothing for %d s",
-					 (int)(SILENCE_NS / NS_PER_S));
+			return error_set(e, -ETIMEDOUT, "varve-fetch said nothing for %u s",
+					 h->silence_s);
 	}
 }
 

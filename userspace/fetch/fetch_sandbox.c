@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -267,7 +268,10 @@ int fetch_sandbox_enter(struct error *e)
 		code = set_limits(e);
 	if (code < 0)
 		return code;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* With the agent's thread that waits for it; becoming another user would have cleared that.
+	 */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_set(e, -errno, "varve-fetch: give up privileges: %s", strerror(errno));
 	return filter_calls(e);
 }

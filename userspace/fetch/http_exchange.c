@@ -13,6 +13,9 @@
 #define HEADERS_MAX (64 * 1024)
 #define KEPT_BODY_MAX (64 * 1024)
 #define STALL_BYTES_PER_S 1024L /* slower than that is standing still */
+#define UPLOAD_PATIENCE                                                           \
+	4 /* times longer: a registry verifies and moves a blob before it answers \
+	   */
 #define HOST_SIZE 300
 
 struct http_client {
@@ -255,6 +258,11 @@ static void set_method(CURL *c, struct exchange *x)
 	}
 }
 
+static long patience(const struct http_request *r)
+{
+	return r->method == HTTP_PUT ? r->stall_seconds * UPLOAD_PATIENCE : r->stall_seconds;
+}
+
 /* None of these can fail but for want of memory, or with a libcurl that was built without HTTP. */
 static void set_options(CURL *c, struct exchange *x, struct curl_slist *lines, char *problem)
 {
@@ -271,7 +279,7 @@ static void set_options(CURL *c, struct exchange *x, struct curl_slist *lines, c
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, problem);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)r->stall_seconds);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_S);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)r->stall_seconds);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, patience(r));
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
 	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
@@ -317,8 +325,8 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 		return error_set(x->e, -ENOMEM, "out of memory");
 	case CURLE_OPERATION_TIMEDOUT:
 		x->response->lost = true;
-		return error_set(x->e, -ETIMEDOUT, "%s stands still: nothing came for %u s", host,
-				 x->request->stall_seconds);
+		return error_set(x->e, -ETIMEDOUT, "%s stands still: nothing came for %ld s", host,
+				 patience(x->request));
 	case CURLE_PARTIAL_FILE:
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
@@ -330,6 +338,7 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 				 problem);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CACERT_BADFILE: /* this host knows no authorities */
 		return error_set(x->e, -EPROTO, "no TLS with %s: %s", host, problem);
 	default:
 		return error_set(x->e, -EBADMSG, "%s does not answer as a registry does: %s", host,
