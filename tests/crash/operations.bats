@@ -117,8 +117,12 @@ prepare_fsck_repair() {
 }
 operate_fsck_repair() { varve fsck --repair; }
 
-@test "B83 new and mount, cut off at each step" {
-	crash new new_on_twin mount mount_twin mount_view umount
+@test "B83 new, cut off at each step" {
+	crash new new_on_twin
+}
+
+@test "B83 mounts, cut off at each step" {
+	crash mount mount_twin mount_view umount
 }
 
 @test "B83 a mount by mount(2), cut off at each step" {
@@ -151,12 +155,20 @@ operate_fsck_repair() { varve fsck --repair; }
 	crash commit finalize get get_commits get_mutable
 }
 
-@test "B68 what deletes, cut off at each step" {
-	crash release release_deletes rm prune fsck_repair
+@test "B9 B10 releases, cut off at each step" {
+	crash release release_deletes
 }
 
-@test "B83 leases, pins, labels and folds, cut off at each step" {
-	crash lease_create lease_rm lease_need pin label fold
+@test "B68 what deletes, cut off at each step" {
+	crash rm prune fsck_repair
+}
+
+@test "B83 leases, cut off at each step" {
+	crash lease_create lease_rm lease_need
+}
+
+@test "B83 pins, labels and folds, cut off at each step" {
+	crash pin label fold
 }
 
 @test "every point of operations is passed by one of these" {
