@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -15,6 +16,11 @@
 struct tar_apply_options {
 	int source_fd; /* borrowed; read from where it stands to its end: a file or a pipe */
 	int layer_fd; /* borrowed; an empty directory */
+	/* The directories of the layers below, newest first; borrowed. Directories that have no
+	 * entry of their own get owner, mode and attributes from there, as a copy-up would. May be
+	 * NULL. */
+	const int *lower_fds;
+	size_t lower_count;
 	uint64_t max_entries; /* 0: TAR_APPLY_MAX_ENTRIES */
 	uint64_t max_bytes; /* of the uncompressed stream; 0: no limit but the file system's */
 	const atomic_bool *cancelled; /* may be NULL */

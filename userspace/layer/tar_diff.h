@@ -11,8 +11,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
-
-enum tar_compression { TAR_COMPRESSION_NONE, TAR_COMPRESSION_GZIP, TAR_COMPRESSION_ZSTD };
+#include "layer/tar_compression.h"
 
 struct tar_diff_options {
 	int layer_fd; /* borrowed */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layer_tool apply FILE DIRECTORY [LOWER...]: FILE (- is standard input) into a new or empty
+ * directory; prints the result as JSON. On failure the error's name and text are
+ * on standard error, and the exit code is 1.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "layer/tar_apply.h"
+#include "layer/tar_diff.h"
+
+#define LOWERS_MAX 500
+
+static int open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(2, "open %s", path);
+	return fd;
+}
+
+static int report(int r, const struct error *e)
+{
+	if (r < 0)
+		fprintf(stderr, "%s: %s\n", strerrorname_np(-r), e->text);
+	return r < 0 ? 1 : 0;
+}
+
+static void print_result(const struct digest *blob, const struct digest *diff_id,
+			 uint64_t blob_bytes, uint64_t diff_bytes, uint64_t entries)
+{
+	struct rusage usage;
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	printf("{\"blob\":\"%s\",\"diff_id\":\"%s\",\"blob_bytes\":%" PRIu64
+	       ",\"diff_bytes\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"rss_kib\":%ld}\n",
+	       blob->text, diff_id->text, blob_bytes, diff_bytes, entries, usage.ru_maxrss);
+}
+
+static int apply(int argc, char **argv)
+{
+	int lowers[LOWERS_MAX];
+	struct tar_apply_options o = { .lower_fds = lowers };
+	struct tar_apply_result result;
+	struct error e = { 0 };
+	int r;
+
+	if (argc < 4 || argc - 4 > LOWERS_MAX)
+		errx(2, "usage: layer_tool apply FILE DIRECTORY [LOWER...]");
+	o.source_fd = strcmp(argv[2], "-") == 0 ? STDIN_FILENO
+						: open(argv[2], O_RDONLY | O_CLOEXEC);
+	if (o.source_fd < 0)
+		err(2, "open %s", argv[2]);
+	if (mkdir(argv[3], 0755) < 0 && errno != EEXIST)
+		err(2, "make %s", argv[3]);
+	o.layer_fd = open_directory(argv[3]);
+	for (int i = 4; i < argc; i++)
+		lowers[o.lower_count++] = open_directory(argv[i]);
+	if (getenv("LAYER_MAX_BYTES"))
+		o.max_bytes = strtoull(getenv("LAYER_MAX_BYTES"), NULL, 10);
+	if (getenv("LAYER_MAX_ENTRIES"))
+		o.max_entries = strtoull(getenv("LAYER_MAX_ENTRIES"), NULL, 10);
+	r = tar_apply(&o, &result, &e);
+	if (r == 0)
+		print_result(&result.blob, &result.diff_id, result.blob_bytes, result.diff_bytes,
+			     result.entries);
+	return report(r, &e);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "apply") == 0)
+		return apply(argc, argv);
+	errx(2, "usage: layer_tool apply|diff ...");
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layer/beneath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Deeper directories are found again from the deepest of these. */
+#define LEVELS_KEPT_OPEN 48
+#define DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define DEPTH_MAX (BENEATH_PATH_SIZE / 2)
+
+struct level {
+	int fd; /* -1: closed for the time being */
+	uint16_t end; /* of its part of the path */
+};
+
+struct beneath {
+	int root;
+	char path[BENEATH_PATH_SIZE];
+	size_t depth; /* levels in use; 0: the root is current */
+	struct level levels[DEPTH_MAX];
+};
+
+int beneath_clean(const char *path, char ret_path[BENEATH_PATH_SIZE], struct error *e)
+{
+	size_t length = 0;
+
+	while (*path) {
+		size_t part = strcspn(path, "/");
+
+		if (part == 2 && memcmp(path, "..", 2) == 0)
+			return error_set(e, -EPERM, "'..' would lead out of the layer");
+		if (part > 0 && !(part == 1 && *path == '.')) {
+			if (length + part + 1 >= BENEATH_PATH_SIZE)
+				return error_set(e, -ENAMETOOLONG,
+						 "the path is longer than %d bytes",
+						 BENEATH_PATH_SIZE - 1);
+			if (length > 0)
+				ret_path[length++] = '/';
+			memcpy(ret_path + length, path, part);
+			length += part;
+		}
+		path += part + (path[part] == '/');
+	}
+	ret_path[length] = '\0';
+	return 0;
+}
+
+size_t beneath_parent(const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+
+	*ret_name = slash ? slash + 1 : path;
+	return slash ? (size_t)(slash - path) : 0;
+}
+
+const char *beneath_show(const char *path, char shown[BENEATH_SHOWN_SIZE])
+{
+	size_t at = 0;
+
+	shown[at++] = '\'';
+	for (; *path && at < BENEATH_SHOWN_SIZE - 10; path++) {
+		unsigned char c = (unsigned char)*path;
+
+		if (c >= ' ' && c < 0x7f && c != '\\')
+			shown[at++] = (char)c;
+		else
+			at += (size_t)sprintf(shown + at, "\\x%02x", c);
+	}
+	(void)strcpy(shown + at, *path ? "...'" : "'"); /* there is room for both */
+	return shown;
+}
+
+struct beneath *beneath_new(int root_fd)
+{
+	struct beneath *b = calloc(1, sizeof(*b));
+
+	if (b)
+		b->root = root_fd;
+	return b;
+}
+
+static void leave(struct beneath *b, size_t depth)
+{
+	while (b->depth > depth)
+		cleanup_close_fd(&b->levels[--b->depth].fd);
+}
+
+void beneath_free(struct beneath *b)
+{
+	if (b)
+		leave(b, 0);
+	free(b);
+}
+
+int beneath_open(int root_fd, const char *path, size_t length)
+{
+	struct open_how how = {
+		.flags = DIRECTORY,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+	char copy[BENEATH_PATH_SIZE];
+	int fd;
+
+	if (length == 0)
+		path = ".", length = 1;
+	memcpy(copy, path, length);
+	copy[length] = '\0';
+	fd = (int)syscall(SYS_openat2, root_fd, copy, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
+static int current_fd(const struct beneath *b)
+{
+	return b->depth > 0 ? b->levels[b->depth - 1].fd : b->root;
+}
+
+/* How many of the levels are the beginning of the path. */
+static size_t common_depth(const struct beneath *b, const char *path, size_t length)
+{
+	size_t common = b->depth > 0 ? b->levels[b->depth - 1].end : 0, depth, same = 0;
+
+	if (common > length)
+		common = length;
+	while (same < common && b->path[same] == path[same])
+		same++;
+	for (depth = 0; depth < b->depth && b->levels[depth].end <= same; depth++)
+		;
+	/* "ab" is not a level of the path "abc". */
+	if (depth > 0 && b->levels[depth - 1].end < length && path[b->levels[depth - 1].end] != '/')
+		depth--;
+	return depth;
+}
+
+/* The current directory may have been closed to save descriptors. */
+static int reopen(struct beneath *b)
+{
+	struct level *level = &b->levels[b->depth - 1];
+	const struct level *open = &b->levels[LEVELS_KEPT_OPEN - 1];
+	const char *rest = b->path + open->end + 1;
+	int fd;
+
+	if (level->fd >= 0)
+		return 0;
+	fd = beneath_open(open->fd, rest, (size_t)(level->end - open->end - 1));
+	if (fd < 0)
+		return fd;
+	level->fd = fd;
+	return 0;
+}
+
+/* What the directory's name is that ends at `end` of b->path is opened and becomes current. */
+static int descend(struct beneath *b, size_t start, size_t end,
+		   const struct beneath_missing *missing, struct error *e)
+{
+	const char *name = b->path + start;
+	int parent = current_fd(b), fd, r;
+
+	fd = openat(parent, name, DIRECTORY);
+	if (fd < 0 && missing && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		r = missing->make(parent, name, b->path, missing->user, e);
+		if (r < 0)
+			return r;
+		fd = openat(parent, name, DIRECTORY);
+	}
+	if (fd < 0) {
+		char shown[BENEATH_SHOWN_SIZE];
+
+		return error_set(e, -errno, "open the directory %s: %s",
+				 beneath_show(b->path, shown), strerror(errno));
+	}
+	if (b->depth > LEVELS_KEPT_OPEN)
+		(void)close(take_fd(&b->levels[b->depth - 1].fd)); /* it was only read */
+	b->levels[b->depth++] = (struct level){ .fd = fd, .end = (uint16_t)end };
+	return 0;
+}
+
+int beneath_enter(struct beneath *b, const char *path, size_t length,
+		  const struct beneath_missing *missing, int *ret_fd, struct error *e)
+{
+	size_t at;
+	int r = 0;
+
+	leave(b, common_depth(b, path, length));
+	at = b->depth > 0 ? b->levels[b->depth - 1].end : 0;
+	if (b->depth > 0)
+		r = reopen(b);
+	if (r < 0) {
+		leave(b, 0);
+		return error_set(e, r, "a directory has vanished: %s", strerror(-r));
+	}
+	while (at < length) {
+		size_t start = at > 0 ? at + 1 : 0;
+		size_t part = strcspn(path + start, "/");
+
+		if (start + part > length)
+			part = length - start;
+		memcpy(b->path + at, path + at, start + part - at);
+		at = start + part;
+		b->path[at] = '\0';
+		r = descend(b, start, at, missing, e);
+		if (r < 0)
+			return r;
+	}
+	*ret_fd = current_fd(b);
+	return 0;
+}
+
+/* ---- removing ---- */
+
+/* Removes what lies in the directory up to the first directory that is not empty: *ret_child, ""
+ * when there is none. */
+static int empty_directory(int fd, char ret_child[NAME_MAX + 1])
+{
+	_Alignas(struct dirent64) char entries[16384];
+	ssize_t length;
+
+	ret_child[0] = '\0';
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	while ((length = getdents64(fd, entries, sizeof(entries))) > 0)
+		for (ssize_t at = 0; at < length;) {
+			const struct dirent64 *entry = (const void *)(entries + at);
+			const char *name = entry->d_name;
+
+			at += entry->d_reclen;
+			if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+				continue;
+			if (unlinkat(fd, name, 0) == 0 || unlinkat(fd, name, AT_REMOVEDIR) == 0)
+				continue;
+			if (errno != ENOTEMPTY && errno != EEXIST)
+				return -errno;
+			(void)strcpy(ret_child, name); /* a name of the kernel's */
+			return 0;
+		}
+	return length < 0 ? -errno : 0;
+}
+
+/* Up by "..", of which the inode number must be the one of the way down. */
+static int ascend(int *fd, ino_t expected)
+{
+	int up = openat(*fd, "..", DIRECTORY);
+	struct stat st;
+
+	if (up < 0)
+		return -errno;
+	cleanup_close_fd(fd);
+	*fd = up;
+	if (fstat(up, &st) < 0)
+		return -errno;
+	return st.st_ino == expected ? 0 : -ESTALE;
+}
+
+static int remove_below(int *fd)
+{
+	cleanup(free_ptr) ino_t *way = calloc(DEPTH_MAX, sizeof(*way));
+	size_t depth = 0;
+
+	if (!way)
+		return -ENOMEM;
+	for (;;) {
+		char child[NAME_MAX + 1];
+		struct stat st;
+		int r = empty_directory(*fd, child), next;
+
+		if (r < 0)
+			return r;
+		if (!child[0] && depth == 0)
+			return 0;
+		if (!child[0]) {
+			/* Empty now: the look from above removes it. */
+			r = ascend(fd, way[--depth]);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (depth == DEPTH_MAX)
+			return -ENAMETOOLONG;
+		if (fstat(*fd, &st) < 0)
+			return -errno;
+		next = openat(*fd, child, DIRECTORY);
+		if (next < 0)
+			return -errno;
+		way[depth++] = st.st_ino;
+		cleanup_close_fd(fd);
+		*fd = next;
+	}
+}
+
+int beneath_remove(int parent, const char *name, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	int r;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return error_set(e, -errno, "remove what is there: %s", strerror(errno));
+	fd = openat(parent, name, DIRECTORY);
+	r = fd < 0 ? -errno : remove_below(&fd);
+	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		r = -errno;
+	if (r < 0)
+		return error_set(e, r, "remove the directory that is there: %s", strerror(-r));
+	return 0;
+}
