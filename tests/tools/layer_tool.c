@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layer_tool apply FILE DIRECTORY [LOWER...]: FILE (- is standard input) into a new or empty
- * directory; prints the result as JSON. On failure the error's name and text are
+ * layer_tool apply FILE DIRECTORY [LOWER…]: FILE (- is standard input) into a new or empty
+ * directory. layer_tool diff DIRECTORY FILE [gzip|zstd]: back again. Both print the result as JSON.
+ * On failure the error's name and text are
  * on standard error, and the exit code is 1.
  */
 #include <err.h>
@@ -76,9 +77,34 @@ static int apply(int argc, char **argv)
 	return report(r, &e);
 }
 
+static int diff(int argc, char **argv)
+{
+	struct tar_diff_options o = { .compression = TAR_COMPRESSION_NONE };
+	struct tar_diff_result result;
+	struct error e = { 0 };
+	int r;
+
+	if (argc < 4)
+		errx(2, "usage: layer_tool diff DIRECTORY FILE [gzip|zstd]");
+	if (argc > 4)
+		o.compression = strcmp(argv[4], "zstd") == 0 ? TAR_COMPRESSION_ZSTD
+							     : TAR_COMPRESSION_GZIP;
+	o.layer_fd = open_directory(argv[2]);
+	o.output_fd = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (o.output_fd < 0)
+		err(2, "open %s", argv[3]);
+	r = tar_diff(&o, &result, &e);
+	if (r == 0)
+		print_result(&result.blob, &result.diff_id, result.blob_bytes, result.diff_bytes,
+			     result.entries);
+	return report(r, &e);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "apply") == 0)
 		return apply(argc, argv);
-	errx(2, "usage: layer_tool apply|diff ...");
+	if (argc > 1 && strcmp(argv[1], "diff") == 0)
+		return diff(argc, argv);
+	errx(2, "usage: layer_tool apply|diff …");
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* By which name an inode with several links was met first. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+struct inode_names;
+
+struct inode_names *inode_names_new(void); /* NULL: no memory */
+void inode_names_free(struct inode_names *n);
+DEFINE_CLEANUP(struct inode_names *, inode_names_free)
+
+/* *ret_first is the name of then, or NULL when it is met now. -ENOMEM. */
+int inode_names_meet(struct inode_names *n, ino_t inode, const char *name, const char **ret_first);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Headers of tar entries as ustar, with a pax header in front where ustar cannot say it: names and
+ * targets that are long, numbers that are large, parts of seconds, extended attributes. The same
+ * bytes for the same entry: nothing of this machine or moment goes in.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/strbuf.h"
+
+#define TAR_BLOCK 512
+
+enum tar_type {
+	TAR_FILE = '0',
+	TAR_LINK = '1',
+	TAR_SYMLINK = '2',
+	TAR_CHARACTER = '3',
+	TAR_BLOCK_DEVICE = '4',
+	TAR_DIRECTORY = '5',
+	TAR_FIFO = '6',
+};
+
+struct tar_header {
+	enum tar_type type;
+	const char *path; /* a directory's ends in a slash */
+	const char *target; /* of links; else NULL */
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	uint64_t size; /* of the content that follows; 0 but for files */
+	struct timespec mtime;
+	dev_t device;
+	const struct strbuf *records; /* more pax records; may be NULL */
+};
+
+/* Appends a pax record; the value may have any bytes. */
+void tar_header_record(struct strbuf *records, const char *key, const void *value, size_t length);
+/* Appends the header's blocks. */
+void tar_header_append(struct strbuf *out, const struct tar_header *h);
+/* How many zeros fill up the last block of a content. */
+static inline size_t tar_padding(uint64_t size)
+{
+	return (size_t)(-size % TAR_BLOCK);
+}
