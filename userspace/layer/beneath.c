@@ -40,7 +40,7 @@ int beneath_clean(const char *path, char ret_path[BENEATH_PATH_SIZE], struct err
 		if (part == 2 && memcmp(path, "..", 2) == 0)
 			return error_set(e, -EPERM, "'..' would lead out of the layer");
 		if (part > 0 && !(part == 1 && *path == '.')) {
-			if (length + part + 1 >= BENEATH_PATH_SIZE)
+			if (length + (length > 0) + part >= BENEATH_PATH_SIZE)
 				return error_set(e, -ENAMETOOLONG,
 						 "the path is longer than %d bytes",
 						 BENEATH_PATH_SIZE - 1);

@@ -27,8 +27,10 @@ struct apply {
 	struct tar_extract *extract;
 	struct archive *archive;
 	uint64_t entries;
+	uint64_t stream_bytes; /* that libarchive got */
 	uint64_t header_bytes; /* read since the last entry, while headers are */
 	bool in_headers;
+	bool in_padding; /* behind the content of an entry */
 	bool ended; /* the stream */
 	struct error stream_error;
 };
@@ -47,9 +49,17 @@ static bool is_cancelled(const struct apply *a)
 
 static la_ssize_t give_bytes(struct archive *archive, void *apply, const void **ret_bytes)
 {
+	static const char zeros[512];
 	struct apply *a = apply;
 	long length = tar_stream_read(a->stream, ret_bytes, &a->stream_error);
 
+	/* umoci 0.4 ends a layer with the last content: what is missing is filler. */
+	if (length == 0 && a->in_padding && a->stream_bytes % sizeof(zeros) != 0) {
+		*ret_bytes = zeros;
+		length = (long)(sizeof(zeros) - a->stream_bytes % sizeof(zeros));
+		a->stream_bytes = 0;
+		return length;
+	}
 	if (length > 0 && a->in_headers) {
 		a->header_bytes += (uint64_t)length;
 		if (a->header_bytes > HEADERS_MAX)
@@ -59,6 +69,7 @@ static la_ssize_t give_bytes(struct archive *archive, void *apply, const void **
 	}
 	if (length < 0)
 		archive_set_error(archive, EIO, "%s", a->stream_error.text);
+	a->stream_bytes += (uint64_t)(length > 0 ? length : 0);
 	a->ended = length == 0;
 	return length;
 }
@@ -101,8 +112,10 @@ static int write_content(struct apply *a, struct archive_entry *entry, int fd, s
 	int r;
 
 	for (;;) {
-		int code = archive_read_data_block(a->archive, &bytes, &length, &offset);
+		int code;
 
+		a->in_padding = end >= archive_entry_size(entry);
+		code = archive_read_data_block(a->archive, &bytes, &length, &offset);
 		if (code == ARCHIVE_EOF)
 			break;
 		if (code != ARCHIVE_OK)
@@ -114,6 +127,7 @@ static int write_content(struct apply *a, struct archive_entry *entry, int fd, s
 			return error_set(e, r, "write: %s", strerror(-r));
 		end = offset + (int64_t)length;
 	}
+	a->in_padding = false;
 	if (archive_entry_size(entry) > end && ftruncate(fd, archive_entry_size(entry)) < 0)
 		return error_set(e, -errno, "make it %lld bytes long: %s",
 				 (long long)archive_entry_size(entry), strerror(errno));
@@ -138,8 +152,10 @@ static int next_entry(struct apply *a, struct archive_entry **ret_entry, struct 
 	int code;
 
 	/* What the last entry has that nobody read is no header. */
+	a->in_padding = true;
 	if (a->entries > 0 && archive_read_data_skip(a->archive) < ARCHIVE_WARN)
 		return archive_failure(a, e);
+	a->in_padding = false;
 	a->in_headers = true;
 	a->header_bytes = 0;
 	code = archive_read_next_header(a->archive, ret_entry);

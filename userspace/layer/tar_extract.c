@@ -66,6 +66,14 @@ static int enter(struct tar_extract *x, const char *path, size_t length, int *re
 
 /* ---- attributes ---- */
 
+/* libarchive reads "-1.25" as -1 s + 0.25 s (and "-0.25" as 0.25: that one is lost). */
+static struct timespec time_of(time_t seconds, long ns)
+{
+	if (seconds < 0 && ns > 0)
+		return (struct timespec){ seconds - 1, 1000000000 - ns };
+	return (struct timespec){ seconds, ns };
+}
+
 static int read_attributes(struct archive_entry *entry, struct file_attributes *ret_attributes,
 			   struct error *e)
 {
@@ -80,13 +88,10 @@ static int read_attributes(struct archive_entry *entry, struct file_attributes *
 	if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
 		return error_set(e, -EBADMSG, "its owner %lld:%lld is no user and group of Linux",
 				 (long long)uid, (long long)gid);
-	a.times[1].tv_sec = archive_entry_mtime(entry);
-	a.times[1].tv_nsec = archive_entry_mtime_nsec(entry);
+	a.times[1] = time_of(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry));
 	a.times[0] = a.times[1];
-	if (archive_entry_atime_is_set(entry)) {
-		a.times[0].tv_sec = archive_entry_atime(entry);
-		a.times[0].tv_nsec = archive_entry_atime_nsec(entry);
-	}
+	if (archive_entry_atime_is_set(entry))
+		a.times[0] = time_of(archive_entry_atime(entry), archive_entry_atime_nsec(entry));
 	*ret_attributes = a;
 	return 0;
 }

@@ -129,16 +129,16 @@ static void text_records(struct strbuf *records, const struct tar_header *h, str
 	const char *path = split_path(h->path, u) ? NULL : h->path;
 	const char *target = h->target;
 
-	if (target && strlen(target) <= sizeof(u->target)) {
-		memcpy(u->target, target, strlen(target));
+	if (target) /* cut, if need be, for those who do not know pax; libarchive wants it, too */
+		memcpy(u->target, target, strnlen(target, sizeof(u->target)));
+	if (target && strlen(target) <= sizeof(u->target))
 		target = NULL;
-	}
 	/* pax headers are UTF-8, unless they say that they are not. */
 	if ((path && !is_utf8(path)) || (target && !is_utf8(target)))
 		tar_header_record(records, "hdrcharset", "BINARY", 6);
 	if (path)
 		tar_header_record(records, "path", path, strlen(path));
-	if (path) /* for those who do not know pax */
+	if (path)
 		memcpy(u->name, path, sizeof(u->name) - 1);
 	if (target)
 		tar_header_record(records, "linkpath", target, strlen(target));
