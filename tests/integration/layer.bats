@@ -5,11 +5,13 @@
 # Layers' tars to directories and back, by tests/tools/layer_tool, against archives that others wrote and
 # readers that others wrote. tests/tools/make-layer writes what nobody else would; list-tree compares.
 
+# shellcheck disable=SC2016 # the variables are jq's
+
 load ../helpers
 
 setup() {
 	agent_setup
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	tools=$BATS_TEST_DIRNAME/../tools
 }
 
@@ -303,9 +305,9 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	for blob in plain.tar.gz plain.tar.zst; do
 		size=$(stat -c %s "$blob")
 		for cut in 1 5 12 100 1000 $((size / 3)) $((size / 2)) $((size - 100)) $((size - 9)) $((size - 4)) $((size - 1)); do
-			head -c "$cut" "$blob" > cut
+			head -c "$cut" "$blob" > short
 			rm -rf layer
-			run -1 layer_tool apply cut layer
+			run -1 layer_tool apply short layer
 			[[ $output == EBADMSG* ]] || { echo "$blob cut at $cut: $output"; false; }
 		done
 		for at in 15 $((size / 2)) $((size - 6)); do
@@ -317,14 +319,14 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 		done
 	done
 	for cut in 0 100 511 700 200000 300500; do
-		head -c "$cut" plain.tar > cut
+		head -c "$cut" plain.tar > short
 		rm -rf layer
-		run -1 layer_tool apply cut layer
+		run -1 layer_tool apply short layer
 		[[ $output == EBADMSG* ]] || { echo "cut at $cut: $output"; false; }
 	done
-	head -c 200000 plain.tar > cut
+	head -c 200000 plain.tar > short
 	rm -rf layer
-	run -1 layer_tool apply cut layer
+	run -1 layer_tool apply short layer
 	assert_output_has "entry 'bin/"
 	cp plain.tar changed
 	printf "Z" | dd of=changed bs=1 seek=156 conv=notrunc status=none
