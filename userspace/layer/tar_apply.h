@@ -3,6 +3,16 @@
  * Extracts a layer's tar, plain or compressed with gzip or zstd, into a layer's directory, and
  * takes both digests on the way: one pass. Whiteouts become overlayfs' own. Nothing outside of the
  * directory is ever touched, whatever the archive says. Needs CAP_SYS_ADMIN and CAP_MKNOD.
+ *
+ * What is applied is not synced: the caller calls syncfs(layer_fd) before it says that the layer is
+ * there, once for all that it applied. A sync of each file would cost a journal commit each.
+ *
+ * Names: leading slashes and "." go, ".." is refused. A symbolic link is never followed: an entry
+ * whose directory is one is refused. A hard link's target must be in the same layer. The later of
+ * two entries wins. Whiteouts hide lower layers only, also when the name has an entry here.
+ * An archive may end without its two blocks of zeros where an entry ends, as others allow: cut off
+ * there, only its digest tells. Extended attributes that Linux has no place for are left out;
+ * trusted.overlay.*, and a device 0:0, are refused.
  */
 #pragma once
 
