@@ -75,6 +75,22 @@ struct lease {
 	struct hold *holds;
 };
 
+/* As containerd numbers them. */
+enum snapshot_kind {
+	SNAPSHOT_VIEW = 1, /* read-only, on top of a committed one */
+	SNAPSHOT_ACTIVE, /* writable */
+	SNAPSHOT_COMMITTED,
+};
+
+/* What containerd knows of a record. Its labels are the record's. */
+struct snapshot {
+	char *key; /* by which containerd calls it; of a committed one its name */
+	enum snapshot_kind kind;
+	int64_t created_ns, updated_ns;
+	int64_t size_bytes, inodes; /* of a committed one, when it was committed; else 0 */
+	struct record *record;
+};
+
 struct record {
 	char id[RECORD_ID_LENGTH + 1];
 	enum record_state state;
@@ -94,6 +110,7 @@ struct record {
 	bool mounted_while_held; /* since the first of the present refs */
 	struct mount *mount; /* manager/'s; NULL when not mounted */
 	struct id_map id_map; /* how its mounts show owners; not set: as its layers have them */
+	struct snapshot *snapshot; /* the record's own; NULL: containerd does not know it */
 
 	char *description, *type;
 	struct record_label *labels;

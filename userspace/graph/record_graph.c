@@ -58,6 +58,14 @@ struct record *record_new(const char *id, const char *description, const char *t
 	return take_ptr(r);
 }
 
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->key);
+	free(s);
+}
+
 void record_free(struct record *r)
 {
 	if (!r)
@@ -67,6 +75,7 @@ void record_free(struct record *r)
 		free(r->image_refs[i]);
 	free(r->image_refs);
 	id_map_free(&r->id_map);
+	snapshot_free(r->snapshot);
 	free(r->description);
 	free(r->type);
 	free(r);
@@ -87,6 +96,17 @@ const char *record_find_label(const struct record *r, const char *key)
 		if (strcmp(r->labels[i].key, key) == 0)
 			return r->labels[i].value;
 	return NULL;
+}
+
+void record_swap_labels(struct record *a, struct record *b)
+{
+	struct record_label *labels = a->labels;
+	size_t count = a->label_count;
+
+	a->labels = b->labels;
+	a->label_count = b->label_count;
+	b->labels = labels;
+	b->label_count = count;
 }
 
 int record_set_label(struct record *r, const char *key, const char *value)

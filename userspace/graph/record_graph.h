@@ -20,8 +20,11 @@ DEFINE_CLEANUP(struct record_graph *, record_graph_free)
 struct record *record_new(const char *id, const char *description, const char *type);
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
+void snapshot_free(struct snapshot *s);
+DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 int record_set_label(struct record *r, const char *key, const char *value);
 const char *record_find_label(const struct record *r, const char *key); /* NULL: none */
+void record_swap_labels(struct record *a, struct record *b);
 void record_labels_free(struct record_label *labels, size_t count);
 /* Appends an image reference that is not there yet. */
 int record_add_image_ref(struct record *r, const char *ref);

@@ -12,6 +12,22 @@ void lease_rows_insert(struct change_set *c, const struct lease *l)
 		       l->id_map.gids);
 }
 
+void lease_rows_ensure(struct change_set *c, const struct lease *l)
+{
+	change_set_add(c,
+		       "INSERT OR IGNORE INTO leases(name, created, expires)"
+		       " VALUES(:name, :created, :expires)",
+		       "tii", l->name, l->created_ns, l->expires_ns);
+}
+
+void lease_rows_delete_empty(struct change_set *c, const char *name)
+{
+	change_set_add(c,
+		       "DELETE FROM leases WHERE name = :name"
+		       " AND NOT EXISTS (SELECT 1 FROM holds WHERE lease = leases.name)",
+		       "t", name);
+}
+
 void lease_rows_delete(struct change_set *c, const char *name)
 {
 	change_set_add(c, "DELETE FROM holds WHERE lease = :name", "t", name);

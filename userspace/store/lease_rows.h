@@ -6,6 +6,10 @@
 #include "store/change_set.h"
 
 void lease_rows_insert(struct change_set *c, const struct lease *l);
+/* The same, unless it is there. */
+void lease_rows_ensure(struct change_set *c, const struct lease *l);
+/* Without holds, when the change is made. */
+void lease_rows_delete_empty(struct change_set *c, const char *name);
 /* With its holds and needs. */
 void lease_rows_delete(struct change_set *c, const char *name);
 /* How many refs the lease holds on the record now; 0 removes the row. */

@@ -31,6 +31,13 @@ void record_rows_set_twin(struct change_set *c, const char *id, const char *twin
 	change_set_add(c, "UPDATE records SET twin = :twin WHERE id = :id", "tt", twin, id);
 }
 
+void record_rows_set_committed(struct change_set *c, const char *id, const char *description)
+{
+	change_set_add(c,
+		       "UPDATE records SET mutable = 0, description = :description WHERE id = :id",
+		       "tt", description, id);
+}
+
 void record_rows_set_retain(struct change_set *c, const char *id, bool retain)
 {
 	change_set_add(c, "UPDATE records SET retain = :retain WHERE id = :id", "it",
@@ -77,6 +84,7 @@ void record_rows_delete(struct change_set *c, const char *id)
 	record_rows_delete_labels(c, id);
 	change_set_add(c, "DELETE FROM image_refs WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM holds WHERE record = :id", "t", id);
+	change_set_add(c, "DELETE FROM snapshots WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM records WHERE id = :id", "t", id);
 }
 

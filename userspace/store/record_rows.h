@@ -10,6 +10,8 @@
 void record_rows_insert(struct change_set *c, const struct record *r, enum record_state state);
 void record_rows_set_state(struct change_set *c, const char *id, enum record_state state);
 void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
+/* It is immutable now, and is called otherwise. */
+void record_rows_set_committed(struct change_set *c, const char *id, const char *description);
 void record_rows_set_retain(struct change_set *c, const char *id, bool retain);
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
 void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,

@@ -10,9 +10,9 @@
 
 /*
  * A migration is never edited once it has been released: append the next one.
- * Truth: store, records, labels, image_refs, layers, leases, holds, needs. Rebuilt from the kernel
- * and the mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never) unless a
- * column says boot; sizes are bytes.
+ * Truth: store, records, labels, image_refs, layers, leases, holds, needs, snapshots. Rebuilt from
+ * the kernel and the mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never)
+ * unless a column says boot; sizes are bytes.
  */
 static const char *const migrations[] = {
 	/* 1 */
@@ -96,6 +96,13 @@ static const char *const migrations[] = {
 	"ALTER TABLE leases ADD COLUMN gid_map TEXT;"
 	"ALTER TABLE mounts ADD COLUMN uid_map TEXT;"
 	"ALTER TABLE mounts ADD COLUMN gid_map TEXT;",
+
+	/* 4: what containerd calls a record; size and inodes are those at its commit */
+	"CREATE TABLE snapshots("
+	"  record TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL,"
+	"  created INTEGER NOT NULL, updated INTEGER NOT NULL,"
+	"  size INTEGER NOT NULL, inodes INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;",
 };
 
 static int read_version(sqlite3_stmt *row, void *user, struct error *e)

@@ -18,6 +18,7 @@ static const struct owned_table {
 	TABLE("holds", WITHOUT("record", "records", "id")),
 	TABLE("holds", WITHOUT("lease", "leases", "name")),
 	TABLE("needs", WITHOUT("lease", "leases", "name")),
+	TABLE("snapshots", WITHOUT("record", "records", "id")),
 	TABLE("layers", WITHOUT("name", "records", "layer")),
 	TABLE("layer_files", WITHOUT("layer", "layers", "name")),
 	TABLE("mount_layers", WITHOUT("mount", "mounts", "id")),
