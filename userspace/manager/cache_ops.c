@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "manager/manager_state.h"
+#include "manager/snapshot_keys.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 
@@ -99,6 +100,8 @@ int manager_commit(struct manager *m, const char *id, const struct manager_holde
 	if (code == 0 && !r->is_mutable)
 		code = error_set(e, -EINVAL, "record %s is immutable: there is nothing to commit",
 				 r->id);
+	if (code == 0)
+		code = snapshot_keys_refuse(r, "containerd commits it", e);
 	if (code == 0)
 		code = lease_ops_find(m, holder, &l, e);
 	if (code == 0)
@@ -423,6 +426,8 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
+	if (code == 0 && r->is_mutable)
+		code = snapshot_keys_refuse(r, "nobody else can have it", e);
 	if (code == 0)
 		code = choose_for_get(&r, options, e);
 	if (code == 0)
@@ -455,6 +460,8 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
+	if (code == 0)
+		code = snapshot_keys_refuse(r, "containerd removes it", e);
 	if (code == 0 && (r->refs || (r->twin && r->twin->refs))) {
 		name_holders(r->refs ? r : r->twin, holders, sizeof(holders));
 		code = error_set(e, -EBUSY,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "manager/manager_state.h"
+#include "manager/snapshot_keys.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 
@@ -62,17 +63,6 @@ static int draft_labels(const struct record *r, const struct manager_label_chang
 	return 0;
 }
 
-static void swap_labels(struct record *a, struct record *b)
-{
-	struct record_label *labels = a->labels;
-	size_t count = a->label_count;
-
-	a->labels = b->labels;
-	a->label_count = b->label_count;
-	b->labels = labels;
-	b->label_count = count;
-}
-
 int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
 		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
@@ -87,7 +77,9 @@ int manager_label(struct manager *m, const char *id, const struct manager_label_
 		return code;
 
 	memcpy(ret_id, r->id, sizeof(r->id));
-	code = draft_labels(r, change, &draft, e);
+	code = snapshot_keys_refuse(r, "its labels are containerd's", e);
+	if (code == 0)
+		code = draft_labels(r, change, &draft, e);
 	if (code == 0) {
 		record_rows_delete_labels(&c, r->id);
 		record_rows_add_labels(&c, r->id, draft->labels, draft->label_count);
@@ -95,7 +87,7 @@ int manager_label(struct manager *m, const char *id, const struct manager_label_
 	}
 	pthread_mutex_lock(&m->lock);
 	if (code == 0)
-		swap_labels(r, draft);
+		record_swap_labels(r, draft);
 	manager_unreserve(m, r);
 	pthread_mutex_unlock(&m->lock);
 	return code;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "manager/manager_state.h"
+#include "manager/snapshot_keys.h"
 #include "store/lease_rows.h"
 
 #define LEASES_MAX 100000
@@ -36,6 +37,12 @@ static int find_connection_lease(struct manager *m, uint64_t connection, struct 
 	return 0;
 }
 
+static int refuse_containerds(const char *lease, struct error *e)
+{
+	return error_set(e, -EBUSY, "the lease '%.*s' is containerd's: it alone takes and releases",
+			 MANAGER_LEASE_NAME_MAX, lease);
+}
+
 int lease_ops_find(struct manager *m, const struct manager_holder *holder, struct lease **ret_lease,
 		   struct error *e)
 {
@@ -43,6 +50,8 @@ int lease_ops_find(struct manager *m, const struct manager_holder *holder, struc
 
 	if (!holder->lease || !*holder->lease)
 		return find_connection_lease(m, holder->connection, ret_lease, e);
+	if (snapshot_keys_is_lease(holder->lease))
+		return refuse_containerds(holder->lease, e);
 	l = hashmap_find(m->leases, holder->lease);
 	if (!l || l->hidden)
 		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls; varve lease create)",
@@ -189,6 +198,8 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 
 	if (strcmp(name, MANAGER_CLI_LEASE) == 0)
 		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
+	if (snapshot_keys_is_lease(name))
+		return refuse_containerds(name, e);
 	pthread_mutex_lock(&m->lock);
 	l = hashmap_find(m->leases, name);
 	if (l && (l->connection || l->hidden))

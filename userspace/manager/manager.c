@@ -13,6 +13,7 @@
 #include "base/fail_point.h"
 #include "manager/manager_state.h"
 #include "manager/prune_steps.h"
+#include "manager/reaper.h"
 #include "overlay/mount_table.h"
 #include "store/store_rows.h"
 
@@ -223,13 +224,16 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->root = strdup(options->root);
 	m->graph = record_graph_new();
 	m->leases = hashmap_new();
+	m->snapshots = hashmap_new();
 	m->aside = hashmap_new();
 	m->aside_layers = hashmap_new();
-	if (!m->root || !m->graph || !m->leases || !m->aside || !m->aside_layers)
+	if (!m->root || !m->graph || !m->leases || !m->snapshots || !m->aside || !m->aside_layers)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = open_store(m, options, e);
 	if (code == 0)
 		code = recover(m, e);
+	if (code == 0)
+		code = reaper_start(m, e);
 	if (code < 0)
 		return code;
 	if (pthread_create(&m->trash_thread, NULL, store_files_empty_trash, m) != 0)
@@ -271,6 +275,7 @@ void manager_close(struct manager *m)
 
 	if (!m)
 		return;
+	reaper_stop(m);
 	if (m->trash_thread_runs) {
 		if (m->usage)
 			usage_ops_fold(m);
@@ -288,6 +293,7 @@ void manager_close(struct manager *m)
 	}
 	prune_plans_free(m);
 	free_leases(m);
+	hashmap_free(m->snapshots);
 	free_aside(m);
 	record_graph_free(m->graph);
 	cleanup_close_fd(&m->mounts_fd);

@@ -28,6 +28,9 @@ struct mount {
 	struct record *record; /* NULL once it is unmounted and waits for its last fold */
 	bool writable;
 	bool unwanted; /* nobody holds the record, but somebody was in the mount */
+	/* The upper was measured after it was unmounted: what was counted in it is in the size. */
+	bool committed;
+	int64_t root_ctime_ns; /* of a new upper's root; 0: not known */
 	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
 	struct id_map id_map; /* how it shows owners; not set: as its layers have them */
 	size_t layer_count; /* lowers + 1; index 0 is the upper, unnamed for a read-only mount */
@@ -53,6 +56,7 @@ struct manager {
 	pthread_cond_t idle; /* some record is no longer busy */
 	struct record_graph *graph;
 	struct hashmap *leases; /* by name */
+	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
 	struct mount *mounts;
 	uint64_t next_layer, last_mount_id;
 	uint64_t unplaced_changes_seen;
@@ -75,6 +79,7 @@ struct manager {
 	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
+	struct reaper *reaper; /* its own lock, the last of all */
 	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
 };
 
@@ -117,7 +122,14 @@ struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const
 				struct change_set *c);
 /* Makes the prepared mount, whose rows have been written; takes it, also on failure. */
 int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e);
+/* The two above, and the rows written in between. */
+int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map,
+		    struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
+/* Unmounts as well, but what that costs is left for the reaper: the last hold on the superblock,
+ * -EBADF when it was not mounted, and the last fold. */
+int mount_ops_detach_to_commit(struct manager *m, struct record *r, int *ret_superblock,
+			       struct error *e);
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
 /* -ENOTSUP when the map is set and the kernel cannot mount with one. */
 int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e);
@@ -129,6 +141,9 @@ void mount_list_point_name(const struct record *r, bool read_only_clone,
 char *mount_list_path(const struct manager *m, const struct record *r, bool read_only_clone);
 struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
 			     const struct id_map *map);
+/* One that is no longer there, without layers yet. */
+struct mount *mount_list_new_gone(uint64_t id, bool writable);
+int mount_list_grow(struct mount *mount, size_t layer_count);
 void mount_list_free(struct mount *mount);
 DEFINE_CLEANUP(struct mount *, mount_list_free)
 /* With the lock. */
@@ -148,6 +163,15 @@ void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
 /* A mutable record with an id of its own, in no graph yet; NULL: no memory. */
 struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
 int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
+/* With the lock. A layer on top of the parent's must be possible: -EMFILE. */
+int new_ops_check_depth(const struct record *parent, struct error *e);
+/* With the lock: takes the record into the graph, not yet to be found, with its layer and hold. */
+int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
+		   struct error *e);
+/* Takes back a record that could not be finished; what cannot be taken back now is found by
+ * recover, since no row says that it is live. `unmade`: a mount of which there are rows only, or
+ * NULL. Without the lock. */
+void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files);
 
 /* cache_ops.c */
 /* Nobody holds the record and it is not to be retained: it should be deleted. */

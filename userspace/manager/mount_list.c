@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mounts that the manager knows, and where they are to be seen. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,31 @@ struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
 	for (const struct record *at = r; at; at = at->parent)
 		memcpy(mount->layers[index++].name, at->layer->name, LAYER_NAME_LENGTH + 1);
 	return take_ptr(mount);
+}
+
+struct mount *mount_list_new_gone(uint64_t id, bool writable)
+{
+	struct mount *mount = calloc(1, sizeof(*mount));
+
+	if (mount)
+		*mount = (struct mount){ .id = id, .writable = writable };
+	return mount;
+}
+
+int mount_list_grow(struct mount *mount, size_t layer_count)
+{
+	struct mount_layer *layers;
+
+	if (layer_count <= mount->layer_count)
+		return 0;
+	layers = realloc(mount->layers, layer_count * sizeof(*layers));
+	if (!layers)
+		return -ENOMEM;
+	memset(&layers[mount->layer_count], 0,
+	       (layer_count - mount->layer_count) * sizeof(*layers));
+	mount->layers = layers;
+	mount->layer_count = layer_count;
+	return 0;
 }
 
 void mount_list_free(struct mount *mount)

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/manager_state.h"
+#include "manager/reaper.h"
+#include "manager/snapshot_keys.h"
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
 
@@ -138,8 +140,12 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	cleanup(close_fd) int fd = -EBADF;
 	char name[MOUNT_POINT_NAME_SIZE];
 	struct error registered = { 0 };
-	int code = create_detached(m, mount, &fd, e);
+	int code;
 
+	/* If the parent has just been committed, its layer may still be an upper. */
+	if (r->parent)
+		reaper_wait(m, r->parent->layer->name);
+	code = create_detached(m, mount, &fd, e);
 	if (code == 0)
 		code = fail_point_error("mount.created", e);
 	if (code == 0) {
@@ -162,8 +168,8 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	return 0;
 }
 
-static int mount_record(struct manager *m, struct record *r, const struct id_map *map,
-			struct error *e)
+int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map,
+		    struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, map, &c);
@@ -219,6 +225,40 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 	r->mount = NULL;
 	pthread_mutex_unlock(&m->lock);
 	usage_ops_fold_gone(m);
+	return 0;
+}
+
+int mount_ops_detach_to_commit(struct manager *m, struct record *r, int *ret_superblock,
+			       struct error *e)
+{
+	cleanup(close_fd) int superblock = -EBADF;
+	struct mount *mount = r->mount;
+	char name[MOUNT_POINT_NAME_SIZE];
+	int code = 0;
+
+	*ret_superblock = -EBADF;
+	if (!mount)
+		return 0;
+	if (mount->read_only_clone) {
+		code = unmount_point(m, r, true, e);
+		if (code < 0)
+			return code;
+		mount->read_only_clone = false;
+	}
+	mount_list_point_name(r, false, name);
+	code = overlay_mount_clone_read_only(m->mounts_fd, name, &superblock, e);
+	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
+		return error_context(e, "unmount %s", r->id);
+	code = unmount_point(m, r, false, e);
+	if (code < 0)
+		return code;
+	usage_bpf_retire(m->usage, mount->id);
+	pthread_mutex_lock(&m->lock);
+	mount->committed = true;
+	mount->record = NULL;
+	r->mount = NULL;
+	pthread_mutex_unlock(&m->lock);
+	*ret_superblock = take_fd(&superblock);
 	return 0;
 }
 
@@ -332,7 +372,7 @@ int manager_mount(struct manager *m, const char *id, const struct manager_mount_
 	if (r->twin && r->twin->mount)
 		code = mount_ops_detach(m, r->twin, e);
 	if (code == 0 && !r->mount)
-		code = mount_record(m, r, &map, e);
+		code = mount_ops_mount(m, r, &map, e);
 	if (code == 0 && clone && !r->mount->read_only_clone) {
 		code = clone_read_only(m, r, e);
 		if (code == 0)
@@ -359,6 +399,8 @@ int manager_unmount(struct manager *m, const char *id, struct error *e)
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && !r->mount)
 		code = error_set(e, -EINVAL, "record %s is not mounted", r->id);
+	if (code == 0 && r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED)
+		code = snapshot_keys_refuse(r, "its mount is containerd's", e);
 	if (code == 0)
 		manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);

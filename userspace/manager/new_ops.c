@@ -137,6 +137,18 @@ struct record *new_ops_build(const struct manager_new_record *o, const struct id
 	return take_ptr(r);
 }
 
+int new_ops_check_depth(const struct record *parent, struct error *e)
+{
+	size_t depth = record_graph_depth(parent);
+
+	if (depth >= OVERLAY_MAX_LOWERS)
+		return error_set(e, -EMFILE,
+				 "record %s is %zu layers deep already: overlayfs stacks at most "
+				 "%d layers",
+				 parent->id, depth, OVERLAY_MAX_LOWERS);
+	return 0;
+}
+
 /* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
  */
 static int find_parent(struct manager *m, const char *id, struct record **ret_parent,
@@ -159,31 +171,20 @@ static int find_parent(struct manager *m, const char *id, struct record **ret_pa
 				 "record %s is still mutable and cannot be a parent: commit it "
 				 "first (varve commit %.12s)",
 				 parent->id, parent->id);
-	if (record_graph_depth(parent) >= OVERLAY_MAX_LOWERS)
-		return error_set(e, -EMFILE,
-				 "record %s is %zu layers deep already: overlayfs stacks at most "
-				 "%d layers",
-				 parent->id, record_graph_depth(parent), OVERLAY_MAX_LOWERS);
 	*ret_parent = parent;
-	return 0;
+	return new_ops_check_depth(parent, e);
 }
 
-/* With the lock: puts the record into the graph, not yet to be found, with its layer and hold. */
-static int reserve_new(struct manager *m, const struct manager_new_record *o, struct lease *l,
-		       struct record **r, struct error *e)
+int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
+		   struct error *e)
 {
-	struct record *parent = NULL;
 	char name[LAYER_NAME_LENGTH + 1];
 	struct layer *layer;
-	int code = 0;
+	int code;
 
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
-		code = error_set(e, -EMFILE, "the store has %d records, which is all it takes",
+		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
-	if (code == 0 && o->parent && *o->parent)
-		code = find_parent(m, o->parent, &parent, e);
-	if (code < 0)
-		return code;
 	next_layer_name(m, name);
 	layer = record_graph_add_layer(m->graph, name);
 	if (!layer)
@@ -201,6 +202,15 @@ static int reserve_new(struct manager *m, const struct manager_new_record *o, st
 		return error_set(e, code, "out of memory");
 	}
 	return 0;
+}
+
+static int reserve_new(struct manager *m, const struct manager_new_record *o, struct lease *l,
+		       struct record **r, struct error *e)
+{
+	struct record *parent = NULL;
+	int code = o->parent && *o->parent ? find_parent(m, o->parent, &parent, e) : 0;
+
+	return code < 0 ? code : new_ops_insert(m, r, parent, l, e);
 }
 
 /* The row that says "creating", and already the one of its mount. */
@@ -234,10 +244,7 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
-/* Takes back what a failed manager_new() has made so far; what cannot be taken back now is found by
- * recover, since its row still says that it was being created. `unmade`: a mount of which there are
- * rows only, or NULL. */
-static void undo_new(struct manager *m, struct record *r, const struct mount *unmade, bool files)
+void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct error e = { 0 };
@@ -309,7 +316,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 	if (code == 0)
 		code = write_live(m, r, l, e);
 	if (code < 0)
-		undo_new(m, r, mount, files);
+		new_ops_undo(m, r, mount, files);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
 		r->state = RECORD_LIVE;

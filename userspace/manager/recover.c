@@ -60,6 +60,19 @@ static int reconcile_layers(struct manager *m, struct error *e)
 	return code;
 }
 
+/* Its record was deleted or committed, and nobody came to fold what it had counted. */
+static int load_gone_mount(struct manager *m, uint64_t id, bool writable)
+{
+	struct mount *mount = mount_list_new_gone(id, writable);
+
+	if (!mount)
+		return -ENOMEM;
+	mount->committed = true;
+	mount->next = m->mounts;
+	m->mounts = mount;
+	return 0;
+}
+
 /* Rows of mounts, until it is known which of them are still there. */
 static int load_mount(const struct mount_row *row, void *user)
 {
@@ -73,6 +86,8 @@ static int load_mount(const struct mount_row *row, void *user)
 
 	if (id > m->last_mount_id)
 		m->last_mount_id = id;
+	if (strcmp(row->boot, m->boot_id) == 0 && (!r || row->writable != r->is_mutable))
+		return load_gone_mount(m, id, row->writable);
 	if (!r || strcmp(row->boot, m->boot_id) != 0 || row->writable != r->is_mutable) {
 		usage_bpf_retire(m->usage, id);
 		usage_bpf_forget(m->usage, id);
@@ -105,7 +120,11 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 
 	while (mount && (int64_t)mount->id != row->mount_id)
 		mount = mount->next;
-	if (!mount || row->index < 0 || (size_t)row->index >= mount->layer_count)
+	if (!mount || row->index < 0 || row->index > OVERLAY_MAX_LOWERS)
+		return 0;
+	if (!mount->record && mount_list_grow(mount, (size_t)row->index + 1) < 0)
+		return -ENOMEM;
+	if ((size_t)row->index >= mount->layer_count)
 		return 0;
 	ml = &mount->layers[row->index];
 	memcpy(ml->name, row->layer, sizeof(ml->name));

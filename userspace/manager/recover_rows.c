@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "manager/snapshot_keys.h"
 #include "overlay/overlay_options.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
+#include "store/snapshot_rows.h"
 
 #define REPORTED_MAX 20 /* of records set aside, so that a lost disk does not fill the log */
 
@@ -357,6 +359,53 @@ static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 	return 0;
 }
 
+/* The lease of its namespace holds every snapshot. */
+static int hold_snapshot(struct loading *load, struct record *r, const char *key)
+{
+	struct error e = { 0 };
+	struct lease *l;
+	int code = snapshot_keys_lease(load->m, key, &l, &e);
+
+	if (code < 0)
+		return code;
+	code = record_refs_add(r, l, 1, 1);
+	if (code == 0) {
+		lease_rows_ensure(load->changes, l);
+		lease_ops_save_hold(load->changes, r, l);
+	}
+	snapshot_keys_put_lease(load->m, l);
+	return code;
+}
+
+static int load_snapshot(const struct snapshot_row *row, void *user)
+{
+	struct loading *load = user;
+	struct record *r = record_graph_find(load->m->graph, row->record);
+	struct snapshot *s;
+	int code;
+
+	if (!r) {
+		if (!hashmap_find(load->m->aside, row->record))
+			snapshot_rows_delete(load->changes, row->record);
+		return 0;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	r->snapshot = s;
+	*s = (struct snapshot){ .key = strdup(row->key),
+				.kind = (enum snapshot_kind)row->kind,
+				.created_ns = row->created_ns,
+				.updated_ns = row->updated_ns,
+				.size_bytes = row->size_bytes,
+				.inodes = row->inodes,
+				.record = r };
+	code = s->key ? hashmap_insert(load->m->snapshots, s->key, s) : -ENOMEM;
+	if (code == 0 && !snapshot_keys_hold(r))
+		code = hold_snapshot(load, r, s->key);
+	return code;
+}
+
 bool recover_rows_is_aside(const struct manager *m, const char *layer)
 {
 	return hashmap_find(m->aside_layers, layer);
@@ -406,6 +455,8 @@ int recover_rows_load(struct manager *m, struct change_set *c, struct error *e)
 
 	if (code == 0)
 		code = load_leases(&load, db, e);
+	if (code == 0)
+		code = snapshot_rows_load(db, load_snapshot, &load, e);
 	database_unlock_reader(m->database);
 	if (code == 0 && drop_unowned_layers(&load) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "manager/prune_view.h"
+#include "manager/reaper.h"
 #include "manager/recover_rows.h"
 #include "overlay/overlay_mount.h"
 #include "store/record_rows.h"
@@ -394,7 +395,7 @@ static bool layer_is_known(struct check *c, const char *name)
 	pthread_mutex_lock(&c->m->lock);
 	known = record_graph_find_layer(c->m->graph, name) || recover_rows_is_aside(c->m, name);
 	pthread_mutex_unlock(&c->m->lock);
-	return known;
+	return known || reaper_has(c->m, name);
 }
 
 static bool is_still_there(struct check *c, const char *path)
@@ -436,7 +437,7 @@ static bool mount_is_known(struct check *c, const char *name)
 	r = record_graph_find(c->m->graph, id);
 	known = r && (r->busy || r->mount);
 	pthread_mutex_unlock(&c->m->lock);
-	return known;
+	return known || reaper_has(c->m, id);
 }
 
 static bool is_mount_root(struct check *c, const char *path)

@@ -304,17 +304,49 @@ static int refuse_busy(int parent, const char *name, uint64_t mount_id, struct e
 		name);
 }
 
-int overlay_unmount(int parent, const char *name, struct error *e)
+#define POINT_PATH_SIZE (NAME_MAX + 64)
+
+/* umount2(2) takes no directory. */
+static int name_point(int parent, const char *name, char ret_path[POINT_PATH_SIZE], struct error *e)
 {
-	struct timespec wait = { .tv_nsec = BUSY_FIRST_WAIT_NS };
-	char path[NAME_MAX + 64];
+	int length = snprintf(ret_path, POINT_PATH_SIZE, "/proc/self/fd/%d/%s", parent, name);
+
+	if (length >= POINT_PATH_SIZE)
+		return error_set(e, -ENAMETOOLONG, "the mount point's name is too long: %s", name);
+	return 0;
+}
+
+int overlay_unmount_lazily(int parent, const char *name, struct error *e)
+{
+	char path[POINT_PATH_SIZE];
 	uint64_t id;
 	int r = find_mount_id(parent, name, &id, e);
 
+	if (r == 0)
+		r = name_point(parent, name, path, e);
+	if (r == 0 && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		r = error_set(e, -errno, "unmount '%s': %s", name, strerror(errno));
+	return r;
+}
+
+bool overlay_is_mounted(int parent, const char *name)
+{
+	uint64_t id;
+
+	return find_mount_id(parent, name, &id, NULL) == 0;
+}
+
+int overlay_unmount(int parent, const char *name, struct error *e)
+{
+	struct timespec wait = { .tv_nsec = BUSY_FIRST_WAIT_NS };
+	char path[POINT_PATH_SIZE];
+	uint64_t id;
+	int r = find_mount_id(parent, name, &id, e);
+
+	if (r == 0)
+		r = name_point(parent, name, path, e);
 	if (r < 0)
 		return r;
-	if (snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, name) >= (int)sizeof(path))
-		return error_set(e, -ENAMETOOLONG, "the mount point's name is too long: %s", name);
 	while (umount2(path, UMOUNT_NOFOLLOW) < 0) {
 		if (errno != EBUSY)
 			return error_set(e, -errno, "unmount '%s': %s", name, strerror(errno));

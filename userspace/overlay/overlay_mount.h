@@ -48,3 +48,7 @@ int overlay_mount_clone_read_only(int parent, const char *name, int *ret_mount, 
 /* Unmounts `name` below `parent`. -EBUSY: somebody is in it, and the text says which processes.
  * The short EBUSY of a closing io_uring is waited for. -EINVAL: not a mount point. */
 int overlay_unmount(int parent, const char *name, struct error *e);
+/* Whoever is in it stays there, and sees the files as long as they are. -EINVAL: no mount point. */
+int overlay_unmount_lazily(int parent, const char *name, struct error *e);
+/* Whether something is mounted on `name` below `parent`. */
+bool overlay_is_mounted(int parent, const char *name);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/snapshot_keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+
+/* The slash keeps everybody else from making such a lease. */
+#define LEASE_PREFIX "containerd/"
+#define NO_NAMESPACE "-"
+#define NAMESPACE_MAX 76 /* containerd's own limit */
+
+int snapshot_keys_check(const char *what, const char *key, struct error *e)
+{
+	size_t length = strlen(key);
+
+	if (length == 0)
+		return error_set(e, -EINVAL, "a snapshot needs a %s", what);
+	if (length > SNAPSHOT_KEY_MAX)
+		return error_set(e, -EINVAL, "a snapshot's %s has at most %d bytes, not %zu", what,
+				 SNAPSHOT_KEY_MAX, length);
+	return 0;
+}
+
+char *snapshot_keys_describe(const char *key)
+{
+	struct strbuf text = { 0 };
+	size_t left = strlen(key);
+
+	while (left > 0 && text.length + UTF8_MAX <= MANAGER_DESCRIPTION_MAX) {
+		uint32_t character;
+		size_t size = utf8_decode(key, left, &character);
+
+		if (size == 0 || character < ' ' || character == 0x7f) {
+			strbuf_appendf(&text, "\\x%02x", (unsigned char)*key);
+			size = 1;
+		} else {
+			strbuf_append_bytes(&text, key, size);
+		}
+		key += size;
+		left -= size;
+	}
+	return strbuf_take(&text);
+}
+
+int snapshot_keys_draft(const struct record_label *labels, size_t count, struct record **ret_draft,
+			struct error *e)
+{
+	cleanup(record_free) struct record *draft = NULL;
+	int code = 0;
+
+	if (count > SNAPSHOT_LABELS_MAX)
+		return error_set(e, -EINVAL, "a snapshot has at most %d labels, not %zu",
+				 SNAPSHOT_LABELS_MAX, count);
+	draft = record_new("", "", "");
+	if (!draft)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count && code == 0; i++) {
+		if (!*labels[i].value)
+			continue;
+		if (!*labels[i].key)
+			return error_set(e, -EINVAL, "a label needs a key");
+		code = record_set_label(draft, labels[i].key, labels[i].value);
+	}
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	*ret_draft = take_ptr(draft);
+	return 0;
+}
+
+struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *ret_waited)
+{
+	struct snapshot *s;
+
+	while ((s = hashmap_find(m->snapshots, key)) && s->record->busy) {
+		*ret_waited = true;
+		pthread_cond_wait(&m->idle, &m->lock);
+	}
+	return s;
+}
+
+int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_snapshot,
+		      struct error *e)
+{
+	bool waited;
+	struct snapshot *s = snapshot_keys_find(m, key, &waited);
+
+	if (!s)
+		return error_set(e, -ENOENT, "snapshot %.256s does not exist: not found", key);
+	*ret_snapshot = s;
+	return 0;
+}
+
+/* "containerd/default" for "default/12/extract-…" */
+static void name_lease(const char *key, char name[sizeof(LEASE_PREFIX) + NAMESPACE_MAX])
+{
+	size_t length = strcspn(key, "/");
+
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)key[i] <= ' ' || key[i] == 0x7f)
+			length = 0;
+	if (length == 0 || length > NAMESPACE_MAX || key[length] == '\0') {
+		key = NO_NAMESPACE;
+		length = strlen(NO_NAMESPACE);
+	}
+	(void)snprintf(name, sizeof(LEASE_PREFIX) + NAMESPACE_MAX, LEASE_PREFIX "%.*s", (int)length,
+		       key);
+}
+
+int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_lease,
+			struct error *e)
+{
+	char name[sizeof(LEASE_PREFIX) + NAMESPACE_MAX];
+	struct lease *l;
+
+	name_lease(key, name);
+	l = hashmap_find(m->leases, name);
+	if (!l) {
+		l = lease_new(name, clock_wall_ns(), 0, 0);
+		if (!l || hashmap_insert(m->leases, l->name, l) < 0) {
+			lease_free(l);
+			return error_set(e, -ENOMEM, "out of memory");
+		}
+	}
+	l->users++;
+	*ret_lease = l;
+	return 0;
+}
+
+void snapshot_keys_put_lease(struct manager *m, struct lease *l)
+{
+	lease_ops_put(m, l);
+	if (l->users > 0 || l->holds)
+		return;
+	(void)hashmap_remove(m->leases, l->name); /* the same lease */
+	lease_free(l);
+}
+
+bool snapshot_keys_is_lease(const char *name)
+{
+	return strncmp(name, LEASE_PREFIX, strlen(LEASE_PREFIX)) == 0;
+}
+
+struct hold *snapshot_keys_hold(const struct record *r)
+{
+	for (struct hold *h = r->holds; h; h = h->next_of_record)
+		if (snapshot_keys_is_lease(h->lease->name))
+			return h;
+	return NULL;
+}
+
+int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e)
+{
+	if (!r->snapshot)
+		return 0;
+	return error_set(e, -EBUSY, "record %s is containerd's snapshot '%.200s': %s", r->id,
+			 r->description, what);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files about snapshots share: keys, leases and labels of snapshots. */
+#pragma once
+
+#include "manager/manager_state.h"
+#include "manager/snapshot_ops.h"
+
+/* "key" or "name" of what has a length that it may have. */
+int snapshot_keys_check(const char *what, const char *key, struct error *e);
+/* A text for people: control characters are written out, and the end is cut where it is too long;
+ * NULL: no memory. */
+char *snapshot_keys_describe(const char *key);
+/* A record in no graph that has the labels, or -EINVAL. */
+int snapshot_keys_draft(const struct record_label *labels, size_t count, struct record **ret_draft,
+			struct error *e);
+
+/* With the lock: the snapshot when nobody works on it; NULL: none. Sets *ret_waited when the lock
+ * was let go of meanwhile. */
+struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *ret_waited);
+/* The same; -ENOENT. */
+int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_snapshot,
+		      struct error *e);
+
+/* With the lock: the lease of the key's namespace, made when there is none; as lease_ops_find(). */
+int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_lease,
+			struct error *e);
+/* As lease_ops_put(); a lease that holds nothing goes. */
+void snapshot_keys_put_lease(struct manager *m, struct lease *l);
+bool snapshot_keys_is_lease(const char *name);
+/* The hold that keeps a snapshot. */
+struct hold *snapshot_keys_hold(const struct record *r);
+
+/* -EBUSY when the record is a snapshot, with a sentence about what is not done to one. */
+int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e);
