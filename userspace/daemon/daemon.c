@@ -19,6 +19,7 @@
 #include "service/control_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
+#include "service/snapshots_service.h"
 #include "transport/grpc_server.h"
 
 #define SERVICES_MAX 8
@@ -224,6 +225,7 @@ static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
 		{ native_service_methods, &a->native },
+		{ snapshots_service_methods, a->manager },
 		{ control_service_methods, &a->control },
 		{ health_service_methods, &a->health },
 		{ NULL, NULL },

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/snapshots_service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/snapshot_ops.h"
+#include "service/service_call.h"
+#include "snapshots.pb-c.h"
+
+/* A listing goes out in messages of this many snapshots, unless their texts are long. */
+#define BATCH 200
+#define BATCH_BYTES ((size_t)512 * 1024)
+
+#define SNAPSHOTS(name) Containerd__Services__Snapshots__V1__##name
+#define INIT(NAME) CONTAINERD__SERVICES__SNAPSHOTS__V1__##NAME##__INIT
+#define REQUEST(type_name, TYPE)                   \
+	SERVICE_CALL_REQUEST(SNAPSHOTS(type_name), \
+			     containerd__services__snapshots__v1__##TYPE##__descriptor)
+
+static void reply_empty(struct grpc_call *call, int code, const struct error *e)
+{
+	SNAPSHOTS(Empty) empty = INIT(EMPTY);
+
+	service_call_reply(call, code, &empty.base, e);
+}
+
+/* Entries of any of the messages' maps, which all look alike. */
+static struct record_label *read_labels(void *entries, size_t count)
+{
+	SNAPSHOTS(PrepareRequest__LabelsEntry) **from = entries;
+	struct record_label *labels = calloc(count + 1, sizeof(*labels));
+
+	for (size_t i = 0; labels && i < count; i++)
+		labels[i] = (struct record_label){ from[i]->key, from[i]->value };
+	return labels;
+}
+
+static void reply_mount(struct grpc_call *call, int code, char *mountpoint, bool read_only,
+			const struct error *e)
+{
+	char *options[] = { (char *)"rbind", (char *)(read_only ? "ro" : "rw") };
+	SNAPSHOTS(Mount) mount = INIT(MOUNT), *mounts[] = { &mount };
+	SNAPSHOTS(MountsReply) mounted = INIT(MOUNTS_REPLY);
+
+	mount.type = (char *)"bind";
+	mount.source = mountpoint;
+	mount.options = options;
+	mount.n_options = ARRAY_SIZE(options);
+	mounted.mounts = mounts;
+	mounted.n_mounts = ARRAY_SIZE(mounts);
+	service_call_reply(call, code, &mounted.base, e);
+}
+
+static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind kind)
+{
+	REQUEST(PrepareRequest, prepare_request);
+	cleanup(free_ptr) struct record_label *labels =
+		read_labels(request->labels, request->n_labels);
+	struct snapshot_request wanted = { .kind = kind,
+					   .key = request->key,
+					   .parent = request->parent,
+					   .labels = labels,
+					   .label_count = request->n_labels };
+	cleanup(free_ptr) char *mountpoint = NULL;
+
+	code = labels ? snapshot_ops_create(m, &wanted, &mountpoint, &e) : -ENOMEM;
+	reply_mount(call, code, mountpoint, kind == SNAPSHOT_VIEW, &e);
+}
+
+static void run_prepare(struct grpc_call *call, void *user)
+{
+	create(call, user, SNAPSHOT_ACTIVE);
+}
+
+static void run_view(struct grpc_call *call, void *user)
+{
+	create(call, user, SNAPSHOT_VIEW);
+}
+
+static void run_mounts(struct grpc_call *call, void *user)
+{
+	REQUEST(KeyRequest, key_request);
+	cleanup(free_ptr) char *mountpoint = NULL;
+	bool read_only = false;
+
+	code = snapshot_ops_mount(user, request->key, &mountpoint, &read_only, &e);
+	reply_mount(call, code, mountpoint, read_only, &e);
+}
+
+static void run_commit(struct grpc_call *call, void *user)
+{
+	REQUEST(CommitRequest, commit_request);
+	cleanup(free_ptr) struct record_label *labels =
+		read_labels(request->labels, request->n_labels);
+
+	code = labels ? snapshot_ops_commit(user, request->key, request->name, labels,
+					    request->n_labels, &e)
+		      : -ENOMEM;
+	reply_empty(call, code, &e);
+}
+
+static void run_remove(struct grpc_call *call, void *user)
+{
+	REQUEST(KeyRequest, key_request);
+	code = snapshot_ops_remove(user, request->key, &e);
+	reply_empty(call, code, &e);
+}
+
+static void run_usage(struct grpc_call *call, void *user)
+{
+	REQUEST(KeyRequest, key_request);
+	SNAPSHOTS(UsageReply) usage = INIT(USAGE_REPLY);
+
+	code = snapshot_view_usage(user, request->key, grpc_call_cancel_flag(call), &usage.size,
+				   &usage.inodes, &e);
+	service_call_reply(call, code, &usage.base, &e);
+}
+
+static void run_clean_up(struct grpc_call *call, void *user)
+{
+	REQUEST(CleanupRequest, cleanup_request);
+	snapshot_ops_clean_up(user);
+	code = 0;
+	reply_empty(call, code, &e);
+}
+
+/* ---- what is told about snapshots ---- */
+
+/* An Info that borrows the view's texts. */
+struct info {
+	SNAPSHOTS(Info) message;
+	SNAPSHOTS(Timestamp) created, updated;
+	SNAPSHOTS(Info__LabelsEntry) * labels, **pointers;
+};
+
+static void free_info(struct info *info)
+{
+	free(info->labels);
+	free(info->pointers);
+}
+
+static void set_time(SNAPSHOTS(Timestamp) * to, int64_t ns)
+{
+	containerd__services__snapshots__v1__timestamp__init(to);
+	to->seconds = ns / NS_PER_S;
+	to->nanos = (int32_t)(ns % NS_PER_S);
+}
+
+static int make_info(const struct snapshot_view *v, struct info *info)
+{
+	*info = (struct info){ .message = INIT(INFO) };
+	info->labels = calloc(v->label_count + 1, sizeof(*info->labels));
+	info->pointers = calloc(v->label_count + 1, sizeof(*info->pointers));
+	if (!info->labels || !info->pointers) {
+		free_info(info);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < v->label_count; i++) {
+		containerd__services__snapshots__v1__info__labels_entry__init(&info->labels[i]);
+		info->labels[i].key = v->labels[i].key;
+		info->labels[i].value = v->labels[i].value;
+		info->pointers[i] = &info->labels[i];
+	}
+	set_time(&info->created, v->created_ns);
+	set_time(&info->updated, v->updated_ns);
+	info->message.name = v->name;
+	info->message.parent = v->parent;
+	info->message.kind = (SNAPSHOTS(Kind))v->kind;
+	info->message.created_at = &info->created;
+	info->message.updated_at = &info->updated;
+	info->message.labels = info->pointers;
+	info->message.n_labels = v->label_count;
+	return 0;
+}
+
+static void reply_info(struct grpc_call *call, int code, struct snapshot_view *v,
+		       const struct error *e)
+{
+	SNAPSHOTS(InfoReply) reply = INIT(INFO_REPLY);
+	struct info info;
+
+	if (code == 0)
+		code = make_info(v, &info);
+	if (code < 0) {
+		service_call_finish(call, code, e);
+	} else {
+		reply.info = &info.message;
+		service_call_reply(call, 0, &reply.base, e);
+		free_info(&info);
+	}
+	snapshot_view_free(v);
+}
+
+static void run_stat(struct grpc_call *call, void *user)
+{
+	REQUEST(KeyRequest, key_request);
+	struct snapshot_view v = { 0 };
+
+	code = snapshot_view_stat(user, request->key, &v, &e);
+	reply_info(call, code, &v, &e);
+}
+
+static void run_update(struct grpc_call *call, void *user)
+{
+	REQUEST(UpdateRequest, update_request);
+	static SNAPSHOTS(Info) no_info = INIT(INFO);
+	const SNAPSHOTS(Info) *info = request->info ? request->info : &no_info;
+	const SNAPSHOTS(FieldMask) *mask = request->update_mask;
+	cleanup(free_ptr) struct record_label *labels = read_labels(info->labels, info->n_labels);
+	struct snapshot_view v = { 0 };
+
+	code = labels ? snapshot_view_update(user, info->name,
+					     mask ? (const char *const *)mask->paths : NULL,
+					     mask ? mask->n_paths : 0, labels, info->n_labels, &v,
+					     &e)
+		      : -ENOMEM;
+	reply_info(call, code, &v, &e);
+}
+
+static size_t text_bytes(const struct snapshot_view *v)
+{
+	size_t bytes = strlen(v->name) + strlen(v->parent);
+
+	for (size_t i = 0; i < v->label_count; i++)
+		bytes += strlen(v->labels[i].key) + strlen(v->labels[i].value);
+	return bytes;
+}
+
+/* Sends as many as go into one message; returns how many. */
+static int send_batch(struct grpc_call *call, const struct snapshot_view *views, size_t count)
+{
+	SNAPSHOTS(ListReply) reply = INIT(LIST_REPLY);
+	SNAPSHOTS(Info) * pointers[BATCH];
+	struct info infos[BATCH];
+	size_t bytes = 0, made = 0;
+	int code = 0;
+
+	while (code == 0 && made < count && made < BATCH && bytes < BATCH_BYTES) {
+		bytes += text_bytes(&views[made]);
+		code = make_info(&views[made], &infos[made]);
+		pointers[made] = &infos[made].message;
+		made += code == 0;
+	}
+	reply.info = pointers;
+	reply.n_info = made;
+	if (code == 0)
+		code = service_call_send(call, &reply.base);
+	for (size_t i = 0; i < made; i++)
+		free_info(&infos[i]);
+	return code < 0 ? code : (int)made;
+}
+
+static void run_list(struct grpc_call *call, void *user)
+{
+	REQUEST(ListRequest, list_request);
+	struct snapshot_view *views = NULL;
+	size_t count = 0;
+
+	code = snapshot_view_list(user, (const char *const *)request->filters, request->n_filters,
+				  &views, &count, &e);
+	for (size_t sent = 0; code >= 0 && sent < count; sent += (size_t)code)
+		code = send_batch(call, &views[sent], count - sent);
+	snapshot_views_free(views, count);
+	service_call_finish(call, code < 0 ? code : 0, &e);
+}
+
+const struct grpc_method snapshots_service_methods[] = {
+	{ "/containerd.services.snapshots.v1.Snapshots/Prepare", run_prepare, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/View", run_view, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", run_mounts, GRPC_METHOD_READS },
+	{ "/containerd.services.snapshots.v1.Snapshots/Commit", run_commit, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Remove", run_remove, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Stat", run_stat, GRPC_METHOD_READS },
+	{ "/containerd.services.snapshots.v1.Snapshots/Update", run_update, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/List", run_list, GRPC_METHOD_READS },
+	{ "/containerd.services.snapshots.v1.Snapshots/Usage", run_usage, GRPC_METHOD_READS },
+	{ "/containerd.services.snapshots.v1.Snapshots/Cleanup", run_clean_up, GRPC_METHOD_CHANGES },
+	{ NULL, NULL, GRPC_METHOD_CHANGES },
+};
