@@ -38,7 +38,8 @@ void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode
 {
 	change_set_add(c,
 		       "INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access)"
-		       " VALUES(:layer, :inode, :opens, :read_bytes, :last)"
+		       " SELECT :layer, :inode, :opens, :read_bytes, :last"
+		       " WHERE EXISTS (SELECT 1 FROM layers WHERE name = :layer)"
 		       " ON CONFLICT DO UPDATE SET opens = opens + excluded.opens,"
 		       " read_bytes = read_bytes + excluded.read_bytes,"
 		       " last_access = max(last_access, excluded.last_access)",
