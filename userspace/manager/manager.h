@@ -171,13 +171,15 @@ int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases
 		       struct error *e);
 void manager_leases_free(struct manager_lease_view *leases, size_t count);
 
-/* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds and
- * the mount are NULL, its texts and its map of ids are the view's. */
+/* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds, the
+ * mount and the snapshot are NULL, its texts and its map of ids are the view's. */
 struct manager_record_view {
 	struct record record;
 	struct layer layer;
 	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1]; /* "" for none */
 	bool in_use;
+	char *snapshot_key; /* NULL: containerd does not know it */
+	const char *snapshot_kind; /* "view", "active" or "committed"; static */
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;
 	struct id_map mount_id_map;
@@ -212,6 +214,8 @@ struct manager_stats_view {
 	uint64_t mount_id; /* 0 unless asked for by mount */
 	uint32_t layer_index;
 	char *mountpoint;
+	char *snapshot_key; /* as in a record's view */
+	const char *snapshot_kind;
 };
 
 int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,

@@ -28,8 +28,7 @@ struct mount {
 	struct record *record; /* NULL once it is unmounted and waits for its last fold */
 	bool writable;
 	bool unwanted; /* nobody holds the record, but somebody was in the mount */
-	/* The upper was measured after it was unmounted: what was counted in it is in the size. */
-	bool committed;
+	bool abandoned; /* the record was deleted, or committed and measured: its size is known */
 	int64_t root_ctime_ns; /* of a new upper's root; 0: not known */
 	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
 	struct id_map id_map; /* how it shows owners; not set: as its layers have them */
@@ -126,10 +125,11 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map,
 		    struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
-/* Unmounts as well, but what that costs is left for the reaper: the last hold on the superblock,
- * -EBADF when it was not mounted, and the last fold. */
-int mount_ops_detach_to_commit(struct manager *m, struct record *r, int *ret_superblock,
-			       struct error *e);
+/* Nobody writes to the record by way of its mount any more, or can again. -EBUSY. */
+int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);
+/* The mount is no longer the record's. To unmount it is left for the task. */
+struct reaper_task;
+void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task);
 int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
 /* -ENOTSUP when the map is set and the kernel cannot mount with one. */
 int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e);

@@ -142,7 +142,8 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	struct error registered = { 0 };
 	int code;
 
-	/* If the parent has just been committed, its layer may still be an upper. */
+	/* What has just been committed may still be mounted, and its layer be an upper. */
+	reaper_wait(m, r->layer->name);
 	if (r->parent)
 		reaper_wait(m, r->parent->layer->name);
 	code = create_detached(m, mount, &fd, e);
@@ -228,38 +229,32 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 	return 0;
 }
 
-int mount_ops_detach_to_commit(struct manager *m, struct record *r, int *ret_superblock,
-			       struct error *e)
+int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e)
 {
-	cleanup(close_fd) int superblock = -EBADF;
-	struct mount *mount = r->mount;
 	char name[MOUNT_POINT_NAME_SIZE];
-	int code = 0;
+	int code;
 
-	*ret_superblock = -EBADF;
-	if (!mount)
+	if (!r->mount)
 		return 0;
-	if (mount->read_only_clone) {
-		code = unmount_point(m, r, true, e);
-		if (code < 0)
-			return code;
-		mount->read_only_clone = false;
-	}
 	mount_list_point_name(r, false, name);
-	code = overlay_mount_clone_read_only(m->mounts_fd, name, &superblock, e);
-	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
-		return error_context(e, "unmount %s", r->id);
-	code = unmount_point(m, r, false, e);
-	if (code < 0)
-		return code;
-	usage_bpf_retire(m->usage, mount->id);
+	code = overlay_mount_set_read_only(m->mounts_fd, name, frozen, e);
+	return code == -EINVAL || code == -ENOENT ? 0 : code; /* somebody else unmounted it */
+}
+
+void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task)
+{
+	memcpy(task->layer, r->layer->name, sizeof(task->layer));
+	memcpy(task->id, r->id, sizeof(task->id));
+	if (!r->mount)
+		return;
+	usage_bpf_retire(m->usage, r->mount->id);
 	pthread_mutex_lock(&m->lock);
-	mount->committed = true;
-	mount->record = NULL;
+	task->mounted = true;
+	task->read_only_clone = r->mount->read_only_clone;
+	r->mount->abandoned = true;
+	r->mount->record = NULL;
 	r->mount = NULL;
 	pthread_mutex_unlock(&m->lock);
-	*ret_superblock = take_fd(&superblock);
-	return 0;
 }
 
 static int clone_read_only(struct manager *m, struct record *r, struct error *e)

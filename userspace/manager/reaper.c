@@ -5,14 +5,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "overlay/overlay_mount.h"
 
-/* Each superblock that goes waits for the disk, and several can wait together. */
+/*
+ * An overlay that goes syncs the file system below it, which stalls everybody who makes files
+ * there: several go together, and share it. Somebody who waits for one starts them all.
+ */
 #define THREADS 4
+#define DELAY_NS 100000000
+#define TOGETHER 64
 #define WAITING_MAX 256
-/* Mounts that are gone keep their cells until they are folded: now and then, and when idle. */
-#define TASKS_PER_FOLD 32
 
 struct task {
 	struct reaper_task what;
@@ -26,9 +31,10 @@ struct reaper {
 	/* In the order in which they came; a thread takes the first that no other one has. */
 	struct task *first, **last;
 	struct task *taken[THREADS];
-	size_t waiting;
+	size_t waiting, busy;
+	int64_t due_ns; /* by the monotonic clock: when the first has waited long enough */
+	bool going; /* until none is left */
 	uint64_t last_number;
-	unsigned unfolded;
 	bool stopping;
 	size_t thread_count;
 	pthread_t threads[THREADS];
@@ -43,7 +49,7 @@ static void unmount(struct manager *m, const char *id, bool clone)
 	(void)snprintf(name, sizeof(name), "%s%s", id, clone ? "-ro" : "");
 	code = overlay_unmount_lazily(m->mounts_fd, name, &e);
 	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
-		manager_report(m, true, "record=%s deleted, but %s", id, e.text);
+		manager_report(m, true, "record=%s is to be unmounted: %s", id, e.text);
 	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));
 }
@@ -52,15 +58,11 @@ static void do_task(struct manager *m, const struct reaper_task *task)
 {
 	struct error e = { 0 };
 
-	if (task->superblock >= 0)
-		(void)close(task->superblock); /* the kernel reports no sync that failed here */
-	if (!task->discard)
-		return;
 	if (task->read_only_clone)
 		unmount(m, task->id, true);
 	if (task->mounted)
 		unmount(m, task->id, false);
-	if (store_files_discard(m, task->layer, &e) < 0)
+	if (task->discard && store_files_discard(m, task->layer, &e) < 0)
 		manager_report(m, true, "record=%s deleted, but %s; the next start will clean up",
 			       task->id, e.text);
 }
@@ -74,19 +76,42 @@ static struct task *take_task(struct reaper *reaper, size_t thread)
 	if (!reaper->first)
 		reaper->last = &reaper->first;
 	reaper->waiting--;
+	reaper->busy++;
 	reaper->taken[thread] = task;
 	return task;
 }
 
-/* With the lock, which it lets go of meanwhile. */
-static void fold_now_and_then(struct manager *m, struct reaper *reaper)
+static int64_t monotonic_ns(void)
 {
-	if (++reaper->unfolded < TASKS_PER_FOLD && reaper->first)
-		return;
-	reaper->unfolded = 0;
-	pthread_mutex_unlock(&reaper->lock);
-	usage_ops_fold_gone(m);
-	pthread_mutex_lock(&reaper->lock);
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+/* With the lock: whether it is time. */
+static bool is_due(struct reaper *reaper)
+{
+	if (!reaper->first)
+		return false;
+	reaper->going |= reaper->stopping || reaper->waiting >= TOGETHER ||
+			 monotonic_ns() >= reaper->due_ns;
+	return reaper->going;
+}
+
+/* With the lock. */
+static void wait_for_due(struct reaper *reaper)
+{
+	while (!is_due(reaper) && !reaper->stopping) {
+		struct timespec until = { .tv_sec = reaper->due_ns / NS_PER_S,
+					  .tv_nsec = reaper->due_ns % NS_PER_S };
+
+		if (reaper->first)
+			pthread_cond_clockwait(&reaper->changed, &reaper->lock, CLOCK_MONOTONIC,
+					       &until);
+		else
+			pthread_cond_wait(&reaper->changed, &reaper->lock);
+	}
 }
 
 static void *do_tasks(void *arg)
@@ -100,8 +125,7 @@ static void *do_tasks(void *arg)
 	for (;;) {
 		struct task *task;
 
-		while (!reaper->first && !reaper->stopping)
-			pthread_cond_wait(&reaper->changed, &reaper->lock);
+		wait_for_due(reaper);
 		if (!reaper->first)
 			break;
 		task = take_task(reaper, thread);
@@ -109,9 +133,15 @@ static void *do_tasks(void *arg)
 		do_task(m, &task->what);
 		pthread_mutex_lock(&reaper->lock);
 		reaper->taken[thread] = NULL;
-		pthread_cond_broadcast(&reaper->changed);
 		free(task);
-		fold_now_and_then(m, reaper);
+		reaper->going &= reaper->first != NULL;
+		pthread_cond_broadcast(&reaper->changed);
+		if (--reaper->busy > 0 || reaper->first)
+			continue;
+		/* The last of them all: what their mounts counted is folded at once. */
+		pthread_mutex_unlock(&reaper->lock);
+		usage_ops_fold_gone(m);
+		pthread_mutex_lock(&reaper->lock);
 	}
 	pthread_mutex_unlock(&reaper->lock);
 	return NULL;
@@ -175,6 +205,8 @@ void reaper_add(struct manager *m, const struct reaper_task *what)
 	pthread_mutex_lock(&reaper->lock);
 	while (reaper->waiting >= WAITING_MAX)
 		pthread_cond_wait(&reaper->changed, &reaper->lock);
+	if (!reaper->first)
+		reaper->due_ns = monotonic_ns() + DELAY_NS;
 	task->number = ++reaper->last_number;
 	*reaper->last = task;
 	reaper->last = &task->next;
@@ -201,6 +233,15 @@ static bool has(const struct reaper *reaper, const char *layer_or_id)
 	return false;
 }
 
+/* With the lock. */
+static void hurry(struct reaper *reaper)
+{
+	if (reaper->going || !reaper->first)
+		return;
+	reaper->going = true;
+	pthread_cond_broadcast(&reaper->changed);
+}
+
 bool reaper_has(struct manager *m, const char *layer_or_id)
 {
 	bool found;
@@ -214,8 +255,10 @@ bool reaper_has(struct manager *m, const char *layer_or_id)
 void reaper_wait(struct manager *m, const char *layer)
 {
 	pthread_mutex_lock(&m->reaper->lock);
-	while (has(m->reaper, layer))
+	while (has(m->reaper, layer)) {
+		hurry(m->reaper);
 		pthread_cond_wait(&m->reaper->changed, &m->reaper->lock);
+	}
 	pthread_mutex_unlock(&m->reaper->lock);
 }
 
@@ -237,7 +280,9 @@ void reaper_drain(struct manager *m)
 
 	pthread_mutex_lock(&reaper->lock);
 	last = reaper->last_number;
-	while (oldest(reaper) <= last)
+	while (oldest(reaper) <= last) {
+		hurry(reaper);
 		pthread_cond_wait(&reaper->changed, &reaper->lock);
+	}
 	pthread_mutex_unlock(&reaper->lock);
 }

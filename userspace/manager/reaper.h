@@ -10,12 +10,9 @@
 
 struct reaper_task {
 	char layer[LAYER_NAME_LENGTH + 1];
-	/* The last hold on a superblock whose upper is the layer, or -EBADF; taken. */
-	int superblock;
-	/* The record is gone: unmount what is at its mount points, and discard the layer. */
-	bool discard;
 	char id[RECORD_ID_LENGTH + 1];
-	bool mounted, read_only_clone;
+	bool mounted, read_only_clone; /* at the record's mount points */
+	bool discard; /* the layer */
 };
 
 int reaper_start(struct manager *m, struct error *e);
@@ -25,7 +22,7 @@ void reaper_stop(struct manager *m);
 void reaper_add(struct manager *m, const struct reaper_task *task);
 /* Whether there is a task with this layer, or with this record's id. */
 bool reaper_has(struct manager *m, const char *layer_or_id);
-/* Until nothing is left to do with the layer; its superblock is gone then. */
+/* Until nothing is left to do with the layer. */
 void reaper_wait(struct manager *m, const char *layer);
 /* Until everything is done that was there when it was called. */
 void reaper_drain(struct manager *m);

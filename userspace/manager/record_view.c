@@ -52,6 +52,7 @@ static void free_view(struct manager_record_view *v)
 	for (size_t i = 0; i < v->hold_count; i++)
 		free(v->holds[i].name);
 	free(v->holds);
+	free(v->snapshot_key);
 	free(v->mountpoint);
 }
 
@@ -126,6 +127,7 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	copy->twin = NULL;
 	copy->holds = NULL;
 	copy->mount = NULL;
+	copy->snapshot = NULL;
 	copy->layer = NULL;
 	copy->labels = NULL;
 	copy->image_refs = NULL;
@@ -135,6 +137,12 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||
 	    id_map_copy(&r->id_map, &copy->id_map) < 0)
 		return -ENOMEM;
+	if (r->snapshot) {
+		v->snapshot_kind = snapshot_kind_name(r->snapshot);
+		v->snapshot_key = strdup(r->snapshot->key);
+		if (!v->snapshot_key)
+			return -ENOMEM;
+	}
 	if (mount) {
 		v->mounted_read_only = !mount->writable;
 		v->mountpoint = mount_list_path(m, r, false);

@@ -67,7 +67,7 @@ static int load_gone_mount(struct manager *m, uint64_t id, bool writable)
 
 	if (!mount)
 		return -ENOMEM;
-	mount->committed = true;
+	mount->abandoned = true;
 	mount->next = m->mounts;
 	m->mounts = mount;
 	return 0;
@@ -160,6 +160,9 @@ static void adopt_or_unmount(struct manager *m, const char *name, struct hashmap
 		if (root >= 0 && !usage_bpf_is_registered(m->usage, r->mount->id, root) &&
 		    mount_ops_register(m, r->mount, root, &e) < 0)
 			manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
+		/* A commit may have been cut off. */
+		if (r->mount->writable && mount_ops_freeze(m, r, false, &e) < 0)
+			manager_report(m, true, "record=%s: %s", r->id, e.text);
 		(void)hashmap_insert(seen, r->id, r); /* found a second time: the same record */
 		return;
 	}

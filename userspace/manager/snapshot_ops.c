@@ -4,9 +4,10 @@
  *
  *   operation   files and mounts               database      in between, after a crash
  *   create      make layer, mount              live          layer and mount are strangers: go
- *   commit      unmount, sync what is written  committed     still active, not mounted
- *   remove      unmount, trash (reaper.c)      rows gone     layer and mount are strangers: go
- *               afterwards
+ *   commit      sync what was written          committed     still active
+ *   remove      –                              rows gone     layer and mount are strangers: go
+ *
+ * What is unmounted then, and moved to the trash, is left for the reaper.
  */
 #include "manager/snapshot_ops.h"
 
@@ -145,80 +146,126 @@ static int64_t ctime_ns(const struct stat *st)
 	return st->st_ctim.tv_sec * NS_PER_S + st->st_ctim.tv_nsec;
 }
 
-static int make_files(struct manager *m, struct record *r, struct change_set *c, bool *ret_files,
-		      struct error *e)
+struct creation {
+	struct manager *m;
+	struct record *r;
+	struct lease *l;
+	struct change_set rows;
+	bool files; /* have been made */
+	int written; /* 0: the rows are; else why not */
+	struct error e; /* of that */
+};
+
+static void add_rows(struct creation *n)
 {
+	layer_rows_insert(&n->rows, n->r->layer->name);
+	record_rows_insert(&n->rows, n->r, RECORD_LIVE);
+	lease_rows_ensure(&n->rows, n->l);
+	pthread_mutex_lock(&n->m->lock);
+	lease_ops_save_hold(&n->rows, n->r, n->l);
+	pthread_mutex_unlock(&n->m->lock);
+	snapshot_rows_set(&n->rows, n->r->snapshot);
+}
+
+static void *write_rows(void *arg)
+{
+	struct creation *n = arg;
+
+	n->written = change_set_write(&n->rows, n->m->database, DATABASE_DURABLE, &n->e);
+	return NULL;
+}
+
+/* The disk and the kernel work at the same time: a crash leaves no snapshot, or one that nobody
+ * knows of, whose files are there. */
+static int write_and_mount(struct creation *n, struct mount *mount, struct error *e)
+{
+	pthread_t thread;
+	bool parallel = pthread_create(&thread, NULL, write_rows, n) == 0;
+	int code = mount_ops_attach(n->m, n->r, mount, e);
+
+	if (parallel)
+		pthread_join(thread, NULL);
+	else if (code == 0)
+		(void)write_rows(n);
+	if (code == 0 && n->written < 0)
+		code = error_set(e, n->written, "%s", n->e.text);
+	return code;
+}
+
+static int make(struct creation *n, struct error *e)
+{
+	struct record *r = n->r;
 	struct mount *mount;
 	struct stat st;
 	char path[32];
-	int code = store_files_make(m, r->layer->name, e);
+	int code = store_files_make(n->m, r->layer->name, e);
 
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", r->layer->name);
-	*ret_files = code == 0;
+	n->files = code == 0;
 	if (code == 0)
-		code = inherit_owner(m, r, e);
+		code = inherit_owner(n->m, r, e);
 	if (code < 0)
 		return code;
-	mount = mount_ops_prepare(m, r, &r->id_map, c);
+	mount = mount_ops_prepare(n->m, r, &r->id_map, &n->rows);
 	if (!mount)
 		return error_set(e, -ENOMEM, "out of memory");
-	code = mount_ops_attach(m, r, mount, e);
-	if (code == 0 && fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	add_rows(n);
+	code = write_and_mount(n, mount, e);
+	(void)snprintf(path, sizeof(path), "layers/%s/fs", r->layer->name);
+	if (code == 0 && fstatat(n->m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		r->mount->root_ctime_ns = ctime_ns(&st);
 	return code;
 }
 
-static int write_created(struct manager *m, const struct record *r, const struct lease *l,
-			 struct change_set *c, struct error *e)
+static int write_removed(struct manager *m, const struct record *r, const struct lease *l,
+			 bool stays, struct error *e);
+static void take_out(struct manager *m, struct record *r);
+
+static void undo(struct creation *n)
 {
-	layer_rows_insert(c, r->layer->name);
-	record_rows_insert(c, r, RECORD_LIVE);
-	lease_rows_ensure(c, l);
-	pthread_mutex_lock(&m->lock);
-	lease_ops_save_hold(c, r, l);
-	pthread_mutex_unlock(&m->lock);
-	snapshot_rows_set(c, r->snapshot);
-	return change_set_write(c, m->database, DATABASE_DURABLE, e);
+	struct error late = { 0 };
+
+	pthread_mutex_lock(&n->m->lock);
+	(void)hashmap_remove(n->m->snapshots, n->r->snapshot->key); /* inserted by reserve_key() */
+	pthread_mutex_unlock(&n->m->lock);
+	if (n->written < 0)
+		new_ops_undo(n->m, n->r, NULL, n->files);
+	else if (write_removed(n->m, n->r, n->l, false, &late) == 0)
+		take_out(n->m, n->r);
+	else /* the rows stay, and what they need */
+		new_ops_undo(n->m, n->r, NULL, false);
 }
 
 int snapshot_ops_create(struct manager *m, const struct snapshot_request *request,
 			char **ret_mountpoint, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
 	cleanup(record_free) struct record *unborn = NULL;
 	cleanup(free_ptr) char *mountpoint = NULL;
-	bool files = false;
-	struct record *r;
-	struct lease *l;
+	struct creation n = { .m = m, .written = -ECANCELED };
 	int code = snapshot_keys_check("key", request->key, e);
 
 	if (code == 0)
 		code = build_record(request, &unborn, e);
 	if (code < 0)
 		return code;
+	n.r = unborn;
 	pthread_mutex_lock(&m->lock);
-	code = reserve_key(m, request, &unborn, &l, e);
+	code = reserve_key(m, request, &unborn, &n.l, e);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
-	r = take_ptr(unborn);
+	unborn = NULL; /* the graph's */
 
-	code = make_files(m, r, &c, &files, e);
-	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = write_created(m, r, l, &c, e);
+	mountpoint = mount_list_path(m, n.r, false);
+	code = mountpoint ? make(&n, e) : error_set(e, -ENOMEM, "out of memory");
+	change_set_free(&n.rows);
+	if (code < 0)
+		undo(&n);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
-		r->state = RECORD_LIVE;
-		manager_unreserve(m, r);
-	} else {
-		(void)hashmap_remove(m->snapshots, r->snapshot->key); /* inserted above */
-		pthread_mutex_unlock(&m->lock);
-		new_ops_undo(m, r, NULL, files);
-		pthread_mutex_lock(&m->lock);
+		n.r->state = RECORD_LIVE;
+		manager_unreserve(m, n.r);
 	}
-	snapshot_keys_put_lease(m, l);
+	snapshot_keys_put_lease(m, n.l);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
@@ -361,26 +408,17 @@ static void publish_committed(struct commit *commit)
 
 static int commit_reserved(struct commit *commit, struct error *e)
 {
-	struct reaper_task task = { .superblock = -EBADF };
 	struct manager *m = commit->m;
 	struct error late = { 0 };
-	int code = mount_ops_detach_to_commit(m, commit->r, &task.superblock, e);
+	int code = mount_ops_freeze(m, commit->r, true, e);
 
 	if (code < 0)
 		return code;
 	code = measure_and_sync(commit, e);
 	if (code == 0)
 		code = write_committed(commit, e);
-	if (code == 0) {
-		memcpy(task.layer, commit->r->layer->name, sizeof(task.layer));
-		if (task.superblock >= 0)
-			reaper_add(m, &task);
-		return 0;
-	}
-	cleanup_close_fd(&task.superblock); /* else the upper is still in use */
-	if (mount_ops_mount(m, commit->r, &commit->r->id_map, &late) < 0)
-		manager_report(m, true, "record=%s is not mounted any more: %s", commit->r->id,
-			       late.text);
+	if (code < 0 && mount_ops_freeze(m, commit->r, false, &late) < 0)
+		manager_report(m, true, "record=%s stays read-only: %s", commit->r->id, late.text);
 	return code;
 }
 
@@ -389,6 +427,7 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 {
 	cleanup(record_free) struct record *draft = NULL;
 	struct commit commit = { .m = m };
+	struct reaper_task task = { 0 };
 	int code = snapshot_keys_check("name", name, e);
 
 	if (code == 0)
@@ -411,6 +450,8 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 		return code;
 	}
 	code = commit_reserved(&commit, e);
+	if (code == 0)
+		mount_ops_abandon(m, commit.r, &task);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
 		publish_committed(&commit);
@@ -418,6 +459,10 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 		(void)hashmap_remove(m->snapshots, commit.committed->key); /* inserted above */
 		snapshot_free(commit.committed);
 	}
+	pthread_mutex_unlock(&m->lock);
+	if (task.mounted)
+		reaper_add(m, &task); /* before anybody can mount what is on top of it */
+	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, commit.r);
 	pthread_mutex_unlock(&m->lock);
 	return code < 0 ? error_context(e, "failed to commit snapshot") : 0;
@@ -439,38 +484,20 @@ static bool is_needed(const struct record *r, const struct hold *hold)
 	return r->refs > hold->refs || r->pinned || r->first_child;
 }
 
-static int write_removed(struct manager *m, const struct record *r, const struct hold *hold,
+static int write_removed(struct manager *m, const struct record *r, const struct lease *l,
 			 bool stays, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 
 	if (stays) {
 		snapshot_rows_delete(&c, r->id);
-		lease_rows_set_hold(&c, hold->lease->name, r->id, 0, 0);
+		lease_rows_set_hold(&c, l->name, r->id, 0, 0);
 	} else {
 		record_rows_delete(&c, r->id);
 		layer_rows_delete(&c, r->layer->name);
 	}
-	lease_rows_delete_empty(&c, hold->lease->name);
+	lease_rows_delete_empty(&c, l->name);
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
-}
-
-/* With the lock: takes the record out of the graph; what is left to do is in *ret_task. */
-static void take_out(struct manager *m, struct record *r, struct reaper_task *ret_task)
-{
-	struct reaper_task task = { .superblock = -EBADF, .discard = true };
-
-	memcpy(task.layer, r->layer->name, sizeof(task.layer));
-	memcpy(task.id, r->id, sizeof(task.id));
-	if (r->mount) {
-		task.mounted = true;
-		task.read_only_clone = r->mount->read_only_clone;
-		r->mount->record = NULL;
-		r->mount = NULL;
-	}
-	record_refs_clear(r);
-	record_graph_remove(m->graph, r);
-	*ret_task = task;
 }
 
 static void let_go(struct manager *m, struct record *r)
@@ -488,19 +515,15 @@ static void let_go(struct manager *m, struct record *r)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* The record is reserved, and its key is no longer to be found. */
-static void finish_removal(struct manager *m, struct record *r, bool stays)
+/* The record is reserved, and neither its rows nor its key are to be found any more. */
+static void take_out(struct manager *m, struct record *r)
 {
-	struct reaper_task task;
+	struct reaper_task task = { .discard = true };
 
-	if (stays) {
-		let_go(m, r);
-		return;
-	}
-	if (r->mount)
-		usage_bpf_retire(m->usage, r->mount->id);
+	mount_ops_abandon(m, r, &task);
 	pthread_mutex_lock(&m->lock);
-	take_out(m, r, &task);
+	record_refs_clear(r);
+	record_graph_remove(m->graph, r);
 	pthread_cond_broadcast(&m->idle);
 	pthread_mutex_unlock(&m->lock);
 	reaper_add(m, &task);
@@ -529,15 +552,17 @@ int snapshot_ops_remove(struct manager *m, const char *key, struct error *e)
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return error_context(e, "failed to remove");
-	code = write_removed(m, r, snapshot_keys_hold(r), stays, e);
+	code = write_removed(m, r, lease, stays, e);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0)
 		(void)hashmap_remove(m->snapshots, key); /* found above */
 	else
 		manager_unreserve(m, r);
 	pthread_mutex_unlock(&m->lock);
-	if (code == 0)
-		finish_removal(m, r, stays);
+	if (code == 0 && stays)
+		let_go(m, r);
+	else if (code == 0)
+		take_out(m, r);
 	pthread_mutex_lock(&m->lock);
 	snapshot_keys_put_lease(m, lease);
 	pthread_mutex_unlock(&m->lock);

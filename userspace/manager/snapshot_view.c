@@ -114,9 +114,6 @@ static const char *find_label(const struct record *r, const char *const *path, s
 static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
 			 void *user)
 {
-	static const char *const kinds[] = { [SNAPSHOT_VIEW] = "view",
-					     [SNAPSHOT_ACTIVE] = "active",
-					     [SNAPSHOT_COMMITTED] = "committed" };
 	const struct snapshot *s = user;
 
 	(void)buffer;
@@ -128,7 +125,7 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 	if (strcmp(path[0], "parent") == 0)
 		return parent_of(s);
 	if (strcmp(path[0], "kind") == 0)
-		return kinds[s->kind];
+		return snapshot_kind_name(s);
 	return NULL;
 }
 

@@ -175,6 +175,7 @@ void manager_stats_free(struct manager_stats_view *stats, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		free(stats[i].description);
 		free(stats[i].mountpoint);
+		free(stats[i].snapshot_key);
 	}
 	free(stats);
 }
@@ -204,7 +205,13 @@ static int record_stats(const struct manager *m, const struct record *r,
 	s->description = strdup(r->description);
 	if (r->mount)
 		s->mountpoint = mount_list_path(m, r, false);
-	return s->description && (!r->mount || s->mountpoint) ? 0 : -ENOMEM;
+	if (r->snapshot) {
+		s->snapshot_kind = snapshot_kind_name(r->snapshot);
+		s->snapshot_key = strdup(r->snapshot->key);
+	}
+	return s->description && (!r->mount || s->mountpoint) && (!r->snapshot || s->snapshot_key)
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int by_age(const void *a, const void *b)

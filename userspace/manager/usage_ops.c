@@ -120,7 +120,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 		return;
 	ml->dirty = true;
 	credit(layer, &delta);
-	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->committed)
+	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
 }
 

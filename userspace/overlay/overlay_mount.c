@@ -336,6 +336,25 @@ bool overlay_is_mounted(int parent, const char *name)
 	return find_mount_id(parent, name, &id, NULL) == 0;
 }
 
+int overlay_mount_set_read_only(int parent, const char *name, bool read_only, struct error *e)
+{
+	struct mount_attr attributes = {
+		.attr_set = read_only ? MOUNT_ATTR_RDONLY : 0,
+		.attr_clr = read_only ? 0 : MOUNT_ATTR_RDONLY,
+	};
+	uint64_t id;
+	int r = find_mount_id(parent, name, &id, e);
+
+	if (r < 0)
+		return r;
+	if (mount_setattr(parent, name, AT_SYMLINK_NOFOLLOW, &attributes, sizeof(attributes)) == 0)
+		return 0;
+	if (errno == EBUSY)
+		return refuse_busy(parent, name, id, e);
+	return error_set(e, -errno, "make the mount '%s' %s: %s", name,
+			 read_only ? "read-only" : "writable", strerror(errno));
+}
+
 int overlay_unmount(int parent, const char *name, struct error *e)
 {
 	struct timespec wait = { .tv_nsec = BUSY_FIRST_WAIT_NS };

@@ -45,6 +45,9 @@ int overlay_mount_attach(int mount, int parent, const char *name, struct error *
 /* A read-only bind of the mount `name` below `parent`, detached: the same superblock, and so the
  * same counters, not writable. -EINVAL: not a mount point. */
 int overlay_mount_clone_read_only(int parent, const char *name, int *ret_mount, struct error *e);
+/* From now on nobody can write by way of this mount, or can again. -EBUSY: somebody has a file open
+ * for writing, and the text says which processes. -EINVAL: not a mount point. */
+int overlay_mount_set_read_only(int parent, const char *name, bool read_only, struct error *e);
 /* Unmounts `name` below `parent`. -EBUSY: somebody is in it, and the text says which processes.
  * The short EBUSY of a closing io_uring is waited for. -EINVAL: not a mount point. */
 int overlay_unmount(int parent, const char *name, struct error *e);
