@@ -7,7 +7,8 @@
 
 const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_ID] = { "ID", "the record", OUTPUT_TABLE_TREE, 0 },
-	[CLI_RECORDS_KIND] = { "KIND", "mutable or immutable", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_KIND] = { "KIND", "mutable or immutable, or a snapshot's", OUTPUT_TABLE_LEFT,
+			       0 },
 	[CLI_RECORDS_TYPE] = { "TYPE", "the record type, as BuildKit names it", OUTPUT_TABLE_LEFT,
 			       0 },
 	[CLI_RECORDS_RECLAIMABLE] = { "RECLAIMABLE", "not in use", OUTPUT_TABLE_LEFT, 0 },
@@ -27,6 +28,7 @@ const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_CHAIN] = { "CHAIN", "the chain id of an image layer", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_SNAPSHOT] = { "SNAPSHOT", "as containerd calls it", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, by commas", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
@@ -115,7 +117,11 @@ static void access_cells(struct output_table *t, const Varve__V1__Record *record
 void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool marks)
 {
 	output_table_id(t, CLI_RECORDS_ID, r->id, marks && r->mutable_ ? "*" : "");
-	output_table_text(t, CLI_RECORDS_KIND, r->mutable_ ? "mutable" : "immutable");
+	output_table_text(t, CLI_RECORDS_KIND,
+			  r->snapshot_kind[0] ? r->snapshot_kind
+			  : r->mutable_	      ? "mutable"
+					      : "immutable");
+	output_table_text(t, CLI_RECORDS_SNAPSHOT, r->snapshot_key[0] ? r->snapshot_key : NULL);
 	output_table_text(t, CLI_RECORDS_TYPE, r->record_type);
 	output_table_text(t, CLI_RECORDS_RECLAIMABLE, r->in_use ? "false" : "true");
 	output_table_size(t, CLI_RECORDS_SIZE, r->size, marks && r->shared ? "*" : "");
@@ -154,6 +160,18 @@ static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 	json_close_object(w);
 }
 
+void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind)
+{
+	if (!key[0]) {
+		json_null(w, "snapshot");
+		return;
+	}
+	json_open_object(w, "snapshot");
+	json_string(w, "key", key);
+	json_string(w, "kind", kind);
+	json_close_object(w);
+}
+
 void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 {
 	json_string(w, "id", r->id);
@@ -177,6 +195,7 @@ void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 	json_bool(w, "pinned", r->pinned);
 	json_string(w, "chainId", r->chain_id[0] ? r->chain_id : NULL);
 	access_json(w, r);
+	cli_records_snapshot_json(w, r->snapshot_key, r->snapshot_kind);
 }
 
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records)

@@ -30,6 +30,7 @@ enum cli_records_column {
 	CLI_RECORDS_CREATED,
 	CLI_RECORDS_PARENT,
 	CLI_RECORDS_CHAIN,
+	CLI_RECORDS_SNAPSHOT,
 	CLI_RECORDS_LABELS,
 	CLI_RECORDS_DESCRIPTION,
 	CLI_RECORDS_END,
@@ -57,6 +58,8 @@ static inline void cleanup_cli_records_free(struct cli_records *records)
 void cli_records_cells(struct output_table *t, const Varve__V1__Record *record, bool marks);
 /* The members of the JSON object, without its braces. */
 void cli_records_json(struct json_writer *w, const Varve__V1__Record *record);
+/* The member "snapshot", null for what containerd does not know. */
+void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind);
 /* All of them for --json and -q; false when neither was asked for and nothing was printed. */
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
 /* Whether the accesses of a record were ever counted; if not, a 0 says nothing. */

@@ -67,6 +67,8 @@ static void print_record(struct output *o, const Varve__V1__Record *r)
 		     r->retain ? ", retained" : "", r->pinned ? ", pinned" : "",
 		     r->shared ? ", shared" : "");
 	output_field(o, "Type", "%s", r->record_type);
+	if (r->snapshot_key[0])
+		output_field(o, "Snapshot", "%s (%s)", r->snapshot_key, r->snapshot_kind);
 	print_names(o, "Parents", r->parents, r->n_parents);
 	print_names(o, "Children", r->children, r->n_children);
 	for (size_t i = 0; i < r->n_labels; i++)

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_records.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "varve.pb-c.h"
@@ -138,6 +139,7 @@ static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_moun
 	output_json_time(&w, "lastAccessAt", seen(s, FIELD_LAST_ACCESS) ? s->last_access_ns : 0);
 	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
 	json_uint(&w, "lost", s->lost);
+	cli_records_snapshot_json(&w, s->snapshot_key, s->snapshot_kind);
 	if (by_mount) {
 		json_uint(&w, "mount", s->mount);
 		json_uint(&w, "layer", s->layer);

@@ -66,6 +66,15 @@ void snapshot_free(struct snapshot *s)
 	free(s);
 }
 
+const char *snapshot_kind_name(const struct snapshot *s)
+{
+	static const char *const names[] = { [SNAPSHOT_VIEW] = "view",
+					     [SNAPSHOT_ACTIVE] = "active",
+					     [SNAPSHOT_COMMITTED] = "committed" };
+
+	return s ? names[s->kind] : "";
+}
+
 void record_free(struct record *r)
 {
 	if (!r)

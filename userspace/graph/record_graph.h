@@ -21,6 +21,7 @@ struct record *record_new(const char *id, const char *description, const char *t
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
 void snapshot_free(struct snapshot *s);
+const char *snapshot_kind_name(const struct snapshot *s); /* "view"; of NULL "" */
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 int record_set_label(struct record *r, const char *key, const char *value);
 const char *record_find_label(const struct record *r, const char *key); /* NULL: none */

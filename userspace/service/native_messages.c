@@ -164,6 +164,8 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	m->holds = copy_holds(b, v->holds, v->hold_count);
 	m->n_children = v->child_count;
 	m->children = copy_texts(b, v->children, v->child_count);
+	m->snapshot_key = copy_text(b, v->snapshot_key);
+	m->snapshot_kind = copy_text(b, v->snapshot_kind);
 	return m;
 }
 
@@ -235,6 +237,8 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct manager_stats_
 	m->size = v->size_bytes;
 	m->description = copy_text(b, v->description);
 	m->unseen = unseen_fields(backend);
+	m->snapshot_key = copy_text(b, v->snapshot_key);
+	m->snapshot_kind = copy_text(b, v->snapshot_kind);
 	return m;
 }
 
