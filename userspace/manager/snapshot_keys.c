@@ -12,6 +12,7 @@
 /* The slash keeps everybody else from making such a lease. */
 #define LEASE_PREFIX "containerd/"
 #define NO_NAMESPACE "-"
+#define DESCRIPTION_MAX 256 /* more of a key says nothing to people */
 #define NAMESPACE_MAX 76 /* containerd's own limit */
 
 int snapshot_keys_check(const char *what, const char *key, struct error *e)
@@ -31,7 +32,7 @@ char *snapshot_keys_describe(const char *key)
 	struct strbuf text = { 0 };
 	size_t left = strlen(key);
 
-	while (left > 0 && text.length + UTF8_MAX <= MANAGER_DESCRIPTION_MAX) {
+	while (left > 0 && text.length < DESCRIPTION_MAX) {
 		uint32_t character;
 		size_t size = utf8_decode(key, left, &character);
 
@@ -151,6 +152,17 @@ struct hold *snapshot_keys_hold(const struct record *r)
 		if (snapshot_keys_is_lease(h->lease->name))
 			return h;
 	return NULL;
+}
+
+int64_t snapshot_keys_root_bytes(const struct stat *root)
+{
+	int64_t allocated = root->st_blocks * 512;
+	int64_t block = root->st_blksize > 0 ? root->st_blksize : 1;
+	int64_t entries = (root->st_size + block - 1) / block * block;
+
+	/* Not the block of extended attributes that a mounted overlay leaves at its upper's root:
+	 * it is none of the snapshot's. */
+	return entries < allocated ? entries : allocated;
 }
 
 int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e)

@@ -2,6 +2,8 @@
 /* What the files about snapshots share: keys, leases and labels of snapshots. */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "manager/manager_state.h"
 #include "manager/snapshot_ops.h"
 
@@ -29,6 +31,9 @@ void snapshot_keys_put_lease(struct manager *m, struct lease *l);
 bool snapshot_keys_is_lease(const char *name);
 /* The hold that keeps a snapshot. */
 struct hold *snapshot_keys_hold(const struct record *r);
+
+/* What a layer's root directory adds to a snapshot's size. */
+int64_t snapshot_keys_root_bytes(const struct stat *root);
 
 /* -EBUSY when the record is a snapshot, with a sentence about what is not done to one. */
 int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e);

@@ -368,7 +368,8 @@ static int measure_and_sync(struct commit *commit, struct error *e)
 	if ((commit->size.inodes > 0 || ctime_ns(&root) != commit->root_ctime_ns) && syncfs(fd) < 0)
 		return error_set(e, -errno, "write what is in the snapshot to the disk: %s",
 				 strerror(errno));
-	commit->committed->size_bytes = commit->size.allocated_bytes + root.st_blocks * 512;
+	commit->committed->size_bytes =
+		commit->size.allocated_bytes + snapshot_keys_root_bytes(&root);
 	commit->committed->inodes = commit->size.inodes + 1;
 	return 0;
 }

@@ -2,7 +2,6 @@
 /* What containerd asks about snapshots, and changes of their labels. */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "graph/record_filter.h"
@@ -221,7 +220,7 @@ int snapshot_view_usage(struct manager *m, const char *key, const atomic_bool *c
 		return code;
 	if (fstat(fd, &root) < 0)
 		return error_set(e, -errno, "the layer's root: %s", strerror(errno));
-	*ret_bytes = now.allocated_bytes + root.st_blocks * 512;
+	*ret_bytes = now.allocated_bytes + snapshot_keys_root_bytes(&root);
 	*ret_inodes = now.inodes + 1;
 	return 0;
 }
