@@ -67,6 +67,8 @@ FUZZ_TARGETS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c)) \
 	$(FUZZ_TARGETS:$(OUT)/tests/fuzz/%=$(OUT)/tests/unit/test_%)
 TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
+PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
+PEER := $(OUT)/tests/bench/peer_snapshotter
 LIBRARY := $(OUT)/libvarve.a
 
 ifeq ($(V),)
@@ -76,7 +78,7 @@ endif
 .PHONY: all tools tests check check-root check-vm lint bench fuzz fuzz-targets install install-data clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
-tests: all tools $(UNIT_TESTS)
+tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(PEER)
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
@@ -131,6 +133,15 @@ $(OUT)/tests/tools/%: tests/tools/%.c $(LIBRARY)
 $(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,BENCH)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(DEP_LIBS)
+
+$(GEN)/%_pb2.py: userspace/proto/%.proto
+	@mkdir -p $(GEN)
+	$(call say,PROTO)protoc --python_out=$(GEN) -Iuserspace/proto $<
+
+# Debian's packages of Go sources are no modules, and need no network.
+$(PEER): tests/bench/peer_snapshotter/main.go
+	@mkdir -p $(@D)
+	$(call say,GO)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go build -o $@ $<
 
 check: $(UNIT_TESTS)
 	scripts/run-unit-tests $(OUT)/tests/unit

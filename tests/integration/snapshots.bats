@@ -1,0 +1,228 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
+#
+# containerd's Snapshots, by a client that is not ours, and beside the snapshotter that is not ours.
+
+load ../helpers
+
+setup() {
+	agent_setup
+	peer_pid=
+	export PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1
+}
+
+teardown() {
+	[[ -z $peer_pid ]] || kill "$peer_pid"
+	agent_teardown
+}
+
+call() { # METHOD [FIELD=VALUE…]
+	"$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@"
+}
+
+source_of() { # KEY
+	call Mounts "key=$1" | jq -r '.mounts[0].source'
+}
+
+# committed NAME [PARENT]: a committed snapshot with one file, which is called as it is.
+committed() {
+	call Prepare key=work "parent=${2-}" > /dev/null
+	echo "$1" > "$(source_of work)/${1//\//-}"
+	call Commit key=work "name=$1" > /dev/null
+}
+
+has_records() {
+	[[ -n $(varve ls -q 2> /dev/null) ]]
+}
+
+record_of() { # KEY
+	varve ls --json | jq -r --arg key "$1" 'select(.snapshot.key == $key) | .id'
+}
+
+@test "it answers as containerd's own overlay snapshotter does" {
+	local seed
+	start_agent
+	"$VARVE_BUILD/tests/bench/peer_snapshotter" "$BATS_TEST_TMPDIR/peer" "$agent_socket_dir/peer" 3>&- &
+	peer_pid=$!
+	retry 50 test -S "$agent_socket_dir/peer"
+	seed=${VARVE_SEED:-$RANDOM}
+	echo "VARVE_SEED=$seed"
+	call differ "$agent_socket_dir/peer" "$seed" 1500
+	run varve fsck
+	assert_status 0
+}
+
+@test "what is wrong is refused with the status and a sentence, and changes nothing" {
+	start_agent
+	call refusals
+	run varve fsck
+	assert_status 0
+}
+
+@test "hundreds of calls at once, on one connection and on many" {
+	start_agent
+	call crowd
+	run varve ls -q
+	[[ -z $output ]]
+	run varve lease ls --json
+	assert_json_lines 'map(.name) == ["cli"]'
+	(($(count_layers) == 0))
+	run varve fsck
+	assert_status 0
+}
+
+@test "130 layers are one mount" {
+	local n parent='' dir
+	start_agent
+	for ((n = 1; n <= 130; n++)); do
+		committed "deep/$n" "$parent"
+		parent=deep/$n
+	done
+	dir=$(call Prepare key=top "parent=$parent" | jq -r '.mounts[0].source')
+	[[ $(find "$dir" -type f | wc -l) == 130 ]]
+	[[ $(cat "$dir/deep-1" "$dir/deep-130") == $'deep/1\ndeep/130' ]]
+	run varve stats "$(record_of deep/1)" --json
+	assert_json '.readBytes == 7'
+}
+
+@test "a snapshot is a record, with its key, its kind and its labels" {
+	local id
+	start_agent
+	call Prepare 'key=ns/1/a "b" c' labels.a=1 labels.empty=
+	id=$(record_of 'ns/1/a "b" c')
+	run varve inspect "$id"
+	assert_output_has 'ns/1/a "b" c (active)'
+	assert_output_has 'containerd/ns (1 refs)'
+	run varve ls
+	assert_output_has active
+	run varve du --json
+	assert_json '.labels == {"a": "1"} and .snapshot.kind == "active" and .mutable and .inUse'
+	call Commit 'key=ns/1/a "b" c' name=ns/2/base labels.b=2
+	run varve tree
+	assert_output_has committed
+	run varve stats --json
+	assert_json '.snapshot == {"key": "ns/2/base", "kind": "committed"}'
+	run varve inspect "$id" --json
+	assert_json '.labels == {"b": "2"} and (.mutable | not) and .description == "ns/2/base" and .mountpoint == null'
+	call View key=ns/3/view parent=ns/2/base
+	run varve inspect "$(record_of ns/3/view)" --json
+	assert_json '.snapshot.kind == "view" and .readOnly and (.mountpoint | length > 0)'
+	[[ $(stat -f -c %T "$(source_of ns/3/view)") == overlayfs ]]
+}
+
+@test "Varve's own commands take nothing from containerd" {
+	local active base
+	start_agent
+	committed ns/1/base
+	call Prepare key=ns/2/active parent=ns/1/base > /dev/null
+	active=$(record_of ns/2/active)
+	base=$(record_of ns/1/base)
+	refused() { # TEXT COMMAND…
+		local text=$1
+		shift
+		run varve "$@"
+		assert_status 5
+		assert_output_has "$text"
+	}
+	refused 'containerd removes it' rm "$active"
+	refused 'containerd removes it' rm "$base"
+	refused 'containerd commits it' commit "$active"
+	refused 'nobody else can have it' get "$active" --mutable
+	refused 'nobody else can have it' get "$active"
+	refused "its mount is containerd's" umount "$active"
+	refused "its labels are containerd's" label "$base" a=b
+	refused "is containerd's" release "$base" --lease containerd/ns
+	refused "is containerd's" lease rm containerd/ns
+	run varve prune -a
+	run varve ls -q
+	((${#lines[@]} == 2))
+	[[ $(cat "$(source_of ns/2/active)/ns-1-base") == ns/1/base ]]
+}
+
+@test "what Varve needs of a snapshot stays when containerd removes it" {
+	local base child pinned
+	start_agent
+	committed ns/1/base
+	committed ns/2/pinned
+	base=$(record_of ns/1/base)
+	pinned=$(record_of ns/2/pinned)
+	child=$(varve new --parent "$base" --retain)
+	varve pin "$pinned"
+	call Remove key=ns/1/base
+	call Remove key=ns/2/pinned
+	run call Stat key=ns/1/base
+	assert_output_has 'NOT_FOUND'
+	[[ $(cat "$(varve mount "$child")/ns-1-base") == ns/1/base ]]
+	run varve ls --json
+	assert_json_lines 'length == 3 and all(.snapshot == null)'
+	# They are Varve's to evict now.
+	varve unpin "$pinned"
+	varve rm "$pinned"
+	varve umount "$child"
+	varve release "$child"
+	varve rm "$child"
+	varve rm "$base"
+	# And the name is free.
+	committed ns/1/base
+}
+
+@test "a commit waits for nobody who writes, and says who does" {
+	local dir holder
+	start_agent
+	call Prepare key=ns/1/active > /dev/null
+	dir=$(source_of ns/1/active)
+	exec 5> "$dir/file"
+	run call Commit key=ns/1/active name=ns/2/base
+	assert_output_has FAILED_PRECONDITION
+	assert_output_has "$$"
+	echo still >&5
+	exec 5>&-
+	echo writable > "$dir/other"
+	tail -f "$dir/file" > /dev/null 3>&- &
+	holder=$!
+	call Commit key=ns/1/active name=ns/2/base # a reader is in nobody's way
+	kill "$holder"
+	wait "$holder" || true
+	dir=$(call View key=ns/3/view parent=ns/2/base | jq -r '.mounts[0].source')
+	[[ $(cat "$dir/file" "$dir/other") == $'still\nwritable' ]]
+}
+
+@test "usage is containerd's: active as it is now, committed as it was" {
+	local dir
+	start_agent
+	call Prepare key=a > /dev/null
+	dir=$(source_of a)
+	run call Usage key=a
+	assert_json '.inodes == "1"'
+	head -c 100000 /dev/zero > "$dir/file"
+	ln "$dir/file" "$dir/link"
+	run call Usage key=a
+	assert_json '.inodes == "2" and (.size | tonumber) >= 100000 and (.size | tonumber) < 130000'
+	call Commit key=a name=b
+	run call Usage key=b
+	assert_json '.inodes == "2"'
+	stop_agent
+	start_agent
+	run call Usage key=b
+	assert_json '.inodes == "2"'
+	run call Stat key=b
+	assert_json '.info.kind == "COMMITTED" and .info.createdAt == .info.updatedAt'
+}
+
+@test "a crash leaves whole snapshots or none" {
+	local round crowd
+	start_agent
+	for round in 1 2; do
+		call crowd > /dev/null 2>&1 3>&- &
+		crowd=$!
+		retry 100 has_records
+		kill_agent
+		wait "$crowd" || true
+		start_agent
+		run varve fsck
+		assert_status 0
+		call clear
+		(($(count_layers) == 0))
+	done
+}
