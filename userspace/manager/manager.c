@@ -294,6 +294,7 @@ void manager_close(struct manager *m)
 	prune_plans_free(m);
 	free_leases(m);
 	hashmap_free(m->snapshots);
+	free(m->snapshots_sorted);
 	free_aside(m);
 	record_graph_free(m->graph);
 	cleanup_close_fd(&m->mounts_fd);

@@ -56,6 +56,7 @@ struct manager {
 	struct record_graph *graph;
 	struct hashmap *leases; /* by name */
 	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
+	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct mount *mounts;
 	uint64_t next_layer, last_mount_id;
 	uint64_t unplaced_changes_seen;

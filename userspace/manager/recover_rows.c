@@ -400,7 +400,7 @@ static int load_snapshot(const struct snapshot_row *row, void *user)
 				.size_bytes = row->size_bytes,
 				.inodes = row->inodes,
 				.record = r };
-	code = s->key ? hashmap_insert(load->m->snapshots, s->key, s) : -ENOMEM;
+	code = s->key ? snapshot_keys_insert(load->m, s) : -ENOMEM;
 	if (code == 0 && !snapshot_keys_hold(r))
 		code = hold_snapshot(load, r, s->key);
 	return code;

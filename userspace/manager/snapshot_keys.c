@@ -73,6 +73,42 @@ int snapshot_keys_draft(const struct record_label *labels, size_t count, struct 
 	return 0;
 }
 
+int snapshot_keys_insert(struct manager *m, struct snapshot *s)
+{
+	int code = hashmap_insert(m->snapshots, s->key, s);
+
+	if (code == 0)
+		free(take_ptr(m->snapshots_sorted));
+	return code;
+}
+
+void snapshot_keys_remove(struct manager *m, const char *key)
+{
+	(void)hashmap_remove(m->snapshots, key); /* whoever calls has found it */
+	free(take_ptr(m->snapshots_sorted));
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp((*(struct snapshot *const *)a)->key, (*(struct snapshot *const *)b)->key);
+}
+
+struct snapshot **snapshot_keys_sorted(struct manager *m, size_t *ret_count)
+{
+	size_t count = hashmap_count(m->snapshots), at = 0, position = 0;
+
+	*ret_count = count;
+	if (m->snapshots_sorted)
+		return m->snapshots_sorted;
+	m->snapshots_sorted = calloc(count + 1, sizeof(*m->snapshots_sorted));
+	if (!m->snapshots_sorted)
+		return NULL;
+	while (at < count)
+		m->snapshots_sorted[at++] = hashmap_next(m->snapshots, &position);
+	qsort(m->snapshots_sorted, count, sizeof(*m->snapshots_sorted), by_key);
+	return m->snapshots_sorted;
+}
+
 struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *ret_waited)
 {
 	struct snapshot *s;

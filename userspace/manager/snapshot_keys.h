@@ -16,6 +16,12 @@ char *snapshot_keys_describe(const char *key);
 int snapshot_keys_draft(const struct record_label *labels, size_t count, struct record **ret_draft,
 			struct error *e);
 
+/* With the lock. -EEXIST, -ENOMEM. */
+int snapshot_keys_insert(struct manager *m, struct snapshot *s);
+void snapshot_keys_remove(struct manager *m, const char *key);
+/* With the lock: all snapshots in the order of their keys, until the next change; NULL: no memory.
+ */
+struct snapshot **snapshot_keys_sorted(struct manager *m, size_t *ret_count);
 /* With the lock: the snapshot when nobody works on it; NULL: none. Sets *ret_waited when the lock
  * was let go of meanwhile. */
 struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *ret_waited);

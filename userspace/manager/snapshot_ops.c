@@ -108,8 +108,7 @@ static int reserve_key(struct manager *m, const struct snapshot_request *q, stru
 	if (code < 0)
 		return code;
 	code = new_ops_insert(m, r, parent, *ret_lease, e);
-	if (code == 0 &&
-	    hashmap_insert(m->snapshots, reserved->snapshot->key, reserved->snapshot) < 0) {
+	if (code == 0 && snapshot_keys_insert(m, reserved->snapshot) < 0) {
 		code = error_set(e, -ENOMEM, "out of memory");
 		record_refs_clear(reserved);
 		record_graph_remove(m->graph, reserved);
@@ -225,7 +224,7 @@ static void undo(struct creation *n)
 	struct error late = { 0 };
 
 	pthread_mutex_lock(&n->m->lock);
-	(void)hashmap_remove(n->m->snapshots, n->r->snapshot->key); /* inserted by reserve_key() */
+	snapshot_keys_remove(n->m, n->r->snapshot->key);
 	pthread_mutex_unlock(&n->m->lock);
 	if (n->written < 0)
 		new_ops_undo(n->m, n->r, NULL, n->files);
@@ -342,7 +341,7 @@ static int reserve_name(struct commit *commit, const char *key, const char *name
 	if (s->kind != SNAPSHOT_ACTIVE)
 		return error_set(e, -EBUSY,
 				 "snapshot \"%.256s\" is not active: failed precondition", key);
-	if (hashmap_insert(m->snapshots, commit->committed->key, commit->committed) < 0)
+	if (snapshot_keys_insert(m, commit->committed) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	commit->r = s->record;
 	commit->committed->record = s->record;
@@ -398,7 +397,7 @@ static void publish_committed(struct commit *commit)
 {
 	struct record *r = commit->r;
 
-	(void)hashmap_remove(commit->m->snapshots, r->snapshot->key); /* the old one */
+	snapshot_keys_remove(commit->m, r->snapshot->key);
 	snapshot_free(r->snapshot);
 	r->snapshot = commit->committed;
 	r->is_mutable = false;
@@ -457,7 +456,7 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 	if (code == 0) {
 		publish_committed(&commit);
 	} else {
-		(void)hashmap_remove(m->snapshots, commit.committed->key); /* inserted above */
+		snapshot_keys_remove(m, commit.committed->key);
 		snapshot_free(commit.committed);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -556,7 +555,7 @@ int snapshot_ops_remove(struct manager *m, const char *key, struct error *e)
 	code = write_removed(m, r, lease, stays, e);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0)
-		(void)hashmap_remove(m->snapshots, key); /* found above */
+		snapshot_keys_remove(m, key);
 	else
 		manager_unreserve(m, r);
 	pthread_mutex_unlock(&m->lock);

@@ -128,55 +128,39 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 	return NULL;
 }
 
-static int by_key(const void *a, const void *b)
+/* Those that are neither being made nor a commit's new name. */
+static bool is_listed(const struct snapshot *s, const struct record_filter *filter)
 {
-	return strcmp((*(struct snapshot *const *)a)->key, (*(struct snapshot *const *)b)->key);
-}
-
-/* With the lock: those that are neither being made nor a commit's new name, sorted. */
-static struct snapshot **select_snapshots(struct manager *m, const struct record_filter *filter,
-					  size_t *ret_count)
-{
-	struct snapshot **all = calloc(hashmap_count(m->snapshots) + 1, sizeof(*all)), *s;
-	size_t count = 0, at = 0;
-
-	while (all && (s = hashmap_next(m->snapshots, &at)))
-		if (s->record->state == RECORD_LIVE && s->record->snapshot == s &&
-		    record_filter_match(filter, field, s))
-			all[count++] = s;
-	if (all)
-		qsort(all, count, sizeof(*all), by_key);
-	*ret_count = count;
-	return all;
+	return s->record->state == RECORD_LIVE && s->record->snapshot == s &&
+	       record_filter_match(filter, field, (void *)s);
 }
 
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
 		       struct snapshot_view **ret_views, size_t *ret_count, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
-	cleanup(free_ptr) struct snapshot **selected = NULL;
 	struct snapshot_view *views = NULL;
+	struct snapshot **sorted;
 	size_t count = 0, made = 0;
 	int code = record_filter_parse(filters, filter_count, &filter, e);
 
 	if (code < 0)
 		return code;
 	pthread_mutex_lock(&m->lock);
-	selected = select_snapshots(m, filter, &count);
-	if (selected)
+	sorted = snapshot_keys_sorted(m, &count);
+	if (sorted)
 		views = calloc(count + 1, sizeof(*views));
 	code = views ? 0 : -ENOMEM;
-	while (code == 0 && made < count) {
-		code = make_view(selected[made], &views[made]);
-		made++;
-	}
+	for (size_t i = 0; code == 0 && i < count; i++)
+		if (is_listed(sorted[i], filter))
+			code = make_view(sorted[i], &views[made++]);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0) {
 		snapshot_views_free(views, made);
 		return error_set(e, code, "out of memory");
 	}
 	*ret_views = views;
-	*ret_count = count;
+	*ret_count = made;
 	return 0;
 }
 
