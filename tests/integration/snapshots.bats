@@ -226,3 +226,24 @@ record_of() { # KEY
 		(($(count_layers) == 0))
 	done
 }
+
+@test "what was read before a snapshot went is counted, also after a crash" {
+	local base dir
+	start_agent
+	committed ns/1/base
+	base=$(record_of ns/1/base)
+	call Prepare key=ns/2/removed parent=ns/1/base > /dev/null
+	call Prepare key=ns/3/kept parent=ns/1/base > /dev/null
+	dir=$(source_of ns/2/removed)
+	cat "$dir/ns-1-base" "$dir/ns-1-base" > /dev/null
+	dir=$(source_of ns/3/kept)
+	cat "$dir/ns-1-base" > /dev/null
+	call Remove key=ns/2/removed
+	call Commit key=ns/3/kept name=ns/4/kept
+	kill_agent
+	start_agent
+	run varve stats "$base" --json
+	assert_json '.readBytes == 30'
+	run varve fsck
+	assert_status 0
+}

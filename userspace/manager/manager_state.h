@@ -142,9 +142,10 @@ void mount_list_point_name(const struct record *r, bool read_only_clone,
 char *mount_list_path(const struct manager *m, const struct record *r, bool read_only_clone);
 struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
 			     const struct id_map *map);
-/* One that is no longer there, without layers yet. */
-struct mount *mount_list_new_gone(uint64_t id, bool writable);
-int mount_list_grow(struct mount *mount, size_t layer_count);
+/* As the database has them; NULL: no memory. */
+char *mount_list_layer_names(const struct mount *mount);
+/* One that is no longer there. */
+struct mount *mount_list_new_gone(uint64_t id, bool writable, const char *names);
 void mount_list_free(struct mount *mount);
 DEFINE_CLEANUP(struct mount *, mount_list_free)
 /* With the lock. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mounts that the manager knows, and where they are to be seen. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/strbuf.h"
 #include "manager/manager_state.h"
 
 void mount_list_point_name(const struct record *r, bool clone, char name[MOUNT_POINT_NAME_SIZE])
@@ -39,29 +39,36 @@ struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
 	return take_ptr(mount);
 }
 
-struct mount *mount_list_new_gone(uint64_t id, bool writable)
+/* "7/4/1", or "/4/1" for a read-only one */
+char *mount_list_layer_names(const struct mount *mount)
 {
-	struct mount *mount = calloc(1, sizeof(*mount));
+	struct strbuf names = { 0 };
 
-	if (mount)
-		*mount = (struct mount){ .id = id, .writable = writable };
-	return mount;
+	for (size_t i = 0; i < mount->layer_count; i++)
+		strbuf_appendf(&names, "%s%s", i > 0 ? "/" : "", mount->layers[i].name);
+	return strbuf_take(&names);
 }
 
-int mount_list_grow(struct mount *mount, size_t layer_count)
+struct mount *mount_list_new_gone(uint64_t id, bool writable, const char *names)
 {
-	struct mount_layer *layers;
+	cleanup(mount_list_free) struct mount *mount = calloc(1, sizeof(*mount));
 
-	if (layer_count <= mount->layer_count)
-		return 0;
-	layers = realloc(mount->layers, layer_count * sizeof(*layers));
-	if (!layers)
-		return -ENOMEM;
-	memset(&layers[mount->layer_count], 0,
-	       (layer_count - mount->layer_count) * sizeof(*layers));
-	mount->layers = layers;
-	mount->layer_count = layer_count;
-	return 0;
+	if (!mount)
+		return NULL;
+	*mount = (struct mount){ .id = id, .writable = writable, .layer_count = 1 };
+	for (const char *c = names; *c; c++)
+		mount->layer_count += *c == '/';
+	mount->layers = calloc(mount->layer_count, sizeof(*mount->layers));
+	if (!mount->layers)
+		return NULL;
+	for (size_t i = 0; i < mount->layer_count; i++) {
+		size_t length = strcspn(names, "/");
+
+		(void)snprintf(mount->layers[i].name, sizeof(mount->layers[i].name), "%.*s",
+			       (int)length, names); /* ours: it fits */
+		names += length + (names[length] == '/');
+	}
+	return take_ptr(mount);
 }
 
 void mount_list_free(struct mount *mount)

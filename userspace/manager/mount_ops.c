@@ -37,20 +37,19 @@ int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, stru
 static void add_rows(struct change_set *c, const struct manager *m, const struct mount *mount,
 		     const struct record *r)
 {
-	struct mount_row mount_row = { .id = (int64_t)mount->id,
-				       .record = r->id,
-				       .boot = m->boot_id,
-				       .uid_map = mount->id_map.uids,
-				       .gid_map = mount->id_map.gids,
-				       .writable = mount->writable };
+	cleanup(free_ptr) char *names = mount_list_layer_names(mount);
+	struct mount_row row = { .id = (int64_t)mount->id,
+				 .record = r->id,
+				 .boot = m->boot_id,
+				 .layers = names,
+				 .uid_map = mount->id_map.uids,
+				 .gid_map = mount->id_map.gids,
+				 .writable = mount->writable };
 
-	usage_rows_insert_mount(c, &mount_row);
-	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
-		struct usage_row row = { .mount_id = (int64_t)mount->id, .index = (int64_t)i };
-
-		memcpy(row.layer, mount->layers[i].name, sizeof(row.layer));
-		usage_rows_set_layer(c, &row);
-	}
+	if (names)
+		usage_rows_insert_mount(c, &row);
+	else
+		c->failed = true;
 }
 
 int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e)

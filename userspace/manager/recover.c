@@ -61,9 +61,9 @@ static int reconcile_layers(struct manager *m, struct error *e)
 }
 
 /* Its record was deleted or committed, and nobody came to fold what it had counted. */
-static int load_gone_mount(struct manager *m, uint64_t id, bool writable)
+static int load_gone_mount(struct manager *m, uint64_t id, bool writable, const char *layers)
 {
-	struct mount *mount = mount_list_new_gone(id, writable);
+	struct mount *mount = mount_list_new_gone(id, writable, layers);
 
 	if (!mount)
 		return -ENOMEM;
@@ -87,7 +87,7 @@ static int load_mount(const struct mount_row *row, void *user)
 	if (id > m->last_mount_id)
 		m->last_mount_id = id;
 	if (strcmp(row->boot, m->boot_id) == 0 && (!r || row->writable != r->is_mutable))
-		return load_gone_mount(m, id, row->writable);
+		return load_gone_mount(m, id, row->writable, row->layers);
 	if (!r || strcmp(row->boot, m->boot_id) != 0 || row->writable != r->is_mutable) {
 		usage_bpf_retire(m->usage, id);
 		usage_bpf_forget(m->usage, id);
@@ -120,11 +120,7 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 
 	while (mount && (int64_t)mount->id != row->mount_id)
 		mount = mount->next;
-	if (!mount || row->index < 0 || row->index > OVERLAY_MAX_LOWERS)
-		return 0;
-	if (!mount->record && mount_list_grow(mount, (size_t)row->index + 1) < 0)
-		return -ENOMEM;
-	if ((size_t)row->index >= mount->layer_count)
+	if (!mount || row->index < 0 || (size_t)row->index >= mount->layer_count)
 		return 0;
 	ml = &mount->layers[row->index];
 	memcpy(ml->name, row->layer, sizeof(ml->name));
@@ -217,6 +213,44 @@ static int reconcile_mounts(struct manager *m, struct error *e)
 	return code;
 }
 
+struct strangers {
+	struct manager *m;
+	uint64_t *ids;
+	size_t count;
+};
+
+static int note_stranger(const struct usage_cell *cell, void *user)
+{
+	struct strangers *s = user;
+	uint64_t *ids;
+
+	for (const struct mount *mount = s->m->mounts; mount; mount = mount->next)
+		if (mount->id == cell->mount_id)
+			return 0;
+	if (s->count > 0 && s->ids[s->count - 1] == cell->mount_id)
+		return 0; /* another layer of the same */
+	ids = realloc(s->ids, (s->count + 1) * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	s->ids = ids;
+	s->ids[s->count++] = cell->mount_id;
+	return 0;
+}
+
+/* Counters of mounts whose rows were never written. */
+static int forget_strangers(struct manager *m, struct error *e)
+{
+	struct strangers s = { .m = m };
+	int code = usage_read_cells(m->usage, note_stranger, &s, e);
+
+	for (size_t i = 0; i < s.count; i++) {
+		usage_bpf_retire(m->usage, s.ids[i]);
+		usage_bpf_forget(m->usage, s.ids[i]);
+	}
+	free(s.ids);
+	return code;
+}
+
 /* Empty mount points without a mount; an entry that holds anything is no mount point of ours. */
 static void remove_mount_points(struct manager *m)
 {
@@ -300,6 +334,8 @@ int recover(struct manager *m, struct error *e)
 		code = fail_point_error("recover.loaded", e);
 	if (code == 0)
 		code = reconcile_mounts(m, e);
+	if (code == 0)
+		code = forget_strangers(m, e);
 	if (code == 0)
 		code = fail_point_error("recover.mounts", e);
 	if (code == 0)

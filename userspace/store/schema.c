@@ -102,7 +102,9 @@ static const char *const migrations[] = {
 	"  record TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL,"
 	"  created INTEGER NOT NULL, updated INTEGER NOT NULL,"
 	"  size INTEGER NOT NULL, inodes INTEGER NOT NULL"
-	") STRICT, WITHOUT ROWID;",
+	") STRICT, WITHOUT ROWID;"
+	/* The names of the mount's layers, by index; mount_layers has those that were folded. */
+	"ALTER TABLE mounts ADD COLUMN layers TEXT NOT NULL DEFAULT '';",
 };
 
 static int read_version(sqlite3_stmt *row, void *user, struct error *e)

@@ -7,10 +7,10 @@
 void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row)
 {
 	change_set_add(c,
-		       "INSERT INTO mounts(id, record, writable, boot, uid_map, gid_map)"
-		       " VALUES(:id, :record, :writable, :boot, :uid_map, :gid_map)",
-		       "itittt", row->id, row->record, (int64_t)row->writable, row->boot,
-		       row->uid_map, row->gid_map);
+		       "INSERT INTO mounts(id, record, writable, boot, layers, uid_map, gid_map)"
+		       " VALUES(:id, :record, :writable, :boot, :layers, :uid_map, :gid_map)",
+		       "ititttt", row->id, row->record, (int64_t)row->writable, row->boot,
+		       row->layers, row->uid_map, row->gid_map);
 }
 
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *r)
@@ -64,8 +64,9 @@ static int visit_mount(sqlite3_stmt *row, void *user, struct error *e)
 		.id = sqlite3_column_int64(row, 0),
 		.record = database_text(row, 1),
 		.boot = database_text(row, 3),
-		.uid_map = database_text(row, 4),
-		.gid_map = database_text(row, 5),
+		.layers = database_text(row, 4),
+		.uid_map = database_text(row, 5),
+		.gid_map = database_text(row, 6),
 		.writable = sqlite3_column_int64(row, 2) != 0,
 	};
 	int code = v->mount(&r, v->user);
@@ -79,7 +80,7 @@ int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row
 	struct visit v = { .mount = visit, .user = user };
 
 	return database_query(db, visit_mount, &v, e,
-			      "SELECT id, record, writable, boot, uid_map, gid_map FROM mounts",
+			      "SELECT id, record, writable, boot, layers, uid_map, gid_map FROM mounts",
 			      "");
 }
 

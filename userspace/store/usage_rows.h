@@ -21,6 +21,7 @@ struct mount_row {
 	int64_t id;
 	const char *record;
 	const char *boot; /* the kernel's boot id: mounts of another boot are gone */
+	const char *layers; /* their names by index */
 	const char *uid_map, *gid_map; /* how it shows owners; NULL or "": as they are */
 	bool writable;
 };
