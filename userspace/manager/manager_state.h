@@ -123,8 +123,7 @@ struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const
 /* Makes the prepared mount, whose rows have been written; takes it, also on failure. */
 int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e);
 /* The two above, and the rows written in between. */
-int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map,
-		    struct error *e);
+int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map, struct error *e);
 int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
 /* Nobody writes to the record by way of its mount any more, or can again. -EBUSY. */
 int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);

@@ -168,8 +168,7 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	return 0;
 }
 
-int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map,
-		    struct error *e)
+int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, map, &c);

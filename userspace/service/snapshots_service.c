@@ -277,6 +277,7 @@ const struct grpc_method snapshots_service_methods[] = {
 	{ "/containerd.services.snapshots.v1.Snapshots/Update", run_update, GRPC_METHOD_CHANGES },
 	{ "/containerd.services.snapshots.v1.Snapshots/List", run_list, GRPC_METHOD_READS },
 	{ "/containerd.services.snapshots.v1.Snapshots/Usage", run_usage, GRPC_METHOD_READS },
-	{ "/containerd.services.snapshots.v1.Snapshots/Cleanup", run_clean_up, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Cleanup", run_clean_up,
+	  GRPC_METHOD_CHANGES },
 	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };

@@ -79,9 +79,9 @@ int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row
 {
 	struct visit v = { .mount = visit, .user = user };
 
-	return database_query(db, visit_mount, &v, e,
-			      "SELECT id, record, writable, boot, layers, uid_map, gid_map FROM mounts",
-			      "");
+	return database_query(
+		db, visit_mount, &v, e,
+		"SELECT id, record, writable, boot, layers, uid_map, gid_map FROM mounts", "");
 }
 
 static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
