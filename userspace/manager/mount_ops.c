@@ -150,7 +150,12 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 		code = fail_point_error("mount.created", e);
 	if (code == 0) {
 		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
-		if (mount_ops_register(m, mount, fd, &registered) < 0)
+		code = mount_ops_register(m, mount, fd, &registered);
+		if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
+			usage_ops_fold_gone(m);
+			code = mount_ops_register(m, mount, fd, &registered);
+		}
+		if (code < 0)
 			manager_report(m, true, "record=%s not counted: %s", r->id,
 				       registered.text);
 		fail_point("mount.registered");

@@ -32,6 +32,7 @@ struct reaper {
 	struct task *first, **last;
 	struct task *taken[THREADS];
 	size_t waiting, busy;
+	size_t unfolded; /* tasks that were done since the last fold */
 	int64_t due_ns; /* by the monotonic clock: when the first has waited long enough */
 	bool going; /* until none is left */
 	uint64_t last_number;
@@ -136,9 +137,12 @@ static void *do_tasks(void *arg)
 		free(task);
 		reaper->going &= reaper->first != NULL;
 		pthread_cond_broadcast(&reaper->changed);
-		if (--reaper->busy > 0 || reaper->first)
+		reaper->busy--;
+		reaper->unfolded++;
+		if ((reaper->busy > 0 || reaper->first) && reaper->unfolded < TOGETHER)
 			continue;
-		/* The last of them all: what their mounts counted is folded at once. */
+		/* What their mounts counted; until then these keep their places in the maps. */
+		reaper->unfolded = 0;
 		pthread_mutex_unlock(&reaper->lock);
 		usage_ops_fold_gone(m);
 		pthread_mutex_lock(&reaper->lock);
