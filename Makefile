@@ -45,7 +45,7 @@ DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
 CFLAGS := -O2 -g
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
+ALL_CFLAGS = -std=gnu11 -fvisibility=hidden -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
 	-Wmissing-prototypes -Wstrict-prototypes $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) \
 	$(if $(FAIL_POINTS),-DVARVE_FAIL_POINTS) \
 	-Iuserspace -I. -I$(GEN) $(DEP_CFLAGS) -MMD -MP

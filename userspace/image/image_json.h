@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON of images, as their parsers read it: members of the right type, or an error that names them.
+ * Private to image/. */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+static inline void cleanup_json_unref(json_t **json)
+{
+	json_decref(*json);
+}
+
+/* An object; -EBADMSG says what `what` lacks, and where. -EFBIG: more than IMAGE_JSON_MAX. */
+int image_json_parse(const void *bytes, size_t length, const char *what, json_t **ret_json,
+		     struct error *e);
+/* Borrowed; "" when it is not there. -EBADMSG: another type. */
+int image_json_text(const json_t *object, const char *key, const char **ret_text, struct error *e);
+/* Borrowed. -EBADMSG: missing, or another type, or more than the maximum. */
+int image_json_array(const json_t *object, const char *key, size_t maximum, json_t **ret_array,
+		     struct error *e);
+int image_json_digest(const json_t *object, const char *key, struct digest *ret_digest,
+		      struct error *e);
+/* From 0. */
+int image_json_size(const json_t *object, const char *key, int64_t *ret_size, struct error *e);
+/* The document's text, the caller's to free. */
+int image_json_write(const json_t *json, char **ret_text, size_t *ret_length, struct error *e);

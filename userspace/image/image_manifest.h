@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manifests and indexes of images, OCI's and Docker's (schema 2): read with limits, and written.
+ * Pure. What was read is whole: every digest is well formed, every media type is known.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+
+#define IMAGE_JSON_MAX (4 << 20) /* bytes of one document, as registries have it */
+#define IMAGE_LAYERS_MAX 500 /* as many as overlayfs stacks */
+#define IMAGE_INDEX_MAX 1000 /* images of an index */
+
+#define IMAGE_MEDIA_TYPE_INDEX "application/vnd.oci.image.index.v1+json"
+#define IMAGE_MEDIA_TYPE_MANIFEST "application/vnd.oci.image.manifest.v1+json"
+#define IMAGE_MEDIA_TYPE_CONFIG "application/vnd.oci.image.config.v1+json"
+#define IMAGE_MEDIA_TYPE_LAYER "application/vnd.oci.image.layer.v1.tar"
+#define IMAGE_MEDIA_TYPE_LAYER_GZIP IMAGE_MEDIA_TYPE_LAYER "+gzip"
+#define IMAGE_MEDIA_TYPE_LAYER_ZSTD IMAGE_MEDIA_TYPE_LAYER "+zstd"
+
+struct image_descriptor {
+	char *media_type;
+	struct digest digest;
+	int64_t size_bytes;
+	char *tag; /* annotation org.opencontainers.image.ref.name; "" for none */
+	char *os, *architecture; /* "" where they are not said */
+};
+
+struct image_descriptors {
+	struct image_descriptor *items;
+	size_t count;
+};
+
+void image_descriptors_free(struct image_descriptors *d); /* what it points to */
+static inline void cleanup_image_descriptors_free(struct image_descriptors *d)
+{
+	image_descriptors_free(d);
+}
+
+/* -EOPNOTSUPP names the media type. */
+int image_manifest_check_layer_type(const char *media_type, struct error *e);
+
+enum image_document { IMAGE_DOCUMENT_MANIFEST, IMAGE_DOCUMENT_INDEX };
+
+/*
+ * Either kind of document. Of a manifest the first descriptor is the config, the others are the
+ * layers, lowest first; of an index they are its images. media_type: what the outer world says it
+ * is, or NULL. -EBADMSG malformed; -EOPNOTSUPP a kind that is not known; -EFBIG.
+ */
+int image_manifest_parse(const void *bytes, size_t length, const char *media_type,
+			 enum image_document *ret_kind, struct image_descriptors *ret_descriptors,
+			 struct error *e);
+/* Of an index's images the one of that tag (NULL: any) and platform. -ENOENT lists the tags. */
+int image_manifest_choose(const struct image_descriptors *index, const char *tag,
+			  const char *architecture, const struct image_descriptor **ret_chosen,
+			  struct error *e);
+/* An OCI manifest; descriptors as above. *ret_text is the caller's to free. */
+int image_manifest_build(const struct image_descriptors *descriptors, char **ret_text,
+			 size_t *ret_length, struct error *e);
+/* An OCI index with the image added under the tag (NULL: none), instead of the one that had it.
+ * `index` is what was there, NULL for nothing. */
+int image_manifest_add_to_index(const void *index, size_t length,
+				const struct image_descriptor *image, const char *tag,
+				char **ret_text, size_t *ret_length, struct error *e);
+/* The architecture's name in images, of what uname(2) calls it. */
+const char *image_manifest_architecture(const char *machine);
