@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "content/oci_layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PATH_SIZE 100
+#define PIECE_SIZE (256 << 10)
+#define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
+
+/* A regular file beneath the layout, wherever links lead. Waits for no pipe. */
+static int open_file(int layout, const char *path, int *ret_fd, int64_t *ret_size, struct error *e)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	cleanup(close_fd) int fd = (int)syscall(SYS_openat2, layout, path, &how, sizeof(how));
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(e, -errno, "open %s of the layout: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, -EBADMSG, "%s of the layout is no regular file", path);
+	*ret_size = st.st_size;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int read_file(int layout, const char *path, size_t maximum, void **ret_bytes,
+		     size_t *ret_length, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	cleanup(free_ptr) char *bytes = NULL;
+	size_t length = 0;
+	int64_t size;
+	ssize_t got;
+	int code = open_file(layout, path, &fd, &size, e);
+
+	if (code < 0)
+		return code;
+	if (size > (int64_t)maximum)
+		return error_set(e, -EFBIG, "%s of the layout has more than %zu bytes", path,
+				 maximum);
+	bytes = malloc((size_t)size + 1);
+	if (!bytes)
+		return error_set(e, -ENOMEM, "out of memory");
+	while (length < (size_t)size &&
+	       (got = read(fd, bytes + length, (size_t)size - length)) != 0) {
+		if (got < 0)
+			return error_set(e, -errno, "read %s of the layout: %s", path,
+					 strerror(errno));
+		length += (size_t)got;
+	}
+	*ret_length = length;
+	*ret_bytes = take_ptr(bytes);
+	return 0;
+}
+
+int oci_layout_open(const char *path, int *ret_fd, struct error *e)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup(free_ptr) void *text = NULL;
+	size_t length;
+	int code;
+
+	if (fd < 0)
+		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	code = read_file(fd, "oci-layout", 4096, &text, &length, e);
+	if (code == -ENOENT)
+		return error_set(e, -EBADMSG, "%s is no OCI layout: it has no file oci-layout",
+				 path);
+	if (code == 0 && !memmem(text, length, "\"imageLayoutVersion\"", 20))
+		code = error_set(e, -EBADMSG,
+				 "%s is no OCI layout: its file oci-layout names no version", path);
+	if (code < 0)
+		return code;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int write_all(int fd, const char *bytes, size_t length)
+{
+	while (length > 0) {
+		ssize_t put = write(fd, bytes, length);
+
+		if (put < 0)
+			return -errno;
+		bytes += put;
+		length -= (size_t)put;
+	}
+	return 0;
+}
+
+/* Written beside it and renamed, synced. */
+static int replace_file(int layout, const char *path, const void *bytes, size_t length,
+			struct error *e)
+{
+	char beside[PATH_SIZE + 8];
+	cleanup(close_fd) int fd = -EBADF;
+	int code;
+
+	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* paths are ours */
+	if (unlinkat(layout, beside, 0) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "remove %s of the layout: %s", beside, strerror(errno));
+	fd = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	code = fd < 0 ? -errno : write_all(fd, bytes, length);
+	if (code == 0 && fsync(fd) < 0)
+		code = -errno;
+	if (code == 0 && renameat(layout, beside, layout, path) < 0)
+		code = -errno;
+	if (code < 0) {
+		(void)unlinkat(layout, beside, 0); /* the first error counts */
+		return error_set(e, code, "write %s of the layout: %s", path, strerror(-code));
+	}
+	return 0;
+}
+
+static int make_beneath(int layout, const char *path, struct error *e)
+{
+	if (mkdirat(layout, path, 0755) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make %s of the layout: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Whether it is a layout, or empty. */
+static int check_free(int layout, const char *path, struct error *e)
+{
+	int copy = openat(layout, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup(close_directory) DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (faccessat(layout, "oci-layout", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (!d) {
+		if (copy >= 0)
+			(void)close(copy);
+		return error_set(e, -EIO, "list %s", path);
+	}
+	while ((entry = readdir(d)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return error_set(e, -EEXIST, "%s is there, and no OCI layout", path);
+	return 0;
+}
+
+int oci_layout_make(const char *path, int *ret_fd, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	int code;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make %s: %s", path, strerror(errno));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	code = check_free(fd, path, e);
+	if (code == 0)
+		code = make_beneath(fd, "blobs", e);
+	if (code == 0)
+		code = make_beneath(fd, "blobs/sha256", e);
+	if (code == 0)
+		code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
+	if (code < 0)
+		return code;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int oci_layout_read_index(int layout, size_t maximum, void **ret_bytes, size_t *ret_length,
+			  struct error *e)
+{
+	return read_file(layout, "index.json", maximum, ret_bytes, ret_length, e);
+}
+
+int oci_layout_write_index(int layout, const void *bytes, size_t length, struct error *e)
+{
+	return replace_file(layout, "index.json", bytes, length, e);
+}
+
+static void blob_path(const struct digest *digest, char path[PATH_SIZE])
+{
+	(void)snprintf(path, PATH_SIZE, "blobs/sha256/%s", digest_hex(digest));
+}
+
+static int say_progress(const struct oci_layout_copy *copy, int64_t done, struct error *e)
+{
+	if (copy->progress)
+		copy->progress(done, copy->size_bytes, copy->user);
+	if (copy->cancelled && atomic_load(copy->cancelled))
+		return error_set(e, -ECANCELED, "it was cancelled");
+	return 0;
+}
+
+static int pump_in(int fd, struct blob_writer *w, const struct oci_layout_copy *copy, char *piece,
+		   struct error *e)
+{
+	int64_t done = 0;
+	ssize_t got;
+	int code = blob_writer_reset(w, e); /* a local copy is not worth resuming */
+
+	while (code == 0 && (got = read(fd, piece, PIECE_SIZE)) != 0) {
+		if (got < 0)
+			return error_set(e, -errno, "read blob %s of the layout: %s",
+					 copy->digest.text, strerror(errno));
+		code = blob_writer_add(w, piece, (size_t)got, e);
+		done += got;
+		if (code == 0)
+			code = say_progress(copy, done, e);
+	}
+	return code;
+}
+
+int oci_layout_take_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
+			 struct error *e)
+{
+	struct blob_expectation expected = { &copy->digest, copy->size_bytes, copy->cancelled };
+	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
+	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
+	cleanup(close_fd) int fd = -EBADF;
+	char path[PATH_SIZE];
+	struct digest digest;
+	int64_t size;
+	int code;
+
+	if (!piece)
+		return error_set(e, -ENOMEM, "out of memory");
+	blob_path(&copy->digest, path);
+	code = open_file(layout, path, &fd, &size, e);
+	if (code == 0 && size != copy->size_bytes)
+		code = error_set(e, -EBADMSG, "%s of the layout has %lld bytes, not %lld", path,
+				 (long long)size, (long long)copy->size_bytes);
+	if (code < 0)
+		return code;
+	code = blob_writer_begin(store, &expected, &w, &size, e);
+	if (code == -EEXIST)
+		return 0;
+	if (code == 0)
+		code = pump_in(fd, w, copy, piece, e);
+	return code < 0 ? code : blob_writer_commit(take_ptr(w), &digest, &size, e);
+}
+
+static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct error *e)
+{
+	cleanup(digest_sum_free) struct digest_sum *sum = digest_sum_new();
+	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
+	struct digest digest;
+	int64_t done = 0;
+	ssize_t got;
+	int code = sum && piece ? 0 : -ENOMEM;
+
+	while (code == 0 && (got = read(from, piece, PIECE_SIZE)) != 0) {
+		code = got < 0 ? -errno : digest_sum_add(sum, piece, (size_t)got);
+		if (code == 0)
+			code = write_all(to, piece, (size_t)got);
+		if (code < 0)
+			break;
+		done += got;
+		code = say_progress(copy, done, e);
+		if (code < 0)
+			return code;
+	}
+	if (code == 0)
+		code = digest_sum_end(sum, &digest);
+	if (code == 0 && fsync(to) < 0)
+		code = -errno;
+	if (code < 0)
+		return error_set(e, code, "write blob %s: %s", copy->digest.text, strerror(-code));
+	if (!digest_equal(&digest, &copy->digest))
+		return error_set(e, -EBADMSG, "blob %s is damaged: it is %s now", copy->digest.text,
+				 digest.text);
+	return 0;
+}
+
+int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
+			 struct error *e)
+{
+	cleanup(close_fd) int from = -EBADF, to = -EBADF;
+	char path[PATH_SIZE], beside[PATH_SIZE + 8];
+	int64_t size;
+	struct stat st;
+	int code;
+
+	blob_path(&copy->digest, path);
+	(void)snprintf(beside, sizeof(beside), "%s.new", path);
+	if (fstatat(layout, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size == copy->size_bytes)
+		return 0;
+	code = blob_store_open_blob(store, &copy->digest, &from, &size, e);
+	if (code < 0)
+		return code;
+	(void)unlinkat(layout, beside, 0); /* of an export that was cut off */
+	to = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (to < 0)
+		return error_set(e, -errno, "make %s of the layout: %s", path, strerror(errno));
+	code = pump_out(from, to, copy, e);
+	if (code == 0 && renameat(layout, beside, layout, path) < 0)
+		code = error_set(e, -errno, "write %s of the layout: %s", path, strerror(errno));
+	if (code < 0)
+		(void)unlinkat(layout, beside, 0); /* the first error counts */
+	return code;
+}
