@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/id_map.h"
 
 #define RECORD_ID_LENGTH 25
@@ -42,11 +43,22 @@ struct layer {
 	unsigned owners; /* records that share it: twins, or records of one chain id */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
+	bool lazy; /* no files yet: they are made of its records' blob when somebody needs them */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
 	struct layer_access access;
 	bool dirty; /* not in the database as it is here */
+};
+
+/* What a record is to the world outside: the blob that its layer is made of, or was made into. */
+struct record_content {
+	struct digest blob, diff_id; /* as it is stored, and of its tar */
+	struct digest chain_id, blob_chain_id;
+	struct digest config; /* of the image that ends here; "" for none */
+	int64_t size_bytes; /* of the blob */
+	char *media_type;
+	char *registry, *repository; /* where the blob may be fetched; "" for nowhere */
 };
 
 struct lease;
@@ -117,6 +129,8 @@ struct record {
 	size_t label_count;
 	char **image_refs;
 	size_t image_ref_count;
+	struct record_content *content; /* NULL: it has no digest yet */
+	unsigned extractions; /* under way, of its chain: it must stay meanwhile */
 	int64_t created_ns;
 	/* Uses by refs that never mounted it; those by access are the layer's. */
 	uint64_t hits;

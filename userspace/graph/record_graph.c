@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hashmap.h"
+#include "graph/record_content.h"
 
 #define SHORTEST_PREFIX 4
 
@@ -85,6 +86,7 @@ void record_free(struct record *r)
 	free(r->image_refs);
 	id_map_free(&r->id_map);
 	snapshot_free(r->snapshot);
+	record_content_free(r->content);
 	free(r->description);
 	free(r->type);
 	free(r);

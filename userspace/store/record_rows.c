@@ -59,6 +59,14 @@ void record_rows_add_labels(struct change_set *c, const char *id, const struct r
 			"ttt", id, labels[i].key, labels[i].value);
 }
 
+void record_rows_set_label(struct change_set *c, const char *id, const char *key, const char *value)
+{
+	change_set_add(c,
+		       "INSERT OR REPLACE INTO labels(record, key, value)"
+		       " VALUES(:record, :key, :value)",
+		       "ttt", id, key, value);
+}
+
 void record_rows_delete_labels(struct change_set *c, const char *id)
 {
 	change_set_add(c, "DELETE FROM labels WHERE record = :id", "t", id);
@@ -83,6 +91,7 @@ void record_rows_delete(struct change_set *c, const char *id)
 {
 	record_rows_delete_labels(c, id);
 	change_set_add(c, "DELETE FROM image_refs WHERE record = :id", "t", id);
+	change_set_add(c, "DELETE FROM contents WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM holds WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM snapshots WHERE record = :id", "t", id);
 	change_set_add(c, "DELETE FROM records WHERE id = :id", "t", id);
@@ -94,6 +103,12 @@ void layer_rows_insert(struct change_set *c, const char *name)
 		       "INSERT INTO layers(name, allocated, apparent, inodes)"
 		       " VALUES(:name, 0, 0, 0)",
 		       "t", name);
+}
+
+void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy)
+{
+	change_set_add(c, "UPDATE layers SET lazy = :lazy WHERE name = :name", "it", (int64_t)lazy,
+		       name);
 }
 
 void layer_rows_update(struct change_set *c, const struct layer *l)
@@ -123,9 +138,14 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns, l->name);
 }
 
-void layer_rows_delete(struct change_set *c, const char *name)
+void layer_rows_forget_files(struct change_set *c, const char *name)
 {
 	change_set_add(c, "DELETE FROM layer_files WHERE layer = :name", "t", name);
+}
+
+void layer_rows_delete(struct change_set *c, const char *name)
+{
+	layer_rows_forget_files(c, name);
 	change_set_add(c, "DELETE FROM layers WHERE name = :name", "t", name);
 }
 
@@ -231,6 +251,7 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 	l.access.uses = (uint64_t)sqlite3_column_int64(row, 16);
 	l.access.first_ns = sqlite3_column_int64(row, 17);
 	l.access.last_ns = sqlite3_column_int64(row, 18);
+	l.lazy = sqlite3_column_int64(row, 19) != 0;
 	code = v->layer(&l, v->user);
 	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;
 }
@@ -244,6 +265,6 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 			      "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
 			      " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
 			      " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
-			      " last_access FROM layers",
+			      " last_access, lazy FROM layers",
 			      "");
 }

@@ -16,14 +16,20 @@ void record_rows_set_retain(struct change_set *c, const char *id, bool retain);
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
 void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
 			    size_t count);
+/* Instead of the value that the key had. */
+void record_rows_set_label(struct change_set *c, const char *id, const char *key,
+			   const char *value);
 void record_rows_delete_labels(struct change_set *c, const char *id);
 void record_rows_set_uses(struct change_set *c, const struct record *r);
 void record_rows_add_image_ref(struct change_set *c, const char *id, const char *ref);
-/* With labels, image references and holds. */
+/* With labels, image references, content and holds. */
 void record_rows_delete(struct change_set *c, const char *id);
 
 void layer_rows_insert(struct change_set *c, const char *name);
+void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy);
 void layer_rows_update(struct change_set *c, const struct layer *l);
+/* What is known of its files: they are other ones now. */
+void layer_rows_forget_files(struct change_set *c, const char *name);
 /* With what is known of its files. */
 void layer_rows_delete(struct change_set *c, const char *name);
 

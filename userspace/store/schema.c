@@ -10,9 +10,9 @@
 
 /*
  * A migration is never edited once it has been released: append the next one.
- * Truth: store, records, labels, image_refs, layers, leases, holds, needs, snapshots. Rebuilt from
- * the kernel and the mount table: mounts, mount_layers. Times are wall clock nanoseconds (0: never)
- * unless a column says boot; sizes are bytes.
+ * Truth: store, records, labels, image_refs, contents, layers, leases, holds, needs, snapshots.
+ * Rebuilt from the kernel and the mount table: mounts, mount_layers. Times are wall clock
+ * nanoseconds (0: never) unless a column says boot; sizes are bytes.
  */
 static const char *const migrations[] = {
 	/* 1 */
@@ -105,6 +105,16 @@ static const char *const migrations[] = {
 	") STRICT, WITHOUT ROWID;"
 	/* The names of the mount's layers, by index; mount_layers has those that were folded. */
 	"ALTER TABLE mounts ADD COLUMN layers TEXT NOT NULL DEFAULT '';",
+
+	/* 5: what records are made of, by digest, and layers without files */
+	"ALTER TABLE layers ADD COLUMN lazy INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE contents("
+	"  record TEXT PRIMARY KEY,"
+	"  blob TEXT NOT NULL, size INTEGER NOT NULL, media_type TEXT NOT NULL,"
+	"  diff_id TEXT NOT NULL, chain_id TEXT NOT NULL, blob_chain_id TEXT NOT NULL,"
+	"  config TEXT NOT NULL," /* the image's, where one ends here, or empty */
+	"  registry TEXT NOT NULL, repository TEXT NOT NULL" /* empty: nowhere */
+	") STRICT, WITHOUT ROWID;",
 };
 
 static int read_version(sqlite3_stmt *row, void *user, struct error *e)

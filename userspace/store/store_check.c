@@ -15,6 +15,7 @@ static const struct owned_table {
 } tables[] = {
 	TABLE("labels", WITHOUT("record", "records", "id")),
 	TABLE("image_refs", WITHOUT("record", "records", "id")),
+	TABLE("contents", WITHOUT("record", "records", "id")),
 	TABLE("holds", WITHOUT("record", "records", "id")),
 	TABLE("holds", WITHOUT("lease", "leases", "name")),
 	TABLE("needs", WITHOUT("lease", "leases", "name")),
