@@ -372,8 +372,8 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 	return 0;
 }
 
-static int add_ref(struct manager *m, struct record *r, struct lease *l,
-		   const struct manager_get_options *options, struct error *e)
+int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
+		      const struct manager_get_options *options, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code;
@@ -444,7 +444,7 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 	if (code == 0 && r->is_mutable && !options->is_mutable)
 		code = commit_reserved(m, r, l, true, ret_id, e);
 	else if (code == 0)
-		code = add_ref(m, r, l, options, e);
+		code = cache_ops_add_ref(m, r, l, options, e);
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
 	lease_ops_put(m, l);
@@ -468,6 +468,8 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 				 "record %s is in use: %s holds it (varve release %.12s)", r->id,
 				 holders, r->id);
 	}
+	if (code == 0 && r->extractions > 0)
+		code = error_set(e, -EBUSY, "record %s is being extracted or exported", r->id);
 	if (code == 0 && record_is_pinned(r))
 		code = error_set(e, -EBUSY, "record %s is pinned (varve unpin %.12s)", r->id,
 				 r->id);

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
-#include "manager/manager_state.h"
+#include "manager/content_state.h"
 #include "manager/prune_steps.h"
 #include "manager/reaper.h"
 #include "overlay/mount_table.h"
@@ -46,7 +46,8 @@ static int open_directories(struct manager *m, struct error *e)
 		const char *name;
 		mode_t mode;
 	} directories[] = { { "layers", 0700 }, { "l", 0711 },	   { "mnt", 0711 },
-			    { "trash", 0700 },	{ "empty", 0755 }, { "staging", 0700 } };
+			    { "trash", 0700 },	{ "empty", 0755 }, { "staging", 0700 },
+			    { "scratch", 0700 } };
 
 	m->root_fd = open(m->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->root_fd < 0)
@@ -140,6 +141,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->policies = options->policies;
 	m->automatic = options->automatic;
 	m->policy_interval_ns = options->policy_interval_ns;
+	m->drop_blobs = options->drop_blobs;
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
 	m->started_ns = clock_wall_ns();
@@ -231,6 +233,8 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 		return error_set(e, -ENOMEM, "out of memory");
 	code = open_store(m, options, e);
 	if (code == 0)
+		code = content_blobs_open(m, options, e);
+	if (code == 0)
 		code = recover(m, e);
 	if (code == 0)
 		code = reaper_start(m, e);
@@ -285,6 +289,7 @@ void manager_close(struct manager *m)
 		pthread_mutex_unlock(&m->trash_lock);
 		pthread_join(m->trash_thread, NULL);
 	}
+	content_blobs_close(m);
 	database_close(m->database);
 	usage_bpf_close(m->usage);
 	for (struct mount *mount = m->mounts; mount; mount = next) {

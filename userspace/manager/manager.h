@@ -42,6 +42,9 @@ struct manager_options {
 	const struct prune_policies *policies; /* borrowed as long as the manager; NULL: none */
 	bool automatic; /* they are due without being asked for */
 	int64_t policy_interval_ns; /* between two runs; 0: only when space runs low */
+	const char *fetch_helper; /* the program varve-fetch */
+	const char *credentials_file; /* for registries, or NULL */
+	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
 	/* What start-up found and did, and what background work could not do; a line each. */
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
@@ -76,6 +79,7 @@ struct manager_new_record {
 	/* How its mounts show owners, see base/id_map.h; NULL or "": as the lease's map says, if it
 	 * has one. */
 	const char *uid_map, *gid_map;
+	const atomic_bool *cancelled; /* what the parent's layers lack may take long; may be NULL */
 };
 
 /* A mutable record, mounted and held. *ret_mountpoint is the caller's to free. -ENOTSUP: the kernel
@@ -180,6 +184,10 @@ struct manager_record_view {
 	bool in_use;
 	char *snapshot_key; /* NULL: containerd does not know it */
 	const char *snapshot_kind; /* "view", "active" or "committed"; static */
+	bool images_share; /* more than one image has it */
+	int64_t size_bytes; /* the layer's and the blob's; of a lazy one its blob's; -1: not known
+			     */
+	bool blob_here;
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;
 	struct id_map mount_id_map;
@@ -248,6 +256,7 @@ struct manager_prune_options {
 	int64_t keep_duration_ns; /* 0: no matter how young */
 	struct prune_limits limits; /* none: everything that matches goes */
 	const char *scorer; /* "" or NULL: the default */
+	bool to_lazy; /* what could be made of its blob again loses its files, and stays */
 	bool dry_run; /* makes a plan instead */
 	/* "" or NULL, or the name of a plan: exactly that is evicted, and all of the above is
 	 * ignored. -EBUSY when one of its records has changed since. */
@@ -259,6 +268,7 @@ struct manager_pruned {
 	char id[RECORD_ID_LENGTH + 1], parent[RECORD_ID_LENGTH + 1];
 	const char *description, *type;
 	bool is_mutable, shared;
+	bool to_lazy; /* it stays, without files; the size is theirs */
 	int64_t size_bytes, created_ns, last_used_ns;
 	uint64_t usage_count;
 	double score;

@@ -71,6 +71,14 @@ struct manager {
 	atomic_int_fast64_t policies_ran_boot_ns, space_was_low_boot_ns;
 	struct kept_plan *plans; /* with the prune lock; newest first */
 
+	struct blob_store *blobs;
+	struct hashmap *known_blobs; /* with `lock`: struct known_blob by digest */
+	struct hashmap *extractions; /* with `lock`: struct extraction by layer */
+	char *fetch_helper, *credentials_file;
+	bool drop_blobs; /* of layers that have their files */
+	atomic_int_fast64_t collected_boot_ns; /* when blobs were collected last by the tick */
+	atomic_uint_fast64_t content_works; /* for names that are used once */
+
 	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
 	pthread_mutex_t prune_lock; /* one prune at a time */
 	pthread_mutex_t needs_lock; /* one change of needs at a time; before `lock` */
@@ -110,6 +118,11 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e);
 int store_files_link(struct manager *m, const char *layer, struct error *e);
 /* One of the store's own; NULL with errno. */
 DIR *store_files_open_directory(struct manager *m, const char *name);
+/* A new directory for what is only needed for a while; *ret_path is within the store, and the
+ * caller's to free. What a crash leaves of them is gone at the next start. */
+int store_files_make_scratch(struct manager *m, char **ret_path, struct error *e);
+void store_files_drop_scratch(struct manager *m, const char *path);
+int store_files_clear_scratch(struct manager *m, struct error *e);
 int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
 void *store_files_empty_trash(void *manager); /* a thread */
 void store_files_wake_trash(struct manager *m);
@@ -161,9 +174,16 @@ void lease_ops_save_hold(struct change_set *c, const struct record *r, const str
 
 /* new_ops.c */
 void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
-/* A mutable record with an id of its own, in no graph yet; NULL: no memory. */
+/* A mutable record with an id of its own, in no graph yet; `map`: NULL for none. NULL: no memory. */
 struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
 int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
+int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
+			struct error *e);
+void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1]);
+/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
+ */
+int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
+			struct error *e);
 /* With the lock. A layer on top of the parent's must be possible: -EMFILE. */
 int new_ops_check_depth(const struct record *parent, struct error *e);
 /* With the lock: takes the record into the graph, not yet to be found, with its layer and hold. */
@@ -177,6 +197,9 @@ void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmad
 /* cache_ops.c */
 /* Nobody holds the record and it is not to be retained: it should be deleted. */
 bool cache_ops_goes(const struct record *r);
+/* Of a reserved record, durably; without the lock. */
+int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
+		      const struct manager_get_options *options, struct error *e);
 /* Drops one ref of a record that is not busy, and does what that means for it: the record may be
  * gone afterwards. With the lock, which it lets go of meanwhile. */
 int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
@@ -197,7 +220,8 @@ void usage_ops_fold_gone(struct manager *m);
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
 
 /* record_view.c, with the lock. */
-struct record_facts record_view_facts(const struct record *r);
+struct record_facts record_view_facts(const struct manager *m, const struct record *r);
+int64_t record_view_size(const struct manager *m, const struct record *r);
 
 /* doctor.c */
 #define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"

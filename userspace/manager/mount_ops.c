@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
-#include "manager/manager_state.h"
+#include "manager/content_state.h"
 #include "manager/reaper.h"
 #include "manager/snapshot_keys.h"
 #include "overlay/overlay_mount.h"
@@ -345,6 +345,8 @@ static int reserve_for_mount(struct manager *m, const char *id,
 		code = error_set(e, -EBUSY,
 				 "record %s is committed as %s, which is held: mount that one",
 				 r->id, r->twin->id);
+	if (code == 0)
+		code = content_extract_if_lazy(m, &r, NULL, e);
 	if (code == 0)
 		code = choose_map(m, r, o->lease, ret_map, e);
 	if (code == 0) {

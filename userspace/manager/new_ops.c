@@ -9,7 +9,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
-#include "manager/manager_state.h"
+#include "manager/content_state.h"
 #include "overlay/overlay_mount.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
@@ -33,7 +33,7 @@ void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
 	ret_id[length] = '\0';
 }
 
-static void next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
+void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
 	uint64_t number = m->next_layer++;
@@ -112,6 +112,17 @@ static int check_options(const struct manager_new_record *o, struct error *e)
 	return code;
 }
 
+int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
+			struct error *e)
+{
+	struct manager_new_record options = { .description = description,
+					      .type = type,
+					      .image_refs = &image_ref,
+					      .image_ref_count = image_ref ? 1 : 0 };
+
+	return check_options(&options, e);
+}
+
 struct record *new_ops_build(const struct manager_new_record *o, const struct id_map *map)
 {
 	char id[RECORD_ID_LENGTH + 1];
@@ -127,7 +138,7 @@ struct record *new_ops_build(const struct manager_new_record *o, const struct id
 	for (size_t i = 0; i < o->image_ref_count; i++)
 		if (record_add_image_ref(r, o->image_refs[i]) < 0)
 			return NULL;
-	if (id_map_copy(map, &r->id_map) < 0)
+	if (map && id_map_copy(map, &r->id_map) < 0)
 		return NULL;
 	r->is_mutable = true;
 	r->retain = o->retain;
@@ -151,8 +162,8 @@ int new_ops_check_depth(const struct record *parent, struct error *e)
 
 /* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
  */
-static int find_parent(struct manager *m, const char *id, struct record **ret_parent,
-		       struct error *e)
+int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
+			struct error *e)
 {
 	struct record *parent;
 	int code = manager_find(m, id, &parent, e);
@@ -185,7 +196,7 @@ int new_ops_insert(struct manager *m, struct record **r, struct record *parent, 
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
 		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
-	next_layer_name(m, name);
+	new_ops_next_layer_name(m, name);
 	layer = record_graph_add_layer(m->graph, name);
 	if (!layer)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -208,8 +219,13 @@ static int reserve_new(struct manager *m, const struct manager_new_record *o, st
 		       struct record **r, struct error *e)
 {
 	struct record *parent = NULL;
-	int code = o->parent && *o->parent ? find_parent(m, o->parent, &parent, e) : 0;
+	int code = 0;
 
+	if (o->parent && *o->parent) {
+		code = new_ops_find_parent(m, o->parent, &parent, e);
+		if (code == 0)
+			code = content_extract_if_lazy(m, &parent, o->cancelled, e);
+	}
 	return code < 0 ? code : new_ops_insert(m, r, parent, l, e);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "manager/content_state.h"
 #include "manager/prune_steps.h"
 
 /* Few enough to stop soon when the call is cancelled. */
@@ -48,10 +49,13 @@ static bool is_in_batch(const struct batch *b, const struct record *r)
 }
 
 /* With the lock: is everything about the record as it was planned? */
-static bool may_go(const struct batch *b, const struct record *r, const struct prune_planned *p)
+static bool may_go(struct manager *m, const struct batch *b, const struct record *r,
+		   const struct prune_planned *p)
 {
 	if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
 		return false;
+	if (p->record.cheap)
+		return content_lazy_may_fall_back(m, r);
 	for (const struct record *c = r->first_child; c; c = c->next_sibling)
 		if (!is_in_batch(b, c))
 			return false;
@@ -62,7 +66,8 @@ static bool may_go(const struct batch *b, const struct record *r, const struct p
 static int describe(const struct record *r, const struct prune_planned *planned, struct batch *b)
 {
 	struct manager_pruned *p = &b->pruned[b->count];
-	char **text = &b->texts[b->count];
+	char **text = &b->texts[b->count], *reason = b->reasons[b->count];
+	int used;
 
 	*p = (struct manager_pruned){ .size_bytes = planned->record.size_bytes,
 				      .created_ns = planned->record.created_ns,
@@ -71,6 +76,7 @@ static int describe(const struct record *r, const struct prune_planned *planned,
 				      .shared = planned->record.shared,
 				      .score = planned->step.score,
 				      .is_mutable = r->is_mutable,
+				      .to_lazy = planned->record.cheap,
 				      .reason = b->reasons[b->count] };
 	memcpy(p->id, r->id, sizeof(p->id));
 	if (r->parent)
@@ -81,8 +87,10 @@ static int describe(const struct record *r, const struct prune_planned *planned,
 	}
 	p->description = *text;
 	p->type = *text + strlen(*text) + 1;
-	prune_explain_score(&planned->step, &planned->record, b->reasons[b->count],
-			    sizeof(b->reasons[b->count]));
+	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "its files only; ")
+				     : 0;
+	prune_explain_score(&planned->step, &planned->record, reason + used,
+			    sizeof(b->reasons[0]) - (size_t)used);
 	return 0;
 }
 
@@ -93,7 +101,7 @@ static int fill_batch(struct prune_run *run, const struct prune_planned *planned
 	for (size_t i = 0; i < count; i++) {
 		struct record *r = record_graph_find(run->m->graph, planned[i].id);
 
-		if (!r || (!run->dry_run && !may_go(b, r, &planned[i]))) {
+		if (!r || (!run->dry_run && !may_go(run->m, b, r, &planned[i]))) {
 			if (!planned[i].record.shared)
 				run->kept_bytes += planned[i].record.size_bytes;
 			continue;
@@ -129,7 +137,8 @@ static int take_steps(struct prune_run *run, const struct prune_planned *planned
 	if (code < 0)
 		error_set(e, code, "out of memory");
 	else if (!run->dry_run && b.count > 0)
-		code = cache_ops_delete(run->m, b.records, b.count, e);
+		code = planned->record.cheap ? content_lazy_fall_back(run->m, b.records, b.count, e)
+					     : cache_ops_delete(run->m, b.records, b.count, e);
 	if (code < 0) {
 		unreserve_batch(run, &b);
 		return error_context(e, "prune");
@@ -139,15 +148,27 @@ static int take_steps(struct prune_run *run, const struct prune_planned *planned
 	return code;
 }
 
+/* How many of the steps are taken together: deletions, or one that falls back to lazy, which looks
+ * at those before it. */
+static size_t steps_at_once(const struct prune_planned *planned, size_t left)
+{
+	size_t count = 0;
+
+	while (count < left && count < STEPS_AT_ONCE && !planned[count].record.cheap)
+		count++;
+	return count ? count : 1;
+}
+
 static int take_all(struct prune_run *run, const struct prune_steps *steps, struct error *e)
 {
+	size_t at = 0;
 	int code = 0;
 
-	for (size_t at = 0; at < steps->count && code == 0; at += STEPS_AT_ONCE) {
-		size_t left = steps->count - at;
+	while (at < steps->count && code == 0) {
+		size_t count = steps_at_once(&steps->items[at], steps->count - at);
 
-		code = take_steps(run, &steps->items[at],
-				  left < STEPS_AT_ONCE ? left : STEPS_AT_ONCE, e);
+		code = take_steps(run, &steps->items[at], count, e);
+		at += count;
 	}
 	return code;
 }
@@ -193,6 +214,15 @@ static void summarize(const struct prune_view *v, const struct prune_run *run,
 
 /* ---- the calls ---- */
 
+/* With the records goes what only they needed; what cannot go now does another time. */
+static void collect_blobs(struct manager *m)
+{
+	struct error late = { 0 };
+
+	if (content_blobs_collect(m, 0, &late) < 0)
+		manager_report(m, true, "%s; it will be tried again", late.text);
+}
+
 static int prune_locked(struct prune_run *run, const struct manager_prune_options *o,
 			struct manager_prune_summary *s, struct error *e)
 {
@@ -209,6 +239,7 @@ static int prune_locked(struct prune_run *run, const struct manager_prune_option
 		return code;
 	code = take_all(run, &steps, e);
 	if (!o->dry_run) {
+		collect_blobs(run->m);
 		store_files_drain_trash(run->m);
 		s->freed_bytes = prune_view_disk(run->m).free_bytes - view.disk.free_bytes;
 	}
@@ -217,10 +248,11 @@ static int prune_locked(struct prune_run *run, const struct manager_prune_option
 }
 
 /* With the lock: everything on top of the record is among the steps before it. */
-static bool is_bare(const struct hashmap *before, const struct record *r)
+static bool is_bare(const struct hashmap *before, const struct record *r, bool falls_back)
 {
 	for (const struct record *c = r->first_child; c; c = c->next_sibling)
-		if (!hashmap_find(before, c->id) && !(c->twin && hashmap_find(before, c->twin->id)))
+		if (!(falls_back && c->layer->lazy) && !hashmap_find(before, c->id) &&
+		    !(c->twin && hashmap_find(before, c->twin->id)))
 			return false;
 	return true;
 }
@@ -239,7 +271,7 @@ static int find_stale(struct manager *m, const struct prune_steps *steps,
 		const struct record *r = record_graph_find(m->graph, p->id);
 
 		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp ||
-		    r->shared != p->record.shared || !is_bare(before, r))
+		    r->shared != p->record.shared || !is_bare(before, r, p->record.cheap))
 			*ret_stale = p;
 		else if (hashmap_insert(before, p->id, p) < 0)
 			return -ENOMEM;
@@ -270,6 +302,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct manage
 				 plan, stale->id);
 	free_before = prune_view_disk(run->m).free_bytes;
 	code = take_all(run, steps, e);
+	collect_blobs(run->m);
 	store_files_drain_trash(run->m);
 	s->predicted_bytes = steps->freed_bytes;
 	s->freed_bytes = prune_view_disk(run->m).free_bytes - free_before;

@@ -85,6 +85,7 @@ static int make_rule(const struct manager_prune_options *o, struct record_filter
 	if (code < 0)
 		return code;
 	*ret_rule = (struct prune_rule){ .all = o->all,
+					 .to_lazy = o->to_lazy,
 					 .keep_duration_ns = o->keep_duration_ns,
 					 .filter = *ret_filter,
 					 .scorer = scorer };
@@ -98,6 +99,7 @@ int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_plan plan = { 0 };
 	struct prune_rule rule;
+	int64_t keep;
 	int code = make_rule(o, &filter, &rule, e);
 
 	if (code == 0)
@@ -105,8 +107,11 @@ int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
 	if (code < 0)
 		return code;
 	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
-	code = prune_plan(ret_view->records, ret_view->count, *ret_keep_bytes, rule.scorer, &plan,
-			  e);
+	keep = *ret_keep_bytes;
+	if (keep > 0) /* 0 would mean everything */
+		keep = keep > ret_view->fixed_bytes ? keep - ret_view->fixed_bytes : 1;
+	code = prune_plan(ret_view->records, ret_view->count, keep, rule.scorer, &plan, e);
+	plan.remaining_bytes += ret_view->fixed_bytes;
 	if (code == 0)
 		code = make_steps(ret_view, &plan, ret_steps, e);
 	prune_plan_free(&plan);

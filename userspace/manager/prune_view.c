@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 
 #include "base/clock.h"
+#include "manager/content_state.h"
 
 static bool is_held(const struct record *r)
 {
@@ -19,7 +20,7 @@ static bool is_mounted(const struct record *r)
 
 static bool is_busy(const struct record *r)
 {
-	return r->busy || (r->twin && r->twin->busy);
+	return r->busy || r->extractions > 0 || (r->twin && r->twin->busy);
 }
 
 bool prune_view_is_free(const struct record *r)
@@ -28,10 +29,10 @@ bool prune_view_is_free(const struct record *r)
 	       !record_is_pinned(r);
 }
 
-static enum prune_keep why_kept(const struct record *r, const struct prune_rule *rule,
-				int64_t last_used_ns, int64_t now_ns)
+static enum prune_keep why_kept(const struct manager *m, const struct record *r,
+				const struct prune_rule *rule, int64_t last_used_ns, int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(r);
+	struct record_facts facts = record_view_facts(m, r);
 	enum prune_keep keep;
 
 	if (is_held(r))
@@ -39,7 +40,9 @@ static enum prune_keep why_kept(const struct record *r, const struct prune_rule 
 	if (is_mounted(r))
 		return PRUNE_KEEP_MOUNTED;
 	keep = prune_rule_keep(rule, &facts, last_used_ns, now_ns);
-	return keep == PRUNE_KEEP_NOT && is_busy(r) ? PRUNE_KEEP_BUSY : keep;
+	if (keep == PRUNE_KEEP_NOT && is_busy(r))
+		return PRUNE_KEEP_BUSY;
+	return keep == PRUNE_KEEP_NOT && rule->to_lazy && r->layer->lazy ? PRUNE_KEEP_LAZY : keep;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -64,6 +67,7 @@ uint64_t prune_view_stamp(const struct record *r)
 	stamp = mix(stamp, r->ref_uses);
 	stamp = mix(stamp, (uint64_t)r->layer->allocated_bytes);
 	stamp = mix(stamp, r->layer->upper_changes);
+	stamp = mix(stamp, r->layer->lazy ? 2 : 1);
 	stamp = mix(stamp, r->twin ? 2 : 1);
 	for (size_t i = 0; i < r->label_count; i++) /* in the order in which they were set */
 		stamp = mix_text(mix_text(stamp, r->labels[i].key), r->labels[i].value);
@@ -94,21 +98,35 @@ static int by_record(const void *a, const void *b)
 }
 
 /* With the lock. Parents are immutable and finalized, so that a listed record is one itself. */
-static void link_parents(struct prune_view *v, struct position *positions)
+static void link_parents(struct manager *m, struct prune_view *v, bool to_lazy,
+			 struct position *positions)
 {
 	qsort(positions, v->count, sizeof(*positions), by_record);
 	for (size_t i = 0; i < v->count; i++) {
-		struct position key = { .record = positions[i].record->parent }, *parent = NULL;
+		const struct record *r = positions[i].record;
+		struct position key = { .record = r->parent }, *parent = NULL;
 
-		if (key.record)
+		/* What falls back may have records on top of it, as long as they have no files. */
+		if (key.record &&
+		    !(to_lazy && r->layer->lazy && content_lazy_could_be_made(m, r->parent)))
 			parent = bsearch(&key, positions, v->count, sizeof(*positions), by_record);
 		v->records[positions[i].index].parent = parent ? parent->index : PRUNE_NO_PARENT;
 	}
 }
 
-static void add_record(struct prune_view *v, const struct record *r, const struct prune_rule *rule,
-		       int64_t now_ns)
+/* Those who share a layer share its size: it is free when the last of them goes. */
+static int64_t layer_bytes(const struct record *r)
 {
+	unsigned owners = r->layer->owners - (r->twin ? 1 : 0);
+
+	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
+}
+
+static void add_record(struct manager *m, struct prune_view *v, const struct record *r,
+		       const struct prune_rule *rule, int64_t now_ns)
+{
+	int64_t blob_bytes = content_blobs_size(m, r);
+	bool falls_back = rule->to_lazy && content_lazy_could_be_made(m, r);
 	bool uses_refs = rule->scorer->uses_refs;
 	struct prune_record *p = &v->records[v->count];
 	enum prune_keep *kept = &v->kept[v->count];
@@ -120,14 +138,16 @@ static void add_record(struct prune_view *v, const struct record *r, const struc
 		.created_ns = r->created_ns,
 		.last_used_ns = uses_refs ? r->last_ref_use_ns : record_last_used_ns(r),
 		.usage_count = uses_refs ? r->ref_uses : record_usage_count(r),
-		.size_bytes = r->layer->allocated_bytes,
+		.size_bytes = layer_bytes(r) + (falls_back ? 0 : blob_bytes),
+		.cheap = falls_back,
 		.shared = r->shared,
 	};
-	*kept = why_kept(r, rule, p->last_used_ns, now_ns);
+	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {
 		v->used_bytes += p->size_bytes;
 		v->kept_bytes[*kept] += p->size_bytes;
+		v->fixed_bytes += falls_back ? blob_bytes : 0;
 	}
 	v->count++;
 }
@@ -151,9 +171,10 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct prune
 		if (!record_is_listed(r))
 			continue;
 		positions[v->count] = (struct position){ .record = r, .index = v->count };
-		add_record(v, r, rule, now);
+		add_record(m, v, r, rule, now);
 	}
-	link_parents(v, positions);
+	v->used_bytes += v->fixed_bytes;
+	link_parents(m, v, rule->to_lazy, positions);
 	return 0;
 }
 

@@ -14,6 +14,7 @@ struct prune_view {
 	uint64_t *stamps; /* differ when something about the record has changed */
 	size_t count;
 	int64_t used_bytes; /* unshared */
+	int64_t fixed_bytes; /* of these, blobs of what falls back to lazy: no step frees them */
 	int64_t kept_bytes[PRUNE_KEEP_COUNT]; /* of these, by reason */
 	struct prune_disk disk;
 };

@@ -6,9 +6,18 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "manager/manager_state.h"
+#include "graph/record_content.h"
+#include "manager/content_state.h"
 
-struct record_facts record_view_facts(const struct record *r)
+/* A lazy record's size is its blob's, wherever that is. */
+int64_t record_view_size(const struct manager *m, const struct record *r)
+{
+	if (r->layer->lazy)
+		return r->content ? r->content->size_bytes : -1;
+	return r->layer->measured ? r->layer->allocated_bytes + content_blobs_size(m, r) : -1;
+}
+
+struct record_facts record_view_facts(const struct manager *m, const struct record *r)
 {
 	const struct layer *l = r->layer;
 
@@ -24,7 +33,7 @@ struct record_facts record_view_facts(const struct record *r)
 		.shared = r->shared,
 		.pinned = record_is_pinned(r),
 		.retain = r->retain,
-		.size_bytes = l->measured ? l->allocated_bytes : -1,
+		.size_bytes = record_view_size(m, r),
 		.created_ns = r->created_ns,
 		.last_used_ns = record_last_used_ns(r),
 		.last_read_ns = l->access.last_ns,
@@ -54,6 +63,7 @@ static void free_view(struct manager_record_view *v)
 	free(v->holds);
 	free(v->snapshot_key);
 	free(v->mountpoint);
+	record_content_free(r->content);
 }
 
 void manager_views_free(struct manager_record_view *views, size_t count)
@@ -109,6 +119,12 @@ static int copy_links(struct manager_record_view *v, const struct record *r)
 	return 0;
 }
 
+/* Several images have the record, or another record has its layer. */
+static bool has_several_images(const struct record *r)
+{
+	return r->image_ref_count > 1 || r->layer->owners > (r->twin ? 2U : 1U);
+}
+
 /* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
 static int make_view(const struct manager *m, const struct record *r, struct manager_record_view *v)
 {
@@ -119,6 +135,9 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	v->record.pinned = record_is_pinned(r);
 	v->layer = *r->layer;
 	v->in_use = r->marked;
+	v->images_share = has_several_images(r);
+	v->size_bytes = record_view_size(m, r);
+	v->blob_here = r->content && content_blobs_has(m, &r->content->blob);
 	if (r->parent)
 		memcpy(v->parent, r->parent->id, sizeof(v->parent));
 	if (r->twin)
@@ -132,6 +151,7 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	copy->labels = NULL;
 	copy->image_refs = NULL;
 	copy->id_map = (struct id_map){ 0 };
+	copy->content = NULL;
 	copy->description = strdup(r->description);
 	copy->type = strdup(r->type);
 	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||
@@ -143,6 +163,8 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 		if (!v->snapshot_key)
 			return -ENOMEM;
 	}
+	if (r->content && !(copy->content = record_content_copy(r->content)))
+		return -ENOMEM;
 	if (mount) {
 		v->mounted_read_only = !mount->writable;
 		v->mountpoint = mount_list_path(m, r, false);
@@ -184,11 +206,12 @@ static int select_records(struct manager *m, const struct manager_query *q,
 	return 0;
 }
 
-static bool is_wanted(const struct manager_query *q, const struct record *r,
-		      const struct record_filter *filter, int64_t now_ns)
+static bool is_wanted(const struct manager *m, const struct manager_query *q,
+		      const struct record *r, const struct record_filter *filter, int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(r);
+	struct record_facts facts = record_view_facts(m, r);
 
+	facts.shared |= has_several_images(r);
 	if (q->unused_for_ns && facts.last_used_ns &&
 	    facts.last_used_ns > now_ns - q->unused_for_ns)
 		return false;
@@ -214,7 +237,7 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	record_refs_mark_in_use(m->graph);
 	code = record_refs_mark_shared(m->graph, m->leases);
 	for (size_t i = 0; i < selected && code == 0; i++)
-		if (is_wanted(q, records[i], filter, now))
+		if (is_wanted(m, q, records[i], filter, now))
 			code = make_view(m, records[i], &views[count++]);
 	if (code < 0) {
 		manager_views_free(views, count);

@@ -37,6 +37,7 @@ static int reconcile_layers(struct manager *m, struct error *e)
 		return error_set(e, -errno, "open %s/layers: %s", m->root, strerror(errno));
 	while (code == 0 && (entry = readdir(d))) {
 		const char *name = entry->d_name;
+		const struct layer *layer;
 
 		if (name[0] == '.')
 			continue;
@@ -48,7 +49,13 @@ static int reconcile_layers(struct manager *m, struct error *e)
 		recover_rows_take_name(m, name);
 		if (recover_rows_is_aside(m, name))
 			continue;
-		if (record_graph_find_layer(m->graph, name)) {
+		layer = record_graph_find_layer(m->graph, name);
+		if (layer && layer->lazy) {
+			manager_report(m, false, "layer=%s was never whole: discarded", name);
+			code = store_files_discard(m, name, e);
+			continue;
+		}
+		if (layer) {
 			int linked = store_files_link(m, name, e);
 
 			code = linked < 0 ? linked : 0;

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "graph/record_content.h"
 #include "manager/snapshot_keys.h"
 #include "overlay/overlay_options.h"
+#include "store/content_rows.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
@@ -107,6 +109,17 @@ static int load_image_ref(const char *id, const char *ref, void *user)
 	return p ? record_add_image_ref(p->record, ref) : 0;
 }
 
+static int load_content(const char *id, const struct record_content *content, void *user)
+{
+	struct loading *load = user;
+	struct pending_record *p = hashmap_find(load->by_id, id);
+
+	if (!p)
+		return 0;
+	p->record->content = record_content_copy(content);
+	return p->record->content ? 0 : -ENOMEM;
+}
+
 static int load_lease(const struct lease_row *row, void *user)
 {
 	struct loading *load = user;
@@ -177,7 +190,9 @@ static bool is_in_loop(const struct pending_record *p)
 
 static const char *find_damage(const struct loading *load, const struct pending_record *p)
 {
-	if (!record_graph_find_layer(load->m->graph, p->layer) || !layer_exists(load->m, p->layer))
+	const struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
+
+	if (!layer || !(layer->lazy ? p->record->content != NULL : layer_exists(load->m, p->layer)))
 		return "its data";
 	if (is_in_loop(p))
 		return "the end of its chain of parents";
@@ -332,6 +347,8 @@ static int load_records(struct loading *load, sqlite3 *db, struct error *e)
 		code = record_rows_load_labels(db, load_label, load, e);
 	if (code == 0)
 		code = record_rows_load_image_refs(db, load_image_ref, load, e);
+	if (code == 0)
+		code = content_rows_load(db, load_content, load, e);
 	if (code < 0)
 		return code;
 	judge(load);

@@ -55,7 +55,7 @@ static int build_record(const struct snapshot_request *q, struct record **ret_re
 		return code;
 	options.labels = draft->labels;
 	options.label_count = draft->label_count;
-	r = description ? new_ops_build(&options, &(struct id_map){ 0 }) : NULL;
+	r = description ? new_ops_build(&options, NULL) : NULL;
 	if (r)
 		r->snapshot = new_snapshot(q->key, q->kind);
 	if (!r || !r->snapshot)

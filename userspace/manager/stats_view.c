@@ -524,6 +524,10 @@ int manager_files(struct manager *m, const struct manager_files_query *query,
 	usage_ops_fold(m);
 	pthread_mutex_lock(&m->lock);
 	code = record_graph_resolve(m->graph, query->id, &r, e);
+	if (code == 0 && r->layer->lazy)
+		code = error_set(e, -EINVAL,
+				 "record %s is lazy: it has no files yet (varve extract %.12s)",
+				 r->id, r->id);
 	if (code == 0)
 		memcpy(layer, r->layer->name, sizeof(layer));
 	pthread_mutex_unlock(&m->lock);

@@ -106,6 +106,51 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e)
 	return code;
 }
 
+int store_files_make_scratch(struct manager *m, char **ret_path, struct error *e)
+{
+	cleanup(free_ptr) char *path = NULL;
+
+	if (asprintf(&path, "scratch/%" PRIx64, (uint64_t)atomic_fetch_add(&m->content_works, 1)) <
+	    0) {
+		path = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	if (mkdirat(m->root_fd, path, 0700) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+void store_files_drop_scratch(struct manager *m, const char *path)
+{
+	char to[PATH_SIZE];
+
+	(void)snprintf(to, sizeof(to), "trash/scratch.%" PRIx64, (uint64_t)clock_wall_ns());
+	/* What has become a layer is no longer there. */
+	if (renameat(m->root_fd, path, m->root_fd, to) < 0 && errno != ENOENT)
+		manager_report(m, true, "move %s/%s to the trash: %s; the next start will", m->root,
+			       path, strerror(errno));
+	store_files_wake_trash(m);
+}
+
+int store_files_clear_scratch(struct manager *m, struct error *e)
+{
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "scratch");
+	struct dirent *entry;
+
+	if (!d)
+		return error_set(e, -errno, "open %s/scratch: %s", m->root, strerror(errno));
+	while ((entry = readdir(d))) {
+		char path[PATH_SIZE];
+
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) > 32)
+			continue;
+		(void)snprintf(path, sizeof(path), "scratch/%s", entry->d_name);
+		store_files_drop_scratch(m, path);
+	}
+	return 0;
+}
+
 int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e)
 {
 	char path[PATH_SIZE];

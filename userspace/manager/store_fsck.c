@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "manager/content_state.h"
 #include "manager/prune_view.h"
 #include "manager/reaper.h"
 #include "manager/recover_rows.h"
@@ -200,7 +201,7 @@ static int list_layers(struct check *c, struct layer_check **ret_layers, size_t 
 	while (layers && (r = record_graph_next(m->graph, &at))) {
 		struct layer_check *l = &layers[count];
 
-		if (!record_is_listed(r) || r->busy)
+		if (!record_is_listed(r) || r->busy || r->layer->lazy || r->extractions > 0)
 			continue;
 		memcpy(l->id, r->id, sizeof(l->id));
 		memcpy(l->layer, r->layer->name, sizeof(l->layer));
@@ -554,6 +555,11 @@ static int check_mounts(struct check *c)
 	return code;
 }
 
+static int missing_blob(const char *id, const char *digest, bool repaired, void *user)
+{
+	return report(user, "missing-blob", id, repaired, "blob %s is not there", digest);
+}
+
 /* ---- all of it ---- */
 
 static int check_store(struct check *c, struct error *e)
@@ -568,6 +574,8 @@ static int check_store(struct check *c, struct error *e)
 		code = check_mounts(c);
 	if (code == 0)
 		code = check_layers(c, e);
+	if (code == 0)
+		code = content_blobs_check(c->m, c->o->repair, missing_blob, c);
 	if (code == 0)
 		code = check_directory(c, "layers", orphan_layer, e);
 	if (code == 0)

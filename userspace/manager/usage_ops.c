@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "manager/content_ops.h"
 #include "manager/manager_state.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
@@ -19,6 +20,7 @@
 _Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");
 
 #define WALKERS_MAX 8
+#define COLLECT_INTERVAL_NS (600 * NS_PER_S)
 
 struct cells {
 	struct usage_cell *cells;
@@ -391,6 +393,8 @@ static void walk_in_parallel(struct measuring *job)
 static bool needs_walk(const struct manager *m, const struct layer *layer,
 		       const struct hashmap *open)
 {
+	if (layer->lazy)
+		return false;
 	if (!layer->size_known)
 		return true;
 	return usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE && hashmap_find(open, layer->name);
@@ -518,9 +522,23 @@ static void end_unwanted_mounts(struct manager *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
+/* Now and then: it reads all rows of contents. */
+static void collect_blobs(struct manager *m)
+{
+	struct error e = { 0 };
+	int64_t now = clock_boot_ns();
+
+	if (now - atomic_load(&m->collected_boot_ns) < COLLECT_INTERVAL_NS)
+		return;
+	atomic_store(&m->collected_boot_ns, now);
+	if (manager_collect(m, &e) < 0)
+		manager_report(m, true, "%s; it will be tried again", e.text);
+}
+
 void manager_tick(struct manager *m)
 {
 	usage_ops_fold(m);
+	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mounts(m);
 }

@@ -168,7 +168,7 @@ static int collect_entries(struct planner *p)
 			.record = i,
 			.last_used = r->last_used_ns > 0 ? (uint64_t)r->last_used_ns : 0,
 			.usage = r->usage_count,
-			.size_class = p->scorer->size_class(r->size_bytes),
+			.size_class = p->scorer->size_class(prune_score_size(r)),
 			.worth = p->scorer->worth ? p->scorer->worth(r) : 0,
 		};
 	}

@@ -22,6 +22,7 @@ struct prune_record {
 	uint64_t usage_count;
 	int64_t size_bytes; /* what its deletion frees */
 	double inflation; /* for gdsf; 0 where nobody keeps it */
+	bool cheap; /* it could be had again by unpacking or fetching a blob */
 	bool shared; /* its size is not part of the total */
 	bool evictable; /* no refs, no mount, not pinned, matched, old enough; children aside */
 };

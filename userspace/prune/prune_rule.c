@@ -36,6 +36,7 @@ const char *prune_keep_reason(enum prune_keep keep)
 		[PRUNE_KEEP_YOUNG] = "used too recently",
 		[PRUNE_KEEP_FILTERED] = "not matched by the filters",
 		[PRUNE_KEEP_BUSY] = "being worked on",
+		[PRUNE_KEEP_LAZY] = "lazy already",
 	};
 
 	return reasons[keep];

@@ -16,12 +16,14 @@ enum prune_keep {
 	PRUNE_KEEP_YOUNG,
 	PRUNE_KEEP_FILTERED,
 	PRUNE_KEEP_BUSY,
+	PRUNE_KEEP_LAZY, /* it is to fall back to lazy, and is that already */
 	PRUNE_KEEP_COUNT,
 };
 
 /* What may go, of which records, and how they are ranked. */
 struct prune_rule {
 	bool all; /* internal, frontend and shared records, too */
+	bool to_lazy; /* what could be made of its blob again keeps its record, and that */
 	int64_t keep_duration_ns; /* 0: no matter how young */
 	const struct record_filter *filter; /* NULL: everything matches */
 	const struct prune_scorer *scorer;

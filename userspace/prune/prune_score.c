@@ -19,6 +19,16 @@
 /* gdsf: a record takes no less than a block, whatever its size says. */
 #define SMALLEST_BYTES 4096
 
+/* Three size classes: enough to go before its like, not before what is used far less. */
+#define CHEAP_FACTOR 64
+
+int64_t prune_score_size(const struct prune_record *r)
+{
+	if (!r->cheap)
+		return r->size_bytes;
+	return r->size_bytes > INT64_MAX / CHEAP_FACTOR ? INT64_MAX : r->size_bytes * CHEAP_FACTOR;
+}
+
 static unsigned one_class(int64_t size_bytes)
 {
 	(void)size_bytes; /* BuildKit's rule does not look at it */
@@ -57,7 +67,8 @@ static double last_use(const struct prune_record *r)
 /* Every record counts as made once, so that of those that were never used the big ones go first. */
 static double uses_per_mib(const struct prune_record *r)
 {
-	double bytes = (double)(r->size_bytes > SMALLEST_BYTES ? r->size_bytes : SMALLEST_BYTES);
+	int64_t size = prune_score_size(r);
+	double bytes = (double)(size > SMALLEST_BYTES ? size : SMALLEST_BYTES);
 
 	return r->inflation + ((double)r->usage_count + 1) * (1 << 20) / bytes;
 }

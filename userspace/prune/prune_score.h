@@ -24,6 +24,10 @@ struct prune_scorer {
 	double (*worth)(const struct prune_record *r);
 };
 
+/* The size that weighs against the ranks: what is cheap to have again weighs as if it were bigger.
+ */
+int64_t prune_score_size(const struct prune_record *r);
+
 extern const struct prune_scorer prune_scorer_buildkit; /* BuildKit's own order */
 extern const struct prune_scorer prune_scorer_access; /* the default one */
 extern const struct prune_scorer prune_scorer_lru; /* the last use and nothing else */
