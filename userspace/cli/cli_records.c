@@ -7,12 +7,13 @@
 
 const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_ID] = { "ID", "the record", OUTPUT_TABLE_TREE, 0 },
-	[CLI_RECORDS_KIND] = { "KIND", "mutable or immutable, or a snapshot's", OUTPUT_TABLE_LEFT,
-			       0 },
+	[CLI_RECORDS_KIND] = { "KIND", "mutable, immutable or lazy, or a snapshot's",
+			       OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_TYPE] = { "TYPE", "the record type, as BuildKit names it", OUTPUT_TABLE_LEFT,
 			       0 },
 	[CLI_RECORDS_RECLAIMABLE] = { "RECLAIMABLE", "not in use", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_SIZE] = { "SIZE", "allocated on disk", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_SIZE] = { "SIZE", "on disk, with its blob; a lazy one's blob",
+			       OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_LAST_USED] = { "LAST USED", "by a ref or an access", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_LAST_ACCESSED] = { "LAST ACCESSED", "the same, in du", OUTPUT_TABLE_LEFT, 0 },
@@ -29,6 +30,9 @@ const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_CHAIN] = { "CHAIN", "the chain id of an image layer", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_SNAPSHOT] = { "SNAPSHOT", "as containerd calls it", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_BLOB] = { "BLOB", "the digest of its blob", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_BLOB_SIZE] = { "BLOB SIZE", "the size of its blob", OUTPUT_TABLE_RIGHT, 0 },
+	[CLI_RECORDS_IMAGES] = { "IMAGES", "image references, by commas", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, by commas", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
@@ -102,6 +106,17 @@ static void labels_cell(struct output_table *t, const Varve__V1__Record *record)
 		output_table_text(t, CLI_RECORDS_LABELS, labels.text ? labels.text : "");
 }
 
+static void content_cells(struct output_table *t, const Varve__V1__Record *r)
+{
+	cleanup(strbuf_free) struct strbuf refs = { 0 };
+
+	for (size_t i = 0; i < r->n_image_refs; i++)
+		strbuf_appendf(&refs, "%s%s", i > 0 ? "," : "", r->image_refs[i]);
+	output_table_text(t, CLI_RECORDS_IMAGES, strbuf_failed(&refs) ? NULL : refs.text);
+	output_table_text(t, CLI_RECORDS_BLOB, r->blob ? r->blob->digest : NULL);
+	output_table_size(t, CLI_RECORDS_BLOB_SIZE, r->blob ? r->blob->size : -1, "");
+}
+
 static void access_cells(struct output_table *t, const Varve__V1__Record *record)
 {
 	const Varve__V1__Access *a = record_access(record);
@@ -120,6 +135,7 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 	output_table_text(t, CLI_RECORDS_KIND,
 			  r->snapshot_kind[0] ? r->snapshot_kind
 			  : r->mutable_	      ? "mutable"
+			  : r->lazy	      ? "lazy"
 					      : "immutable");
 	output_table_text(t, CLI_RECORDS_SNAPSHOT, r->snapshot_key[0] ? r->snapshot_key : NULL);
 	output_table_text(t, CLI_RECORDS_TYPE, r->record_type);
@@ -138,7 +154,33 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 	output_table_text(t, CLI_RECORDS_CHAIN, r->chain_id[0] ? r->chain_id : NULL);
 	output_table_text(t, CLI_RECORDS_DESCRIPTION, r->description);
 	labels_cell(t, r);
+	content_cells(t, r);
 	access_cells(t, r);
+}
+
+static void content_json(struct json_writer *w, const Varve__V1__Record *r)
+{
+	const Varve__V1__Blob *b = r->blob;
+
+	json_bool(w, "lazy", r->lazy);
+	json_open_array(w, "imageRefs");
+	for (size_t i = 0; i < r->n_image_refs; i++)
+		json_string(w, NULL, r->image_refs[i]);
+	json_close_array(w);
+	if (!b) {
+		json_null(w, "blob");
+		return;
+	}
+	json_open_object(w, "blob");
+	json_string(w, "digest", b->digest);
+	json_string(w, "mediaType", b->media_type);
+	json_int(w, "size", b->size);
+	json_string(w, "diffId", b->diff_id);
+	json_string(w, "blobChainId", b->blob_chain_id);
+	json_bool(w, "here", b->here);
+	json_string(w, "registry", b->registry[0] ? b->registry : NULL);
+	json_string(w, "repository", b->repository[0] ? b->repository : NULL);
+	json_close_object(w);
 }
 
 static void access_json(struct json_writer *w, const Varve__V1__Record *record)
@@ -194,6 +236,7 @@ void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 	json_close_object(w);
 	json_bool(w, "pinned", r->pinned);
 	json_string(w, "chainId", r->chain_id[0] ? r->chain_id : NULL);
+	content_json(w, r);
 	access_json(w, r);
 	cli_records_snapshot_json(w, r->snapshot_key, r->snapshot_kind);
 }

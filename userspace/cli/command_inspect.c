@@ -38,7 +38,10 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 {
 	char size[UNITS_TEXT_MAX], apparent[UNITS_TEXT_MAX];
 
-	if (r->size < 0)
+	if (r->lazy)
+		output_field(o, "Size", "%s, the blob's: lazy, no files yet",
+			     output_size(o, r->size, size));
+	else if (r->size < 0)
 		output_field(o, "Size", "%s", output_unknown(o));
 	else
 		output_field(o, "Size", "%s allocated, %s apparent, %" PRId64 " inodes",
@@ -47,6 +50,15 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 	output_field(o, "Layer", "%s", r->layer);
 	if (r->chain_id[0])
 		output_field(o, "Chain id", "%s", r->chain_id);
+	if (r->blob) {
+		output_field(o, "Blob", "%s, %s%s", r->blob->digest,
+			     output_size(o, r->blob->size, size),
+			     r->blob->here ? "" : ", not here");
+		output_field(o, "Diff id", "%s", r->blob->diff_id);
+		if (r->blob->registry[0])
+			output_field(o, "Source", "docker://%s/%s", r->blob->registry,
+				     r->blob->repository);
+	}
 	if (r->twin[0])
 		output_field(o, "Twin", "%s", r->twin);
 	print_id_map(o, "Map of ids", r->id_map);
@@ -120,7 +132,6 @@ static void print_json(struct output *o, const Varve__V1__Record *r)
 	}
 	json_close_array(&w);
 	write_names(&w, "children", r->children, r->n_children);
-	write_names(&w, "imageRefs", r->image_refs, r->n_image_refs);
 	json_int(&w, "refUsageCount", r->ref_usage_count);
 	output_json_time(&w, "refLastUsedAt", r->ref_last_used_ns);
 	json_close_object(&w);

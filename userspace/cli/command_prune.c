@@ -24,6 +24,7 @@ enum option {
 	OPTION_MAX_USED,
 	OPTION_MIN_FREE,
 	OPTION_SCORER,
+	OPTION_TO_LAZY,
 	OPTION_POLICY, /* what stands before it says itself what may go: see is_ruled() */
 	OPTION_DRY_RUN,
 	OPTION_PLAN,
@@ -42,6 +43,8 @@ static const struct cli_option options[] = {
 	[OPTION_MIN_FREE] = { 0, "min-free-space", "SIZE",
 			      "go on until this much of the file system is free" },
 	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, gdsf or lru" },
+	[OPTION_TO_LAZY] = { 0, "to-lazy", NULL,
+			     "what could be unpacked or fetched again loses its files only" },
 	[OPTION_POLICY] = { 0, "policy", "NAME", "by the agent's policy of this name" },
 	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go, as a plan" },
 	[OPTION_PLAN] = { 0, "plan", "ID", "exactly this plan, unless a record of it has changed" },
@@ -156,6 +159,7 @@ static void print_record_json(struct output *o, const Varve__V1__Pruned *record)
 	json_string(&w, "recordType", record->record_type);
 	json_double(&w, "score", record->score);
 	json_string(&w, "reason", record->reason);
+	json_bool(&w, "toLazy", record->to_lazy);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -320,6 +324,9 @@ static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct 
 			break;
 		case OPTION_SCORER:
 			request->scorer = (char *)value;
+			break;
+		case OPTION_TO_LAZY:
+			request->to_lazy = true;
 			break;
 		case OPTION_DRY_RUN:
 			request->dry_run = p->dry_run = true;

@@ -43,6 +43,8 @@
 struct config_file {
 	char *root, *socket, *backend; /* NULL: not said, as in the next line */
 	char *read_only_socket, *group, *read_only_group;
+	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
+	bool keep_blobs; /* also of layers that have their files */
 	struct prune_policies policies;
 	bool automatic; /* policies run without being asked */
 	int64_t interval_ns; /* between two runs; 0: only when space runs low */

@@ -2,7 +2,8 @@
 /*
  * The configuration: INI as inih reads it.
  *
- *   [agent]          root, socket, read_only_socket, group, read_only_group, backend
+ *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
+ *                    keep_blobs
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <ini.h>
 
@@ -78,6 +80,23 @@ static int set_space(struct reading *r, struct prune_space *space, const char *n
 	return complain(r, "%s: '%.60s' is no size (try 10G, 500MB or 10%%)", name, value);
 }
 
+/* Passwords are in it: nobody else may be able to read them, and it must be there. */
+static int set_credentials(struct reading *r, const char *path)
+{
+	struct stat st;
+
+	if (path[0] != '/')
+		return complain(r, "credentials: '%.60s' is no absolute path", path);
+	if (stat(path, &st) < 0)
+		return complain(r, "credentials: %.100s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 077))
+		return complain(r,
+				"credentials: %.100s has to be a file of root's that nobody else "
+				"can read (chmod 600)",
+				path);
+	return set_text(r, &r->file->credentials, path);
+}
+
 static int read_agent(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "root") == 0)
@@ -92,9 +111,13 @@ static int read_agent(struct reading *r, const char *name, const char *value)
 		return set_text(r, &r->file->group, value);
 	if (strcmp(name, "read_only_group") == 0)
 		return set_text(r, &r->file->read_only_group, value);
+	if (strcmp(name, "credentials") == 0)
+		return set_credentials(r, value);
+	if (strcmp(name, "keep_blobs") == 0)
+		return set_flag(r, &r->file->keep_blobs, name, value);
 	return complain(r,
 			"[agent] knows no '%.60s': root, socket, read_only_socket, group, "
-			"read_only_group and backend are",
+			"read_only_group, backend, credentials and keep_blobs are",
 			name);
 }
 
@@ -205,7 +228,9 @@ static int check_policies(const char *path, const struct config_file *f, struct 
 
 int config_file_read(const char *path, bool required, struct config_file *ret_file, struct error *e)
 {
-	struct config_file f = { .automatic = true, .interval_ns = CONFIG_POLICY_INTERVAL_NS };
+	struct config_file f = { .automatic = true,
+				 .interval_ns = CONFIG_POLICY_INTERVAL_NS,
+				 .keep_blobs = true };
 	struct reading r = { .file = &f };
 	cleanup(close_file) FILE *stream = fopen(path, "re");
 	int line, code = 0;
@@ -244,6 +269,7 @@ void config_file_free(struct config_file *f)
 	free(f->read_only_socket);
 	free(f->group);
 	free(f->read_only_group);
+	free(f->credentials);
 	prune_policies_free(&f->policies);
 	*f = (struct config_file){ 0 };
 }

@@ -16,6 +16,7 @@
 #include "daemon/listener.h"
 #include "daemon/worker_pool.h"
 #include "manager/manager.h"
+#include "service/content_service.h"
 #include "service/control_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
@@ -27,6 +28,7 @@
 struct agent {
 	const struct config *config;
 	char *root; /* absolute */
+	char *fetch_helper; /* varve-fetch, beside this program */
 	sd_event *loop;
 	struct worker_pool *workers;
 	struct manager *manager;
@@ -157,6 +159,18 @@ static int add_signals(struct agent *a, struct error *e)
 	return code < 0 ? error_set(e, code, "signals: %s", strerror(-code)) : 0;
 }
 
+/* Whether it is there, the first fetch says. NULL: no memory. */
+static char *find_fetch_helper(void)
+{
+	char self[PATH_MAX] = "", *path;
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash = length > 0 ? strrchr(self, '/') : NULL;
+
+	if (slash)
+		*slash = '\0';
+	return asprintf(&path, "%s/varve-fetch", slash ? self : ".") < 0 ? NULL : path;
+}
+
 static int open_manager(struct agent *a, struct error *e)
 {
 	struct manager_options options = { .backend_forced = a->config->backend_forced,
@@ -164,6 +178,8 @@ static int open_manager(struct agent *a, struct error *e)
 					   .policies = &a->config->file.policies,
 					   .automatic = a->config->file.automatic,
 					   .policy_interval_ns = a->config->file.interval_ns,
+					   .credentials_file = a->config->file.credentials,
+					   .drop_blobs = !a->config->file.keep_blobs,
 					   .report = report };
 
 	/* The store may still have to be made, so its path is made absolute by hand. */
@@ -179,6 +195,10 @@ static int open_manager(struct agent *a, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory");
 	while (strlen(a->root) > 1 && a->root[strlen(a->root) - 1] == '/')
 		a->root[strlen(a->root) - 1] = '\0';
+	a->fetch_helper = find_fetch_helper();
+	if (!a->fetch_helper)
+		return error_set(e, -ENOMEM, "out of memory");
+	options.fetch_helper = a->fetch_helper;
 	options.root = a->root;
 	options.default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) == 0;
 	return manager_open(&options, &a->manager, e);
@@ -225,6 +245,7 @@ static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
 		{ native_service_methods, &a->native },
+		{ content_service_methods, a->manager },
 		{ snapshots_service_methods, a->manager },
 		{ control_service_methods, &a->control },
 		{ health_service_methods, &a->health },
@@ -315,6 +336,7 @@ static void dismantle(struct agent *a)
 	manager_close(a->manager);
 	sd_event_unref(a->loop);
 	free(a->root);
+	free(a->fetch_helper);
 	listeners_close(&a->listeners);
 }
 
@@ -344,5 +366,6 @@ int daemon_tear_down(const struct config *config, struct error *e)
 		code = manager_tear_down(a.manager, e);
 	manager_close(a.manager);
 	free(a.root);
+	free(a.fetch_helper);
 	return code;
 }

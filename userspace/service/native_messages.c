@@ -123,6 +123,24 @@ static int64_t known(const struct layer *l, int64_t size)
 	return l->measured ? size : -1;
 }
 
+static Varve__V1__Blob *make_blob(struct build *b, const struct manager_record_view *v)
+{
+	const struct record_content *c = v->record.content;
+	Varve__V1__Blob *m = c ? NEW_MESSAGE(b, Varve__V1__Blob, varve__v1__blob__init) : NULL;
+
+	if (!m)
+		return NULL;
+	m->digest = copy_text(b, c->blob.text);
+	m->media_type = copy_text(b, c->media_type);
+	m->size = c->size_bytes;
+	m->diff_id = copy_text(b, c->diff_id.text);
+	m->blob_chain_id = copy_text(b, c->blob_chain_id.text);
+	m->here = v->blob_here;
+	m->registry = copy_text(b, c->registry);
+	m->repository = copy_text(b, c->repository);
+	return m;
+}
+
 static Varve__V1__Record *make_record(struct build *b, const struct manager_record_view *v,
 				      const char *backend)
 {
@@ -138,7 +156,9 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	m->parents = copy_texts(b, (char *const[]){ (char *)v->parent }, m->n_parents);
 	m->mutable_ = r->is_mutable;
 	m->in_use = v->in_use;
-	m->size = known(&v->layer, v->layer.allocated_bytes);
+	m->size = v->size_bytes;
+	m->lazy = v->layer.lazy;
+	m->blob = make_blob(b, v);
 	m->apparent_size = known(&v->layer, v->layer.apparent_bytes);
 	m->inodes = known(&v->layer, v->layer.inodes);
 	m->created_ns = r->created_ns;
@@ -149,7 +169,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	m->description = copy_text(b, r->description);
 	m->record_type = copy_text(b, r->type);
 	m->chain_id = copy_text(b, record_find_label(r, RECORD_LABEL_CHAIN_ID));
-	m->shared = r->shared;
+	m->shared = r->shared || v->images_share;
 	m->pinned = r->pinned;
 	m->retain = r->retain;
 	m->twin = copy_text(b, v->twin);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/content_ops.h"
 #include "manager/store_fsck.h"
 #include "service/native_messages.h"
 #include "service/service_call.h"
@@ -63,6 +64,7 @@ static void run_new(struct grpc_call *call, void *user)
 		.image_ref_count = request->n_image_refs,
 		.uid_map = request->id_map ? request->id_map->uids : NULL,
 		.gid_map = request->id_map ? request->id_map->gids : NULL,
+		.cancelled = grpc_call_cancel_flag(call),
 	};
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
@@ -79,10 +81,14 @@ static void run_mount(struct grpc_call *call, void *user)
 {
 	REQUEST(MountRequest, mount_request);
 	struct manager_mount_options options = { request->read_only, request->lease };
+	struct manager_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
 
-	code = manager_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
+	/* What its layers lack first, which may take long, and can be cancelled. */
+	code = manager_extract(manager_of(user), request->id, &watch, &e);
+	if (code == 0)
+		code = manager_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
@@ -290,6 +296,7 @@ static int send_pruned(const struct manager_pruned *p, void *user)
 	pruned.record_type = (char *)p->type;
 	pruned.mutable_ = p->is_mutable;
 	pruned.shared = p->shared;
+	pruned.to_lazy = p->to_lazy;
 	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_PRUNED;
 	event.pruned = &pruned;
 	return service_call_send(user, &event.base);
@@ -323,6 +330,7 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 	if (request->policy[0])
 		code = manager_policy_options(m, request->policy, &o, e);
 	o.dry_run = request->dry_run;
+	o.to_lazy = request->to_lazy;
 	o.plan = request->plan;
 	*options = o;
 	return code;

@@ -25,6 +25,7 @@ static const struct status_row rows[] = {
 	{ 12, ENOSYS },	  { 13, EIO }, /* INTERNAL: this host's or this program's fault, not the
 					  request's */
 	{ 13, ENOMEM },	  { 13, EPROTO },     { 13, EBADMSG }, { 14, EAGAIN }, /* UNAVAILABLE */
+	{ 14, ENODATA }, /* what has it is not there */
 };
 
 #define STATUS_UNKNOWN 2

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The methods of varve.v1.Cache about content: images, blobs, tars. Translates, decides nothing. */
+#pragma once
+
+#include "transport/grpc_server.h"
+
+/* Ends with a NULL path; the user pointer of every call is the manager. */
+extern const struct grpc_method content_service_methods[];
