@@ -1,0 +1,175 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# For tests of content: `load ../images` after the helpers. Makes OCI layouts from directories, with
+# tar and jq only, so that what reads them is not what wrote them; runs a registry; calls methods
+# that the command line does not have.
+
+# tar_of DIR FILE: its contents, as they are.
+tar_of() {
+	tar --create --format=pax --xattrs --xattrs-include='*' --numeric-owner --sort=name --directory "$1" --file "$2" .
+}
+
+# layout_new LAYOUT
+layout_new() {
+	mkdir -p "$1/blobs/sha256"
+	printf '{"imageLayoutVersion":"1.0.0"}' > "$1/oci-layout"
+	printf '{"schemaVersion":2,"manifests":[]}' > "$1/index.json"
+}
+
+# layout_blob LAYOUT FILE: puts it there; prints its descriptor without media type.
+layout_blob() {
+	local hex
+	hex=$(sha256sum < "$2" | cut -d ' ' -f 1)
+	cp "$2" "$1/blobs/sha256/$hex"
+	printf '{"digest":"sha256:%s","size":%s}' "$hex" "$(stat -c %s "$2")"
+}
+
+digest_of() {
+	echo "sha256:$(sha256sum | cut -d ' ' -f 1)"
+}
+
+# layer_media_type FILE: by its name.
+layer_media_type() {
+	case $1 in
+	*.gz) echo application/vnd.oci.image.layer.v1.tar+gzip ;;
+	*.zst) echo application/vnd.oci.image.layer.v1.tar+zstd ;;
+	*) echo application/vnd.oci.image.layer.v1.tar ;;
+	esac
+}
+
+unpacked() {
+	case $1 in
+	*.gz) gzip -dc "$1" ;;
+	*.zst) zstd -qdc "$1" ;;
+	*) cat "$1" ;;
+	esac
+}
+
+# layout_image LAYOUT TAG LAYER…: an image of these files, lowest first. $image_diff_ids, when set,
+# stands in its config instead of the right ones.
+layout_image() {
+	local layout=$1 tag=$2 layer layers='[]' diff_ids='[]' config manifest work
+	shift 2
+	work=$(mktemp -d "$BATS_TEST_TMPDIR/image.XXXXXX")
+	for layer; do
+		layers=$(jq -c --argjson d "$(layout_blob "$layout" "$layer")" --arg t "$(layer_media_type "$layer")" \
+			'. + [$d + {mediaType: $t}]' <<< "$layers")
+		diff_ids=$(jq -c --arg d "$(unpacked "$layer" | digest_of)" '. + [$d]' <<< "$diff_ids")
+	done
+	jq -nc --argjson d "${image_diff_ids-$diff_ids}" '{architecture: "amd64", os: "linux", config: {Cmd: ["/bin/sh"], Env: ["A=b"]},
+		rootfs: {type: "layers", diff_ids: $d}, history: [$d[] | {created: "2024-01-02T03:04:05Z", created_by: "a test"}]}' > "$work/config"
+	config=$(layout_blob "$layout" "$work/config")
+	jq -nc --argjson c "$config" --argjson l "$layers" '{schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
+		config: ($c + {mediaType: "application/vnd.oci.image.config.v1+json"}), layers: $l}' > "$work/manifest"
+	manifest=$(layout_blob "$layout" "$work/manifest")
+	jq -c --argjson m "$manifest" --arg t "$tag" '.manifests += [$m + {mediaType: "application/vnd.oci.image.manifest.v1+json",
+		annotations: {"org.opencontainers.image.ref.name": $t}}]' "$layout/index.json" > "$work/index"
+	mv "$work/index" "$layout/index.json"
+}
+
+# blob_of LAYOUT DIGEST
+blob_of() {
+	echo "$1/blobs/sha256/${2#sha256:}"
+}
+
+# A small image "one" of three layers with what layers have, and "two", which shares two of them:
+# in $layout, with the trees of their layers in $trees.
+make_images() {
+	layout=$BATS_TEST_TMPDIR/oci
+	trees=$BATS_TEST_TMPDIR/trees
+	mkdir -p "$trees"/{base,middle,top,other}/etc "$trees/base/bin" "$trees/base/var/old" "$trees/middle/var"
+	head -c 200K /dev/urandom > "$trees/base/bin/program"
+	chmod 4755 "$trees/base/bin/program"
+	ln "$trees/base/bin/program" "$trees/base/bin/same"
+	ln -s ../bin/program "$trees/base/etc/link"
+	mkfifo "$trees/base/var/fifo"
+	mknod "$trees/base/var/device" c 1 3
+	echo old > "$trees/base/var/old/file"
+	echo gone > "$trees/base/etc/gone"
+	setfattr -n user.colour -v blue "$trees/base/etc"
+	chown 1000:100 "$trees/base/var/old/file"
+	touch -d 2020-01-01T00:00:00.123456789 "$trees/base/var/old/file"
+	echo middle > "$trees/middle/etc/middle"
+	: > "$trees/middle/etc/.wh.gone"
+	mkdir "$trees/middle/var/old"
+	: > "$trees/middle/var/old/.wh..wh..opq"
+	echo new > "$trees/middle/var/old/new"
+	echo top > "$trees/top/etc/top"
+	echo other > "$trees/other/etc/other"
+	for tree in base middle top other; do
+		tar_of "$trees/$tree" "$trees/$tree.tar"
+	done
+	gzip -nk "$trees/base.tar" "$trees/middle.tar" "$trees/other.tar"
+	zstd -qk "$trees/middle.tar" # umoci knows no zstd
+	layout_new "$layout"
+	layout_image "$layout" one "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/top.tar"
+	layout_image "$layout" two "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/other.tar.gz"
+}
+
+# What a tree is: each file's path, kind, mode, owner, links, times, content and attributes.
+describe_tree() {
+	(
+		cd "$1" || exit
+		find . -mindepth 1 -printf '%P|%y|%m|%U:%G|%n|%l|%T@\n' | sed 's/|d|\([^|]*\)|\([^|]*\)|[0-9]*|/|d|\1|\2|-|/' | LC_ALL=C sort
+		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
+		find . \( -type c -o -type b \) -printf '%P ' -exec stat -c '%t:%T' {} \; | LC_ALL=C sort
+		getfattr -Rhd -m '^user\.|^security\.' . 2> /dev/null
+	)
+}
+
+# grpc METHOD REQUEST REPLY: a call of varve.v1.Cache with the request as protobuf's text on
+# standard input; prints the reply, or "grpc-status: N" and the message on failure.
+grpc() {
+	local work status
+	work=$(mktemp -d "$BATS_TEST_TMPDIR/grpc.XXXXXX")
+	protoc -I "$BATS_TEST_DIRNAME/../../userspace/proto" --encode="varve.v1.$2" varve.proto > "$work/message"
+	printf '%010x' "$(stat -c %s "$work/message")" | xxd -r -p > "$work/request"
+	cat "$work/message" >> "$work/request"
+	# shellcheck disable=SC2154
+	curl -sS --http2-prior-knowledge --unix-socket "$agent_socket" -H 'content-type: application/grpc' -H 'te: trailers' \
+		--data-binary "@$work/request" -D "$work/head" -o "$work/reply" "http://varve/varve.v1.Cache/$1" || return
+	status=$(tr -d '\r' < "$work/head" | sed -n 's/^grpc-status: //p')
+	if [[ $status != 0 ]]; then
+		tr -d '\r' < "$work/head" | sed -n '/^grpc-/p' | sed 's/%2[cC]/,/g; s/%3[aA]/:/g'
+		return 1
+	fi
+	tail -c +6 "$work/reply" | protoc -I "$BATS_TEST_DIRNAME/../../userspace/proto" --decode="varve.v1.$3" varve.proto
+}
+
+# start_registry: Debian's, on a loopback port of its own: $registry. It forgets nothing while
+# stopped.
+start_registry() {
+	local port=${1:-$((20000 + RANDOM % 20000))} attempt
+	registry=127.0.0.1:$port
+	registry_root=$BATS_TEST_TMPDIR/registry
+	mkdir -p "$registry_root"
+	cat > "$BATS_TEST_TMPDIR/registry.yml" <<- YML
+		version: 0.1
+		log: {level: error}
+		storage: {filesystem: {rootdirectory: $registry_root}}
+		http: {addr: $registry}
+	YML
+	docker-registry serve "$BATS_TEST_TMPDIR/registry.yml" > "$BATS_TEST_TMPDIR/registry.log" 2>&1 3>&- &
+	registry_pid=$!
+	for ((attempt = 0; attempt < 100; attempt++)); do
+		! curl -s "http://$registry/v2/" > /dev/null || return 0
+		sleep 0.1
+	done
+	cat "$BATS_TEST_TMPDIR/registry.log"
+	return 1
+}
+
+stop_registry() {
+	local pid=${registry_pid-}
+	registry_pid=
+	[[ -z $pid ]] || {
+		kill "$pid"
+		wait "$pid" 2> /dev/null || true
+	}
+}
+
+# push_image TAG NAME: from $layout to the registry.
+push_image() {
+	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:$1" "docker://$registry/$2" > /dev/null
+}

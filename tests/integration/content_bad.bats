@@ -1,0 +1,227 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq zstd sqlite3 mkfs.ext4 docker-registry skopeo
+# SPDX-License-Identifier: Apache-2.0
+#
+# Images that are not what they say, disks that are full, agents that die: the fault is named, nothing
+# half made is ever seen, and what was verified before stays.
+
+load ../helpers
+load ../images
+
+teardown() {
+	stop_registry
+	agent_teardown
+	[[ ! -d $BATS_TEST_TMPDIR/disk ]] || umount -q "$BATS_TEST_TMPDIR/disk" || true
+}
+
+# fails SOURCE TEXT…: the import fails, says all of that, and leaves nothing behind.
+fails() {
+	local source=$1 records layers text
+	records=$(varve ls -q)
+	layers=$(count_layers)
+	shift
+	run varve import "$source"
+	((status == 1 || status == 4)) || assert_status 1
+	for text; do
+		assert_output_has "$text"
+	done
+	[[ $(varve ls -q) == "$records" ]]
+	[[ $(count_layers) -eq $layers ]]
+	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM contents WHERE record NOT IN (SELECT id FROM records)") == 0 ]]
+	[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
+}
+
+manifest_of() { # TAG: its file
+	blob_of "$layout" "$(jq -r --arg t "$1" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t) | .digest' "$layout/index.json")"
+}
+
+# edit_manifest TAG FILTER: another manifest in its place, with the digests that it needs.
+edit_manifest() {
+	local work=$BATS_TEST_TMPDIR/edited descriptor
+	jq -c "$2" "$(manifest_of "$1")" > "$work"
+	descriptor=$(layout_blob "$layout" "$work")
+	jq -c --arg t "$1" --argjson d "$descriptor" '(.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t)) |= . + $d' \
+		"$layout/index.json" > "$work"
+	mv "$work" "$layout/index.json"
+}
+
+@test "a blob that is not what its name says names both digests" {
+	make_images
+	start_agent
+	digest=$(digest_of < "$trees/middle.tar.gz")
+	file=$(blob_of "$layout" "$digest")
+	printf 'X' | dd of="$file" bs=1 seek=20 conv=notrunc status=none
+	fails "oci:$layout:one" "$digest" "$(digest_of < "$file")" "layer 2"
+	truncate -s 10 "$file"
+	fails "oci:$layout:one" "${digest#sha256:}" "10 bytes"
+	rm "$file"
+	fails "oci:$layout:one" "${digest#sha256:}" "No such file"
+	mkfifo "$file"
+	fails "oci:$layout:one" "no regular file"
+}
+
+@test "layers in the wrong order, or of another image, are not what the config says" {
+	make_images
+	a=$(digest_of < "$trees/base.tar")
+	b=$(digest_of < "$trees/middle.tar")
+	image_diff_ids="[\"$b\",\"$a\"]" layout_image "$layout" swapped "$trees/base.tar.gz" "$trees/middle.tar.gz"
+	image_diff_ids="[\"$a\"]" layout_image "$layout" short "$trees/base.tar.gz" "$trees/middle.tar.gz"
+	start_agent
+	fails "oci:$layout:swapped" "$a" "$b" "wrong order"
+	fails "oci:$layout:short" "2 layers" "has 1"
+	varve import "oci:$layout:one"
+}
+
+@test "documents that make no sense are refused by name" {
+	make_images
+	start_agent
+	fails "oci:$layout:three" "three" "one, two"
+	edit_manifest one '.layers[1].mediaType = "application/vnd.example.encrypted"'
+	fails "oci:$layout:one" "application/vnd.example.encrypted" "layer 2"
+	edit_manifest two '.schemaVersion = 1'
+	fails "oci:$layout:two" "version 1"
+	edit_manifest two '.schemaVersion = 2 | .layers[0].digest = "sha512:\("0" * 128)"'
+	fails "oci:$layout:two" "layer 1" "sha512"
+	edit_manifest two '.layers[0].digest = "sha256:../../../etc/passwd"'
+	fails "oci:$layout:two" "../etc/passwd"
+	edit_manifest two 'del(.config)'
+	fails "oci:$layout:two" "config"
+	edit_manifest two '.annotations.never = "seen"'
+	file=$(manifest_of two)
+	truncate -s 40 "$file"
+	fails "oci:$layout:two" "40 bytes"
+	truncate -s 20 "$layout/index.json"
+	fails "oci:$layout" "JSON"
+	rm "$layout/index.json"
+	ln -s /etc/passwd "$layout/index.json"
+	fails "oci:$layout" "index.json"
+	rm "$layout/oci-layout"
+	fails "oci:$layout" "no OCI layout"
+}
+
+@test "references that make no sense are refused by name" {
+	start_agent
+	for reference in "nothing" "oci:" "docker://" "docker://localhost/UPPER" "http://host/name"; do
+		run -1 varve import "$reference"
+		assert_output_has "$reference"
+	done
+	run -4 varve import "oci:$BATS_TEST_TMPDIR/nowhere"
+	assert_output_has "$BATS_TEST_TMPDIR/nowhere"
+	run -4 varve import "tar:$BATS_TEST_TMPDIR/nowhere"
+	run -2 varve import
+	run -2 varve import a b
+}
+
+@test "a bad layer on top of good ones leaves the good ones of others" {
+	make_images
+	cut=$trees/cut.tar.gz
+	gzip -c "$trees/other.tar" | head -c 100 > "$cut"
+	image_diff_ids="[\"$(digest_of < "$trees/base.tar")\",\"$(digest_of < "$trees/other.tar")\"]" \
+		layout_image "$layout" cut "$trees/base.tar.gz" "$cut"
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	before=$(describe_tree "$(varve mount "$one" --read-only)")
+	fails "oci:$layout:cut" "$(digest_of < "$cut")"
+	[[ $(describe_tree "$(varve mount "$one" --read-only)") == "$before" ]]
+	# As a tar of its own it names the file.
+	fails "tar:$cut" "$cut"
+	fails "oci-archive:$trees/base.tar" "no archive of an OCI layout"
+}
+
+@test "a full disk leaves nothing behind, in whatever phase" {
+	make_images
+	head -c 6M /dev/urandom > "$trees/other/etc/big"
+	tar_of "$trees/other" "$trees/big.tar"
+	gzip -c "$trees/big.tar" > "$trees/big.tar.gz"
+	layout_image "$layout" big "$trees/base.tar.gz" "$trees/big.tar.gz"
+	mkdir "$BATS_TEST_TMPDIR/disk"
+	truncate -s 40M "$BATS_TEST_TMPDIR/disk.img"
+	mkfs.ext4 -q "$BATS_TEST_TMPDIR/disk.img"
+	mount "$BATS_TEST_TMPDIR/disk.img" "$BATS_TEST_TMPDIR/disk"
+	agent_root=$BATS_TEST_TMPDIR/disk/store
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	varve umount "$one" 2> /dev/null || true
+	for left in 9 3 1; do # of MiB: not enough for the layer, for its blob, for anything
+		free=$(stat -f -c '%a * %S' "$BATS_TEST_TMPDIR/disk")
+		head -c $((free - (left << 20))) /dev/zero > "$BATS_TEST_TMPDIR/disk/filler"
+		fails "oci:$layout:big" "No space left"
+		fails "tar:$trees/big.tar.gz" "No space left"
+		rm "$BATS_TEST_TMPDIR/disk/filler"
+		varve prune -a > /dev/null # and with it the blobs of what failed
+	done
+	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
+	varve mount "$(varve import "oci:$layout:big" 2> /dev/null)" --read-only
+	cat "$(varve mount "$one" --read-only)/etc/top"
+}
+
+@test "an agent that dies while it imports leaves nothing half made" {
+	make_images
+	head -c 30M /dev/urandom > "$trees/other/etc/big"
+	tar_of "$trees/other" "$trees/big.tar"
+	gzip -1 -c "$trees/big.tar" > "$trees/big.tar.gz"
+	layout_image "$layout" big "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/big.tar.gz"
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	for delay in 0.01 0.05 0.1 0.2 0.3 0.4; do # wherever that is
+		varve import "oci:$layout:big" > /dev/null 2>&1 &
+		client=$!
+		sleep "$delay"
+		kill_agent
+		wait "$client" || true
+		start_agent
+		# Whatever there is, it is whole: lazy, or as it should be.
+		for id in $(varve ls --json | jq -r 'select(.lazy | not) | .id'); do
+			varve mount "$id" --read-only > /dev/null
+		done
+		run -0 varve fsck
+		[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
+		[[ -e $(varve mount "$one" --read-only)/etc/top ]]
+		varve umount "$one"
+	done
+	big=$(varve import "oci:$layout:big" 2> /dev/null)
+	cmp "$(varve mount "$big" --read-only)/etc/big" "$trees/other/etc/big"
+}
+
+@test "a layer that was half unpacked is made anew" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
+	layer=$(varve inspect "$one" --json | jq -r .layer)
+	stop_agent
+	mkdir -p "$agent_root/layers/$layer/fs/etc" "$agent_root/layers/$layer/work"
+	echo half > "$agent_root/layers/$layer/fs/etc/half"
+	start_agent
+	[[ ! -e $agent_root/layers/$layer ]]
+	dir=$(varve mount "$one" --read-only)
+	[[ -e $dir/etc/top && ! -e $dir/etc/half ]]
+}
+
+@test "a blob that was damaged in the store is not unpacked" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
+	digest=$(digest_of < "$trees/base.tar.gz")
+	printf 'X' | dd of="$agent_root/blobs/sha256/${digest#sha256:}" bs=1 seek=100 conv=notrunc status=none
+	run -1 varve mount "$one"
+	assert_output_has "$digest"
+	[[ $(count_layers) -eq 0 ]]
+	[[ $(varve inspect "$one" --json | jq .lazy) == true ]]
+}
+
+@test "an import that is cancelled leaves nothing behind" {
+	make_images
+	head -c 60M /dev/urandom > "$trees/other/etc/big"
+	tar_of "$trees/other" "$trees/big.tar"
+	layout_image "$layout" big "$trees/base.tar.gz" "$trees/big.tar"
+	start_agent
+	varve import "oci:$layout:big" > /dev/null 2> "$BATS_TEST_TMPDIR/progress" &
+	client=$!
+	retry 50 grep -q "unpack\|copy" "$BATS_TEST_TMPDIR/progress"
+	kill -9 "$client"
+	wait "$client" || true
+	nothing_left() {
+		[[ $(varve ls -q) == "" && $(count_layers) -eq 0 ]]
+	}
+	retry 100 nothing_left || [[ $(varve ls --json | jq -s 'map(select(.lazy)) | length') -eq 0 ]]
+}

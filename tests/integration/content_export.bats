@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq umoci skopeo zstd docker-registry setfattr
+# SPDX-License-Identifier: Apache-2.0
+#
+# Records as images, layers as tars.
+
+load ../helpers
+load ../images
+
+teardown() {
+	stop_registry
+	agent_teardown
+}
+
+# A record on top of an image, with what a layer can have: whiteouts, an opaque directory, links.
+build_on() { # PARENT
+	local id dir
+	id=$(varve new --parent "$1" --retain --description "built here")
+	dir=$(varve mount "$id")
+	echo built > "$dir/etc/built"
+	rm "$dir/etc/middle"
+	rm -r "$dir/var/old"
+	mkdir "$dir/var/old"
+	echo newer > "$dir/var/old/newer"
+	ln "$dir/etc/built" "$dir/etc/built-too"
+	ln -s built "$dir/etc/built-link"
+	mkfifo "$dir/var/pipe"
+	touch -d 2021-02-03T04:05:06.5 "$dir/var/old/newer"
+	truncate -s 5M "$dir/var/sparse"
+	setfattr -n user.colour -v red "$dir/etc/built"
+	id=$(varve commit "$id")
+	varve finalize "$id"
+	echo "$id"
+}
+
+umoci_tree() { # LAYOUT TAG DIRECTORY
+	umoci unpack --image "$1:$2" "$3" > "$BATS_TEST_TMPDIR/umoci.log" 2>&1 || cat "$BATS_TEST_TMPDIR/umoci.log"
+}
+
+export_to() { # ID DESTINATION [OPTION…]
+	varve export "$@" > /dev/null 2>&1
+}
+
+@test "what was built on an image is exported as umoci and skopeo like it" {
+	make_images
+	out=$BATS_TEST_TMPDIR/out
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	built=$(build_on "$one")
+	run -0 --separate-stderr varve export "$built" "oci:$out:mine" --json
+	assert_json '.layers == 4 and (.manifest | startswith("sha256:"))'
+	umoci_tree "$out" mine "$BATS_TEST_TMPDIR/bundle"
+	diff <(describe_tree "$BATS_TEST_TMPDIR/bundle/rootfs") <(describe_tree "$(varve mount "$built" --read-only)")
+	# The config goes on where the image's ended.
+	config=$(skopeo inspect --config --raw "oci:$out:mine")
+	[[ $(jq -c '[.config.Cmd[0], .config.Env[0], (.history | length), .history[3].created_by]' <<< "$config") == '["/bin/sh","A=b",4,"built here"]' ]]
+	[[ $(jq -r '.rootfs.diff_ids[0]' <<< "$config") == "$(digest_of < "$trees/base.tar")" ]]
+	skopeo copy --quiet "oci:$out:mine" "oci:$BATS_TEST_TMPDIR/copy:mine"
+	skopeo copy --quiet "oci:$out:mine" "docker-archive:$BATS_TEST_TMPDIR/docker.tar"
+}
+
+@test "the same record gives the same image, and comes back as itself" {
+	make_images
+	start_agent
+	built=$(build_on "$(varve import "oci:$layout:one" 2> /dev/null)")
+	export_to "$built" "oci:$BATS_TEST_TMPDIR/a:mine"
+	export_to "$built" "oci:$BATS_TEST_TMPDIR/b:mine"
+	diff -r "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+	[[ $(varve import "oci:$BATS_TEST_TMPDIR/a:mine" 2> /dev/null) == "$built" ]]
+	describe_tree "$(varve mount "$built" --read-only)" > "$BATS_TEST_TMPDIR/before"
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown
+	rm -rf "$agent_root"
+	start_agent
+	again=$(varve import "oci:$BATS_TEST_TMPDIR/a:mine" 2> /dev/null)
+	diff "$BATS_TEST_TMPDIR/before" <(describe_tree "$(varve mount "$again" --read-only)")
+	export_to "$again" "oci:$BATS_TEST_TMPDIR/c:mine"
+	diff -r "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/c"
+}
+
+@test "an image that was imported goes out with its own blobs and config" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	export_to "$one" "oci:$BATS_TEST_TMPDIR/out:one"
+	for blob in "$BATS_TEST_TMPDIR"/out/blobs/sha256/*; do
+		[[ -e $layout/blobs/sha256/${blob##*/} ]] || jq -e '.layers | length == 3' "$blob" > /dev/null
+	done
+	# Into the layout that is there; a tag moves.
+	export_to "$one" "oci:$layout:two"
+	[[ $(jq '.manifests | length' "$layout/index.json") -eq 2 ]]
+	umoci_tree "$layout" two "$BATS_TEST_TMPDIR/bundle"
+	[[ -e $BATS_TEST_TMPDIR/bundle/rootfs/etc/top ]]
+	run -5 varve export "$one" "oci:$trees:one"
+	assert_output_has "no OCI layout"
+}
+
+@test "archives, plain tars, and zstd" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	built=$(build_on "$one")
+	export_to "$built" "oci-archive:$BATS_TEST_TMPDIR/archive.tar:mine" --compression zstd
+	skopeo inspect "oci-archive:$BATS_TEST_TMPDIR/archive.tar:mine" > /dev/null
+	[[ $(varve inspect "$built" --json | jq -r .blob.mediaType) == *"+zstd" ]]
+	export_to "$built" "tar:$BATS_TEST_TMPDIR/layer.tar"
+	varve diff "$built" > "$BATS_TEST_TMPDIR/diff.tar"
+	cmp "$BATS_TEST_TMPDIR/layer.tar" "$BATS_TEST_TMPDIR/diff.tar"
+	[[ $(digest_of < "$BATS_TEST_TMPDIR/diff.tar") == "$(varve inspect "$built" --json | jq -r .blob.diffId)" ]]
+	tar -tf "$BATS_TEST_TMPDIR/diff.tar" | grep -q 'etc/.wh.middle$'
+	tar -tf "$BATS_TEST_TMPDIR/diff.tar" | grep -q 'var/old/.wh..wh..opq$'
+	cmp <(varve diff "$built" --compression gzip | gzip -dc) "$BATS_TEST_TMPDIR/diff.tar"
+	cmp <(varve diff "$built" --compression zstd | zstd -dc) "$BATS_TEST_TMPDIR/diff.tar"
+	[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
+	run -1 varve diff "$built" --compression lzma
+	assert_output_has lzma
+}
+
+@test "what cannot be exported is refused, and nothing is written" {
+	make_images
+	start_agent
+	mutable=$(varve new --retain)
+	run -1 varve export "$mutable" "oci:$BATS_TEST_TMPDIR/out:x"
+	assert_output_has "commit it first"
+	run -5 varve diff "$mutable"
+	[[ ! -e $BATS_TEST_TMPDIR/out ]]
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	run -1 varve export "$one" "docker://localhost/x@$(digest_of < "$trees/top.tar")"
+	assert_output_has "not under a digest"
+	run -4 varve export "$one" "oci:$BATS_TEST_TMPDIR/nowhere/out:x"
+	run -4 varve export 0000 "oci:$BATS_TEST_TMPDIR/out:x"
+	# The digests of a lazy image are enough, as long as its blobs are here.
+	two=$(varve import "oci:$layout:two" --lazy 2> /dev/null)
+	export_to "$two" "oci:$BATS_TEST_TMPDIR/out:two"
+	[[ $(varve inspect "$two" --json | jq .lazy) == true ]]
+	rm "$agent_root/blobs/sha256/$(digest_of < "$trees/other.tar.gz" | cut -d : -f 2)"
+	varve fsck > /dev/null || true
+	run -4 varve export "$two" "oci:$BATS_TEST_TMPDIR/out2:two"
+	assert_output_has "$(digest_of < "$trees/other.tar.gz")"
+}
+
+@test "a push and a pull are the same image" {
+	make_images
+	start_registry
+	start_agent
+	built=$(build_on "$(varve import "oci:$layout:one" 2> /dev/null)")
+	varve push "$built" "$registry/built/here:1" > /dev/null 2>&1
+	skopeo inspect --tls-verify=false "docker://$registry/built/here:1" > /dev/null
+	[[ $(varve pull "$registry/built/here:1" 2> /dev/null) == "$built" ]]
+	# Again, and another that shares most of it: only what the registry lacks goes there.
+	varve push "$built" "$registry/built/here:2" > /dev/null 2>&1
+	skopeo copy --quiet --src-tls-verify=false "docker://$registry/built/here:2" "oci:$BATS_TEST_TMPDIR/copy:x"
+	umoci_tree "$BATS_TEST_TMPDIR/copy" x "$BATS_TEST_TMPDIR/bundle"
+	diff <(describe_tree "$BATS_TEST_TMPDIR/bundle/rootfs") <(describe_tree "$(varve mount "$built" --read-only)")
+	stop_registry
+	run -1 varve push "$built" "$registry/built/here:3"
+	assert_output_has "$registry"
+}

@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq docker-registry skopeo sqlite3
+# SPDX-License-Identifier: Apache-2.0
+#
+# Layers that fall back to lazy, and blobs that are not kept.
+
+load ../helpers
+load ../images
+
+teardown() {
+	stop_registry
+	agent_teardown
+}
+
+lazy() { # how many records are
+	varve ls --json | jq -s 'map(select(.lazy)) | length'
+}
+
+blobs() {
+	find "$agent_root/blobs/sha256" -type f | wc -l
+}
+
+imported() { # an image that nobody holds
+	local id
+	id=$(varve import "oci:$layout:$1" 2> /dev/null)
+	varve release "$id"
+	echo "$id"
+}
+
+@test "prune --to-lazy takes files and leaves records" {
+	make_images
+	start_agent
+	one=$(imported one)
+	describe_tree "$(varve mount "$one" --read-only)" > "$BATS_TEST_TMPDIR/before"
+	varve umount "$one"
+	size=$(varve du --json | jq -s 'map(.size) | add')
+	run -0 varve prune --to-lazy --json
+	[[ $(jq -s 'map(select(.toLazy)) | length' <<< "$output") -eq 3 ]]
+	[[ $(lazy) -eq 3 ]]
+	[[ $(count_layers) -eq 0 ]]
+	[[ $(blobs) -eq 4 ]]
+	left=$(varve du --json | jq -s 'map(.size) | add')
+	[[ $(jq -s 'map(select(.predicted).predicted) | add' <<< "$output") -eq $((size - left)) ]]
+	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
+	# Nothing more to take.
+	[[ $(varve prune --to-lazy --json | jq -s 'map(select(.id)) | length') -eq 0 ]]
+	stop_agent
+	start_agent
+	[[ $(lazy) -eq 3 ]]
+	diff "$BATS_TEST_TMPDIR/before" <(describe_tree "$(varve mount "$one" --read-only)")
+	[[ $(lazy) -eq 0 ]]
+}
+
+@test "prune --to-lazy deletes what could not be made again" {
+	make_images
+	start_agent
+	one=$(imported one)
+	built=$(result built --parent "$one")
+	run -0 varve prune --to-lazy --json
+	[[ $(jq -r 'select(.id and (.toLazy | not)) | .id' <<< "$output") == "$built" ]]
+	[[ $(varve ls -q | wc -l) -eq 3 ]]
+	[[ $(lazy) -eq 3 ]]
+}
+
+@test "what is mounted, held, pinned or below such a record keeps its files" {
+	make_images
+	start_agent
+	one=$(imported one)
+	two=$(imported two)
+	varve mount "$one" --read-only > /dev/null
+	run -0 varve prune --to-lazy --json
+	[[ $(jq -r 'select(.id) | .id' <<< "$output") == "$two" ]]
+	varve umount "$one"
+	varve pin "$one"
+	varve prune --to-lazy > /dev/null
+	[[ $(lazy) -eq 1 ]]
+	varve unpin "$one"
+	varve get "$one"
+	varve prune --to-lazy > /dev/null
+	[[ $(lazy) -eq 1 ]]
+	varve release "$one"
+	varve prune --to-lazy > /dev/null
+	[[ $(lazy) -eq 4 ]]
+	# One is made again, and goes back when nobody needs it, whatever its neighbour is.
+	varve extract "$one" 2> /dev/null
+	[[ $(lazy) -eq 1 ]]
+	varve prune --to-lazy > /dev/null
+	[[ $(lazy) -eq 4 ]]
+}
+
+@test "a plan that falls back to lazy is executed as it was shown" {
+	make_images
+	start_agent
+	imported one > /dev/null
+	plan=$(varve prune --to-lazy --dry-run --json | jq -r 'select(.plan).plan')
+	[[ $(lazy) -eq 0 ]]
+	varve prune --plan "$plan" > /dev/null
+	[[ $(lazy) -eq 3 ]]
+	run -4 varve prune --plan "$plan"
+}
+
+@test "without its blob, a layer falls back to its registry" {
+	make_images
+	start_registry
+	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:one" "docker://$registry/a/b:1" > /dev/null
+	printf '[agent]\nkeep_blobs = no\n[prune]\nautomatic = no\n' > "$agent_config"
+	start_agent
+	one=$(varve pull "$registry/a/b:1" 2> /dev/null)
+	local=$(varve import "tar:$trees/other.tar" 2> /dev/null)
+	varve release "$one"
+	varve release "$local"
+	describe_tree "$(varve mount "$one" --read-only)" > "$BATS_TEST_TMPDIR/before"
+	varve umount "$one"
+	varve prune --filter description==nothing > /dev/null # collects
+	[[ $(blobs) -eq 1 ]] # the config
+	# What came from no registry has nothing to be made of.
+	run -0 varve prune --to-lazy --json
+	[[ $(jq -r 'select(.id and (.toLazy | not)) | .id' <<< "$output") == "$local" ]]
+	[[ $(lazy) -eq 3 ]]
+	diff "$BATS_TEST_TMPDIR/before" <(describe_tree "$(varve mount "$one" --read-only)")
+	varve umount "$one"
+	varve prune --filter description==nothing > /dev/null
+	varve prune --to-lazy > /dev/null
+	stop_registry
+	run -1 varve mount "$one" --read-only
+	assert_output_has "$(digest_of < "$trees/base.tar.gz")"
+	assert_output_has "$(varve inspect "$one" --json | jq -r .blob.digest)"
+	[[ $(lazy) -eq 3 ]]
+}
+
+@test "limits count what lazy records leave" {
+	make_images
+	head -c 4M /dev/urandom > "$trees/top/etc/big"
+	tar_of "$trees/top" "$trees/bigtop.tar"
+	gzip -nk "$trees/bigtop.tar"
+	layout_image "$layout" big "$trees/base.tar.gz" "$trees/bigtop.tar.gz"
+	start_agent
+	big=$(imported big)
+	# Its files go, its blob stays.
+	varve prune --to-lazy --keep-storage 6M > /dev/null
+	[[ $(varve inspect "$big" --json | jq .lazy) == true ]]
+	[[ $(varve inspect "$(varve inspect "$big" --json | jq -r '.parents[0]')" --json | jq .lazy) == false ]]
+	# Less than the blobs take cannot be had that way.
+	run -7 varve prune --to-lazy --keep-storage 1M --strict
+	assert_output_has "lazy already"
+}
+
+@test "fsck says which lazy records have nothing to be made of" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
+	digest=$(digest_of < "$trees/top.tar")
+	rm "$agent_root/blobs/sha256/${digest#sha256:}"
+	run -8 varve fsck
+	assert_output_has missing-blob
+	assert_output_has "$one"
+	assert_output_has "$digest"
+}
