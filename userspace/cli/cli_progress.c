@@ -14,6 +14,7 @@
 struct progress {
 	struct cli *c;
 	bool bar, lines, shown;
+	char told[80]; /* the newest piece that has a line */
 	struct cli_image image;
 	bool summary_seen;
 };
@@ -47,11 +48,14 @@ static void draw_bar(struct progress *p, const Varve__V1__Progress *now)
 
 static void print_line(struct progress *p, const Varve__V1__Progress *now)
 {
-	char name[48], size[UNITS_TEXT_MAX];
+	char name[48], size[UNITS_TEXT_MAX], piece[sizeof(p->told)];
 
-	if (now->done == now->total)
-		(void)fprintf(stderr, "%-6s %s %s\n", now->action, short_name(now->what, name),
-			      output_size(&p->c->out, now->done, size));
+	(void)snprintf(piece, sizeof(piece), "%s %.71s", now->action, now->what);
+	if (now->done != now->total || strcmp(piece, p->told) == 0)
+		return;
+	memcpy(p->told, piece, sizeof(piece));
+	(void)fprintf(stderr, "%-6s %s %s\n", now->action, short_name(now->what, name),
+		      output_size(&p->c->out, now->done, size));
 }
 
 static int see_event(const ProtobufCMessage *reply, void *user, struct error *e)

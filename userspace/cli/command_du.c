@@ -38,7 +38,7 @@ static struct totals add_up(const struct cli_records *records)
 	for (size_t i = 0; i < records->count; i++) {
 		const Varve__V1__Record *r = records->items[i];
 
-		if (r->size <= 0 || (r->lazy && !r->blob->here)) /* elsewhere */
+		if (r->size <= 0)
 			continue;
 		t.total += r->size;
 		if (!r->in_use)

@@ -18,6 +18,7 @@
 #include "manager/content_state.h"
 #include "overlay/overlay_options.h"
 #include "store/record_rows.h"
+#include "usage/disk_walk.h"
 
 #define FETCHERS 3 /* as many as registries bear from one client without a word */
 #define LOOK_NS (NS_PER_S / 10) /* how often one who waits looks whether it was cancelled */
@@ -29,6 +30,7 @@ struct extraction {
 	bool done;
 	int code;
 	struct error error;
+	struct disk_usage size; /* of what was made */
 };
 
 struct chain_layer {
@@ -301,7 +303,18 @@ static int adopt_directory(struct chain_job *job, const struct chain_layer *l, s
 	return code;
 }
 
-static int make_layer(struct chain_job *job, const struct chain_layer *l, struct error *e)
+static int measure(struct chain_job *job, const struct chain_layer *l, struct disk_usage *ret_size,
+		   struct error *e)
+{
+	cleanup(close_fd) int directory = -EBADF;
+	int code = store_files_open_layer(job->m, l->layer, &directory, e);
+
+	return code < 0 ? code
+			: disk_walk(directory, content_progress_stop(job->progress), ret_size, e);
+}
+
+static int make_layer(struct chain_job *job, const struct chain_layer *l,
+		      struct disk_usage *ret_size, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct manager *m = job->m;
@@ -314,8 +327,12 @@ static int make_layer(struct chain_job *job, const struct chain_layer *l, struct
 	if (code < 0)
 		return code;
 	code = job->adopt ? adopt_directory(job, l, e) : fill_directory(job, l, e);
+	if (code == 0)
+		code = measure(job, l, ret_size, e);
 	if (code == 0) {
 		layer_rows_set_lazy(&c, l->layer, false);
+		layer_rows_set_size(&c, l->layer, ret_size->allocated_bytes,
+				    ret_size->apparent_bytes, ret_size->inodes);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
 	if (code < 0)
@@ -330,7 +347,10 @@ static void publish_layer(struct manager *m, struct extraction *x, int code, con
 
 	if (code == 0) {
 		layer->lazy = false;
-		layer->size_known = layer->measured = false;
+		layer->allocated_bytes = x->size.allocated_bytes;
+		layer->apparent_bytes = x->size.apparent_bytes;
+		layer->inodes = x->size.inodes;
+		layer->size_known = layer->measured = true;
 		layer->upper_changes++;
 	}
 	x->done = true;
@@ -390,7 +410,7 @@ static int make_once(struct chain_job *job, const struct chain_layer *l, struct 
 		}
 		x->users = 1;
 		pthread_mutex_unlock(&m->lock);
-		code = make_layer(job, l, &own);
+		code = make_layer(job, l, &x->size, &own);
 		pthread_mutex_lock(&m->lock);
 		publish_layer(m, x, code, &own);
 		if (--x->users == 0)

@@ -185,8 +185,9 @@ struct manager_record_view {
 	char *snapshot_key; /* NULL: containerd does not know it */
 	const char *snapshot_kind; /* "view", "active" or "committed"; static */
 	bool images_share; /* more than one image has it */
-	int64_t size_bytes; /* the layer's and the blob's; of a lazy one its blob's; -1: not known
-			     */
+	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all
+	 * records is 0 when it is elsewhere; -1: not known. */
+	int64_t size_bytes;
 	bool blob_here;
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;

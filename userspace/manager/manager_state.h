@@ -220,8 +220,9 @@ void usage_ops_fold_gone(struct manager *m);
 int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
 
 /* record_view.c, with the lock. */
-struct record_facts record_view_facts(const struct manager *m, const struct record *r);
-int64_t record_view_size(const struct manager *m, const struct record *r);
+/* on_disk: a lazy record's size is what of its blob is here. */
+struct record_facts record_view_facts(const struct manager *m, const struct record *r,
+				      bool on_disk);
 
 /* doctor.c */
 #define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"

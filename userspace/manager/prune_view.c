@@ -32,7 +32,7 @@ bool prune_view_is_free(const struct record *r)
 static enum prune_keep why_kept(const struct manager *m, const struct record *r,
 				const struct prune_rule *rule, int64_t last_used_ns, int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(m, r);
+	struct record_facts facts = record_view_facts(m, r, true);
 	enum prune_keep keep;
 
 	if (is_held(r))

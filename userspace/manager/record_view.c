@@ -9,15 +9,15 @@
 #include "graph/record_content.h"
 #include "manager/content_state.h"
 
-/* A lazy record's size is its blob's, wherever that is. */
-int64_t record_view_size(const struct manager *m, const struct record *r)
+/* Of a lazy record its blob's: wherever that is, or what of it is here. */
+static int64_t size_of(const struct manager *m, const struct record *r, bool on_disk)
 {
 	if (r->layer->lazy)
-		return r->content ? r->content->size_bytes : -1;
+		return on_disk ? content_blobs_size(m, r) : r->content->size_bytes;
 	return r->layer->measured ? r->layer->allocated_bytes + content_blobs_size(m, r) : -1;
 }
 
-struct record_facts record_view_facts(const struct manager *m, const struct record *r)
+struct record_facts record_view_facts(const struct manager *m, const struct record *r, bool on_disk)
 {
 	const struct layer *l = r->layer;
 
@@ -33,7 +33,7 @@ struct record_facts record_view_facts(const struct manager *m, const struct reco
 		.shared = r->shared,
 		.pinned = record_is_pinned(r),
 		.retain = r->retain,
-		.size_bytes = record_view_size(m, r),
+		.size_bytes = size_of(m, r, on_disk),
 		.created_ns = r->created_ns,
 		.last_used_ns = record_last_used_ns(r),
 		.last_read_ns = l->access.last_ns,
@@ -126,7 +126,8 @@ static bool has_several_images(const struct record *r)
 }
 
 /* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
-static int make_view(const struct manager *m, const struct record *r, struct manager_record_view *v)
+static int make_view(const struct manager *m, const struct record *r, bool on_disk,
+		     struct manager_record_view *v)
 {
 	const struct mount *mount = r->mount;
 	struct record *copy = &v->record;
@@ -136,7 +137,7 @@ static int make_view(const struct manager *m, const struct record *r, struct man
 	v->layer = *r->layer;
 	v->in_use = r->marked;
 	v->images_share = has_several_images(r);
-	v->size_bytes = record_view_size(m, r);
+	v->size_bytes = size_of(m, r, on_disk);
 	v->blob_here = r->content && content_blobs_has(m, &r->content->blob);
 	if (r->parent)
 		memcpy(v->parent, r->parent->id, sizeof(v->parent));
@@ -207,9 +208,10 @@ static int select_records(struct manager *m, const struct manager_query *q,
 }
 
 static bool is_wanted(const struct manager *m, const struct manager_query *q,
-		      const struct record *r, const struct record_filter *filter, int64_t now_ns)
+		      const struct record *r, bool on_disk, const struct record_filter *filter,
+		      int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(m, r);
+	struct record_facts facts = record_view_facts(m, r, on_disk);
 
 	facts.shared |= has_several_images(r);
 	if (q->unused_for_ns && facts.last_used_ns &&
@@ -225,6 +227,8 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0, count = 0;
 	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
 	struct manager_record_view *views;
+	/* What the store takes, or what a record is. */
+	bool on_disk = q->disk_usage && q->id_count == 0;
 	int64_t now = clock_wall_ns();
 	int code = records ? select_records(m, q, records, &selected, e)
 			   : error_set(e, -ENOMEM, "out of memory");
@@ -237,8 +241,8 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	record_refs_mark_in_use(m->graph);
 	code = record_refs_mark_shared(m->graph, m->leases);
 	for (size_t i = 0; i < selected && code == 0; i++)
-		if (is_wanted(m, q, records[i], filter, now))
-			code = make_view(m, records[i], &views[count++]);
+		if (is_wanted(m, q, records[i], on_disk, filter, now))
+			code = make_view(m, records[i], on_disk, &views[count++]);
 	if (code < 0) {
 		manager_views_free(views, count);
 		return error_set(e, code, "out of memory");

@@ -105,6 +105,15 @@ void layer_rows_insert(struct change_set *c, const char *name)
 		       "t", name);
 }
 
+void layer_rows_set_size(struct change_set *c, const char *name, int64_t allocated_bytes,
+			 int64_t apparent_bytes, int64_t inodes)
+{
+	change_set_add(c,
+		       "UPDATE layers SET allocated = :allocated, apparent = :apparent,"
+		       " inodes = :inodes WHERE name = :name",
+		       "iiit", allocated_bytes, apparent_bytes, inodes, name);
+}
+
 void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy)
 {
 	change_set_add(c, "UPDATE layers SET lazy = :lazy WHERE name = :name", "it", (int64_t)lazy,
@@ -116,10 +125,7 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 	const uint64_t *n = l->access.counters;
 
 	if (l->size_known)
-		change_set_add(c,
-			       "UPDATE layers SET allocated = :allocated, apparent = :apparent,"
-			       " inodes = :inodes WHERE name = :name",
-			       "iiit", l->allocated_bytes, l->apparent_bytes, l->inodes, l->name);
+		layer_rows_set_size(c, l->name, l->allocated_bytes, l->apparent_bytes, l->inodes);
 	else
 		change_set_add(c,
 			       "UPDATE layers SET allocated = NULL, apparent = NULL, inodes = NULL"

@@ -26,6 +26,8 @@ void record_rows_add_image_ref(struct change_set *c, const char *id, const char 
 void record_rows_delete(struct change_set *c, const char *id);
 
 void layer_rows_insert(struct change_set *c, const char *name);
+void layer_rows_set_size(struct change_set *c, const char *name, int64_t allocated_bytes,
+			 int64_t apparent_bytes, int64_t inodes);
 void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy);
 void layer_rows_update(struct change_set *c, const struct layer *l);
 /* What is known of its files: they are other ones now. */
