@@ -166,6 +166,16 @@ static void check_clock(struct manager *m, struct report *r)
 	       "set the clock; until then records look younger than they are");
 }
 
+static void check_registries(const struct manager *m, struct report *r)
+{
+	if (access(m->fetch_helper, X_OK) == 0)
+		add(r, "registries", MANAGER_CHECK_OK, "fetched from by %s", m->fetch_helper);
+	else
+		advise(add(r, "registries", MANAGER_CHECK_WARNING, "%s: %s", m->fetch_helper,
+			   strerror(errno)),
+		       "install it beside varved: without it nothing is pulled or pushed");
+}
+
 size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX])
 {
 	struct report r = { .checks = ret_checks };
@@ -186,5 +196,6 @@ size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER
 	add(&r, "store", MANAGER_CHECK_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
 	check_clock(m, &r);
+	check_registries(m, &r);
 	return r.count;
 }

@@ -346,7 +346,7 @@ struct manager_check {
 	char found[256], advice[256]; /* advice "": nothing to do */
 };
 
-#define MANAGER_CHECKS_MAX 12
+#define MANAGER_CHECKS_MAX 16
 
 /* What this kernel and this store can do; returns the number of checks. */
 size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX]);
