@@ -243,7 +243,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	((size == used + blob || size == used - own + blob))
 }
 
-@test "B47 blobs and layers go with their records" {
+@test "B47 B70 blobs and layers go with their records" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one")

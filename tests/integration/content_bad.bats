@@ -108,6 +108,8 @@ edit_manifest() {
 	run -4 varve import "oci:$BATS_TEST_TMPDIR/nowhere"
 	assert_output_has "$BATS_TEST_TMPDIR/nowhere"
 	run -4 varve import "tar:$BATS_TEST_TMPDIR/nowhere"
+	run -4 varve import --lease nobody "oci:$BATS_TEST_TMPDIR/nowhere"
+	assert_output_has "no lease 'nobody'"
 	run -2 varve import
 	run -2 varve import a b
 }

@@ -242,6 +242,8 @@ int oci_layout_take_blob(int layout, struct blob_store *store, const struct oci_
 		return 0;
 	if (code == 0)
 		code = pump_in(fd, w, copy, piece, e);
+	if (code < 0 && w)
+		(void)blob_writer_reset(w, NULL); /* the disk may need it; the first error counts */
 	return code < 0 ? code : blob_writer_commit(take_ptr(w), &digest, &size, e);
 }
 

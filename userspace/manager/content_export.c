@@ -151,21 +151,23 @@ static int keep_content(struct exporting *x, struct export_layer *l, struct erro
 		{ (char *)RECORD_LABEL_BLOB_CHAIN_ID, l->content->blob_chain_id.text },
 	};
 	struct manager *m = x->m;
+	size_t label_count;
 	struct record *r;
 	int code = kept ? manager_find_reserved(m, l->id, &r, e)
 			: error_set(e, -ENOMEM, "out of memory");
 
 	if (code < 0)
 		return code;
+	label_count = r->snapshot ? 0 : ARRAY_SIZE(labels); /* containerd's labels are its own */
 	if (!r->content) {
 		content_rows_set(&c, r->id, kept);
-		for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+		for (size_t i = 0; i < label_count; i++)
 			record_rows_set_label(&c, r->id, labels[i].key, labels[i].value);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
 	pthread_mutex_lock(&m->lock);
 	if (code == 0 && !r->content) {
-		for (size_t i = 0; code == 0 && i < ARRAY_SIZE(labels); i++)
+		for (size_t i = 0; code == 0 && i < label_count; i++)
 			code = record_set_label(r, labels[i].key, labels[i].value);
 		r->content = take_ptr(kept);
 		if (code < 0)

@@ -157,9 +157,19 @@ static int make_records(struct importing *i, struct error *e)
 
 void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count)
 {
+	struct error e = { 0 };
+	int code;
+
+	/* On a full disk nothing could be written otherwise, not even that they are gone. */
+	if (count > 0)
+		store_files_drain_trash(m);
 	/* Children first. What somebody holds by now stays, with what it lies on. */
-	while (count-- > 0)
-		(void)manager_remove(m, made[count], NULL);
+	while (count-- > 0) {
+		code = manager_remove(m, made[count], &e);
+		if (code < 0 && code != -EBUSY && code != -ENOTEMPTY && code != -ENOENT)
+			manager_report(m, true, "record=%s of a failed import stays, lazy: %s",
+				       made[count], e.text);
+	}
 }
 
 static int import_image(struct importing *i, const struct manager_holder *holder,
@@ -223,6 +233,20 @@ static int import_from(struct manager *m, const struct image_reference *referenc
 	return code;
 }
 
+/* Before the work, not after it. */
+static int check_holder(struct manager *m, const struct manager_holder *holder, struct error *e)
+{
+	struct lease *l;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = lease_ops_find(m, holder, &l, e);
+	if (code == 0)
+		lease_ops_put(m, l);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
 int manager_import(struct manager *m, const struct manager_import_options *options,
 		   const struct manager_holder *holder, struct manager_image_summary *ret_summary,
 		   struct error *e)
@@ -233,6 +257,8 @@ int manager_import(struct manager *m, const struct manager_import_options *optio
 
 	if (code == 0 && reference.path && reference.path[0] != '/')
 		code = error_set(e, -EINVAL, "'%s': the path has to be absolute", reference.text);
+	if (code == 0)
+		code = check_holder(m, holder, e);
 	if (code < 0)
 		return code;
 	if (reference.transport == IMAGE_TAR)

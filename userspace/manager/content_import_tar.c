@@ -108,6 +108,8 @@ static int keep_blob(struct tar_import *t, struct error *e)
 		if (code == 0 && content_progress_check(t->progress) < 0)
 			code = error_set(e, -ECANCELED, "it was cancelled");
 	}
+	if (code < 0 && w)
+		(void)blob_writer_reset(w, NULL); /* the disk may need it; the first error counts */
 	if (code == 0)
 		code = blob_writer_commit(take_ptr(w), &digest, &size, e);
 	if (code == 0)
