@@ -174,7 +174,8 @@ void lease_ops_save_hold(struct change_set *c, const struct record *r, const str
 
 /* new_ops.c */
 void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
-/* A mutable record with an id of its own, in no graph yet; `map`: NULL for none. NULL: no memory. */
+/* A mutable record with an id of its own, in no graph yet; `map`: NULL for none. NULL: no memory.
+ */
 struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
 int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
 int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
