@@ -5,6 +5,7 @@
 #include "control.pb-c.h"
 #include "health.pb-c.h"
 #include "service/request_check.h"
+#include "snapshots.pb-c.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "varve.pb-c.h"
 
@@ -13,6 +14,11 @@ static const ProtobufCMessageDescriptor *const others[] = {
 	&moby__buildkit__v1__prune_request__descriptor,
 	&moby__buildkit__v1__list_workers_request__descriptor,
 	&grpc__health__v1__health_check_request__descriptor,
+	&containerd__services__snapshots__v1__prepare_request__descriptor,
+	&containerd__services__snapshots__v1__key_request__descriptor,
+	&containerd__services__snapshots__v1__commit_request__descriptor,
+	&containerd__services__snapshots__v1__update_request__descriptor,
+	&containerd__services__snapshots__v1__list_request__descriptor,
 };
 
 static const ProtobufCMessageDescriptor *choose(size_t number)
