@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq zstd sqlite3 mkfs.ext4 docker-registry skopeo
+# requires root overlay bpf jq zstd sqlite3 mkfs.ext4 docker-registry skopeo xxd
 # SPDX-License-Identifier: Apache-2.0
 #
 # Images that are not what they say, disks that are full, agents that die: the fault is named, nothing
@@ -204,7 +204,9 @@ edit_manifest() {
 	start_agent
 	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
 	digest=$(digest_of < "$trees/base.tar.gz")
-	printf 'X' | dd of="$agent_root/blobs/sha256/${digest#sha256:}" bs=1 seek=100 conv=notrunc status=none
+	blob=$agent_root/blobs/sha256/${digest#sha256:}
+	byte=$(xxd -s 100 -l 1 -p "$blob")
+	printf '%02x' $((0x$byte ^ 1)) | xxd -r -p | dd of="$blob" bs=1 seek=100 conv=notrunc status=none
 	run -1 varve mount "$one"
 	assert_output_has "$digest"
 	[[ $(count_layers) -eq 0 ]]
