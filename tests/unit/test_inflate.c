@@ -48,6 +48,15 @@ static struct strbuf compress(enum tar_compression compression)
 	return out;
 }
 
+/* What a step leaves on the stack must be of no use to the next one. */
+static __attribute__((noinline)) void scribble(void)
+{
+	volatile unsigned char stack[65536];
+
+	for (size_t i = 0; i < sizeof(stack); i++)
+		stack[i] = 0xa5;
+}
+
 /* 0, or the error of a step or of the end. */
 static int decompress(enum tar_compression compression, const struct strbuf *in, size_t in_step,
 		      size_t out_step, struct strbuf *out)
@@ -65,6 +74,7 @@ static int decompress(enum tar_compression compression, const struct strbuf *in,
 		do {
 			b.out = piece;
 			b.out_left = out_step;
+			scribble();
 			r = inflate_step(z, &b, &e);
 			if (r < 0)
 				return r;

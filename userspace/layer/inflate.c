@@ -18,6 +18,9 @@ struct inflate {
 	enum tar_compression compression;
 	bool inside; /* a member or frame that is not finished */
 	bool begun;
+	/* isal_inflate() would read a header itself, and forget about one that comes in pieces. */
+	bool in_header;
+	struct isal_gzip_header header;
 	struct inflate_state gzip;
 	ZSTD_DStream *zstd;
 };
@@ -114,14 +117,16 @@ static int step_gzip(struct inflate *z, struct inflate_buffers *b, struct error 
 
 	if (!z->inside) {
 		isal_inflate_reset(s);
-		s->crc_flag = ISAL_GZIP;
-		z->inside = true;
+		s->crc_flag = ISAL_GZIP_NO_HDR_VER;
+		isal_gzip_header_init(&z->header);
+		z->inside = z->in_header = true;
 	}
 	s->next_in = (uint8_t *)b->in;
 	s->avail_in = in;
 	s->next_out = (uint8_t *)b->out;
 	s->avail_out = out;
-	code = isal_inflate(s);
+	code = z->in_header ? isal_read_gzip_header(s, &z->header) : isal_inflate(s);
+	z->in_header = z->in_header && code == ISAL_END_INPUT;
 	/* ISAL_END_INPUT is what an incomplete header gives; everything else above 0 is about
 	 * dictionaries and buffers that we do not give. */
 	if (code != ISAL_DECOMP_OK && code != ISAL_END_INPUT && code != ISAL_OUT_OVERFLOW)
