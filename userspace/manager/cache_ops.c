@@ -61,7 +61,7 @@ static int commit_reserved(struct manager *m, struct record *r, struct lease *l,
 		for (const struct hold *h = r->holds; h; h = h->next_of_record)
 			if (h->lease->connection == 0)
 				lease_rows_set_hold(&c, h->lease->name, r->id, 0, 0);
-		lease_ops_save_hold(&c, twin, l);
+		lease_table_save_hold(&c, twin, l);
 		r->layer->size_known = false;
 		layer_rows_update(&c, r->layer);
 	} else {
@@ -103,7 +103,7 @@ int manager_commit(struct manager *m, const char *id, const struct manager_holde
 	if (code == 0)
 		code = snapshot_keys_refuse(r, "containerd commits it", e);
 	if (code == 0)
-		code = lease_ops_find(m, holder, &l, e);
+		code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
 		manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
@@ -112,7 +112,7 @@ int manager_commit(struct manager *m, const char *id, const struct manager_holde
 	code = commit_reserved(m, r, l, false, ret_id, e);
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
-	lease_ops_put(m, l);
+	lease_table_put(m, l);
 	pthread_mutex_unlock(&m->lock);
 	return code;
 }
@@ -294,7 +294,7 @@ int cache_ops_release(struct manager *m, struct record *r, struct lease *l, stru
 			record_rows_set_uses(&c, r->twin);
 		}
 	}
-	lease_ops_save_hold(&c, r, l);
+	lease_table_save_hold(&c, r, l);
 	goes = cache_ops_goes(r);
 	manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
@@ -317,13 +317,13 @@ int manager_release(struct manager *m, const char *id, const struct manager_hold
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
 	if (code == 0)
-		code = lease_ops_find(m, holder, &l, e);
+		code = lease_table_find(m, holder, &l, e);
 	/* Who made a record and committed it may still call it by its first name. */
 	if (code == 0) {
 		if (r->is_mutable && r->twin && !record_refs_find(r, l))
 			r = r->twin;
 		code = cache_ops_release(m, r, l, e);
-		lease_ops_put(m, l);
+		lease_table_put(m, l);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return code;
@@ -381,7 +381,7 @@ int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
 	pthread_mutex_lock(&m->lock);
 	code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
 	if (code == 0)
-		lease_ops_save_hold(&c, r, l);
+		lease_table_save_hold(&c, r, l);
 	for (size_t i = 0; code == 0 && i < options->image_ref_count; i++) {
 		code = record_add_image_ref(r, options->image_refs[i]);
 		record_rows_add_image_ref(&c, r->id, options->image_refs[i]);
@@ -431,7 +431,7 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 	if (code == 0)
 		code = choose_for_get(&r, options, e);
 	if (code == 0)
-		code = lease_ops_find(m, holder, &l, e);
+		code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
 		manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
@@ -447,7 +447,7 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 		code = cache_ops_add_ref(m, r, l, options, e);
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
-	lease_ops_put(m, l);
+	lease_table_put(m, l);
 	pthread_mutex_unlock(&m->lock);
 	return code;
 }

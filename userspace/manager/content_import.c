@@ -240,9 +240,9 @@ static int check_holder(struct manager *m, const struct manager_holder *holder, 
 	int code;
 
 	pthread_mutex_lock(&m->lock);
-	code = lease_ops_find(m, holder, &l, e);
+	code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
-		lease_ops_put(m, l);
+		lease_table_put(m, l);
 	pthread_mutex_unlock(&m->lock);
 	return code;
 }

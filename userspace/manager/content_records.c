@@ -197,7 +197,7 @@ static void add_rows(struct change_set *c, const struct record *r, const struct 
 	}
 	record_rows_insert(c, r, RECORD_LIVE);
 	content_rows_set(c, r->id, r->content);
-	lease_ops_save_hold(c, r, l);
+	lease_table_save_hold(c, r, l);
 }
 
 /* With the lock, which it lets go of meanwhile. */
@@ -299,14 +299,14 @@ static int get_pinned(struct manager *m, struct wanted *w, const struct manager_
 	int code;
 
 	pthread_mutex_lock(&m->lock);
-	code = lease_ops_find(m, holder, &l, e);
+	code = lease_table_find(m, holder, &l, e);
 	if (code == 0) {
 		code = look_around(m, w, &same, e);
 		if (code == 0 && same)
 			code = reuse_record(m, same, w, l, ret_id, e);
 		else if (code == 0)
 			code = make_record(m, w, l, ret_id, e);
-		lease_ops_put(m, l);
+		lease_table_put(m, l);
 	}
 	pthread_mutex_unlock(&m->lock);
 	*ret_new = code == 0 && !same;

@@ -147,7 +147,7 @@ int manager_lease_need(struct manager *m, const struct manager_holder *holder,
 		return code;
 	pthread_mutex_lock(&m->needs_lock);
 	pthread_mutex_lock(&m->lock);
-	code = lease_ops_find(m, holder, &l, e);
+	code = lease_table_find(m, holder, &l, e);
 	pthread_mutex_unlock(&m->lock);
 	if (code == 0 && l->connection == 0) {
 		lease_rows_set_needs(&c, l->name, copies, copied);
@@ -166,7 +166,7 @@ int manager_lease_need(struct manager *m, const struct manager_holder *holder,
 		lease_free_needs(old, old_count);
 	}
 	if (l)
-		lease_ops_put(m, l);
+		lease_table_put(m, l);
 	pthread_mutex_unlock(&m->lock);
 	pthread_mutex_unlock(&m->needs_lock);
 	return code;

@@ -195,7 +195,7 @@ int manager_explain(struct manager *m, const char *id, struct manager_explanatio
 	struct manager_explanation x = { .place = 0 };
 	int64_t keep_bytes;
 	struct record *r;
-	int code = usage_ops_measure(m, NULL, e);
+	int code = measure_ops_stale(m, NULL, e);
 
 	if (code < 0)
 		return code;

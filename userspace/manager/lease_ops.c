@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leases: named ones live in the database, a connection's own one in memory until it closes. */
+/* Leases made, listed and ended: named ones live in the database, a connection's own one in memory
+ * until it closes. */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,69 +10,6 @@
 #include "store/lease_rows.h"
 
 #define LEASES_MAX 100000
-
-static void connection_lease_name(uint64_t connection, char name[40])
-{
-	(void)snprintf(name, 40, "connection/%" PRIu64, connection); /* '/': nobody can make it */
-}
-
-static int find_connection_lease(struct manager *m, uint64_t connection, struct lease **ret_lease,
-				 struct error *e)
-{
-	char name[40];
-	struct lease *l;
-
-	connection_lease_name(connection, name);
-	l = hashmap_find(m->leases, name);
-	if (!l) {
-		l = lease_new(name, clock_wall_ns(), 0, connection);
-		if (!l || hashmap_insert(m->leases, l->name, l) < 0) {
-			lease_free(l);
-			return error_set(e, -ENOMEM, "out of memory");
-		}
-	}
-	l->users++;
-	*ret_lease = l;
-	return 0;
-}
-
-static int refuse_containerds(const char *lease, struct error *e)
-{
-	return error_set(e, -EBUSY, "the lease '%.*s' is containerd's: it alone takes and releases",
-			 MANAGER_LEASE_NAME_MAX, lease);
-}
-
-int lease_ops_find(struct manager *m, const struct manager_holder *holder, struct lease **ret_lease,
-		   struct error *e)
-{
-	struct lease *l;
-
-	if (!holder->lease || !*holder->lease)
-		return find_connection_lease(m, holder->connection, ret_lease, e);
-	if (snapshot_keys_is_lease(holder->lease))
-		return refuse_containerds(holder->lease, e);
-	l = hashmap_find(m->leases, holder->lease);
-	if (!l || l->hidden)
-		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls; varve lease create)",
-				 MANAGER_LEASE_NAME_MAX, holder->lease);
-	l->users++;
-	*ret_lease = l;
-	return 0;
-}
-
-void lease_ops_put(struct manager *m, struct lease *l)
-{
-	l->users--;
-	pthread_cond_broadcast(&m->idle);
-}
-
-void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l)
-{
-	const struct hold *h = record_refs_find(r, l);
-
-	if (l->connection == 0)
-		lease_rows_set_hold(c, l->name, r->id, h ? h->refs : 0, h ? h->counting_refs : 0);
-}
 
 static int check_name(const char *name, struct error *e)
 {
@@ -199,7 +135,7 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 	if (strcmp(name, MANAGER_CLI_LEASE) == 0)
 		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
 	if (snapshot_keys_is_lease(name))
-		return refuse_containerds(name, e);
+		return lease_table_refuse_containerds(name, e);
 	pthread_mutex_lock(&m->lock);
 	l = hashmap_find(m->leases, name);
 	if (l && (l->connection || l->hidden))
@@ -231,10 +167,10 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 
 bool manager_has_connection_lease(struct manager *m, uint64_t connection)
 {
-	char name[40];
+	char name[LEASE_CONNECTION_NAME_SIZE];
 	bool found;
 
-	connection_lease_name(connection, name);
+	lease_table_connection_name(connection, name);
 	pthread_mutex_lock(&m->lock);
 	found = hashmap_find(m->leases, name) != NULL;
 	pthread_mutex_unlock(&m->lock);
@@ -244,10 +180,10 @@ bool manager_has_connection_lease(struct manager *m, uint64_t connection)
 void manager_connection_closed(struct manager *m, uint64_t connection)
 {
 	struct error e = { 0 };
-	char name[40];
+	char name[LEASE_CONNECTION_NAME_SIZE];
 	struct lease *l;
 
-	connection_lease_name(connection, name);
+	lease_table_connection_name(connection, name);
 	pthread_mutex_lock(&m->lock);
 	l = hashmap_remove(m->leases, name);
 	pthread_mutex_unlock(&m->lock);

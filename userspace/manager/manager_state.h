@@ -164,13 +164,13 @@ DEFINE_CLEANUP(struct mount *, mount_list_free)
 void mount_list_link(struct manager *m, struct mount *mount, struct record *r);
 void mount_list_unlink(struct manager *m, struct mount *mount);
 
-/* lease_ops.c, with the lock. The lease found (a connection's own one is made when it is asked for)
- * stays until it is put back. -ENOENT. */
-int lease_ops_find(struct manager *m, const struct manager_holder *holder, struct lease **ret_lease,
-		   struct error *e);
-void lease_ops_put(struct manager *m, struct lease *l);
+/* lease_table.c, with the lock. The lease found (a connection's own one is made when it is asked
+ * for) stays until it is put back. -ENOENT. */
+int lease_table_find(struct manager *m, const struct manager_holder *holder,
+		     struct lease **ret_lease, struct error *e);
+void lease_table_put(struct manager *m, struct lease *l);
 /* Adds the hold's present state to the set; nothing for a connection's lease. */
-void lease_ops_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
+void lease_table_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
 
 /* new_ops.c */
 void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
@@ -195,6 +195,11 @@ int new_ops_insert(struct manager *m, struct record **r, struct record *parent, 
  * NULL. Without the lock. */
 void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files);
 
+#define LEASE_CONNECTION_NAME_SIZE 40
+void lease_table_connection_name(uint64_t connection, char name[LEASE_CONNECTION_NAME_SIZE]);
+/* -EBUSY with a sentence. */
+int lease_table_refuse_containerds(const char *lease, struct error *e);
+
 /* cache_ops.c */
 /* Nobody holds the record and it is not to be retained: it should be deleted. */
 bool cache_ops_goes(const struct record *r);
@@ -217,8 +222,9 @@ int cache_ops_delete(struct manager *m, struct record *const *records, size_t co
 void usage_ops_fold(struct manager *m);
 /* The same for mounts that are gone only, whatever else is mounted. */
 void usage_ops_fold_gone(struct manager *m);
-/* Measures every layer whose size is not known, in parallel. */
-int usage_ops_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);
+
+/* measure_ops.c: every layer whose size is not known, in parallel. Without the lock. */
+int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e);
 
 /* record_view.c, with the lock. */
 /* on_disk: a lazy record's size is what of its blob is here. */

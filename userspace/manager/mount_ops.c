@@ -296,7 +296,7 @@ static int choose_map(struct manager *m, const struct record *r, const char *lea
 	int code = 0;
 
 	if (lease && *lease) {
-		code = lease_ops_find(m, &holder, &l, e);
+		code = lease_table_find(m, &holder, &l, e);
 		if (code < 0)
 			return code;
 		if (!record_refs_find(r, l))
@@ -309,7 +309,7 @@ static int choose_map(struct manager *m, const struct record *r, const char *lea
 			code = error_set(e, -EINVAL,
 					 "record %s was made %s, and lease '%s' has another one",
 					 r->id, text, l->name);
-		lease_ops_put(m, l);
+		lease_table_put(m, l);
 	}
 	if (code == 0 && r->mount && !id_map_equal(map, &r->mount->id_map)) {
 		describe_map(&r->mount->id_map, text, sizeof(text));

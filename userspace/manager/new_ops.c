@@ -255,7 +255,7 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 
 	record_rows_set_state(&c, r->id, RECORD_LIVE);
 	pthread_mutex_lock(&m->lock);
-	lease_ops_save_hold(&c, r, l);
+	lease_table_save_hold(&c, r, l);
 	pthread_mutex_unlock(&m->lock);
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
@@ -306,14 +306,14 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 	if (!unborn)
 		return error_set(e, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&m->lock);
-	code = lease_ops_find(m, holder, &l, e);
+	code = lease_table_find(m, holder, &l, e);
 	if (code == 0) {
 		if (!id_map_is_set(&map) && id_map_copy(&l->id_map, &unborn->id_map) < 0)
 			code = error_set(e, -ENOMEM, "out of memory");
 		else
 			code = reserve_new(m, options, l, &unborn, e);
 		if (code < 0)
-			lease_ops_put(m, l);
+			lease_table_put(m, l);
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
@@ -339,7 +339,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 		memcpy(ret_id, r->id, sizeof(r->id));
 		manager_unreserve(m, r);
 	}
-	lease_ops_put(m, l);
+	lease_table_put(m, l);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;

@@ -40,7 +40,7 @@ int manager_policy_list(struct manager *m, bool with_usage,
 	cleanup(prune_view_free) struct prune_view view = { .disk = prune_view_disk(m) };
 	size_t count = m->policies ? m->policies->count : 0;
 	struct manager_policy_view *policies = NULL;
-	int code = with_usage ? usage_ops_measure(m, NULL, e) : 0;
+	int code = with_usage ? measure_ops_stale(m, NULL, e) : 0;
 
 	if (code == 0 && with_usage)
 		code = prune_view_gather(m, &everything, &view, e);

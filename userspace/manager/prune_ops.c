@@ -229,7 +229,7 @@ static int prune_locked(struct prune_run *run, const struct manager_prune_option
 	cleanup(prune_view_free) struct prune_view view = { 0 };
 	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
 	int64_t keep_bytes = 0;
-	int code = usage_ops_measure(run->m, o->cancelled, e);
+	int code = measure_ops_stale(run->m, o->cancelled, e);
 
 	if (code == 0)
 		code = prune_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);

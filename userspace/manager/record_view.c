@@ -261,7 +261,7 @@ int manager_list(struct manager *m, const struct manager_query *query,
 	if (code == 0 && query->unused_for_ns < 0)
 		return error_set(e, -EINVAL, "an age limit cannot be negative");
 	if (code == 0 && query->disk_usage)
-		code = usage_ops_measure(m, query->cancelled, e);
+		code = measure_ops_stale(m, query->cancelled, e);
 	if (code < 0)
 		return code;
 	if (!query->disk_usage)

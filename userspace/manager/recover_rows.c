@@ -388,7 +388,7 @@ static int hold_snapshot(struct loading *load, struct record *r, const char *key
 	code = record_refs_add(r, l, 1, 1);
 	if (code == 0) {
 		lease_rows_ensure(load->changes, l);
-		lease_ops_save_hold(load->changes, r, l);
+		lease_table_save_hold(load->changes, r, l);
 	}
 	snapshot_keys_put_lease(load->m, l);
 	return code;

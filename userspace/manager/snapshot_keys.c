@@ -170,7 +170,7 @@ int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_l
 
 void snapshot_keys_put_lease(struct manager *m, struct lease *l)
 {
-	lease_ops_put(m, l);
+	lease_table_put(m, l);
 	if (l->users > 0 || l->holds)
 		return;
 	(void)hashmap_remove(m->leases, l->name); /* the same lease */

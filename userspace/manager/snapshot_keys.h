@@ -29,10 +29,11 @@ struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *re
 int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_snapshot,
 		      struct error *e);
 
-/* With the lock: the lease of the key's namespace, made when there is none; as lease_ops_find(). */
+/* With the lock: the lease of the key's namespace, made when there is none; as lease_table_find().
+ */
 int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_lease,
 			struct error *e);
-/* As lease_ops_put(); a lease that holds nothing goes. */
+/* As lease_table_put(); a lease that holds nothing goes. */
 void snapshot_keys_put_lease(struct manager *m, struct lease *l);
 bool snapshot_keys_is_lease(const char *name);
 /* The hold that keeps a snapshot. */

@@ -161,7 +161,7 @@ static void add_rows(struct creation *n)
 	record_rows_insert(&n->rows, n->r, RECORD_LIVE);
 	lease_rows_ensure(&n->rows, n->l);
 	pthread_mutex_lock(&n->m->lock);
-	lease_ops_save_hold(&n->rows, n->r, n->l);
+	lease_table_save_hold(&n->rows, n->r, n->l);
 	pthread_mutex_unlock(&n->m->lock);
 	snapshot_rows_set(&n->rows, n->r->snapshot);
 }

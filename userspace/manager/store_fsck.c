@@ -383,7 +383,7 @@ static int check_layers(struct check *c, struct error *e)
 		c->summary.records++;
 	}
 	if (code == 0 && c->remeasure)
-		code = usage_ops_measure(c->m, c->o->cancelled, e);
+		code = measure_ops_stale(c->m, c->o->cancelled, e);
 	return code;
 }
 
