@@ -20,6 +20,14 @@
 			fn(*p);                  \
 	}
 
+/* Makes cleanup(fn) usable for variables that are a `type` themselves, where fn takes the address
+ * of one and accepts one of zeros. */
+#define DEFINE_CLEANUP_VALUE(type, fn)           \
+	static inline void cleanup_##fn(type *p) \
+	{                                        \
+		fn(p);                           \
+	}
+
 #define take_ptr(p)                                     \
 	({                                              \
 		__typeof__(p) *take_ptr_ = &(p);        \

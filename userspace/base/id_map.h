@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 /* The kernel's own limits: UID_GID_MAP_MAX_EXTENTS, and less than a page of text. */
@@ -41,7 +42,4 @@ static inline bool id_map_is_set(const struct id_map *map)
 	return map->uids;
 }
 
-static inline void cleanup_id_map_free(struct id_map *map)
-{
-	id_map_free(map);
-}
+DEFINE_CLEANUP_VALUE(struct id_map, id_map_free)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 struct strbuf {
 	char *text; /* NULL until the first append */
 	size_t length; /* bytes before the NUL */
@@ -29,8 +31,4 @@ bool strbuf_failed(const struct strbuf *b);
 /* Hands the text to the caller, who frees it; NULL when an append failed. */
 char *strbuf_take(struct strbuf *b);
 void strbuf_free(struct strbuf *b);
-
-static inline void cleanup_strbuf_free(struct strbuf *b)
-{
-	strbuf_free(b);
-}
+DEFINE_CLEANUP_VALUE(struct strbuf, strbuf_free)

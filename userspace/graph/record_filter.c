@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/vec.h"
 #include "graph/filter_regex.h"
 #include "graph/filter_scan.h"
 
@@ -50,7 +51,7 @@ struct selector {
 struct record_filter {
 	bool matches_all;
 	struct selector *selectors; /* those of one filter next to each other */
-	size_t count;
+	size_t count, capacity;
 	size_t regexes;
 };
 
@@ -209,17 +210,13 @@ static int parse_value(struct record_filter *f, struct selector *s, struct filte
 static int parse_selector(struct record_filter *f, size_t filter, struct filter_scan *scan,
 			  struct error *e)
 {
-	struct selector *s;
+	struct selector *s, *selectors = vec_reserve(f->selectors, &f->capacity, f->count + 1,
+						     sizeof(*selectors));
 	int r;
 
-	if ((f->count & (f->count - 1)) == 0) { /* grows by doubling */
-		size_t capacity = f->count ? 2 * f->count : 1;
-		struct selector *longer = realloc(f->selectors, capacity * sizeof(*longer));
-
-		if (!longer)
-			return error_set(e, -ENOMEM, "no memory for a filter");
-		f->selectors = longer;
-	}
+	if (!selectors)
+		return error_set(e, -ENOMEM, "no memory for a filter");
+	f->selectors = selectors;
 	s = &f->selectors[f->count++];
 	*s = (struct selector){ .filter = filter, .comparison = FIELD_PRESENT };
 

@@ -24,10 +24,7 @@ struct json_lines {
 /* "-" is standard input. Borrows path and e. */
 int json_lines_open(struct json_lines *l, const char *path, struct error *e);
 void json_lines_close(struct json_lines *l);
-static inline void cleanup_json_lines_close(struct json_lines *l)
-{
-	json_lines_close(l);
-}
+DEFINE_CLEANUP_VALUE(struct json_lines, json_lines_close)
 
 /* 1: there is an object; 0: the end; -EINVAL: the line is no object. */
 int json_lines_next(struct json_lines *l);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hashmap.h"
+#include "base/vec.h"
 #include "graph/record_graph.h"
 #include "prune/prune_plan.h"
 #include "prune/prune_rule.h"
@@ -19,7 +20,7 @@ struct saved_record {
 
 struct saved_state {
 	struct saved_record *records;
-	size_t count, room;
+	size_t count, capacity;
 	struct hashmap *by_id;
 };
 
@@ -167,15 +168,12 @@ static int read_texts(const struct json_lines *l, struct record_facts *f)
 
 static struct saved_record *append(struct saved_state *s)
 {
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 1024;
-		struct saved_record *records = reallocarray(s->records, room, sizeof(*records));
+	struct saved_record *records =
+		vec_reserve(s->records, &s->capacity, s->count + 1, sizeof(*records));
 
-		if (!records)
-			return NULL;
-		s->records = records;
-		s->room = room;
-	}
+	if (!records)
+		return NULL;
+	s->records = records;
 	s->records[s->count] = (struct saved_record){
 		.facts = { .size_bytes = -1 },
 		.parent = PRUNE_NO_PARENT,

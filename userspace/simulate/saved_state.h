@@ -2,11 +2,12 @@
 /* What `varve du --json` printed some time, and what a prune would make of it. */
 #pragma once
 
-#include "base/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
 
 struct saved_state;
 
@@ -14,10 +15,7 @@ struct saved_state;
  * parents, a loop of parents. A parent that is not in the file counts as none. */
 int saved_state_read(const char *path, struct saved_state **ret_state, struct error *e);
 void saved_state_free(struct saved_state *s);
-static inline void cleanup_saved_state_free(struct saved_state **s)
-{
-	saved_state_free(*s);
-}
+DEFINE_CLEANUP(struct saved_state *, saved_state_free)
 
 struct saved_state_options {
 	const char *scorer; /* "" for the default one */

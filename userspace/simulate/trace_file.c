@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/hashmap.h"
+#include "base/vec.h"
 #include "simulate/json_lines.h"
 
 #define MAX_RECORDS (UINT32_MAX / 4)
@@ -52,35 +53,22 @@ static int no_memory(const struct reading *r)
 	return error_set(r->lines.e, -ENOMEM, "no memory for %s", r->lines.name);
 }
 
-/* Makes room for one more; the array doubles. */
-static int make_room(void **array, size_t count, size_t *room, size_t element_bytes)
-{
-	size_t wanted = *room ? 2 * *room : 1024;
-	void *larger;
-
-	if (count < *room)
-		return 0;
-	larger = reallocarray(*array, wanted, element_bytes);
-	if (!larger)
-		return -ENOMEM;
-	*array = larger;
-	*room = wanted;
-	return 0;
-}
-
 static int add_record(struct reading *r, const char *id, int64_t size_bytes, size_t parent,
 		      size_t *ret_record)
 {
 	struct trace *t = &r->trace;
+	struct trace_record *records;
 	struct known *known;
 
 	if (t->record_count == MAX_RECORDS)
 		return json_lines_fault(&r->lines, "more than %u records", MAX_RECORDS);
 	if (__builtin_add_overflow(r->bytes, size_bytes, &r->bytes))
 		return json_lines_fault(&r->lines, "all sizes together exceed 2^63 bytes");
-	if (make_room((void **)&t->records, t->record_count, &t->record_room, sizeof(*t->records)) <
-	    0)
+	records =
+		vec_reserve(t->records, &t->record_capacity, t->record_count + 1, sizeof(*records));
+	if (!records)
 		return no_memory(r);
+	t->records = records;
 	known = malloc(sizeof(*known));
 	if (!known)
 		return no_memory(r);
@@ -103,9 +91,12 @@ static int add_event(struct reading *r, int64_t time_ns, size_t record,
 		     enum trace_operation operation)
 {
 	struct trace *t = &r->trace;
+	struct trace_event *events =
+		vec_reserve(t->events, &t->event_capacity, t->event_count + 1, sizeof(*events));
 
-	if (make_room((void **)&t->events, t->event_count, &t->event_room, sizeof(*t->events)) < 0)
+	if (!events)
 		return no_memory(r);
+	t->events = events;
 	t->events[t->event_count++] = (struct trace_event){ .time_ns = time_ns,
 							    .record = (uint32_t)record,
 							    .operation = operation };

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 #define TRACE_NO_PARENT SIZE_MAX
@@ -33,15 +34,12 @@ struct trace_record {
 
 struct trace {
 	struct trace_event *events;
-	size_t event_count, event_room;
+	size_t event_count, event_capacity;
 	struct trace_record *records;
-	size_t record_count, record_room;
+	size_t record_count, record_capacity;
 };
 
 /* "-" is standard input. -EINVAL names file and line. */
 int trace_read(const char *path, struct trace *ret_trace, struct error *e);
 void trace_free(struct trace *t); /* what it points to */
-static inline void cleanup_trace_free(struct trace *t)
-{
-	trace_free(t);
-}
+DEFINE_CLEANUP_VALUE(struct trace, trace_free)

@@ -25,8 +25,4 @@ static inline bool change_set_is_empty(const struct change_set *c)
 int change_set_write(struct change_set *c, struct database *d, enum database_durability durability,
 		     struct error *e);
 void change_set_free(struct change_set *c);
-
-static inline void cleanup_change_set_free(struct change_set *c)
-{
-	change_set_free(c);
-}
+DEFINE_CLEANUP_VALUE(struct change_set, change_set_free)
