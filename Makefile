@@ -57,7 +57,7 @@ BPF_CFLAGS := -O2 -g -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARC
 	-I/usr/include/$(shell $(CC) -print-multiarch) -Ibpf -MMD -MP
 
 MAINS := userspace/daemon/main.c userspace/cli/main.c userspace/fetch/main.c
-SOURCES := $(filter-out $(MAINS),$(wildcard userspace/*/*.c))
+SOURCES := $(filter-out $(MAINS),$(wildcard userspace/*/*.c userspace/*/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 PROTOS := $(wildcard userspace/proto/*.proto)
 PROTO_OBJECTS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%.pb-c.o)
