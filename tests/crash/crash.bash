@@ -8,8 +8,8 @@
 # after, or, where it has several steps, in between: nothing that both have is missing, nothing is
 # there that neither has, and a second restart changes nothing.
 
-# shellcheck source=tests/helpers.bash
-source "$BATS_TEST_DIRNAME/../helpers.bash"
+# shellcheck source=tests/lib/helpers.bash
+source "$BATS_TEST_DIRNAME/../lib/helpers.bash"
 
 # Which points the operations' tests pass, and which those of start and end.
 operation_points='database|fold|layer|mount|staging|trash'

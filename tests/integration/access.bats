@@ -4,7 +4,7 @@
 #
 # Who may call what: by the sockets' files, and by the caller's credentials in each call.
 
-load ../helpers
+load ../lib/helpers
 
 # Groups and a user that every Debian has stand for Varve's own.
 group=daemon

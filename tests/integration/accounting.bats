@@ -4,7 +4,7 @@
 #
 # Every access is counted once, in the layer that served it.
 
-load ../helpers
+load ../lib/helpers
 
 counts() { # ID: opens and bytes read since the first call for it
 	varve stats "$1" --json | jq -r '"\(.opens) \(.readBytes)"'

@@ -4,7 +4,7 @@
 #
 # Many clients at once, and what goes on while a prune of thousands does.
 
-load ../helpers
+load ../lib/helpers
 
 # A store of so many records that nobody holds, each with a file.
 big_store() {

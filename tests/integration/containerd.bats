@@ -4,8 +4,8 @@
 #
 # The real containerd, with varved as its snapshotter.
 
-load ../helpers
-load ../containerd
+load ../lib/helpers
+load ../lib/containerd
 
 setup() {
 	agent_setup

@@ -4,8 +4,8 @@
 #
 # Images in and out, layers by digest, layers that are lazy. Rows B40-B47 of parity.
 
-load ../helpers
-load ../images
+load ../lib/helpers
+load ../lib/images
 
 teardown() {
 	stop_registry

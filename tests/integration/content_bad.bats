@@ -5,8 +5,8 @@
 # Images that are not what they say, disks that are full, agents that die: the fault is named, nothing
 # half made is ever seen, and what was verified before stays.
 
-load ../helpers
-load ../images
+load ../lib/helpers
+load ../lib/images
 
 teardown() {
 	stop_registry

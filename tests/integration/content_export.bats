@@ -4,8 +4,8 @@
 #
 # Records as images, layers as tars.
 
-load ../helpers
-load ../images
+load ../lib/helpers
+load ../lib/images
 
 teardown() {
 	stop_registry

@@ -4,8 +4,8 @@
 #
 # Layers that fall back to lazy, and blobs that are not kept.
 
-load ../helpers
-load ../images
+load ../lib/helpers
+load ../lib/images
 
 teardown() {
 	stop_registry

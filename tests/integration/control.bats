@@ -5,7 +5,7 @@
 # BuildKit's control service, as an independent gRPC stack sees it: every call and field, the meanings
 # that these had for older clients, and what is refused.
 
-load ../helpers
+load ../lib/helpers
 
 setup_file() {
 	local protos=$BATS_TEST_DIRNAME/../data/buildkit

@@ -4,7 +4,7 @@
 #
 # BuildKit's own message code and Go's gRPC, as Debian packages them, against the agent.
 
-load ../helpers
+load ../lib/helpers
 
 setup_file() {
 	[[ -n $(command -v go) ]] || return 0 # the test then skips

@@ -4,7 +4,7 @@
 #
 # PARITY rows B50 to B56.
 
-load ../helpers
+load ../lib/helpers
 
 du_ids() {
 	varve du -q | sort

@@ -4,7 +4,7 @@
 #
 # varve fsck on stores that somebody damaged by hand.
 
-load ../helpers
+load ../lib/helpers
 
 found() { # [OPTION…]: "kind what repaired" lines, and the summary's numbers
 	varve fsck --json "$@" | jq -r 'if .kind then "\(.kind) \(.what) \(.repaired)" else "\(.found) \(.repaired)" end'

@@ -4,7 +4,7 @@
 #
 # What --help, the completion of each shell, and the man page say is the same.
 
-load ../helpers
+load ../lib/helpers
 
 # "verb" lines of the help, families' members by both words.
 verbs() {

@@ -7,7 +7,7 @@
 # Filters are for jq and scripts for the container's shell:
 # shellcheck disable=SC2016
 
-load ../helpers
+load ../lib/helpers
 
 users=0:100000:65536
 

@@ -5,7 +5,7 @@
 # What is tested below the agent, on this kernel: every counter against every kind of access, and
 # every way to mount.
 
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	require

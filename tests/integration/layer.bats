@@ -7,7 +7,7 @@
 
 # shellcheck disable=SC2016 # the variables are jq's
 
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	agent_setup

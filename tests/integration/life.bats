@@ -4,7 +4,7 @@
 #
 # The agent's own life: PARITY rows B80 to B83.
 
-load ../helpers
+load ../lib/helpers
 
 @test "B80 records, refs and mounts are there after a restart" {
 	start_agent

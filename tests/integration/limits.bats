@@ -4,7 +4,7 @@
 #
 # Depth, names, numbers, and everything else that is refused: a sentence, an exit status, no change.
 
-load ../helpers
+load ../lib/helpers
 
 # refused STATUS TEXT COMMAND…: ends so, says this in one line, and changes nothing.
 refused() {

@@ -4,7 +4,7 @@
 #
 # Pins, labels, and what others say that they still need.
 
-load ../helpers
+load ../lib/helpers
 
 small_record() { # DESCRIPTION [PARENT]: the id of a committed record that nobody holds
 	local id

@@ -4,7 +4,7 @@
 #
 # The command line's global options, and ids.
 
-load ../helpers
+load ../lib/helpers
 
 escape=$'\e'
 

@@ -5,7 +5,7 @@
 # What is installed besides the programs.
 
 bats_require_minimum_version 1.5.0
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	require

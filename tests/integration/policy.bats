@@ -4,7 +4,7 @@
 #
 # Limits, plans, policies, and why a record stays or goes.
 
-load ../helpers
+load ../lib/helpers
 
 plan() { # the name of the plan of a dry run for everything
 	varve prune --dry-run --json | jq -r 'select(has("plan")).plan'

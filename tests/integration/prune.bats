@@ -4,7 +4,7 @@
 #
 # PARITY rows B60 to B69.
 
-load ../helpers
+load ../lib/helpers
 
 read_it() { # ID: in a mount of its own
 	cat "$(varve mount "$1" --read-only)/data" > /dev/null

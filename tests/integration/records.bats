@@ -4,7 +4,7 @@
 #
 # What a record is and how refs keep it: PARITY rows B1 to B14.
 
-load ../helpers
+load ../lib/helpers
 
 field() { # ID FILTER
 	varve inspect "$1" --json | jq -r "$2"

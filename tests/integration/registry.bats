@@ -4,7 +4,7 @@
 #
 # varve-fetch with Debian's docker-registry on loopback, and images that umoci has made and skopeo pushed.
 
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	bats_require_minimum_version 1.5.0

@@ -4,7 +4,7 @@
 #
 # varve-fetch, and what the agent makes of it, with a registry that misbehaves (tests/tools/bad_registry.py).
 
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	bats_require_minimum_version 1.5.0

@@ -4,7 +4,7 @@
 #
 # varve simulate: plans on saved states, and replayed workloads.
 
-load ../helpers
+load ../lib/helpers
 
 record() { # ID [MEMBERS]: a line of a state
 	printf '{"id":"%s","size":100,"createdAt":"2024-05-01T10:00:00Z"%s}\n' "$1" "${2:+,$2}"

@@ -4,7 +4,7 @@
 #
 # containerd's Snapshots, by a client that is not ours, and beside the snapshotter that is not ours.
 
-load ../helpers
+load ../lib/helpers
 
 setup() {
 	agent_setup

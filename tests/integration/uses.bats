@@ -4,7 +4,7 @@
 #
 # What counts as a use: PARITY rows B20 to B23.
 
-load ../helpers
+load ../lib/helpers
 
 uses() {
 	varve stats > /dev/null # folds

@@ -5,7 +5,7 @@
 # The agent's transport, as clients that share no code with it see it: gRPC's own library, h2load,
 # and programs that speak HTTP/2 as nobody should.
 
-load ../helpers
+load ../lib/helpers
 
 tools=$BATS_TEST_DIRNAME/../tools
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A private containerd whose snapshotter is the test's agent, and an image for it. For bats files
-# that have loaded ../helpers: containerd_setup and containerd_teardown around agent_setup and
+# that have loaded ../lib/helpers: containerd_setup and containerd_teardown around agent_setup and
 # agent_teardown.
 
 # agent_setup makes them.

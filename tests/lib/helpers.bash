@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For the bats files: `load ../helpers`. Their second line says what they need, e.g.
+# For the bats files: `load ../lib/helpers`. Their second line says what they need, e.g.
 # `# requires root overlay bpf jq`; any other word is a program that must be there.
 #
 # Each test may start one agent, on a private store and socket. teardown() stops it, takes its store

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests of content: `load ../images` after the helpers. Makes OCI layouts from directories, with
+# For tests of content: `load ../lib/images` after the helpers. Makes OCI layouts from directories, with
 # tar and jq only, so that what reads them is not what wrote them; runs a registry; calls methods
 # that the command line does not have.
 
