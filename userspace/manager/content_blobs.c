@@ -4,12 +4,17 @@
  * that were set aside alike, and by whoever has pinned it: who brings a blob pins it first, writes
  * its row, and unpins it then.
  */
+#include "manager/content_blobs.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "content/blob_store.h"
 #include "graph/record_content.h"
-#include "manager/content_state.h"
+#include "manager/manager.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 #include "store/content_rows.h"
 
 #define HALF_WRITTEN_NS (7 * 24 * 3600 * NS_PER_S) /* nobody resumes it after that */

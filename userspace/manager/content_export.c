@@ -11,8 +11,21 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "content/blob_fetch.h"
+#include "content/blob_store.h"
 #include "graph/record_content.h"
 #include "image/chain_id.h"
+#include "image/image_config.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
+#include "manager/content_blobs.h"
+#include "manager/content_import.h"
+#include "manager/content_pack.h"
+#include "manager/content_progress.h"
+#include "manager/content_send.h"
+#include "manager/content_source.h"
+#include "manager/manager_state.h"
+#include "manager/record_finalize.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
 #include "store/record_rows.h"

@@ -1,31 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An image on its way out: what content_export.c gathers and content_send.c sends. Private to
- * these. */
+/* Records into images. */
 #pragma once
 
-#include "manager/content_state.h"
+#include "manager/content_import.h"
+#include "manager/content_pack.h"
 
-/* A record of the chain. Its blob is pinned once it is known. */
-struct export_layer {
-	char id[RECORD_ID_LENGTH + 1], layer[LAYER_NAME_LENGTH + 1];
-	struct record_content *content; /* NULL: it has none yet */
-	bool lazy, pinned;
-	int64_t created_ns;
-	char *description;
+struct manager_export_options {
+	const char *id, *destination; /* paths absolute */
+	enum manager_compression compression; /* of layers that have no blob yet */
+	struct manager_watch watch;
 };
 
-struct exporting {
-	struct manager *m;
-	const struct manager_export_options *o;
-	const struct image_reference *to;
-	struct content_progress *progress;
-	struct record *top; /* its `extractions` are counted */
-	struct export_layer *layers; /* lowest first */
-	size_t count;
-	struct image_descriptor config, manifest; /* blobs of the store, pinned */
-	bool config_pinned, manifest_pinned;
-	int64_t packed_bytes;
-};
-
-/* Everything is in the store: to the layout, the archive or the registry. */
-int content_send(struct exporting *x, struct error *e);
+int manager_export(struct manager *m, const struct manager_export_options *options,
+		   struct manager_image_summary *ret_summary, struct error *e);

@@ -6,6 +6,8 @@
  * however many wait for it: who comes second waits for the first, and takes over when that one was
  * cancelled.
  */
+#include "manager/content_extract.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,9 +15,15 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "content/blob_fetch.h"
+#include "content/blob_store.h"
 #include "graph/record_content.h"
 #include "layer/tar_apply.h"
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/content_progress.h"
+#include "manager/content_source.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 #include "overlay/overlay_options.h"
 #include "store/record_rows.h"
 #include "usage/disk_walk.h"
@@ -547,8 +555,8 @@ static int extract_chain(struct manager *m, struct record *r, const struct manag
 	return code < 0 ? name_missing(m, r, code, e) : 0;
 }
 
-int content_extract_chain(struct manager *m, struct record *r, const struct manager_watch *watch,
-			  struct error *e)
+static int content_extract_chain(struct manager *m, struct record *r,
+				 const struct manager_watch *watch, struct error *e)
 {
 	return extract_chain(m, r, watch, NULL, e);
 }

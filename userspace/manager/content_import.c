@@ -4,16 +4,29 @@
  * the work until the next one lies on it, then their files. A lease of the work's own holds what
  * has been made so far; when it fails, that goes again, but for what others have taken meanwhile.
  */
+#include "manager/content_import.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "image/chain_id.h"
-#include "manager/content_import.h"
-
-/* No connection ever has such a number. */
-#define WORK_CONNECTIONS (UINT64_C(1) << 63)
+#include "image/image_config.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
+#include "manager/content_blobs.h"
+#include "manager/content_extract.h"
+#include "manager/content_import_tar.h"
+#include "manager/content_progress.h"
+#include "manager/content_records.h"
+#include "manager/content_source.h"
+#include "manager/image_work.h"
+#include "manager/lease_ops.h"
+#include "manager/lease_table.h"
+#include "manager/manager_limits.h"
+#include "manager/manager_state.h"
+#include "manager/record_hold.h"
 
 struct importing {
 	struct manager *m;
@@ -29,13 +42,6 @@ struct importing {
 	size_t made_count;
 	char id[RECORD_ID_LENGTH + 1]; /* the newest one */
 };
-
-struct manager_holder content_import_holder(struct manager *m)
-{
-	uint64_t number = atomic_fetch_add(&m->content_works, 1);
-
-	return (struct manager_holder){ .connection = WORK_CONNECTIONS | number };
-}
 
 static size_t layer_count(const struct importing *i)
 {
@@ -153,23 +159,6 @@ static int make_records(struct importing *i, struct error *e)
 			error_context(e, "layer %zu", n + 1);
 	}
 	return code;
-}
-
-void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count)
-{
-	struct error e = { 0 };
-	int code;
-
-	/* On a full disk nothing could be written otherwise, not even that they are gone. */
-	if (count > 0)
-		store_files_drain_trash(m);
-	/* Children first. What somebody holds by now stays, with what it lies on. */
-	while (count-- > 0) {
-		code = manager_remove(m, made[count], &e);
-		if (code < 0 && code != -EBUSY && code != -ENOTEMPTY && code != -ENOENT)
-			manager_report(m, true, "record=%s of a failed import stays, lazy: %s",
-				       made[count], e.text);
-	}
 }
 
 static int import_image(struct importing *i, const struct manager_holder *holder,

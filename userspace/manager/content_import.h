@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What importing an image and importing a plain tar share. Private to content_import*.c. */
+/* Images, and plain tars, into records. */
 #pragma once
 
-#include "manager/content_state.h"
+#include "manager/content_progress.h"
+#include "manager/lease_table.h"
 
-/* A connection's lease for one piece of work, which manager_connection_closed() ends. */
-struct manager_holder content_import_holder(struct manager *m);
-/* Removes records that were made, in that order, unless somebody has taken them. */
-void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count);
-int content_import_tar(struct manager *m, const struct image_reference *reference,
-		       const struct manager_import_options *options,
-		       const struct manager_holder *holder, struct manager_image_summary *s,
-		       struct error *e);
+struct manager_import_options {
+	const char *source; /* see image/image_reference.h; paths absolute */
+	bool lazy; /* no files now; of a registry no blobs either */
+	struct manager_watch watch;
+};
+
+struct manager_image_summary {
+	char id[RECORD_ID_LENGTH + 1];
+	char manifest[72]; /* its digest; "" of a plain tar */
+	uint64_t layers, new_layers;
+	int64_t bytes; /* that were copied, fetched or packed */
+};
+
+/* The holder holds the top record of the image. */
+int manager_import(struct manager *m, const struct manager_import_options *options,
+		   const struct manager_holder *holder, struct manager_image_summary *ret_summary,
+		   struct error *e);

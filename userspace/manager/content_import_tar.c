@@ -3,14 +3,29 @@
  * A plain tar becomes a record of its own. What it is called is known only once it has been
  * unpacked: it is unpacked into scratch/, and its record then takes these files for its layer.
  */
+#include "manager/content_import_tar.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "content/blob_store.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
 #include "layer/tar_apply.h"
+#include "manager/content_blobs.h"
+#include "manager/content_extract.h"
 #include "manager/content_import.h"
+#include "manager/content_progress.h"
+#include "manager/content_records.h"
+#include "manager/image_work.h"
+#include "manager/lease_ops.h"
+#include "manager/lease_table.h"
+#include "manager/manager_state.h"
+#include "manager/record_hold.h"
+#include "manager/store_files.h"
 
 #define PIECE_SIZE (256 << 10)
 

@@ -3,12 +3,15 @@
  * Layers fall back to lazy: their files go, their records stay. Database: lazy, durably → files to
  * the trash; a lazy layer that has files is cleared at start.
  */
+#include "manager/content_lazy.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "graph/record_content.h"
-#include "manager/content_state.h"
-#include "manager/prune_view.h"
+#include "manager/content_blobs.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 #include "store/record_rows.h"
 
 /* With the lock: nothing above it has files, or is getting some. What is above a layer could be

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers into tars: a thread writes the tar into a pipe, and this one takes it out. */
+#include "manager/content_pack.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "content/blob_store.h"
+#include "image/image_manifest.h"
 #include "layer/tar_diff.h"
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/content_extract.h"
+#include "manager/content_progress.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 
 #define PIECE_SIZE (256 << 10)
 

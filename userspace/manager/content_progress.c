@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/content_progress.h"
+
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "manager/content_state.h"
 
 #define QUIET_NS (NS_PER_S / 10)
 

@@ -3,13 +3,23 @@
  * Records by blob. A record without files is made in one transaction: its rows are all there is of
  * it. Whoever asks for the same chain meanwhile finds it being made, and waits.
  */
+#include "manager/content_records.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "graph/record_content.h"
 #include "image/chain_id.h"
-#include "manager/content_state.h"
+#include "image/image_manifest.h"
+#include "manager/content_blobs.h"
+#include "manager/content_extract.h"
+#include "manager/lease_table.h"
+#include "manager/manager_limits.h"
+#include "manager/manager_state.h"
+#include "manager/new_names.h"
+#include "manager/record_draft.h"
+#include "manager/record_hold.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
 #include "store/record_rows.h"

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An image that is in the store goes to a layout, an archive of one, or a registry. Files appear
  * under their name when they are whole. */
+#include "manager/content_send.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "content/blob_fetch.h"
+#include "content/oci_layout.h"
+#include "image/image_manifest.h"
 #include "layer/tar_diff.h"
-#include "manager/content_export.h"
+#include "manager/content_extract.h"
+#include "manager/content_pack.h"
+#include "manager/content_progress.h"
+#include "manager/content_source.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 
 struct send_watch {
 	struct exporting *x;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where images are read from. An archive is unpacked into scratch/ of the store, and then is a
  * layout like any other. */
-#include "manager/content_state.h"
+#include "manager/content_source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,16 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "content/blob_fetch.h"
+#include "content/blob_store.h"
+#include "content/oci_layout.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
 #include "layer/tar_apply.h"
+#include "manager/content_blobs.h"
+#include "manager/content_progress.h"
+#include "manager/manager_state.h"
+#include "manager/store_files.h"
 
 #define INDEX_DEPTH 4 /* an index of indexes of … */
 #define ARCHIVE_ENTRIES 100000

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this kernel and this store can do, as an operator wants to hear it. */
+#include "manager/doctor.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,13 +13,13 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "manager/clock_check.h"
 #include "manager/manager_state.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
+
 /* Below this share of free space builds begin to fail at random. */
 #define LOW_SPACE_PERCENT 5
-/* What clocks are set back by now and then. */
-#define CLOCK_SLACK_NS (60 * NS_PER_S)
 
 struct report {
 	struct manager_check *checks;
@@ -133,23 +135,6 @@ static void check_space(const struct manager *m, struct report *r)
 		check->state = MANAGER_CHECK_WARNING;
 		advise(check, "varve prune --keep-storage SIZE");
 	}
-}
-
-int64_t doctor_clock_lag(struct manager *m)
-{
-	int64_t now = clock_wall_ns(), newest = 0;
-	const struct record *r;
-	size_t at = 0;
-
-	pthread_mutex_lock(&m->lock);
-	while ((r = record_graph_next(m->graph, &at))) {
-		int64_t used_ns = record_last_used_ns(r);
-
-		newest = r->created_ns > newest ? r->created_ns : newest;
-		newest = used_ns > newest ? used_ns : newest;
-	}
-	pthread_mutex_unlock(&m->lock);
-	return newest > now + CLOCK_SLACK_NS ? newest - now : 0;
 }
 
 static void check_clock(struct manager *m, struct report *r)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be changed about a record at any time: pins, labels, and who else needs it. */
+#include "manager/edit_ops.h"
+
 #include <errno.h>
 #include <string.h>
 
+#include "manager/manager_limits.h"
 #include "manager/manager_state.h"
-#include "manager/snapshot_keys.h"
+#include "manager/record_draft.h"
+#include "manager/snapshot_lease.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 
@@ -90,84 +94,5 @@ int manager_label(struct manager *m, const char *id, const struct manager_label_
 		record_swap_labels(r, draft);
 	manager_unreserve(m, r);
 	pthread_mutex_unlock(&m->lock);
-	return code;
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted copies, each once. */
-static int copy_needs(const char *const *needs, size_t count, char ***ret_copies, size_t *ret_count,
-		      struct error *e)
-{
-	char **copies;
-	size_t copied = 0, kept = 0;
-
-	if (count > MANAGER_NEEDS_MAX)
-		return error_set(e, -EINVAL, "a lease needs at most %d things, not %zu",
-				 MANAGER_NEEDS_MAX, count);
-	for (size_t i = 0; i < count; i++)
-		if (!*needs[i] || strlen(needs[i]) > MANAGER_LABEL_TEXT_MAX)
-			return error_set(e, -EINVAL,
-					 "what a lease needs is an id or a chain id, of 1 to %d "
-					 "bytes",
-					 MANAGER_LABEL_TEXT_MAX);
-	copies = calloc(count + 1, sizeof(*copies));
-	while (copies && copied < count && (copies[copied] = strdup(needs[copied])))
-		copied++;
-	if (copied < count || !copies) {
-		if (copies)
-			lease_free_needs(copies, copied);
-		return error_set(e, -ENOMEM, "out of memory");
-	}
-	qsort(copies, count, sizeof(*copies), compare_texts);
-	for (size_t i = 0; i < count; i++) {
-		if (kept > 0 && strcmp(copies[kept - 1], copies[i]) == 0)
-			free(copies[i]);
-		else
-			copies[kept++] = copies[i];
-	}
-	*ret_copies = copies;
-	*ret_count = kept;
-	return 0;
-}
-
-int manager_lease_need(struct manager *m, const struct manager_holder *holder,
-		       const char *const *needs, size_t count, struct error *e)
-{
-	cleanup(change_set_free) struct change_set c = { 0 };
-	struct lease *l = NULL;
-	size_t copied = 0, old_count;
-	char **copies = NULL, **old;
-	int code = copy_needs(needs, count, &copies, &copied, e);
-
-	if (code < 0)
-		return code;
-	pthread_mutex_lock(&m->needs_lock);
-	pthread_mutex_lock(&m->lock);
-	code = lease_table_find(m, holder, &l, e);
-	pthread_mutex_unlock(&m->lock);
-	if (code == 0 && l->connection == 0) {
-		lease_rows_set_needs(&c, l->name, copies, copied);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
-	if (code < 0) {
-		lease_free_needs(copies, copied);
-		copies = NULL;
-	}
-	pthread_mutex_lock(&m->lock);
-	if (code == 0) {
-		old = l->needs;
-		old_count = l->need_count;
-		l->needs = copies;
-		l->need_count = copied;
-		lease_free_needs(old, old_count);
-	}
-	if (l)
-		lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
-	pthread_mutex_unlock(&m->needs_lock);
 	return code;
 }

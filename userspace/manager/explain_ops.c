@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a record stays, or at which place it would go. */
+#include "manager/explain_ops.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "manager/manager_state.h"
+#include "manager/measure_ops.h"
+#include "manager/policy_ops.h"
+#include "manager/prune_ops.h"
 #include "manager/prune_steps.h"
+#include "manager/prune_view.h"
 
 /* With the lock: the half that the planner sees, and what holds it. */
 static const struct record *listed_half(const struct record *r)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which lease somebody means, and the rows of what it holds. */
+#include "manager/lease_table.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "manager/manager_limits.h"
 #include "manager/manager_state.h"
-#include "manager/snapshot_keys.h"
+#include "manager/snapshot_lease.h"
 #include "store/lease_rows.h"
 
 void lease_table_connection_name(uint64_t connection, char name[LEASE_CONNECTION_NAME_SIZE])
@@ -33,12 +36,6 @@ static int find_connection_lease(struct manager *m, uint64_t connection, struct 
 	l->users++;
 	*ret_lease = l;
 	return 0;
-}
-
-int lease_table_refuse_containerds(const char *lease, struct error *e)
-{
-	return error_set(e, -EBUSY, "the lease '%.*s' is containerd's: it alone takes and releases",
-			 MANAGER_LEASE_NAME_MAX, lease);
 }
 
 int lease_table_find(struct manager *m, const struct manager_holder *holder,

@@ -11,9 +11,16 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
-#include "manager/content_state.h"
-#include "manager/prune_steps.h"
+#include "manager/content_blobs.h"
+#include "manager/manager_state.h"
+#include "manager/mount_detach.h"
+#include "manager/mount_list.h"
+#include "manager/new_names.h"
+#include "manager/prune_plans.h"
 #include "manager/reaper.h"
+#include "manager/recover.h"
+#include "manager/trash.h"
+#include "manager/usage_ops.h"
 #include "overlay/mount_table.h"
 #include "store/store_rows.h"
 

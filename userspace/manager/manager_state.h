@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of manager/ share. Lock order: fold_lock, then lock. `lock` guards the graph, the
- * leases and the mounts, and is never held across a system call that may be slow: a record that is
- * worked on meanwhile is `busy`, and whoever wants it waits for `idle`.
+ * What the rooms of the manager share: its state, its locks, and the reservation of records. Lock
+ * order: walk_lock, then fold_lock, then lock. `lock` guards the graph, the leases and the mounts,
+ * and is never held across a system call that may be slow: a record that is worked on meanwhile is
+ * `busy`, and whoever wants it waits for `idle`.
  */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
-#include "graph/record_facts.h"
+#include "base/error.h"
+#include "base/hashmap.h"
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
-#include "manager/manager.h"
-#include "base/hashmap.h"
+#include "overlay/overlay_probe.h"
 #include "store/change_set.h"
 #include "usage/usage_fold.h"
 
@@ -103,138 +105,11 @@ void manager_report(struct manager *m, bool problem, const char *format, ...)
 
 /* With the lock: a live record that nobody works on, waiting for that. -ENOENT. */
 int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e);
+
 /* With the lock: reserves the record, and its twin; release_record() gives both back. */
 void manager_reserve(struct record *r);
+
 /* manager_find() and manager_reserve(), with a lock of its own. */
 int manager_find_reserved(struct manager *m, const char *id, struct record **ret_record,
 			  struct error *e);
 void manager_unreserve(struct manager *m, struct record *r);
-
-/* store_files.c: the directories of layers. Without the lock. */
-int store_files_make(struct manager *m, const char *layer, struct error *e);
-/* Moves a layer out of sight, to be deleted in the background. A layer that is gone is success. */
-int store_files_discard(struct manager *m, const char *layer, struct error *e);
-/* Makes l/<layer> what it has to be; 1 when it was not. */
-int store_files_link(struct manager *m, const char *layer, struct error *e);
-/* One of the store's own; NULL with errno. */
-DIR *store_files_open_directory(struct manager *m, const char *name);
-/* A new directory for what is only needed for a while; *ret_path is within the store, and the
- * caller's to free. What a crash leaves of them is gone at the next start. */
-int store_files_make_scratch(struct manager *m, char **ret_path, struct error *e);
-void store_files_drop_scratch(struct manager *m, const char *path);
-int store_files_clear_scratch(struct manager *m, struct error *e);
-int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
-void *store_files_empty_trash(void *manager); /* a thread */
-void store_files_wake_trash(struct manager *m);
-/* Waits until what has been discarded so far is deleted. */
-void store_files_drain_trash(struct manager *m);
-
-/* mount_ops.c. `r` is reserved; without the lock. */
-/* A mount to be made, with its rows; NULL: no memory. */
-struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const struct id_map *map,
-				struct change_set *c);
-/* Makes the prepared mount, whose rows have been written; takes it, also on failure. */
-int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e);
-/* The two above, and the rows written in between. */
-int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map, struct error *e);
-int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
-/* Nobody writes to the record by way of its mount any more, or can again. -EBUSY. */
-int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);
-/* The mount is no longer the record's. To unmount it is left for the task. */
-struct reaper_task;
-void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task);
-int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e);
-/* -ENOTSUP when the map is set and the kernel cannot mount with one. */
-int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e);
-
-/* mount_list.c */
-#define MOUNT_POINT_NAME_SIZE (RECORD_ID_LENGTH + 4)
-void mount_list_point_name(const struct record *r, bool read_only_clone,
-			   char name[MOUNT_POINT_NAME_SIZE]);
-char *mount_list_path(const struct manager *m, const struct record *r, bool read_only_clone);
-struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
-			     const struct id_map *map);
-/* As the database has them; NULL: no memory. */
-char *mount_list_layer_names(const struct mount *mount);
-/* One that is no longer there. */
-struct mount *mount_list_new_gone(uint64_t id, bool writable, const char *names);
-void mount_list_free(struct mount *mount);
-DEFINE_CLEANUP(struct mount *, mount_list_free)
-/* With the lock. */
-void mount_list_link(struct manager *m, struct mount *mount, struct record *r);
-void mount_list_unlink(struct manager *m, struct mount *mount);
-
-/* lease_table.c, with the lock. The lease found (a connection's own one is made when it is asked
- * for) stays until it is put back. -ENOENT. */
-int lease_table_find(struct manager *m, const struct manager_holder *holder,
-		     struct lease **ret_lease, struct error *e);
-void lease_table_put(struct manager *m, struct lease *l);
-/* Adds the hold's present state to the set; nothing for a connection's lease. */
-void lease_table_save_hold(struct change_set *c, const struct record *r, const struct lease *l);
-
-/* new_ops.c */
-void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
-/* A mutable record with an id of its own, in no graph yet; `map`: NULL for none. NULL: no memory.
- */
-struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
-int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
-int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
-			struct error *e);
-void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1]);
-/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
- */
-int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
-			struct error *e);
-/* With the lock. A layer on top of the parent's must be possible: -EMFILE. */
-int new_ops_check_depth(const struct record *parent, struct error *e);
-/* With the lock: takes the record into the graph, not yet to be found, with its layer and hold. */
-int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
-		   struct error *e);
-/* Takes back a record that could not be finished; what cannot be taken back now is found by
- * recover, since no row says that it is live. `unmade`: a mount of which there are rows only, or
- * NULL. Without the lock. */
-void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files);
-
-#define LEASE_CONNECTION_NAME_SIZE 40
-void lease_table_connection_name(uint64_t connection, char name[LEASE_CONNECTION_NAME_SIZE]);
-/* -EBUSY with a sentence. */
-int lease_table_refuse_containerds(const char *lease, struct error *e);
-
-/* cache_ops.c */
-/* Nobody holds the record and it is not to be retained: it should be deleted. */
-bool cache_ops_goes(const struct record *r);
-/* Of a reserved record, durably; without the lock. */
-int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
-		      const struct manager_get_options *options, struct error *e);
-/* Drops one ref of a record that is not busy, and does what that means for it: the record may be
- * gone afterwards. With the lock, which it lets go of meanwhile. */
-int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
-/* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
- * each are among those before it; no two of them share a layer. On failure they stay as they were,
- * reserved. Without the lock. */
-int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
-		     struct error *e);
-
-/* usage_ops.c */
-/* Moves what the cells counted since the last time into the layers, and settles the mounts that
- * are gone. What cannot be written now (a full disk) is right in memory, is written by a later
- * fold, and is reported: it fails no caller. Without the lock. */
-void usage_ops_fold(struct manager *m);
-/* The same for mounts that are gone only, whatever else is mounted. */
-void usage_ops_fold_gone(struct manager *m);
-
-/* measure_ops.c: every layer whose size is not known, in parallel. Without the lock. */
-int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e);
-
-/* record_view.c, with the lock. */
-/* on_disk: a lazy record's size is what of its blob is here. */
-struct record_facts record_view_facts(const struct manager *m, const struct record *r,
-				      bool on_disk);
-
-/* doctor.c */
-#define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"
-/* By how much, 0 for not at all. Without the lock. */
-int64_t doctor_clock_lag(struct manager *m);
-
-/* recover.c */
-int recover(struct manager *m, struct error *e);

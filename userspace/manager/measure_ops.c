@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sizes of layers: measured when asked for, and only of those that an upper change has made stale.
  */
+#include "manager/measure_ops.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "manager/manager_state.h"
+#include "manager/store_files.h"
+#include "manager/usage_ops.h"
 #include "store/record_rows.h"
 #include "usage/disk_walk.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mounts that the manager knows, and where they are to be seen. */
+#include "manager/mount_list.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -5,6 +5,8 @@
  * is mounted writable at mnt/<id>; a read-only view of it is a second mount point of the same
  * superblock, mnt/<id>-ro. An immutable record is mounted read-only at mnt/<id>.
  */
+#include "manager/mount_ops.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,9 +15,11 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
-#include "manager/content_state.h"
+#include "manager/manager_state.h"
+#include "manager/mount_list.h"
 #include "manager/reaper.h"
-#include "manager/snapshot_keys.h"
+#include "manager/store_files.h"
+#include "manager/usage_ops.h"
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
 
@@ -187,80 +191,7 @@ int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *ma
 	return mount_ops_attach(m, r, take_ptr(mount), e);
 }
 
-static int unmount_point(struct manager *m, const struct record *r, bool clone, struct error *e)
-{
-	char name[MOUNT_POINT_NAME_SIZE];
-	int code;
-
-	mount_list_point_name(r, clone, name);
-	code = fail_point_error("mount.unmount", e);
-	if (code == 0)
-		code = overlay_unmount(m->mounts_fd, name, e);
-	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
-		return error_context(e, "unmount %s", r->id);
-	fail_point("mount.unmounted");
-	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));
-	fail_point("mount.point-removed");
-	return 0;
-}
-
-int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
-{
-	struct mount *mount = r->mount;
-	int code;
-
-	if (!mount)
-		return 0;
-	if (mount->read_only_clone) {
-		code = unmount_point(m, r, true, e);
-		if (code < 0)
-			return code;
-		mount->read_only_clone = false;
-	}
-	code = unmount_point(m, r, false, e);
-	if (code < 0)
-		return code;
-
-	usage_bpf_retire(m->usage, mount->id);
-	fail_point("mount.retired");
-	pthread_mutex_lock(&m->lock);
-	mount->record = NULL;
-	r->mount = NULL;
-	pthread_mutex_unlock(&m->lock);
-	usage_ops_fold_gone(m);
-	return 0;
-}
-
-int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e)
-{
-	char name[MOUNT_POINT_NAME_SIZE];
-	int code;
-
-	if (!r->mount)
-		return 0;
-	mount_list_point_name(r, false, name);
-	code = overlay_mount_set_read_only(m->mounts_fd, name, frozen, e);
-	return code == -EINVAL || code == -ENOENT ? 0 : code; /* somebody else unmounted it */
-}
-
-void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task)
-{
-	memcpy(task->layer, r->layer->name, sizeof(task->layer));
-	memcpy(task->id, r->id, sizeof(task->id));
-	if (!r->mount)
-		return;
-	usage_bpf_retire(m->usage, r->mount->id);
-	pthread_mutex_lock(&m->lock);
-	task->mounted = true;
-	task->read_only_clone = r->mount->read_only_clone;
-	r->mount->abandoned = true;
-	r->mount->record = NULL;
-	r->mount = NULL;
-	pthread_mutex_unlock(&m->lock);
-}
-
-static int clone_read_only(struct manager *m, struct record *r, struct error *e)
+int mount_ops_clone_read_only(struct manager *m, struct record *r, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	char name[MOUNT_POINT_NAME_SIZE];
@@ -272,143 +203,4 @@ static int clone_read_only(struct manager *m, struct record *r, struct error *e)
 		return code;
 	mount_list_point_name(r, true, name);
 	return attach_at(m, fd, name, e);
-}
-
-/* "0:100000:65536 for users and 0:100000:65536 for groups" */
-static void describe_map(const struct id_map *map, char *text, size_t size)
-{
-	if (id_map_is_set(map))
-		(void)snprintf(text, size,
-			       "with the map of ids %.80s for users and %.80s for groups",
-			       map->uids, map->gids);
-	else
-		(void)snprintf(text, size, "without a map of ids");
-}
-
-/* With the lock: the record's own map, else that of the lease through which it is mounted. */
-static int choose_map(struct manager *m, const struct record *r, const char *lease,
-		      struct id_map *ret_map, struct error *e)
-{
-	const struct manager_holder holder = { .lease = lease };
-	const struct id_map *map = &r->id_map;
-	char text[256];
-	struct lease *l = NULL;
-	int code = 0;
-
-	if (lease && *lease) {
-		code = lease_table_find(m, &holder, &l, e);
-		if (code < 0)
-			return code;
-		if (!record_refs_find(r, l))
-			code = error_set(e, -ENOENT, "lease '%s' holds no ref on record %s",
-					 l->name, r->id);
-		describe_map(map, text, sizeof(text));
-		if (!id_map_is_set(map))
-			map = &l->id_map;
-		else if (code == 0 && id_map_is_set(&l->id_map) && !id_map_equal(map, &l->id_map))
-			code = error_set(e, -EINVAL,
-					 "record %s was made %s, and lease '%s' has another one",
-					 r->id, text, l->name);
-		lease_table_put(m, l);
-	}
-	if (code == 0 && r->mount && !id_map_equal(map, &r->mount->id_map)) {
-		describe_map(&r->mount->id_map, text, sizeof(text));
-		code = error_set(e, -EBUSY,
-				 "record %s is mounted %s, and has one mount at a time: unmount it "
-				 "first (varve umount %.12s)",
-				 r->id, text, r->id);
-	}
-	if (code == 0 && id_map_copy(map, ret_map) < 0)
-		code = error_set(e, -ENOMEM, "out of memory");
-	return code;
-}
-
-/* A writable mount of an immutable record finalizes it; then it has one read-only view for all. */
-static int reserve_for_mount(struct manager *m, const char *id,
-			     const struct manager_mount_options *o, struct record **ret_record,
-			     struct id_map *ret_map, struct error *e)
-{
-	struct record *r;
-	int code;
-
-	pthread_mutex_lock(&m->lock);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && !r->is_mutable && r->twin && !o->read_only) {
-		pthread_mutex_unlock(&m->lock);
-		code = manager_finalize(m, id, e);
-		if (code < 0)
-			return code;
-		pthread_mutex_lock(&m->lock);
-		code = manager_find(m, id, &r, e);
-	}
-	if (code == 0 && r->is_mutable && r->twin && r->twin->refs > 0)
-		code = error_set(e, -EBUSY,
-				 "record %s is committed as %s, which is held: mount that one",
-				 r->id, r->twin->id);
-	if (code == 0)
-		code = content_extract_if_lazy(m, &r, NULL, e);
-	if (code == 0)
-		code = choose_map(m, r, o->lease, ret_map, e);
-	if (code == 0) {
-		manager_reserve(r);
-		*ret_record = r;
-	}
-	pthread_mutex_unlock(&m->lock);
-	return code;
-}
-
-int manager_mount(struct manager *m, const char *id, const struct manager_mount_options *options,
-		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
-{
-	cleanup(id_map_free) struct id_map map = { 0 };
-	bool clone;
-	struct record *r = NULL;
-	int code = reserve_for_mount(m, id, options, &r, &map, e);
-
-	if (code < 0)
-		return code;
-	clone = options->read_only && r->is_mutable;
-	/* An idle mutable half could be written while its twin is seen: never both mounted. */
-	if (r->twin && r->twin->mount)
-		code = mount_ops_detach(m, r->twin, e);
-	if (code == 0 && !r->mount)
-		code = mount_ops_mount(m, r, &map, e);
-	if (code == 0 && clone && !r->mount->read_only_clone) {
-		code = clone_read_only(m, r, e);
-		if (code == 0)
-			r->mount->read_only_clone = true;
-	}
-	if (code == 0) {
-		memcpy(ret_id, r->id, sizeof(r->id));
-		*ret_mountpoint = mount_list_path(m, r, clone);
-		if (!*ret_mountpoint)
-			code = error_set(e, -ENOMEM, "out of memory");
-	}
-	pthread_mutex_lock(&m->lock);
-	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
-	return code;
-}
-
-int manager_unmount(struct manager *m, const char *id, struct error *e)
-{
-	struct record *r;
-	int code;
-
-	pthread_mutex_lock(&m->lock);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && !r->mount)
-		code = error_set(e, -EINVAL, "record %s is not mounted", r->id);
-	if (code == 0 && r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED)
-		code = snapshot_keys_refuse(r, "its mount is containerd's", e);
-	if (code == 0)
-		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
-	if (code < 0)
-		return code;
-	code = mount_ops_detach(m, r, e);
-	pthread_mutex_lock(&m->lock);
-	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
-	return code;
 }

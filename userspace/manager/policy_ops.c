@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Policies: what they are, when they run, and what came of it. */
+#include "manager/policy_ops.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "manager/prune_steps.h"
+#include "manager/manager_state.h"
+#include "manager/measure_ops.h"
+#include "manager/prune_ops.h"
+#include "manager/prune_view.h"
 
 /* So that a disk that others fill does not make us look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)

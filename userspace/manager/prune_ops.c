@@ -4,13 +4,23 @@
  * before it is taken, so that whatever was taken into use meanwhile stays. Steps are taken some at
  * a time, which share one durable transaction.
  */
+#include "manager/prune_ops.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/content_lazy.h"
+#include "manager/manager_state.h"
+#include "manager/measure_ops.h"
+#include "manager/prune_plans.h"
 #include "manager/prune_steps.h"
+#include "manager/prune_view.h"
+#include "manager/record_delete.h"
+#include "manager/trash.h"
+#include "manager/usage_ops.h"
 
 /* Few enough to stop soon when the call is cancelled. */
 #define STEPS_AT_ONCE 32

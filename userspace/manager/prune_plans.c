@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/prune_plans.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "manager/manager_state.h"
+#include "manager/prune_ops.h"
 #include "manager/prune_steps.h"
 
 #define PLANS_MAX 16

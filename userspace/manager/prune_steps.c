@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "manager/manager_state.h"
+#include "manager/prune_ops.h"
+#include "manager/prune_view.h"
 
 /* " (rank 1 of 6)"; nothing with a scorer that does not rank. */
 static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])

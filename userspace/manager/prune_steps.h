@@ -2,6 +2,7 @@
 /* A plan with what it takes to see, when it is executed, whether the store is still as it was. */
 #pragma once
 
+#include "manager/prune_ops.h"
 #include "manager/prune_view.h"
 
 struct prune_planned {
@@ -28,15 +29,7 @@ static inline void cleanup_prune_steps_free(struct prune_steps *s)
 int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
 		     struct prune_view *ret_view, struct prune_steps *ret_steps,
 		     int64_t *ret_keep_bytes, struct error *e);
+
 /* "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)" */
 void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
 			 size_t size);
-
-/* prune_plans.c: the last few plans, for an hour. With the prune lock. */
-/* Keeps a copy under a name of its own. */
-int prune_plans_keep(struct manager *m, const struct prune_steps *steps,
-		     char ret_name[MANAGER_PLAN_NAME_SIZE], struct error *e);
-/* NULL: -ENOENT. Stays until it is dropped, as it is once it has been executed. */
-const struct prune_steps *prune_plans_find(struct manager *m, const char *name, struct error *e);
-void prune_plans_drop(struct manager *m, const char *name);
-void prune_plans_free(struct manager *m);

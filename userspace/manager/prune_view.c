@@ -6,7 +6,10 @@
 #include <sys/vfs.h>
 
 #include "base/clock.h"
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/content_lazy.h"
+#include "manager/manager_state.h"
+#include "manager/record_view.h"
 
 static bool is_held(const struct record *r)
 {

@@ -30,7 +30,9 @@ static inline void cleanup_prune_view_free(struct prune_view *v)
 
 /* What stamps are made of; with the lock. */
 uint64_t prune_view_stamp(const struct record *r);
+
 /* With the lock: nothing holds it, is in it, pins it or works on it; its children aside. */
 bool prune_view_is_free(const struct record *r);
+
 /* The file system of the store; zeros where it cannot be asked. */
 struct prune_disk prune_view_disk(const struct manager *m);

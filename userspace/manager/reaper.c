@@ -8,6 +8,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "manager/manager_state.h"
+#include "manager/mount_list.h"
+#include "manager/store_files.h"
+#include "manager/usage_ops.h"
 #include "overlay/overlay_mount.h"
 
 /*

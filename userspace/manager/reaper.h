@@ -16,13 +16,18 @@ struct reaper_task {
 };
 
 int reaper_start(struct manager *m, struct error *e);
+
 /* Does what is left to do first. */
 void reaper_stop(struct manager *m);
+
 /* Waits while too much is left to do. Without memory the task is done at once. */
 void reaper_add(struct manager *m, const struct reaper_task *task);
+
 /* Whether there is a task with this layer, or with this record's id. */
 bool reaper_has(struct manager *m, const char *layer_or_id);
+
 /* Until nothing is left to do with the layer. */
 void reaper_wait(struct manager *m, const char *layer);
+
 /* Until everything is done that was there when it was called. */
 void reaper_drain(struct manager *m);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies of records for those who list them, and what filters can ask about them. */
+#include "manager/record_view.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +9,11 @@
 
 #include "base/clock.h"
 #include "graph/record_content.h"
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/manager_state.h"
+#include "manager/measure_ops.h"
+#include "manager/mount_list.h"
+#include "manager/usage_ops.h"
 
 /* Of a lazy record its blob's: wherever that is, or what of it is here. */
 static int64_t size_of(const struct manager *m, const struct record *r, bool on_disk)

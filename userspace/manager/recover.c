@@ -4,6 +4,8 @@
  * agree. Discards what was half made or half deleted, sets aside what has lost its data, adopts the
  * mounts that are still there with their counters, unmounts strangers, and says what it did.
  */
+#include "manager/recover.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +16,15 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "base/units.h"
+#include "manager/clock_check.h"
+#include "manager/manager_state.h"
+#include "manager/mount_detach.h"
+#include "manager/mount_list.h"
+#include "manager/mount_ops.h"
+#include "manager/record_delete.h"
 #include "manager/recover_rows.h"
+#include "manager/store_files.h"
+#include "manager/usage_ops.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
 #include "overlay/overlay_staging.h"

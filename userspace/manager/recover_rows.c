@@ -7,7 +7,10 @@
 
 #include "base/clock.h"
 #include "graph/record_content.h"
+#include "manager/lease_table.h"
+#include "manager/manager_state.h"
 #include "manager/snapshot_keys.h"
+#include "manager/store_files.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
 #include "store/lease_rows.h"

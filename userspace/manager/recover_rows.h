@@ -10,7 +10,9 @@
 
 /* Deletions are added to the change set. */
 int recover_rows_load(struct manager *m, struct change_set *c, struct error *e);
+
 /* Whether a record that was set aside owns the layer. */
 bool recover_rows_is_aside(const struct manager *m, const char *layer);
+
 /* Keeps the name of a layer from being given to a new one. */
 void recover_rows_take_name(struct manager *m, const char *layer);

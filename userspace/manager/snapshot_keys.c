@@ -8,9 +8,10 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
+#include "manager/lease_table.h"
+#include "manager/manager_state.h"
+#include "manager/snapshot_lease.h"
 
-/* The slash keeps everybody else from making such a lease. */
-#define LEASE_PREFIX "containerd/"
 #define NO_NAMESPACE "-"
 #define DESCRIPTION_MAX 256 /* more of a key says nothing to people */
 #define NAMESPACE_MAX 76 /* containerd's own limit */
@@ -133,7 +134,7 @@ int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_
 }
 
 /* "containerd/default" for "default/12/extract-…" */
-static void name_lease(const char *key, char name[sizeof(LEASE_PREFIX) + NAMESPACE_MAX])
+static void name_lease(const char *key, char name[sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX])
 {
 	size_t length = strcspn(key, "/");
 
@@ -144,14 +145,14 @@ static void name_lease(const char *key, char name[sizeof(LEASE_PREFIX) + NAMESPA
 		key = NO_NAMESPACE;
 		length = strlen(NO_NAMESPACE);
 	}
-	(void)snprintf(name, sizeof(LEASE_PREFIX) + NAMESPACE_MAX, LEASE_PREFIX "%.*s", (int)length,
-		       key);
+	(void)snprintf(name, sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX,
+		       SNAPSHOT_LEASE_PREFIX "%.*s", (int)length, key);
 }
 
 int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_lease,
 			struct error *e)
 {
-	char name[sizeof(LEASE_PREFIX) + NAMESPACE_MAX];
+	char name[sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX];
 	struct lease *l;
 
 	name_lease(key, name);
@@ -177,11 +178,6 @@ void snapshot_keys_put_lease(struct manager *m, struct lease *l)
 	lease_free(l);
 }
 
-bool snapshot_keys_is_lease(const char *name)
-{
-	return strncmp(name, LEASE_PREFIX, strlen(LEASE_PREFIX)) == 0;
-}
-
 struct hold *snapshot_keys_hold(const struct record *r)
 {
 	for (struct hold *h = r->holds; h; h = h->next_of_record)
@@ -199,12 +195,4 @@ int64_t snapshot_keys_root_bytes(const struct stat *root)
 	/* Not the block of extended attributes that a mounted overlay leaves at its upper's root:
 	 * it is none of the snapshot's. */
 	return entries < allocated ? entries : allocated;
-}
-
-int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e)
-{
-	if (!r->snapshot)
-		return 0;
-	return error_set(e, -EBUSY, "record %s is containerd's snapshot '%.200s': %s", r->id,
-			 r->description, what);
 }

@@ -18,8 +18,16 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "manager/lease_table.h"
+#include "manager/manager_state.h"
+#include "manager/mount_detach.h"
+#include "manager/mount_list.h"
+#include "manager/mount_ops.h"
 #include "manager/reaper.h"
+#include "manager/record_draft.h"
 #include "manager/snapshot_keys.h"
+#include "manager/store_files.h"
+#include "manager/trash.h"
 #include "overlay/overlay_mount.h"
 #include "store/lease_rows.h"
 #include "store/record_rows.h"

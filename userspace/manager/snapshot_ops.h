@@ -8,11 +8,7 @@
  */
 #pragma once
 
-#include "manager/manager.h"
-
-/* What containerd's own store takes; the whole of a request is limited by the transport. */
-#define SNAPSHOT_KEY_MAX 32768
-#define SNAPSHOT_LABELS_MAX 1024
+#include "manager/manager_state.h"
 
 struct snapshot_request {
 	enum snapshot_kind kind; /* active or view */
@@ -26,36 +22,17 @@ struct snapshot_request {
  */
 int snapshot_ops_create(struct manager *m, const struct snapshot_request *request,
 			char **ret_mountpoint, struct error *e);
+
 /* Mounts it again when it is not mounted. -EBUSY: a committed one has no mount. */
 int snapshot_ops_mount(struct manager *m, const char *key, char **ret_mountpoint,
 		       bool *ret_read_only, struct error *e);
+
 /* The labels take the place of the old ones. -EBUSY: not active, or somebody is in the mount. */
 int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 			const struct record_label *labels, size_t label_count, struct error *e);
+
 /* The record goes, too, unless somebody else needs it. -ENOTEMPTY: it is a parent. */
 int snapshot_ops_remove(struct manager *m, const char *key, struct error *e);
+
 /* Until all that has been removed so far is deleted. */
 void snapshot_ops_clean_up(struct manager *m);
-
-struct snapshot_view {
-	char *name, *parent; /* "" : none */
-	enum snapshot_kind kind;
-	int64_t created_ns, updated_ns;
-	struct record_label *labels;
-	size_t label_count;
-};
-
-int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
-		       struct error *e);
-/* `paths`: "labels" or "labels.KEY"; none means "labels". Anything else is -EINVAL. */
-int snapshot_view_update(struct manager *m, const char *key, const char *const *paths,
-			 size_t path_count, const struct record_label *labels, size_t label_count,
-			 struct snapshot_view *ret_view, struct error *e);
-/* In the order of their names. */
-int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
-		       struct snapshot_view **ret_views, size_t *ret_count, struct error *e);
-void snapshot_view_free(struct snapshot_view *v); /* what it points to */
-void snapshot_views_free(struct snapshot_view *views, size_t count);
-/* Of an active one as it is now, of a committed one as it was committed, of a view nothing. */
-int snapshot_view_usage(struct manager *m, const char *key, const atomic_bool *cancelled,
-			int64_t *ret_bytes, int64_t *ret_inodes, struct error *e);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What containerd asks about snapshots, and changes of their labels. */
+#include "manager/snapshot_view.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "graph/record_filter.h"
+#include "manager/manager_state.h"
 #include "manager/snapshot_keys.h"
+#include "manager/store_files.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 #include "usage/disk_walk.h"

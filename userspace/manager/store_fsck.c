@@ -10,10 +10,18 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include "manager/content_state.h"
+#include "manager/content_blobs.h"
+#include "manager/manager_state.h"
+#include "manager/measure_ops.h"
+#include "manager/mount_detach.h"
+#include "manager/mount_list.h"
 #include "manager/prune_view.h"
 #include "manager/reaper.h"
+#include "manager/record_delete.h"
 #include "manager/recover_rows.h"
+#include "manager/store_files.h"
+#include "manager/trash.h"
+#include "manager/usage_ops.h"
 #include "overlay/overlay_mount.h"
 #include "store/record_rows.h"
 #include "store/store_check.h"

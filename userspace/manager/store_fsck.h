@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "manager/manager.h"
+#include "manager/manager_state.h"
 
 struct store_finding {
 	const char *kind; /* "missing-layer", "orphan-layer", "wrong-size", …: never changes */

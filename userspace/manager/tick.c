@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What has to be done now and then, without being asked. */
+#include "manager/tick.h"
+
 #include <string.h>
 
 #include "base/clock.h"
-#include "manager/content_ops.h"
+#include "manager/content_blobs.h"
+#include "manager/lease_ops.h"
 #include "manager/manager_state.h"
+#include "manager/mount_detach.h"
+#include "manager/record_delete.h"
+#include "manager/usage_ops.h"
 
 #define COLLECT_INTERVAL_NS (600 * NS_PER_S)
 

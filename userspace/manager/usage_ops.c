@@ -3,12 +3,15 @@
  * From the kernel's cells into the records. A fold's totals and the layers' sums are written in one
  * transaction, so nothing is counted twice, whenever the agent ends.
  */
+#include "manager/usage_ops.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/manager_state.h"
+#include "manager/mount_list.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
 

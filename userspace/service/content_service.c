@@ -4,7 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "manager/content_ops.h"
+#include "manager/content_export.h"
+#include "manager/content_extract.h"
+#include "manager/content_import.h"
+#include "manager/content_pack.h"
+#include "manager/content_progress.h"
+#include "manager/content_records.h"
+#include "manager/lease_table.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 

@@ -5,8 +5,11 @@
  */
 #pragma once
 
-#include "manager/manager.h"
 #include "transport/grpc_server.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct manager;
 
 /* What the methods need; the user pointer of every call. */
 struct control_service {

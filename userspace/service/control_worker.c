@@ -7,6 +7,8 @@
 #include <sys/utsname.h>
 
 #include "graph/record_filter.h"
+#include "manager/manager.h"
+#include "manager/policy_ops.h"
 
 #define LABEL(name) (char *)"org.mobyproject.buildkit.worker." name
 

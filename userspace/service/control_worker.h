@@ -2,8 +2,13 @@
 /* The one worker that Varve shows to BuildKit's clients: this store on this machine. */
 #pragma once
 
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
 #include "control.pb-c.h"
-#include "manager/manager.h"
+
+struct manager;
 
 struct control_worker;
 

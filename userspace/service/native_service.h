@@ -2,8 +2,11 @@
 /* varve.v1.Cache: the agent's own interface. Translates protobuf, decides nothing. */
 #pragma once
 
-#include "manager/manager.h"
 #include "transport/grpc_server.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct manager;
 
 /* What the methods need; the user pointer of every call. */
 struct native_service {

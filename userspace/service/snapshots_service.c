@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "manager/snapshot_ops.h"
+#include "manager/snapshot_view.h"
 #include "service/service_call.h"
 #include "snapshots.pb-c.h"
 

@@ -3,8 +3,11 @@
  * decides nothing. */
 #pragma once
 
-#include "manager/manager.h"
 #include "transport/grpc_server.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+struct manager;
 
 /* Ends with a NULL path; their user pointer is the manager. */
 extern const struct grpc_method snapshots_service_methods[];

@@ -1,53 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * New records. Database "creating", layer, mount, database "live"; a crash in between leaves what
- * recover discards, and a failure is undone here.
+ * Records that are not in the database yet: their texts are checked, they are built, they take
+ * their place in the graph, and are taken back when they cannot be finished.
  */
+#include "manager/record_draft.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
-#include "manager/content_state.h"
-#include "overlay/overlay_mount.h"
+#include "manager/manager_limits.h"
+#include "manager/manager_state.h"
+#include "manager/mount_detach.h"
+#include "manager/new_names.h"
+#include "manager/record_finalize.h"
+#include "manager/store_files.h"
+#include "overlay/overlay_options.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
-
-/* 25 base-36 characters: 129 random bits. */
-void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	size_t length = 0;
-
-	while (length < RECORD_ID_LENGTH) {
-		unsigned char random[32];
-
-		/* 32 bytes are always given whole, and never interrupted, once the pool is up. */
-		if (getrandom(random, sizeof(random), 0) != sizeof(random))
-			continue;
-		for (size_t i = 0; i < sizeof(random) && length < RECORD_ID_LENGTH; i++)
-			if (random[i] < 252) /* 7 * 36: no digit is likelier than another */
-				ret_id[length++] = digits[random[i] % 36];
-	}
-	ret_id[length] = '\0';
-}
-
-void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-	uint64_t number = m->next_layer++;
-	char reversed[LAYER_NAME_LENGTH + 1];
-	size_t length = 0;
-
-	do {
-		reversed[length++] = digits[number % 32];
-		number /= 32;
-	} while (number && length < LAYER_NAME_LENGTH);
-	for (size_t i = 0; i < length; i++)
-		name[i] = reversed[length - 1 - i];
-	name[length] = '\0';
-}
 
 static int check_text(const char *what, const char *text, size_t maximum, struct error *e)
 {
@@ -96,7 +67,7 @@ int new_ops_check_labels(const struct record_label *labels, size_t count, struct
 	return code;
 }
 
-static int check_options(const struct manager_new_record *o, struct error *e)
+int record_draft_check(const struct manager_new_record *o, struct error *e)
 {
 	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
 
@@ -120,7 +91,7 @@ int new_ops_check_texts(const char *description, const char *type, const char *i
 					      .image_refs = &image_ref,
 					      .image_ref_count = image_ref ? 1 : 0 };
 
-	return check_options(&options, e);
+	return record_draft_check(&options, e);
 }
 
 struct record *new_ops_build(const struct manager_new_record *o, const struct id_map *map)
@@ -215,51 +186,6 @@ int new_ops_insert(struct manager *m, struct record **r, struct record *parent, 
 	return 0;
 }
 
-static int reserve_new(struct manager *m, const struct manager_new_record *o, struct lease *l,
-		       struct record **r, struct error *e)
-{
-	struct record *parent = NULL;
-	int code = 0;
-
-	if (o->parent && *o->parent) {
-		code = new_ops_find_parent(m, o->parent, &parent, e);
-		if (code == 0)
-			code = content_extract_if_lazy(m, &parent, o->cancelled, e);
-	}
-	return code < 0 ? code : new_ops_insert(m, r, parent, l, e);
-}
-
-/* The row that says "creating", and already the one of its mount. */
-static int write_new(struct manager *m, const struct record *r, struct mount **ret_mount,
-		     struct error *e)
-{
-	cleanup(change_set_free) struct change_set c = { 0 };
-	cleanup(mount_list_free) struct mount *mount = NULL;
-	int code;
-
-	layer_rows_insert(&c, r->layer->name);
-	record_rows_insert(&c, r, RECORD_CREATING);
-	mount = mount_ops_prepare(m, r, &r->id_map, &c);
-	if (!mount)
-		return error_set(e, -ENOMEM, "out of memory");
-	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
-	if (code == 0)
-		*ret_mount = take_ptr(mount);
-	return code;
-}
-
-static int write_live(struct manager *m, const struct record *r, const struct lease *l,
-		      struct error *e)
-{
-	cleanup(change_set_free) struct change_set c = { 0 };
-
-	record_rows_set_state(&c, r->id, RECORD_LIVE);
-	pthread_mutex_lock(&m->lock);
-	lease_table_save_hold(&c, r, l);
-	pthread_mutex_unlock(&m->lock);
-	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
-}
-
 void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
@@ -283,66 +209,4 @@ void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmad
 	record_graph_remove(m->graph, r);
 	pthread_cond_broadcast(&m->idle);
 	pthread_mutex_unlock(&m->lock);
-}
-
-int manager_new(struct manager *m, const struct manager_new_record *options,
-		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-		char **ret_mountpoint, struct error *e)
-{
-	cleanup(free_ptr) char *mountpoint = NULL;
-	cleanup(record_free) struct record *unborn = NULL;
-	cleanup(mount_list_free) struct mount *mount = NULL;
-	cleanup(id_map_free) struct id_map map = { 0 };
-	struct record *r;
-	struct lease *l;
-	bool files = false;
-	int code = check_options(options, e);
-
-	if (code == 0)
-		code = id_map_parse(options->uid_map, options->gid_map, &map, e);
-	if (code < 0)
-		return code;
-	unborn = new_ops_build(options, &map);
-	if (!unborn)
-		return error_set(e, -ENOMEM, "out of memory");
-	pthread_mutex_lock(&m->lock);
-	code = lease_table_find(m, holder, &l, e);
-	if (code == 0) {
-		if (!id_map_is_set(&map) && id_map_copy(&l->id_map, &unborn->id_map) < 0)
-			code = error_set(e, -ENOMEM, "out of memory");
-		else
-			code = reserve_new(m, options, l, &unborn, e);
-		if (code < 0)
-			lease_table_put(m, l);
-	}
-	pthread_mutex_unlock(&m->lock);
-	if (code < 0)
-		return code;
-	r = take_ptr(unborn);
-
-	code = write_new(m, r, &mount, e);
-	if (code == 0) {
-		code = store_files_make(m, r->layer->name, e);
-		files = code == 0;
-	}
-	if (code == 0)
-		code = mount_ops_attach(m, r, take_ptr(mount), e);
-	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = write_live(m, r, l, e);
-	if (code < 0)
-		new_ops_undo(m, r, mount, files);
-	pthread_mutex_lock(&m->lock);
-	if (code == 0) {
-		r->state = RECORD_LIVE;
-		memcpy(ret_id, r->id, sizeof(r->id));
-		manager_unreserve(m, r);
-	}
-	lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
-	if (code < 0)
-		return code;
-	*ret_mountpoint = take_ptr(mountpoint);
-	return 0;
 }

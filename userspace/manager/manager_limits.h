@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits on what a client can grow. */
+#pragma once
+
+/* Limits on what a client can grow. */
+#define MANAGER_DESCRIPTION_MAX 4096
+#define MANAGER_TYPE_MAX 64
+#define MANAGER_LABELS_MAX 256
+#define MANAGER_LABEL_TEXT_MAX 4096
+#define MANAGER_LEASE_NAME_MAX 256
+#define MANAGER_NEEDS_MAX 100000 /* of one lease */
+#define MANAGER_RECORDS_MAX 1000000
