@@ -13,8 +13,8 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "manager/clock_check.h"
-#include "manager/manager_state.h"
+#include "manager/recovery/clock_check.h"
+#include "manager/state/manager_state.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
 

@@ -11,16 +11,16 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
-#include "manager/content_blobs.h"
-#include "manager/manager_state.h"
-#include "manager/mount_detach.h"
-#include "manager/mount_list.h"
-#include "manager/new_names.h"
-#include "manager/prune_plans.h"
-#include "manager/reaper.h"
-#include "manager/recover.h"
-#include "manager/trash.h"
-#include "manager/usage_ops.h"
+#include "manager/content/content_blobs.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/state/new_names.h"
+#include "manager/eviction/eviction_plans.h"
+#include "manager/mounts/unmount_queue.h"
+#include "manager/recovery/recover.h"
+#include "manager/state/trash.h"
+#include "manager/mounts/counter_fold.h"
 #include "overlay/mount_table.h"
 #include "store/store_rows.h"
 
@@ -240,7 +240,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 		return error_set(e, -ENOMEM, "out of memory");
 	code = open_store(m, options, e);
 	if (code == 0)
-		code = content_blobs_open(m, options, e);
+		code = content_blobs_open(m, options->fetch_helper, options->credentials_file, e);
 	if (code == 0)
 		code = recover(m, e);
 	if (code == 0)

@@ -4,13 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "manager/content_export.h"
-#include "manager/content_extract.h"
-#include "manager/content_import.h"
-#include "manager/content_pack.h"
-#include "manager/content_progress.h"
-#include "manager/content_records.h"
-#include "manager/lease_table.h"
+#include "manager/images/images.h"
+#include "manager/content/content.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 

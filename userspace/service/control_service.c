@@ -9,8 +9,8 @@
 #include "control.pb-c.h"
 #include "service/control_worker.h"
 #include "service/service_call.h"
-#include "manager/prune_ops.h"
-#include "manager/record_view.h"
+#include "manager/eviction/eviction.h"
+#include "manager/records/records.h"
 
 #define REQUEST(type_name, TYPE)                              \
 	SERVICE_CALL_REQUEST(Moby__Buildkit__V1__##type_name, \

@@ -8,7 +8,7 @@
 
 #include "graph/record_filter.h"
 #include "manager/manager.h"
-#include "manager/policy_ops.h"
+#include "manager/eviction/eviction.h"
 
 #define LABEL(name) (char *)"org.mobyproject.buildkit.worker." name
 

@@ -3,11 +3,8 @@
  * and freed by native_messages_free(); NULL when out of memory. */
 #pragma once
 
-#include "manager/lease_ops.h"
-#include "manager/policy_ops.h"
-#include "manager/record_files.h"
-#include "manager/record_statistics.h"
-#include "manager/record_view.h"
+#include "manager/records/records.h"
+#include "manager/eviction/eviction.h"
 #include "varve.pb-c.h"
 
 Varve__V1__RecordBatch *native_messages_records(const struct manager_record_view *views,

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "manager/snapshot_ops.h"
-#include "manager/snapshot_view.h"
+#include "manager/snapshots/snapshots.h"
 #include "service/service_call.h"
 #include "snapshots.pb-c.h"
 

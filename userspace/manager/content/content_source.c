@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where images are read from. An archive is unpacked into scratch/ of the store, and then is a
+ * layout like any other. */
+#include "manager/content/content_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "content/blob_fetch.h"
+#include "content/blob_store.h"
+#include "content/oci_layout.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
+#include "layer/tar_apply.h"
+#include "manager/content/content_blobs.h"
+#include "manager/content/content_progress.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+
+#define INDEX_DEPTH 4 /* an index of indexes of … */
+#define ARCHIVE_ENTRIES 100000
+
+struct fetch_control content_source_control(struct manager *m, const atomic_bool *cancelled)
+{
+	return (struct fetch_control){ .helper = m->fetch_helper,
+				       .credentials_file = m->credentials_file,
+				       .cancelled = cancelled };
+}
+
+int content_source_read(struct manager *m, const struct digest *digest, void **ret_bytes,
+			size_t *ret_length, struct error *e)
+{
+	cleanup(free_ptr) char *bytes = NULL;
+	cleanup(close_fd) int fd = -EBADF;
+	size_t length = 0;
+	int64_t size;
+	int code = blob_store_open_blob(m->blobs, digest, &fd, &size, e);
+
+	if (code == 0 && size > IMAGE_JSON_MAX)
+		code = error_set(e, -EFBIG, "%s has %lld bytes; %d are the most that is read",
+				 digest->text, (long long)size, IMAGE_JSON_MAX);
+	if (code < 0)
+		return code;
+	bytes = malloc((size_t)size + 1);
+	if (!bytes)
+		return error_set(e, -ENOMEM, "out of memory");
+	while (length < (size_t)size) {
+		ssize_t got = read(fd, bytes + length, (size_t)size - length);
+
+		if (got <= 0)
+			return error_set(e, got < 0 ? -errno : -EIO, "read blob %s", digest->text);
+		length += (size_t)got;
+	}
+	*ret_length = length;
+	*ret_bytes = take_ptr(bytes);
+	return 0;
+}
+
+/* ---- archives ---- */
+
+static void unpacked(uint64_t bytes, void *user)
+{
+	struct content_source *s = user;
+
+	/* What it returns is in the flag that tar_apply() looks at. */
+	(void)content_progress_say(s->progress, "copy", s->reference->path, (int64_t)bytes, -1);
+}
+
+static int unpack_archive(struct content_source *s, int directory, struct error *e)
+{
+	cleanup(close_fd) int archive =
+		open(s->reference->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct tar_apply_options options = { .source_fd = archive,
+					     .layer_fd = directory,
+					     .max_entries = ARCHIVE_ENTRIES,
+					     .cancelled = content_progress_stop(s->progress),
+					     .progress = unpacked,
+					     .user = s };
+	struct tar_apply_result result;
+	struct stat st;
+	int code;
+
+	if (archive < 0 || fstat(archive, &st) < 0)
+		return error_set(e, -errno, "open %s: %s", s->reference->path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, -EINVAL, "%s is no regular file", s->reference->path);
+	code = tar_apply(&options, &result, e);
+	return code < 0 ? error_context(e, "unpack %s", s->reference->path) : 0;
+}
+
+static int open_archive(struct content_source *s, struct error *e)
+{
+	cleanup(free_ptr) char *path = NULL;
+	cleanup(close_fd) int directory = -EBADF;
+	int code = store_files_make_scratch(s->m, &s->scratch, e);
+
+	if (code < 0)
+		return code;
+	directory = openat(s->m->root_fd, s->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return error_set(e, -errno, "open %s: %s", s->scratch, strerror(errno));
+	code = unpack_archive(s, directory, e);
+	if (code == 0 && asprintf(&path, "%s/%s", s->m->root, s->scratch) < 0) {
+		path = NULL;
+		code = error_set(e, -ENOMEM, "out of memory");
+	}
+	if (code == 0 && oci_layout_open(path, &s->layout_fd, NULL) < 0)
+		code = error_set(e, -EBADMSG, "%s is no archive of an OCI layout",
+				 s->reference->path);
+	return code;
+}
+
+int content_source_open(struct manager *m, const struct image_reference *reference,
+			struct content_progress *progress, struct content_source *ret_source,
+			struct error *e)
+{
+	struct content_source s = { .m = m,
+				    .reference = reference,
+				    .progress = progress,
+				    .layout_fd = -EBADF,
+				    .registry = { .registry = reference->registry,
+						  .repository = reference->repository } };
+	int code = 0;
+
+	if (reference->transport == IMAGE_OCI)
+		code = oci_layout_open(reference->path, &s.layout_fd, e);
+	else if (reference->transport == IMAGE_OCI_ARCHIVE)
+		code = open_archive(&s, e);
+	if (code < 0) {
+		content_source_close(&s);
+		return code;
+	}
+	*ret_source = s;
+	return 0;
+}
+
+void content_source_close(struct content_source *s)
+{
+	cleanup_close_fd(&s->layout_fd);
+	if (s->scratch)
+		store_files_drop_scratch(s->m, s->scratch);
+	free(s->scratch);
+	*s = (struct content_source){ .layout_fd = -EBADF };
+}
+
+/* ---- blobs ---- */
+
+struct bring_watch {
+	struct content_source *source;
+	const char *digest;
+	const char *action;
+};
+
+static void brought(int64_t done_bytes, int64_t total_bytes, void *user)
+{
+	const struct bring_watch *w = user;
+
+	/* As with unpacked(). */
+	(void)content_progress_say(w->source->progress, w->action, w->digest, done_bytes,
+				   total_bytes);
+}
+
+static int bring_from_layout(struct content_source *s, const struct image_descriptor *blob,
+			     struct error *e)
+{
+	struct bring_watch watch = { s, blob->digest.text, "copy" };
+	struct oci_layout_copy copy = { .digest = blob->digest,
+					.size_bytes = blob->size_bytes,
+					.cancelled = content_progress_stop(s->progress),
+					.progress = brought,
+					.user = &watch };
+	int code = oci_layout_take_blob(s->layout_fd, s->m->blobs, &copy, e);
+
+	return code < 0 ? error_context(e, "%s", s->reference->path) : 0;
+}
+
+static int bring_from_registry(struct content_source *s, const struct image_descriptor *blob,
+			       struct error *e)
+{
+	struct bring_watch watch = { s, blob->digest.text, "fetch" };
+	struct fetch_control control =
+		content_source_control(s->m, content_progress_stop(s->progress));
+
+	control.progress = brought;
+	control.user = &watch;
+	return fetch_blob(&control, s->m->blobs, &s->registry, &blob->digest, blob->size_bytes, e);
+}
+
+int content_source_bring(struct content_source *s, const struct image_descriptor *blob,
+			 struct error *e)
+{
+	bool here;
+	int code;
+
+	pthread_mutex_lock(&s->m->lock);
+	here = content_blobs_has(s->m, &blob->digest);
+	pthread_mutex_unlock(&s->m->lock);
+	if (here)
+		return 0;
+	code = s->layout_fd >= 0 ? bring_from_layout(s, blob, e) : bring_from_registry(s, blob, e);
+	if (code == 0) {
+		content_blobs_arrived(s->m, &blob->digest, blob->size_bytes);
+		s->brought_bytes += blob->size_bytes;
+	}
+	return code;
+}
+
+/* ---- manifests ---- */
+
+static int read_document(struct content_source *s, const struct image_descriptor *d,
+			 void **ret_bytes, size_t *ret_length, struct error *e)
+{
+	struct fetch_control control =
+		content_source_control(s->m, content_progress_stop(s->progress));
+	cleanup(free_ptr) char *media_type = NULL;
+	struct digest digest;
+	int code;
+
+	if (s->layout_fd < 0)
+		return fetch_manifest(&control, &s->registry, d->digest.text, ret_bytes, ret_length,
+				      &media_type, &digest, e);
+	if (d->size_bytes > IMAGE_JSON_MAX)
+		return error_set(e, -EFBIG,
+				 "the manifest %s has %lld bytes; %d are the most that "
+				 "is read",
+				 d->digest.text, (long long)d->size_bytes, IMAGE_JSON_MAX);
+	if (content_blobs_pin(s->m, &d->digest) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = content_source_bring(s, d, e);
+	if (code == 0)
+		code = content_source_read(s->m, &d->digest, ret_bytes, ret_length, e);
+	content_blobs_unpin(s->m, &d->digest);
+	return code;
+}
+
+static int read_first(struct content_source *s, const char **tag, void **ret_bytes,
+		      size_t *ret_length, char **ret_media_type, struct digest *ret_digest,
+		      struct error *e)
+{
+	struct fetch_control control =
+		content_source_control(s->m, content_progress_stop(s->progress));
+
+	if (s->layout_fd < 0) {
+		*tag = NULL; /* has been looked up then */
+		return fetch_manifest(&control, &s->registry,
+				      s->reference->tag ? s->reference->tag : "latest", ret_bytes,
+				      ret_length, ret_media_type, ret_digest, e);
+	}
+	*ret_media_type = strdup(IMAGE_MEDIA_TYPE_INDEX);
+	if (!*ret_media_type)
+		return error_set(e, -ENOMEM, "out of memory");
+	return oci_layout_read_index(s->layout_fd, IMAGE_JSON_MAX, ret_bytes, ret_length, e);
+}
+
+/* From the document on, down to a manifest. */
+static int descend(struct content_source *s, const char *tag, void **bytes, size_t length,
+		   char **media_type, struct image_descriptors *ret_manifest, struct digest *digest,
+		   struct error *e)
+{
+	struct utsname uts;
+
+	(void)uname(&uts); /* fails only for a bad pointer */
+	for (int depth = 0; depth < INDEX_DEPTH; depth++) {
+		cleanup(image_descriptors_free) struct image_descriptors found = { 0 };
+		const struct image_descriptor *next = NULL;
+		enum image_document kind = IMAGE_DOCUMENT_MANIFEST;
+		int code = image_manifest_parse(*bytes, length, *media_type, &kind, &found, e);
+
+		if (code == 0 && kind == IMAGE_DOCUMENT_MANIFEST) {
+			*ret_manifest = found;
+			found = (struct image_descriptors){ 0 };
+			return 0;
+		}
+		if (code == 0)
+			code = image_manifest_choose(
+				&found, tag, image_manifest_architecture(uts.machine), &next, e);
+		if (code < 0)
+			return code;
+		free(*bytes);
+		free(*media_type);
+		*bytes = NULL;
+		*media_type = strdup(next->media_type);
+		*digest = next->digest;
+		tag = NULL;
+		code = *media_type ? read_document(s, next, bytes, &length, e)
+				   : error_set(e, -ENOMEM, "out of memory");
+		if (code < 0)
+			return code;
+	}
+	return error_set(e, -EBADMSG, "more than %d indexes lie in one another", INDEX_DEPTH);
+}
+
+int content_source_manifest(struct content_source *s, struct image_descriptors *ret_manifest,
+			    struct digest *ret_digest, struct error *e)
+{
+	const char *tag = s->reference->tag;
+	char *media_type = NULL;
+	void *bytes = NULL;
+	size_t length = 0;
+	int code = read_first(s, &tag, &bytes, &length, &media_type, ret_digest, e);
+
+	if (code == 0)
+		code = descend(s, tag, &bytes, length, &media_type, ret_manifest, ret_digest, e);
+	free(bytes);
+	free(media_type);
+	return code < 0 ? error_context(e, "%s", s->reference->text) : 0;
+}

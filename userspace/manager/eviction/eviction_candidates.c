@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/eviction/eviction_candidates.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "base/clock.h"
+#include "manager/content/content_blobs.h"
+#include "manager/content/content_lazy.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/record_list.h"
+
+static bool is_held(const struct record *r)
+{
+	return record_is_held(r) || (r->twin && record_is_held(r->twin));
+}
+
+static bool is_mounted(const struct record *r)
+{
+	return r->mount || (r->twin && r->twin->mount);
+}
+
+static bool is_busy(const struct record *r)
+{
+	return r->busy || r->extractions > 0 || (r->twin && r->twin->busy);
+}
+
+bool prune_view_is_free(const struct record *r)
+{
+	return r->state == RECORD_LIVE && !is_held(r) && !is_mounted(r) && !is_busy(r) &&
+	       !record_is_pinned(r);
+}
+
+static enum prune_keep why_kept(const struct manager *m, const struct record *r,
+				const struct prune_rule *rule, int64_t last_used_ns, int64_t now_ns)
+{
+	struct record_facts facts = record_view_facts(m, r, true);
+	enum prune_keep keep;
+
+	if (is_held(r))
+		return PRUNE_KEEP_HELD;
+	if (is_mounted(r))
+		return PRUNE_KEEP_MOUNTED;
+	keep = prune_rule_keep(rule, &facts, last_used_ns, now_ns);
+	if (keep == PRUNE_KEEP_NOT && is_busy(r))
+		return PRUNE_KEEP_BUSY;
+	return keep == PRUNE_KEEP_NOT && rule->to_lazy && r->layer->lazy ? PRUNE_KEEP_LAZY : keep;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 29;
+}
+
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = mix(hash, (unsigned char)*text);
+	return mix(hash, 256); /* no byte: the end of one is not the beginning of the next */
+}
+
+uint64_t prune_view_stamp(const struct record *r)
+{
+	uint64_t stamp = mix(1, (uint64_t)record_last_used_ns(r));
+
+	stamp = mix(stamp, record_usage_count(r));
+	stamp = mix(stamp, (uint64_t)r->last_ref_use_ns);
+	stamp = mix(stamp, r->ref_uses);
+	stamp = mix(stamp, (uint64_t)r->layer->allocated_bytes);
+	stamp = mix(stamp, r->layer->upper_changes);
+	stamp = mix(stamp, r->layer->lazy ? 2 : 1);
+	stamp = mix(stamp, r->twin ? 2 : 1);
+	for (size_t i = 0; i < r->label_count; i++) /* in the order in which they were set */
+		stamp = mix_text(mix_text(stamp, r->labels[i].key), r->labels[i].value);
+	return mix(stamp, r->is_mutable ? 2 : 1);
+}
+
+struct prune_disk prune_view_disk(const struct manager *m)
+{
+	struct statfs s;
+
+	if (fstatfs(m->root_fd, &s) < 0)
+		return (struct prune_disk){ 0 };
+	return (struct prune_disk){ .total_bytes = (int64_t)s.f_blocks * s.f_bsize,
+				    .free_bytes = (int64_t)s.f_bavail * s.f_bsize };
+}
+
+struct position {
+	const struct record *record;
+	size_t index;
+};
+
+static int by_record(const void *a, const void *b)
+{
+	const struct record *x = ((const struct position *)a)->record;
+	const struct record *y = ((const struct position *)b)->record;
+
+	return (x > y) - (x < y);
+}
+
+/* With the lock. Parents are immutable and finalized, so that a listed record is one itself. */
+static void link_parents(struct manager *m, struct prune_view *v, bool to_lazy,
+			 struct position *positions)
+{
+	qsort(positions, v->count, sizeof(*positions), by_record);
+	for (size_t i = 0; i < v->count; i++) {
+		const struct record *r = positions[i].record;
+		struct position key = { .record = r->parent }, *parent = NULL;
+
+		/* What falls back may have records on top of it, as long as they have no files. */
+		if (key.record &&
+		    !(to_lazy && r->layer->lazy && content_lazy_could_be_made(m, r->parent)))
+			parent = bsearch(&key, positions, v->count, sizeof(*positions), by_record);
+		v->records[positions[i].index].parent = parent ? parent->index : PRUNE_NO_PARENT;
+	}
+}
+
+/* Those who share a layer share its size: it is free when the last of them goes. */
+static int64_t layer_bytes(const struct record *r)
+{
+	unsigned owners = r->layer->owners - (r->twin ? 1 : 0);
+
+	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
+}
+
+static void add_record(struct manager *m, struct prune_view *v, const struct record *r,
+		       const struct prune_rule *rule, int64_t now_ns)
+{
+	int64_t blob_bytes = content_blobs_size(m, r);
+	bool falls_back = rule->to_lazy && content_lazy_could_be_made(m, r);
+	bool uses_refs = rule->scorer->uses_refs;
+	struct prune_record *p = &v->records[v->count];
+	enum prune_keep *kept = &v->kept[v->count];
+
+	memcpy(v->ids[v->count], r->id, sizeof(r->id));
+	v->stamps[v->count] = prune_view_stamp(r);
+	*p = (struct prune_record){
+		.id = v->ids[v->count],
+		.created_ns = r->created_ns,
+		.last_used_ns = uses_refs ? r->last_ref_use_ns : record_last_used_ns(r),
+		.usage_count = uses_refs ? r->ref_uses : record_usage_count(r),
+		.size_bytes = layer_bytes(r) + (falls_back ? 0 : blob_bytes),
+		.cheap = falls_back,
+		.shared = r->shared,
+	};
+	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
+	p->evictable = *kept == PRUNE_KEEP_NOT;
+	if (!p->shared) {
+		v->used_bytes += p->size_bytes;
+		v->kept_bytes[*kept] += p->size_bytes;
+		v->fixed_bytes += falls_back ? blob_bytes : 0;
+	}
+	v->count++;
+}
+
+static int gather(struct manager *m, const struct prune_rule *rule, struct prune_view *v)
+{
+	size_t room = record_graph_count(m->graph) + 1, at = 0;
+	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
+	int64_t now = clock_wall_ns();
+	struct record *r;
+
+	v->records = calloc(room, sizeof(*v->records));
+	v->ids = calloc(room, sizeof(*v->ids));
+	v->kept = calloc(room, sizeof(*v->kept));
+	v->stamps = calloc(room, sizeof(*v->stamps));
+	if (!positions || !v->records || !v->ids || !v->kept || !v->stamps ||
+	    record_refs_mark_shared(m->graph, m->leases) < 0)
+		return -ENOMEM;
+	record_refs_mark_in_use(m->graph);
+	while ((r = record_graph_next(m->graph, &at))) {
+		if (!record_is_listed(r))
+			continue;
+		positions[v->count] = (struct position){ .record = r, .index = v->count };
+		add_record(m, v, r, rule, now);
+	}
+	v->used_bytes += v->fixed_bytes;
+	link_parents(m, v, rule->to_lazy, positions);
+	return 0;
+}
+
+int prune_view_gather(struct manager *m, const struct prune_rule *rule, struct prune_view *ret_view,
+		      struct error *e)
+{
+	struct prune_view v = { .disk = prune_view_disk(m) };
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = gather(m, rule, &v);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0) {
+		prune_view_free(&v);
+		return error_set(e, code, "no memory to look at the records");
+	}
+	*ret_view = v;
+	return 0;
+}
+
+void prune_view_free(struct prune_view *v)
+{
+	free(v->records);
+	free(v->ids);
+	free(v->kept);
+	free(v->stamps);
+	*v = (struct prune_view){ 0 };
+}

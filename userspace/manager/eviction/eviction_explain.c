@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a record stays, or at which place it would go. */
+#include "manager/eviction/eviction_explain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/eviction/eviction_policies.h"
+#include "manager/eviction/eviction_run.h"
+#include "manager/eviction/eviction_steps.h"
+#include "manager/eviction/eviction_candidates.h"
+
+/* With the lock: the half that the planner sees, and what holds it. */
+static const struct record *listed_half(const struct record *r)
+{
+	return r->twin && !record_is_listed(r) ? r->twin : r;
+}
+
+static void list_holds(const struct record *r, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (const struct hold *h = r->holds; h && used < size; h = h->next_of_record) {
+		int length = snprintf(text + used, size - used, "%s%s (%u ref%s)", used ? ", " : "",
+				      h->lease->name, h->refs, h->refs == 1 ? "" : "s");
+
+		used += length > 0 ? (size_t)length : size;
+	}
+}
+
+/* With the lock. */
+static void explain_kept(const struct record *r, enum prune_keep keep, char *text, size_t size)
+{
+	const struct record *holder = r->refs == 0 && r->twin && r->twin->refs ? r->twin : r;
+	char holders[200] = "", age[UNITS_TEXT_MAX];
+
+	switch (keep) {
+	case PRUNE_KEEP_HELD:
+		list_holds(holder, holders, sizeof(holders));
+		(void)snprintf(text, size, "kept: held by %s (varve release %.12s)", holders,
+			       holder->id);
+		break;
+	case PRUNE_KEEP_MOUNTED:
+		(void)snprintf(text, size, "kept: mounted (varve umount %.12s)", r->id);
+		break;
+	case PRUNE_KEEP_PINNED:
+		(void)snprintf(text, size, "kept: pinned (varve unpin %.12s)", r->id);
+		break;
+	case PRUNE_KEEP_SHARED:
+		(void)snprintf(text, size,
+			       "kept without --all: a lease says that its owner needs it, or a "
+			       "record on top of it (varve lease ls)");
+		break;
+	case PRUNE_KEEP_TYPE:
+		(void)snprintf(text, size, "kept without --all: its type is %s", r->type);
+		break;
+	case PRUNE_KEEP_YOUNG:
+		(void)snprintf(text, size, "kept: last used %s",
+			       units_format_age(record_last_used_ns(r), clock_wall_ns(), age));
+		break;
+	default:
+		(void)snprintf(text, size, "kept: %s", prune_keep_reason(keep));
+	}
+}
+
+/* The place of a record in the view; its count when it is not there. */
+static size_t find_record(const struct prune_view *v, const char *id)
+{
+	size_t i = 0;
+
+	while (i < v->count && strcmp(v->ids[i], id) != 0)
+		i++;
+	return i;
+}
+
+static size_t find_step(const struct prune_steps *s, size_t record)
+{
+	size_t i = 0;
+
+	while (i < s->count && s->items[i].step.record != record)
+		i++;
+	return i;
+}
+
+/* Something on top of a record that would go itself stays: the one that has a reason of its own. */
+static size_t find_stayer(const struct prune_view *v, const bool *goes, size_t record)
+{
+	size_t i = 0;
+
+	while (i < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
+		for (i = 0; i < v->count; i++)
+			if (v->records[i].parent == record && !goes[i])
+				break;
+		if (i < v->count)
+			record = i;
+	}
+	return record;
+}
+
+static void explain_parent(struct manager *m, const struct prune_view *v,
+			   const struct prune_steps *steps, size_t record,
+			   struct manager_explanation *x)
+{
+	cleanup(free_ptr) bool *goes = calloc(v->count, sizeof(*goes));
+	const struct record *r;
+	char why[300] = "";
+	size_t stayer;
+
+	for (size_t i = 0; goes && i < steps->count; i++)
+		goes[steps->items[i].step.record] = true;
+	stayer = goes ? find_stayer(v, goes, record) : record;
+	pthread_mutex_lock(&m->lock);
+	r = record_graph_find(m->graph, v->ids[stayer]);
+	if (r && stayer != record)
+		explain_kept(r, v->kept[stayer], why, sizeof(why));
+	pthread_mutex_unlock(&m->lock);
+	if (*why)
+		(void)snprintf(x->why, sizeof(x->why), "kept: record %.12s lies on it, which is %s",
+			       v->ids[stayer], why);
+	else
+		(void)snprintf(x->why, sizeof(x->why), "kept: records lie on it that stay");
+}
+
+static void explain_place(const struct prune_steps *steps, size_t step,
+			  struct manager_explanation *x)
+{
+	const struct prune_planned *p = &steps->items[step];
+	char terms[200];
+
+	x->place = step + 1;
+	x->places = steps->count;
+	x->score = p->step.score;
+	prune_explain_score(&p->step, &p->record, terms, sizeof(terms));
+	(void)snprintf(x->why, sizeof(x->why),
+		       "would go as number %zu of %zu, with score %.4f: %s, size term %.4f",
+		       x->place, x->places, x->score, terms, p->step.size_term);
+}
+
+static void explain_why(struct manager *m, const struct prune_view *v,
+			const struct prune_steps *steps, struct manager_explanation *x)
+{
+	size_t record = find_record(v, x->id), step = find_step(steps, record);
+	const struct record *r;
+
+	x->kept = step == steps->count;
+	if (!x->kept) {
+		explain_place(steps, step, x);
+	} else if (record < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
+		explain_parent(m, v, steps, record, x);
+	} else if (record < v->count) {
+		pthread_mutex_lock(&m->lock);
+		r = record_graph_find(m->graph, x->id);
+		if (r)
+			explain_kept(r, v->kept[record], x->why, sizeof(x->why));
+		pthread_mutex_unlock(&m->lock);
+	}
+}
+
+/* The first policy that would take the record now. */
+static int explain_policies(struct manager *m, struct manager_explanation *x, struct error *e)
+{
+	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
+		const struct prune_policy *p = &m->policies->items[i];
+		struct manager_prune_options options;
+		cleanup(prune_view_free) struct prune_view view = { 0 };
+		cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+		int64_t keep_bytes;
+		size_t step;
+		int code = manager_policy_options(m, p->name, &options, e);
+
+		if (code == 0)
+			code = prune_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
+		if (code < 0)
+			return code;
+		step = find_step(&steps, find_record(&view, x->id));
+		if (step < steps.count) {
+			(void)snprintf(x->policy, sizeof(x->policy),
+				       "policy '%.100s' would evict it now, as number %zu of %zu",
+				       p->name, step + 1, steps.count);
+			return 0;
+		}
+	}
+	if (m->policies && m->policies->count > 0)
+		(void)snprintf(
+			x->policy, sizeof(x->policy),
+			"no policy would evict it now: the limits leave room for it, or none "
+			"matches it (varve policy show)");
+	return 0;
+}
+
+int manager_explain(struct manager *m, const char *id, struct manager_explanation *ret_explanation,
+		    struct error *e)
+{
+	static const struct manager_prune_options no_limits = { .scorer = "" };
+	cleanup(prune_view_free) struct prune_view view = { 0 };
+	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+	struct manager_explanation x = { .place = 0 };
+	int64_t keep_bytes;
+	struct record *r;
+	int code = measure_ops_stale(m, NULL, e);
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	code = record_graph_resolve(m->graph, id, &r, e);
+	if (code == 0)
+		memcpy(x.id, listed_half(r)->id, sizeof(x.id));
+	pthread_mutex_unlock(&m->lock);
+	if (code == 0)
+		code = prune_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
+	if (code < 0)
+		return code;
+	explain_why(m, &view, &steps, &x);
+	if (!x.kept)
+		code = explain_policies(m, &x, e);
+	if (!*x.why) /* it went while we looked */
+		code = error_set(e, -ENOENT, "record %s is gone", x.id);
+	*ret_explanation = x;
+	return code;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies: what they are, when they run, and what came of it. */
+#include "manager/eviction/eviction_policies.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/eviction/eviction_run.h"
+#include "manager/eviction/eviction_candidates.h"
+
+/* So that a disk that others fill does not make us look at every record all the time. */
+#define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
+
+static struct manager_prune_options options_of(const struct prune_policy *p)
+{
+	return (struct manager_prune_options){ .all = p->all,
+					       .filters = (const char *const *)p->filters,
+					       .filter_count = p->filter_count,
+					       .keep_duration_ns = p->keep_duration_ns,
+					       .limits = p->limits,
+					       .scorer = p->scorer };
+}
+
+int manager_policy_options(struct manager *m, const char *name,
+			   struct manager_prune_options *ret_options, struct error *e)
+{
+	const struct prune_policy *p = m->policies ? prune_policies_find(m->policies, name) : NULL;
+
+	if (!p)
+		return error_set(e, -ENOENT, "no policy '%.100s' (varve policy show)", name);
+	*ret_options = options_of(p);
+	return 0;
+}
+
+int manager_policy_list(struct manager *m, bool with_usage,
+			struct manager_policy_view **ret_policies, size_t *ret_count,
+			struct error *e)
+{
+	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
+	cleanup(prune_view_free) struct prune_view view = { .disk = prune_view_disk(m) };
+	size_t count = m->policies ? m->policies->count : 0;
+	struct manager_policy_view *policies = NULL;
+	int code = with_usage ? measure_ops_stale(m, NULL, e) : 0;
+
+	if (code == 0 && with_usage)
+		code = prune_view_gather(m, &everything, &view, e);
+	if (code < 0)
+		return code;
+	policies = calloc(count + 1, sizeof(*policies));
+	if (!policies)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		const struct prune_policy *p = &m->policies->items[i];
+
+		policies[i] = (struct manager_policy_view){ .policy = p,
+							    .disk = view.disk,
+							    .used_bytes = view.used_bytes };
+		if (with_usage)
+			policies[i].keep_bytes =
+				prune_limits_keep(&p->limits, &view.disk, view.used_bytes);
+	}
+	*ret_policies = policies;
+	*ret_count = count;
+	return 0;
+}
+
+bool manager_policies_are_automatic(const struct manager *m)
+{
+	return m->automatic;
+}
+
+static bool space_is_low(struct manager *m)
+{
+	struct prune_disk disk = prune_view_disk(m);
+
+	for (size_t i = 0; i < m->policies->count; i++)
+		if (disk.free_bytes <
+		    prune_space_bytes(&m->policies->items[i].limits.min_free, &disk))
+			return true;
+	return false;
+}
+
+bool manager_policies_are_due(struct manager *m)
+{
+	int64_t now = clock_boot_ns();
+
+	if (!m->automatic || !m->policies || m->policies->count == 0)
+		return false;
+	if (m->policy_interval_ns &&
+	    now - atomic_load(&m->policies_ran_boot_ns) >= m->policy_interval_ns)
+		return true;
+	if (now - atomic_load(&m->space_was_low_boot_ns) < LOW_SPACE_PAUSE_NS || !space_is_low(m))
+		return false;
+	atomic_store(&m->space_was_low_boot_ns, now);
+	return true;
+}
+
+static int count_pruned(const struct manager_pruned *record, void *user)
+{
+	(void)record;
+	++*(size_t *)user;
+	return 0;
+}
+
+void manager_run_policies(struct manager *m, const atomic_bool *cancelled)
+{
+	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
+		const struct prune_policy *p = &m->policies->items[i];
+		struct manager_prune_options options = options_of(p);
+		struct manager_prune_summary s;
+		char freed[UNITS_TEXT_MAX];
+		struct error e = { 0 };
+		size_t evicted = 0;
+
+		options.cancelled = cancelled;
+		if (manager_prune(m, &options, count_pruned, &evicted, &s, &e) < 0)
+			manager_report(m, true, "policy=%s %s", p->name, e.text);
+		else if (evicted > 0)
+			manager_report(m, false, "policy=%s evicted=%zu freed=\"%s\"", p->name,
+				       evicted, units_format_size(s.freed_bytes, freed));
+		if (!s.goal_reached && s.missed_bytes > 0)
+			manager_report(m, true, "policy=%s goal missed: %s", p->name, s.shortfall);
+		if (cancelled && atomic_load(cancelled))
+			break;
+	}
+	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Eviction. The plan is made from a copy of the graph; each step is checked again under the lock
+ * before it is taken, so that whatever was taken into use meanwhile stays. Steps are taken some at
+ * a time, which share one durable transaction.
+ */
+#include "manager/eviction/eviction_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "manager/content/content_blobs.h"
+#include "manager/content/content_lazy.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/eviction/eviction_plans.h"
+#include "manager/eviction/eviction_steps.h"
+#include "manager/eviction/eviction_candidates.h"
+#include "manager/records/record_delete.h"
+#include "manager/state/trash.h"
+#include "manager/mounts/counter_fold.h"
+
+/* Few enough to stop soon when the call is cancelled. */
+#define STEPS_AT_ONCE 32
+
+struct prune_run {
+	struct manager *m;
+	const atomic_bool *cancelled;
+	bool dry_run;
+	int (*pruned)(const struct manager_pruned *record, void *user);
+	void *user;
+	int64_t kept_bytes; /* planned to go, but taken into use meanwhile */
+};
+
+/* Steps that are taken together. */
+struct batch {
+	struct record *records[STEPS_AT_ONCE];
+	struct manager_pruned pruned[STEPS_AT_ONCE];
+	char *texts[STEPS_AT_ONCE]; /* of `pruned`: they must outlive the record */
+	char reasons[STEPS_AT_ONCE][200];
+	size_t count;
+};
+
+static void cleanup_batch_free(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		free(b->texts[i]);
+}
+
+/* A record goes with its other half. */
+static bool is_in_batch(const struct batch *b, const struct record *r)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->records[i] == r || b->records[i]->twin == r)
+			return true;
+	return false;
+}
+
+/* With the lock: is everything about the record as it was planned? */
+static bool may_go(struct manager *m, const struct batch *b, const struct record *r,
+		   const struct prune_planned *p)
+{
+	if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
+		return false;
+	if (p->record.cheap)
+		return content_lazy_may_fall_back(m, r);
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (!is_in_batch(b, c))
+			return false;
+	return true;
+}
+
+/* With the lock. */
+static int describe(const struct record *r, const struct prune_planned *planned, struct batch *b)
+{
+	struct manager_pruned *p = &b->pruned[b->count];
+	char **text = &b->texts[b->count], *reason = b->reasons[b->count];
+	int used;
+
+	*p = (struct manager_pruned){ .size_bytes = planned->record.size_bytes,
+				      .created_ns = planned->record.created_ns,
+				      .last_used_ns = planned->record.last_used_ns,
+				      .usage_count = planned->record.usage_count,
+				      .shared = planned->record.shared,
+				      .score = planned->step.score,
+				      .is_mutable = r->is_mutable,
+				      .to_lazy = planned->record.cheap,
+				      .reason = b->reasons[b->count] };
+	memcpy(p->id, r->id, sizeof(p->id));
+	if (r->parent)
+		memcpy(p->parent, r->parent->id, sizeof(p->parent));
+	if (asprintf(text, "%s%c%s", r->description, 0, r->type) < 0) {
+		*text = NULL;
+		return -ENOMEM;
+	}
+	p->description = *text;
+	p->type = *text + strlen(*text) + 1;
+	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "its files only; ")
+				     : 0;
+	prune_explain_score(&planned->step, &planned->record, reason + used,
+			    sizeof(b->reasons[0]) - (size_t)used);
+	return 0;
+}
+
+/* With the lock: reserves what may still go. */
+static int fill_batch(struct prune_run *run, const struct prune_planned *planned, size_t count,
+		      struct batch *b)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct record *r = record_graph_find(run->m->graph, planned[i].id);
+
+		if (!r || (!run->dry_run && !may_go(run->m, b, r, &planned[i]))) {
+			if (!planned[i].record.shared)
+				run->kept_bytes += planned[i].record.size_bytes;
+			continue;
+		}
+		if (describe(r, &planned[i], b) < 0)
+			return -ENOMEM;
+		if (!run->dry_run)
+			manager_reserve(r);
+		b->records[b->count++] = r;
+	}
+	return 0;
+}
+
+static void unreserve_batch(struct prune_run *run, const struct batch *b)
+{
+	pthread_mutex_lock(&run->m->lock);
+	for (size_t i = 0; i < b->count && !run->dry_run; i++)
+		manager_unreserve(run->m, b->records[i]);
+	pthread_mutex_unlock(&run->m->lock);
+}
+
+static int take_steps(struct prune_run *run, const struct prune_planned *planned, size_t count,
+		      struct error *e)
+{
+	cleanup(batch_free) struct batch b = { .count = 0 };
+	int code;
+
+	if (run->cancelled && atomic_load(run->cancelled))
+		return error_set(e, -ECANCELED, "prune was cancelled");
+	pthread_mutex_lock(&run->m->lock);
+	code = fill_batch(run, planned, count, &b);
+	pthread_mutex_unlock(&run->m->lock);
+	if (code < 0)
+		error_set(e, code, "out of memory");
+	else if (!run->dry_run && b.count > 0)
+		code = planned->record.cheap ? content_lazy_fall_back(run->m, b.records, b.count, e)
+					     : cache_ops_delete(run->m, b.records, b.count, e);
+	if (code < 0) {
+		unreserve_batch(run, &b);
+		return error_context(e, "prune");
+	}
+	for (size_t i = 0; i < b.count && code == 0; i++)
+		code = run->pruned(&b.pruned[i], run->user);
+	return code;
+}
+
+/* How many of the steps are taken together: deletions, or one that falls back to lazy, which looks
+ * at those before it. */
+static size_t steps_at_once(const struct prune_planned *planned, size_t left)
+{
+	size_t count = 0;
+
+	while (count < left && count < STEPS_AT_ONCE && !planned[count].record.cheap)
+		count++;
+	return count ? count : 1;
+}
+
+static int take_all(struct prune_run *run, const struct prune_steps *steps, struct error *e)
+{
+	size_t at = 0;
+	int code = 0;
+
+	while (at < steps->count && code == 0) {
+		size_t count = steps_at_once(&steps->items[at], steps->count - at);
+
+		code = take_steps(run, &steps->items[at], count, e);
+		at += count;
+	}
+	return code;
+}
+
+/* ---- what came of it ---- */
+
+static void add_reason(char *text, size_t size, int64_t bytes, const char *why)
+{
+	char amount[UNITS_TEXT_MAX];
+	size_t used = strlen(text);
+
+	if (bytes > 0 && used < size)
+		(void)snprintf(text + used, size - used, "%s%s %s", used ? ", " : "",
+			       units_format_size(bytes, amount), why);
+}
+
+static void explain_shortfall(const struct prune_view *v, const struct prune_run *run,
+			      struct manager_prune_summary *s)
+{
+	char amount[UNITS_TEXT_MAX], reasons[200] = "";
+
+	for (int keep = PRUNE_KEEP_NOT + 1; keep < PRUNE_KEEP_COUNT; keep++)
+		add_reason(reasons, sizeof(reasons), v->kept_bytes[keep],
+			   prune_keep_reason((enum prune_keep)keep));
+	add_reason(reasons, sizeof(reasons), run->kept_bytes, "taken into use meanwhile");
+	(void)snprintf(s->shortfall, sizeof(s->shortfall), "%s too many are left: %s",
+		       units_format_size(s->missed_bytes, amount),
+		       *reasons ? reasons : "they are below records that stay");
+}
+
+static void summarize(const struct prune_view *v, const struct prune_run *run,
+		      const struct prune_steps *steps, int64_t keep_bytes,
+		      struct manager_prune_summary *s)
+{
+	s->predicted_bytes = steps->freed_bytes;
+	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
+	s->goal_reached = keep_bytes == 0 || s->remaining_bytes < keep_bytes;
+	if (s->goal_reached)
+		return;
+	s->missed_bytes = s->remaining_bytes - keep_bytes + 1;
+	explain_shortfall(v, run, s);
+}
+
+/* ---- the calls ---- */
+
+/* With the records goes what only they needed; what cannot go now does another time. */
+static void collect_blobs(struct manager *m)
+{
+	struct error late = { 0 };
+
+	if (content_blobs_collect(m, 0, &late) < 0)
+		manager_report(m, true, "%s; it will be tried again", late.text);
+}
+
+static int prune_locked(struct prune_run *run, const struct manager_prune_options *o,
+			struct manager_prune_summary *s, struct error *e)
+{
+	cleanup(prune_view_free) struct prune_view view = { 0 };
+	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+	int64_t keep_bytes = 0;
+	int code = measure_ops_stale(run->m, o->cancelled, e);
+
+	if (code == 0)
+		code = prune_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
+	if (code == 0 && o->dry_run)
+		code = prune_plans_keep(run->m, &steps, s->plan, e);
+	if (code < 0)
+		return code;
+	code = take_all(run, &steps, e);
+	if (!o->dry_run) {
+		collect_blobs(run->m);
+		store_files_drain_trash(run->m);
+		s->freed_bytes = prune_view_disk(run->m).free_bytes - view.disk.free_bytes;
+	}
+	summarize(&view, run, &steps, keep_bytes, s);
+	return code;
+}
+
+/* With the lock: everything on top of the record is among the steps before it. */
+static bool is_bare(const struct hashmap *before, const struct record *r, bool falls_back)
+{
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (!(falls_back && c->layer->lazy) && !hashmap_find(before, c->id) &&
+		    !(c->twin && hashmap_find(before, c->twin->id)))
+			return false;
+	return true;
+}
+
+/* With the lock: the first step that can no longer be taken as it was planned, NULL for none. */
+static int find_stale(struct manager *m, const struct prune_steps *steps,
+		      const struct prune_planned **ret_stale)
+{
+	cleanup(hashmap_free) struct hashmap *before = hashmap_new();
+
+	if (!before || record_refs_mark_shared(m->graph, m->leases) < 0)
+		return -ENOMEM;
+	*ret_stale = NULL;
+	for (size_t i = 0; i < steps->count && !*ret_stale; i++) {
+		struct prune_planned *p = &steps->items[i];
+		const struct record *r = record_graph_find(m->graph, p->id);
+
+		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp ||
+		    r->shared != p->record.shared || !is_bare(before, r, p->record.cheap))
+			*ret_stale = p;
+		else if (hashmap_insert(before, p->id, p) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int execute_locked(struct prune_run *run, const char *plan, struct manager_prune_summary *s,
+			  struct error *e)
+{
+	const struct prune_steps *steps = prune_plans_find(run->m, plan, e);
+	const struct prune_planned *stale;
+	int64_t free_before;
+	int code;
+
+	if (!steps)
+		return -ENOENT;
+	usage_ops_fold(run->m);
+	pthread_mutex_lock(&run->m->lock);
+	code = find_stale(run->m, steps, &stale);
+	pthread_mutex_unlock(&run->m->lock);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	if (stale)
+		return error_set(e, -EBUSY,
+				 "plan %s is stale: record %s has changed since or is in use; "
+				 "nothing was evicted (varve prune --dry-run makes a new plan)",
+				 plan, stale->id);
+	free_before = prune_view_disk(run->m).free_bytes;
+	code = take_all(run, steps, e);
+	collect_blobs(run->m);
+	store_files_drain_trash(run->m);
+	s->predicted_bytes = steps->freed_bytes;
+	s->freed_bytes = prune_view_disk(run->m).free_bytes - free_before;
+	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
+	prune_plans_drop(run->m, plan);
+	s->missed_bytes = run->kept_bytes;
+	s->goal_reached = run->kept_bytes == 0;
+	if (!s->goal_reached)
+		(void)snprintf(s->shortfall, sizeof(s->shortfall),
+			       "some of its records were taken into use meanwhile");
+	return code;
+}
+
+int manager_prune(struct manager *m, const struct manager_prune_options *options,
+		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
+		  struct manager_prune_summary *ret_summary, struct error *e)
+{
+	struct prune_run run = { .m = m,
+				 .cancelled = options->cancelled,
+				 .dry_run = options->dry_run,
+				 .pruned = pruned,
+				 .user = user };
+	int code;
+
+	*ret_summary = (struct manager_prune_summary){ 0 };
+	pthread_mutex_lock(&m->prune_lock);
+	if (options->plan && *options->plan)
+		code = execute_locked(&run, options->plan, ret_summary, e);
+	else
+		code = prune_locked(&run, options, ret_summary, e);
+	pthread_mutex_unlock(&m->prune_lock);
+	return code;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/eviction/eviction_steps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "manager/state/manager_state.h"
+#include "manager/eviction/eviction_run.h"
+#include "manager/eviction/eviction_candidates.h"
+
+/* " (rank 1 of 6)"; nothing with a scorer that does not rank. */
+static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
+{
+	*text = '\0';
+	if (ranks > 0)
+		(void)snprintf(text, UNITS_TEXT_MAX, " (rank %zu of %zu)", rank, ranks);
+	return text;
+}
+
+void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
+			 size_t size)
+{
+	char age[UNITS_TEXT_MAX], rank[UNITS_TEXT_MAX];
+	int used;
+
+	if (p->last_used_ns)
+		used = snprintf(text, size, "last used %s%s",
+				units_format_age(p->last_used_ns, clock_wall_ns(), age),
+				rank_text(s->last_used_rank, s->last_used_ranks, rank));
+	else
+		used = snprintf(text, size, "never used");
+	if (used < 0 || (size_t)used >= size)
+		return;
+	if (p->usage_count)
+		(void)snprintf(text + used, size - (size_t)used, ", %" PRIu64 " use%s%s",
+			       p->usage_count, p->usage_count == 1 ? "" : "s",
+			       rank_text(s->usage_rank, s->usage_ranks, rank));
+}
+
+static int make_steps(const struct prune_view *v, const struct prune_plan *plan,
+		      struct prune_steps *ret_steps, struct error *e)
+{
+	struct prune_steps steps = { .count = plan->count,
+				     .freed_bytes = plan->freed_bytes,
+				     .remaining_bytes = plan->remaining_bytes };
+
+	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
+	if (!steps.items)
+		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
+	for (size_t i = 0; i < plan->count; i++) {
+		size_t record = plan->steps[i].record;
+		struct prune_planned *p = &steps.items[i];
+
+		memcpy(p->id, v->ids[record], sizeof(p->id));
+		p->stamp = v->stamps[record];
+		p->step = plan->steps[i];
+		p->record = v->records[record];
+		p->record.id = NULL; /* the view's */
+	}
+	*ret_steps = steps;
+	return 0;
+}
+
+void prune_steps_free(struct prune_steps *s)
+{
+	free(s->items);
+	*s = (struct prune_steps){ 0 };
+}
+
+static int make_rule(const struct manager_prune_options *o, struct record_filter **ret_filter,
+		     struct prune_rule *ret_rule, struct error *e)
+{
+	const struct prune_scorer *scorer = prune_scorer_find(o->scorer ? o->scorer : "");
+	int code;
+
+	if (!scorer)
+		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
+				 o->scorer);
+	if (!prune_limits_are_valid(&o->limits) || o->keep_duration_ns < 0)
+		return error_set(
+			e, -EINVAL,
+			"a limit cannot be negative, nor more than all of the file system");
+	code = record_filter_parse(o->filters, o->filter_count, ret_filter, e);
+	if (code < 0)
+		return code;
+	*ret_rule = (struct prune_rule){ .all = o->all,
+					 .to_lazy = o->to_lazy,
+					 .keep_duration_ns = o->keep_duration_ns,
+					 .filter = *ret_filter,
+					 .scorer = scorer };
+	return 0;
+}
+
+int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
+		     struct prune_view *ret_view, struct prune_steps *ret_steps,
+		     int64_t *ret_keep_bytes, struct error *e)
+{
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	struct prune_plan plan = { 0 };
+	struct prune_rule rule;
+	int64_t keep;
+	int code = make_rule(o, &filter, &rule, e);
+
+	if (code == 0)
+		code = prune_view_gather(m, &rule, ret_view, e);
+	if (code < 0)
+		return code;
+	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
+	keep = *ret_keep_bytes;
+	if (keep > 0) /* 0 would mean everything */
+		keep = keep > ret_view->fixed_bytes ? keep - ret_view->fixed_bytes : 1;
+	code = prune_plan(ret_view->records, ret_view->count, keep, rule.scorer, &plan, e);
+	plan.remaining_bytes += ret_view->fixed_bytes;
+	if (code == 0)
+		code = make_steps(ret_view, &plan, ret_steps, e);
+	prune_plan_free(&plan);
+	return code;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What has to be done now and then, without being asked. */
+#include "manager/housekeeping.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/content/content_blobs.h"
+#include "manager/records/record_leases.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/records/record_delete.h"
+#include "manager/mounts/counter_fold.h"
+
+#define COLLECT_INTERVAL_NS (600 * NS_PER_S)
+
+static void end_expired_leases(struct manager *m)
+{
+	int64_t now = clock_wall_ns();
+
+	for (;;) {
+		cleanup(free_ptr) char *name = NULL;
+		struct error e = { 0 };
+		size_t position = 0;
+		struct lease *l;
+
+		pthread_mutex_lock(&m->lock);
+		while (!name && (l = hashmap_next(m->leases, &position)))
+			if (l->expires_ns && l->expires_ns <= now && !l->hidden)
+				name = strdup(l->name);
+		pthread_mutex_unlock(&m->lock);
+		if (!name)
+			return;
+		if (manager_lease_remove(m, name, &e) < 0) {
+			manager_report(m, true, "end expired lease '%s': %s", name, e.text);
+			return;
+		}
+		manager_report(m, false, "lease '%s' has expired", name);
+	}
+}
+
+/* Unmounts what nobody holds and somebody was in when it was released. */
+static void end_unwanted_mounts(struct manager *m)
+{
+	pthread_mutex_lock(&m->lock);
+	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		struct record *r = mount->record;
+		bool gone = false;
+
+		if (!mount->unwanted || !r || r->busy)
+			continue;
+		if (record_is_held(r)) {
+			mount->unwanted = false;
+			continue;
+		}
+		manager_reserve(r);
+		pthread_mutex_unlock(&m->lock);
+		if (mount_ops_detach(m, r, NULL) == 0 && cache_ops_goes(r))
+			gone = cache_ops_delete(m, &r, 1, NULL) == 0;
+		pthread_mutex_lock(&m->lock);
+		if (!gone)
+			manager_unreserve(m, r);
+		break; /* the list has changed; the next tick looks at the others */
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* Now and then: it reads all rows of contents. */
+static void collect_blobs(struct manager *m)
+{
+	struct error e = { 0 };
+	int64_t now = clock_boot_ns();
+
+	if (now - atomic_load(&m->collected_boot_ns) < COLLECT_INTERVAL_NS)
+		return;
+	atomic_store(&m->collected_boot_ns, now);
+	if (manager_collect(m, &e) < 0)
+		manager_report(m, true, "%s; it will be tried again", e.text);
+}
+
+void manager_tick(struct manager *m)
+{
+	usage_ops_fold(m);
+	collect_blobs(m);
+	end_expired_leases(m);
+	end_unwanted_mounts(m);
+}

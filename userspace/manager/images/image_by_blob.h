@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records by blob. A record without files is made in one transaction: its rows are all there is of
+ * it. */
+#pragma once
+
+#include "manager/state/lease_table.h"
+
+/* A descriptor, and what the record is to be called if there is none of that chain yet. */
+struct manager_blob {
+	const char *digest, *media_type;
+	int64_t size_bytes;
+	const char *diff_id; /* annotation containerd.io/uncompressed */
+	const char *registry, *repository; /* where to fetch it, or "" */
+	const char *parent; /* "" or NULL: none */
+	const char *description, *type; /* type "" or NULL: regular */
+	const char *image_ref; /* "" or NULL: none */
+	const char *config; /* the image's config, when it ends here, or "" */
+	int64_t created_ns; /* 0: now */
+	bool no_use; /* releasing this ref does not count as a use */
+};
+
+/* The record of that chain: one that is there, one that shares the layer of one that is there, or
+ * one without files. *ret_new: it was made. */
+int manager_get_by_blob(struct manager *m, const struct manager_blob *blob,
+			const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+			bool *ret_new, struct error *e);

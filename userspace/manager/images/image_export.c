@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any record as an image. Layers that came from a blob go out as that blob; others are packed, and
+ * the record keeps the digests, so that it can be found by them, and be a parent of what comes
+ * from elsewhere. The config goes on from that of the image that the chain began as.
+ */
+#include "manager/images/image_export.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "content/blob_fetch.h"
+#include "content/blob_store.h"
+#include "graph/record_content.h"
+#include "image/chain_id.h"
+#include "image/image_config.h"
+#include "image/image_manifest.h"
+#include "image/image_reference.h"
+#include "manager/content/content_blobs.h"
+#include "manager/images/image_import.h"
+#include "manager/images/image_pack.h"
+#include "manager/content/content_progress.h"
+#include "manager/images/image_send.h"
+#include "manager/content/content_source.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/record_finalize.h"
+#include "overlay/overlay_options.h"
+#include "store/content_rows.h"
+#include "store/record_rows.h"
+
+/* With the lock. */
+static int copy_chain(struct exporting *x, const struct record *top)
+{
+	size_t n;
+
+	x->count = record_graph_depth(top);
+	x->layers = calloc(x->count, sizeof(*x->layers));
+	if (!x->layers)
+		return -ENOMEM;
+	n = x->count;
+	for (const struct record *r = top; r; r = r->parent) {
+		struct export_layer *l = &x->layers[--n];
+
+		memcpy(l->id, r->id, sizeof(l->id));
+		memcpy(l->layer, r->layer->name, sizeof(l->layer));
+		l->lazy = r->layer->lazy;
+		l->created_ns = r->created_ns;
+		l->description = strdup(r->description);
+		l->content = r->content ? record_content_copy(r->content) : NULL;
+		if (!l->description || (r->content && !l->content))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int find_chain(struct exporting *x, struct error *e)
+{
+	struct manager *m = x->m;
+	struct record *r;
+	int code = manager_finalize(m, x->o->id, e); /* a mutable one is refused */
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, x->o->id, &r, e);
+	if (code == 0 && copy_chain(x, r) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code == 0) {
+		x->top = r;
+		r->extractions++;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+/* ---- blobs of layers ---- */
+
+struct fetch_watch {
+	struct exporting *x;
+	const char *digest;
+};
+
+static void fetched(int64_t done_bytes, int64_t total_bytes, void *user)
+{
+	const struct fetch_watch *w = user;
+
+	/* What it returns is in the flag that the fetch looks at. */
+	(void)content_progress_say(w->x->progress, "fetch", w->digest, done_bytes, total_bytes);
+}
+
+static int fetch_layer(struct exporting *x, const struct export_layer *l, struct error *e)
+{
+	struct fetch_watch watch = { x, l->content->blob.text };
+	struct fetch_control control =
+		content_source_control(x->m, content_progress_stop(x->progress));
+	struct fetch_source source = { .registry = l->content->registry,
+				       .repository = l->content->repository };
+	int code;
+
+	control.progress = fetched;
+	control.user = &watch;
+	code = fetch_blob(&control, x->m->blobs, &source, &l->content->blob, l->content->size_bytes,
+			  e);
+	if (code == 0)
+		content_blobs_arrived(x->m, &l->content->blob, l->content->size_bytes);
+	return code;
+}
+
+static enum manager_compression compression_of(const char *media_type)
+{
+	if (strcmp(media_type, IMAGE_MEDIA_TYPE_LAYER_GZIP) == 0)
+		return MANAGER_GZIP;
+	return strcmp(media_type, IMAGE_MEDIA_TYPE_LAYER_ZSTD) == 0 ? MANAGER_ZSTD
+								    : MANAGER_UNCOMPRESSED;
+}
+
+/* What was packed here comes out the same again; what others packed does not. */
+static int repack_layer(struct exporting *x, const struct export_layer *l, struct error *e)
+{
+	struct record_content again;
+	bool same;
+	int code;
+
+	if (l->lazy)
+		return error_set(e, -ENODATA, "blob %s is neither here nor to be fetched",
+				 l->content->blob.text);
+	code = content_pack_layer(x->m, l->layer, compression_of(l->content->media_type),
+				  x->progress, &again, e);
+	if (code < 0)
+		return code;
+	same = digest_equal(&again.blob, &l->content->blob);
+	content_blobs_unpin(x->m, &again.blob); /* if it is the same, it is pinned by us, too */
+	return same ? 0
+		    : error_set(e, -ENODATA,
+				"blob %s is no longer here, and packing its files anew gives %s",
+				l->content->blob.text, again.blob.text);
+}
+
+static int bring_blob(struct exporting *x, struct export_layer *l, struct error *e)
+{
+	bool here;
+
+	if (content_blobs_pin(x->m, &l->content->blob) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	l->pinned = true;
+	pthread_mutex_lock(&x->m->lock);
+	here = content_blobs_has(x->m, &l->content->blob);
+	pthread_mutex_unlock(&x->m->lock);
+	if (here)
+		return 0;
+	return record_content_has_source(l->content) ? fetch_layer(x, l, e) : repack_layer(x, l, e);
+}
+
+/* Of a record that had none; another export may have been faster, with the same digests or with
+ * another compression: its content stays. */
+static int keep_content(struct exporting *x, struct export_layer *l, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(record_content_free) struct record_content *kept = record_content_copy(l->content);
+	struct record_label labels[] = {
+		{ (char *)RECORD_LABEL_CHAIN_ID, l->content->chain_id.text },
+		{ (char *)RECORD_LABEL_BLOB_CHAIN_ID, l->content->blob_chain_id.text },
+	};
+	struct manager *m = x->m;
+	size_t label_count;
+	struct record *r;
+	int code = kept ? manager_find_reserved(m, l->id, &r, e)
+			: error_set(e, -ENOMEM, "out of memory");
+
+	if (code < 0)
+		return code;
+	label_count = r->snapshot ? 0 : ARRAY_SIZE(labels); /* containerd's labels are its own */
+	if (!r->content) {
+		content_rows_set(&c, r->id, kept);
+		for (size_t i = 0; i < label_count; i++)
+			record_rows_set_label(&c, r->id, labels[i].key, labels[i].value);
+		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	}
+	pthread_mutex_lock(&m->lock);
+	if (code == 0 && !r->content) {
+		for (size_t i = 0; code == 0 && i < label_count; i++)
+			code = record_set_label(r, labels[i].key, labels[i].value);
+		r->content = take_ptr(kept);
+		if (code < 0)
+			error_set(e, code, "out of memory");
+	}
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static int pack_layer(struct exporting *x, size_t n, struct error *e)
+{
+	struct export_layer *l = &x->layers[n];
+	const struct record_content *below = n ? x->layers[n - 1].content : NULL;
+	struct record_content packed = { 0 };
+	int code = content_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed, e);
+
+	if (code < 0)
+		return code;
+	if (chain_id_append(below ? &below->chain_id : NULL, &packed.diff_id, &packed.chain_id) ==
+		    0 &&
+	    chain_id_append_blob(below ? &below->blob_chain_id : NULL, &packed.blob,
+				 &packed.diff_id, &packed.blob_chain_id) == 0)
+		l->content = record_content_copy(&packed);
+	if (!l->content) {
+		content_blobs_unpin(x->m, &packed.blob);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	l->pinned = true;
+	x->packed_bytes += packed.size_bytes;
+	return keep_content(x, l, e);
+}
+
+static int gather_layers(struct exporting *x, struct error *e)
+{
+	int code = 0;
+
+	if (x->count > IMAGE_LAYERS_MAX)
+		return error_set(e, -EMFILE, "an image has at most %d layers", IMAGE_LAYERS_MAX);
+	for (size_t n = 0; n < x->count && code == 0; n++) {
+		code = x->layers[n].content ? bring_blob(x, &x->layers[n], e) : pack_layer(x, n, e);
+		if (code == 0 && content_progress_check(x->progress) < 0)
+			code = error_set(e, -ECANCELED, "it was cancelled");
+		if (code < 0)
+			error_context(e, "record %s", x->layers[n].id);
+	}
+	return code;
+}
+
+/* ---- documents ---- */
+
+static int keep_document(struct exporting *x, const void *bytes, size_t length,
+			 const char *media_type, struct image_descriptor *ret_descriptor,
+			 bool *ret_pinned, struct error *e)
+{
+	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
+	struct blob_expectation expected = { NULL, (int64_t)length, NULL };
+	struct digest digest;
+	int64_t size;
+	int code = digest_of(bytes, length, &digest);
+
+	if (code == 0)
+		code = content_blobs_pin(x->m, &digest);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	*ret_pinned = true;
+	*ret_descriptor = (struct image_descriptor){ .media_type = (char *)media_type,
+						     .digest = digest,
+						     .size_bytes = (int64_t)length };
+	expected.digest = &digest;
+	code = blob_writer_begin(x->m->blobs, &expected, &w, &size, e);
+	if (code == 0)
+		code = blob_writer_reset(w, e);
+	if (code == 0)
+		code = blob_writer_add(w, bytes, length, e);
+	if (code == 0)
+		code = blob_writer_commit(take_ptr(w), &digest, &size, e);
+	if (code < 0 && code != -EEXIST)
+		return code;
+	content_blobs_arrived(x->m, &digest, (int64_t)length);
+	return 0;
+}
+
+/* The config of the highest record of the chain that an image ended with. */
+static int read_base(struct exporting *x, void **ret_bytes, size_t *ret_length, struct error *e)
+{
+	for (size_t n = x->count; n-- > 0;) {
+		const struct digest *config = &x->layers[n].content->config;
+		int code;
+
+		if (!*config->text)
+			continue;
+		code = content_source_read(x->m, config, ret_bytes, ret_length, e);
+		return code == -ENOENT ? 0 : code; /* lost: a fresh one will do */
+	}
+	return 0;
+}
+
+static int make_config(struct exporting *x, struct error *e)
+{
+	cleanup(free_ptr) struct image_config_layer *layers = calloc(x->count, sizeof(*layers));
+	cleanup(free_ptr) void *base = NULL;
+	cleanup(free_ptr) char *text = NULL;
+	size_t base_length = 0, length;
+	struct utsname uts;
+	int code = layers ? read_base(x, &base, &base_length, e)
+			  : error_set(e, -ENOMEM, "out of memory");
+
+	if (code < 0)
+		return code;
+	for (size_t n = 0; n < x->count; n++)
+		layers[n] = (struct image_config_layer){ .diff_id = x->layers[n].content->diff_id,
+							 .created_ns = x->layers[n].created_ns,
+							 .created_by = x->layers[n].description };
+	(void)uname(&uts); /* fails only for a bad pointer */
+	code = image_config_build(base, base_length, layers, x->count,
+				  image_manifest_architecture(uts.machine), &text, &length, e);
+	if (code == 0)
+		code = keep_document(x, text, length, IMAGE_MEDIA_TYPE_CONFIG, &x->config,
+				     &x->config_pinned, e);
+	return code;
+}
+
+/* Docker's names of what is the same become OCI's. */
+static const char *oci_layer_type(const char *media_type)
+{
+	const char *end = strrchr(media_type, '.');
+
+	if (strncmp(media_type, "application/vnd.docker.", 23) != 0)
+		return media_type;
+	if (strcmp(end, ".gzip") == 0)
+		return IMAGE_MEDIA_TYPE_LAYER_GZIP;
+	return strcmp(end, ".zstd") == 0 ? IMAGE_MEDIA_TYPE_LAYER_ZSTD : IMAGE_MEDIA_TYPE_LAYER;
+}
+
+static int make_manifest(struct exporting *x, struct error *e)
+{
+	cleanup(free_ptr) struct image_descriptor *items = calloc(x->count + 1, sizeof(*items));
+	struct image_descriptors all = { items, x->count + 1 };
+	cleanup(free_ptr) char *text = NULL;
+	size_t length;
+	int code;
+
+	if (!items)
+		return error_set(e, -ENOMEM, "out of memory");
+	items[0] = x->config;
+	for (size_t n = 0; n < x->count; n++) {
+		const struct record_content *c = x->layers[n].content;
+
+		items[n + 1] = (struct image_descriptor){
+			.media_type = (char *)oci_layer_type(
+				*c->media_type ? c->media_type : IMAGE_MEDIA_TYPE_LAYER_GZIP),
+			.digest = c->blob,
+			.size_bytes = c->size_bytes,
+		};
+	}
+	code = image_manifest_build(&all, &text, &length, e);
+	if (code == 0)
+		code = keep_document(x, text, length, IMAGE_MEDIA_TYPE_MANIFEST, &x->manifest,
+				     &x->manifest_pinned, e);
+	return code;
+}
+
+/* ---- the whole ---- */
+
+static void free_exporting(struct exporting *x)
+{
+	if (x->top) {
+		pthread_mutex_lock(&x->m->lock);
+		x->top->extractions--;
+		pthread_mutex_unlock(&x->m->lock);
+	}
+	for (size_t n = 0; x->layers && n < x->count; n++) {
+		if (x->layers[n].pinned)
+			content_blobs_unpin(x->m, &x->layers[n].content->blob);
+		record_content_free(x->layers[n].content);
+		free(x->layers[n].description);
+	}
+	if (x->config_pinned)
+		content_blobs_unpin(x->m, &x->config.digest);
+	if (x->manifest_pinned)
+		content_blobs_unpin(x->m, &x->manifest.digest);
+	free(x->layers);
+	content_progress_free(x->progress);
+}
+
+static int export_image(struct exporting *x, struct manager_image_summary *s, struct error *e)
+{
+	int code = find_chain(x, e);
+
+	if (code == 0 && x->to->transport != IMAGE_TAR)
+		code = gather_layers(x, e);
+	if (code == 0 && x->to->transport != IMAGE_TAR)
+		code = make_config(x, e);
+	if (code == 0 && x->to->transport != IMAGE_TAR)
+		code = make_manifest(x, e);
+	if (code == 0)
+		code = content_send(x, e);
+	if (code < 0)
+		return code;
+	memcpy(s->id, x->layers[x->count - 1].id, sizeof(s->id));
+	(void)snprintf(s->manifest, sizeof(s->manifest), "%s", x->manifest.digest.text);
+	s->layers = x->to->transport == IMAGE_TAR ? 1 : x->count;
+	s->bytes = x->packed_bytes;
+	return 0;
+}
+
+int manager_export(struct manager *m, const struct manager_export_options *options,
+		   struct manager_image_summary *ret_summary, struct error *e)
+{
+	cleanup(image_reference_free) struct image_reference to = { 0 };
+	struct manager_image_summary summary = { 0 };
+	struct exporting x = { .m = m, .o = options, .to = &to };
+	int code = image_reference_parse(options->destination, &to, e);
+
+	if (code == 0 && to.path && to.path[0] != '/')
+		code = error_set(e, -EINVAL, "'%s': the path has to be absolute", to.text);
+	if (code == 0 && to.tag && strchr(to.tag, ':'))
+		code = error_set(e, -EINVAL,
+				 "'%s': an image is exported under a tag, not under a "
+				 "digest",
+				 to.text);
+	if (code == 0 && !(x.progress = content_progress_new(&options->watch)))
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code == 0)
+		code = export_image(&x, &summary, e);
+	free_exporting(&x);
+	if (code < 0)
+		return error_context(e, "export");
+	*ret_summary = summary;
+	return 0;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layers into tars: a thread writes the tar into a pipe, and this one takes it out. */
+#include "manager/images/image_pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "content/blob_store.h"
+#include "image/image_manifest.h"
+#include "layer/tar_diff.h"
+#include "manager/content/content_blobs.h"
+#include "manager/content/content_extract.h"
+#include "manager/content/content_progress.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+
+#define PIECE_SIZE (256 << 10)
+
+struct packing {
+	struct content_progress *progress;
+	const char *layer;
+	struct tar_diff_options options;
+	struct tar_diff_result result;
+	int code;
+	struct error error;
+};
+
+static void packed(uint64_t file_bytes, void *user)
+{
+	struct packing *p = user;
+
+	/* What it returns is in the flag that tar_diff() looks at. */
+	(void)content_progress_say(p->progress, "pack", p->layer, (int64_t)file_bytes, -1);
+}
+
+static void *write_tar(void *arg)
+{
+	struct packing *p = arg;
+
+	p->code = tar_diff(&p->options, &p->result, &p->error);
+	(void)close(
+		p->options.output_fd); /* the reader sees the end, and the digest what is missing */
+	return NULL;
+}
+
+static int pump(int fd, int (*write)(const void *bytes, size_t length, void *user), void *user,
+		struct content_progress *progress, struct error *e)
+{
+	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
+	ssize_t got;
+	int code = piece ? 0 : error_set(e, -ENOMEM, "out of memory");
+
+	while (code == 0 && (got = read(fd, piece, PIECE_SIZE)) != 0)
+		code = got < 0 ? error_set(e, -errno, "read: %s", strerror(errno))
+			       : write(piece, (size_t)got, user);
+	if (code < 0)
+		content_progress_end(progress);
+	return code;
+}
+
+static enum tar_compression compression_of(enum manager_compression compression)
+{
+	switch (compression) {
+	case MANAGER_GZIP:
+		return TAR_COMPRESSION_GZIP;
+	case MANAGER_ZSTD:
+		return TAR_COMPRESSION_ZSTD;
+	default:
+		return TAR_COMPRESSION_NONE;
+	}
+}
+
+static int pack(struct manager *m, struct packing *p,
+		int (*write)(const void *bytes, size_t length, void *user), void *user,
+		struct error *e)
+{
+	cleanup(close_fd) int directory = -EBADF, out = -EBADF;
+	int ends[2];
+	pthread_t thread;
+	int code = store_files_open_layer(m, p->layer, &directory, e);
+
+	if (code < 0)
+		return code;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(e, -errno, "make a pipe: %s", strerror(errno));
+	out = ends[0];
+	(void)fcntl(out, F_SETPIPE_SZ, 1 << 20); /* a smaller one only makes for more turns */
+	p->options.layer_fd = directory;
+	p->options.output_fd = ends[1];
+	p->options.cancelled = content_progress_stop(p->progress);
+	p->options.progress = packed;
+	p->options.user = p;
+	if (pthread_create(&thread, NULL, write_tar, p) != 0) {
+		(void)close(ends[1]);
+		return error_set(e, -EAGAIN, "no thread to pack layer %s", p->layer);
+	}
+	code = pump(out, write, user, p->progress, e);
+	cleanup_close_fd(&out); /* a writer that is still at it gets EPIPE */
+	out = -EBADF;
+	pthread_join(thread, NULL);
+	if (code == 0 && p->code < 0)
+		code = error_set(e, p->code, "pack layer %s: %s", p->layer, p->error.text);
+	return code;
+}
+
+struct add_to_blob {
+	struct blob_writer *writer;
+	struct error *e;
+};
+
+static int add_to_blob(const void *bytes, size_t length, void *user)
+{
+	struct add_to_blob *a = user;
+
+	return blob_writer_add(a->writer, bytes, length, a->e);
+}
+
+static const char *media_type_of(enum tar_compression compression)
+{
+	switch (compression) {
+	case TAR_COMPRESSION_GZIP:
+		return IMAGE_MEDIA_TYPE_LAYER_GZIP;
+	case TAR_COMPRESSION_ZSTD:
+		return IMAGE_MEDIA_TYPE_LAYER_ZSTD;
+	default:
+		return IMAGE_MEDIA_TYPE_LAYER;
+	}
+}
+
+int content_pack_layer(struct manager *m, const char *layer, enum manager_compression compression,
+		       struct content_progress *progress, struct record_content *ret_content,
+		       struct error *e)
+{
+	struct packing p = { .progress = progress,
+			     .layer = layer,
+			     .options = { .compression = compression_of(
+						  compression == MANAGER_USUAL_COMPRESSION
+							  ? MANAGER_GZIP
+							  : compression) } };
+	struct blob_expectation expected = { NULL, -1, content_progress_stop(progress) };
+	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
+	struct add_to_blob add = { .e = e };
+	struct digest digest;
+	int64_t size;
+	int code = blob_writer_begin(m->blobs, &expected, &w, &size, e);
+
+	if (code < 0)
+		return code;
+	add.writer = w;
+	code = pack(m, &p, add_to_blob, &add, e);
+	if (code < 0)
+		return code;
+	/* Before it is visible, so that no collection takes it. */
+	if (content_blobs_pin(m, &p.result.blob) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = blob_writer_commit(take_ptr(w), &digest, &size, e);
+	if (code < 0 && code != -EEXIST) {
+		content_blobs_unpin(m, &p.result.blob);
+		return code;
+	}
+	size = (int64_t)p.result.blob_bytes;
+	content_blobs_arrived(m, &p.result.blob, size);
+	*ret_content = (struct record_content){ .blob = p.result.blob,
+						.diff_id = p.result.diff_id,
+						.size_bytes = size,
+						.media_type = (char *)media_type_of(
+							p.options.compression) };
+	return 0;
+}
+
+int manager_diff(struct manager *m, const char *id, enum manager_compression compression,
+		 const struct manager_watch *watch,
+		 int (*write)(const void *bytes, size_t length, void *user), void *user,
+		 struct error *e)
+{
+	cleanup(content_progress_free) struct content_progress *progress =
+		content_progress_new(watch);
+	struct packing p = { .progress = progress,
+			     .options = { .compression = compression_of(compression) } };
+	char layer[LAYER_NAME_LENGTH + 1];
+	struct record *r;
+	int code;
+
+	if (!progress)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = manager_extract(m, id, watch, e);
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0 && r->is_mutable && record_is_held(r))
+		code = error_set(e, -EBUSY,
+				 "record %s is mutable and held: what is in it may change (varve "
+				 "commit %.12s)",
+				 r->id, r->id);
+	if (code == 0) {
+		r->extractions++;
+		memcpy(layer, r->layer->name, sizeof(layer));
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	p.layer = layer;
+	code = pack(m, &p, write, user, e);
+	pthread_mutex_lock(&m->lock);
+	r->extractions--;
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An image that is in the store goes to a layout, an archive of one, or a registry. Files appear
+ * under their name when they are whole. */
+#include "manager/images/image_send.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "content/blob_fetch.h"
+#include "content/oci_layout.h"
+#include "image/image_manifest.h"
+#include "layer/tar_diff.h"
+#include "manager/content/content_extract.h"
+#include "manager/images/image_pack.h"
+#include "manager/content/content_progress.h"
+#include "manager/content/content_source.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+
+struct send_watch {
+	struct exporting *x;
+	const char *action, *digest;
+};
+
+static void sent(int64_t done_bytes, int64_t total_bytes, void *user)
+{
+	const struct send_watch *w = user;
+
+	/* What it returns is in the flag that the work looks at. */
+	(void)content_progress_say(w->x->progress, w->action, w->digest, done_bytes, total_bytes);
+}
+
+/* Calls send(descriptor) for each layer, then for the config: what a manifest names is there
+ * before it. */
+static int for_each_blob(struct exporting *x,
+			 int (*send)(struct exporting *x, const struct digest *digest,
+				     int64_t size_bytes, void *user, struct error *e),
+			 void *user, struct error *e)
+{
+	int code = 0;
+
+	for (size_t n = 0; n < x->count && code == 0; n++)
+		code = send(x, &x->layers[n].content->blob, x->layers[n].content->size_bytes, user,
+			    e);
+	return code == 0 ? send(x, &x->config.digest, x->config.size_bytes, user, e) : code;
+}
+
+/* ---- layouts ---- */
+
+static int give_blob(struct exporting *x, const struct digest *digest, int64_t size_bytes,
+		     void *user, struct error *e)
+{
+	struct send_watch watch = { x, "copy", digest->text };
+	struct oci_layout_copy copy = { .digest = *digest,
+					.size_bytes = size_bytes,
+					.cancelled = content_progress_stop(x->progress),
+					.progress = sent,
+					.user = &watch };
+
+	return oci_layout_give_blob(*(int *)user, x->m->blobs, &copy, e);
+}
+
+static int write_index(struct exporting *x, int layout, struct error *e)
+{
+	cleanup(free_ptr) void *before = NULL;
+	cleanup(free_ptr) char *text = NULL;
+	size_t before_length = 0, length;
+	int code = oci_layout_read_index(layout, IMAGE_JSON_MAX, &before, &before_length, e);
+
+	if (code < 0 && code != -ENOENT)
+		return code;
+	code = image_manifest_add_to_index(before, before_length, &x->manifest, x->to->tag, &text,
+					   &length, e);
+	return code < 0 ? code : oci_layout_write_index(layout, text, length, e);
+}
+
+static int send_to_layout(struct exporting *x, const char *path, struct error *e)
+{
+	cleanup(close_fd) int layout = -EBADF;
+	int code = oci_layout_make(path, &layout, e);
+
+	if (code == 0)
+		code = for_each_blob(x, give_blob, &layout, e);
+	if (code == 0)
+		code = give_blob(x, &x->manifest.digest, x->manifest.size_bytes, &layout, e);
+	return code < 0 ? code : write_index(x, layout, e);
+}
+
+/* ---- files ---- */
+
+/* Writes the directory's tar under the name, when it is whole. */
+static int write_tar(struct exporting *x, int directory, enum tar_compression compression,
+		     struct error *e)
+{
+	struct tar_diff_options options = { .layer_fd = directory,
+					    .compression = compression,
+					    .cancelled = content_progress_stop(x->progress) };
+	struct tar_diff_result result;
+	cleanup(free_ptr) char *beside = NULL;
+	cleanup(close_fd) int file = -EBADF;
+	int code;
+
+	if (asprintf(&beside, "%s.new", x->to->path) < 0) {
+		beside = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (file < 0)
+		return error_set(e, -errno, "make %s: %s", beside, strerror(errno));
+	options.output_fd = file;
+	code = tar_diff(&options, &result, e);
+	if (code == 0 && fsync(file) < 0)
+		code = error_set(e, -errno, "sync %s: %s", beside, strerror(errno));
+	if (code == 0 && rename(beside, x->to->path) < 0)
+		code = error_set(e, -errno, "write %s: %s", x->to->path, strerror(errno));
+	if (code < 0)
+		(void)unlink(beside); /* the first error counts */
+	else
+		x->packed_bytes += (int64_t)result.blob_bytes;
+	return code;
+}
+
+static int send_to_archive(struct exporting *x, struct error *e)
+{
+	cleanup(free_ptr) char *scratch = NULL;
+	cleanup(free_ptr) char *path = NULL;
+	cleanup(close_fd) int directory = -EBADF;
+	int code = store_files_make_scratch(x->m, &scratch, e);
+
+	if (code < 0)
+		return code;
+	if (asprintf(&path, "%s/%s", x->m->root, scratch) < 0) {
+		path = NULL;
+		code = error_set(e, -ENOMEM, "out of memory");
+	}
+	if (code == 0)
+		code = send_to_layout(x, path, e);
+	if (code == 0)
+		directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (code == 0)
+		code = directory < 0 ? error_set(e, -errno, "open %s: %s", path, strerror(errno))
+				     : write_tar(x, directory, TAR_COMPRESSION_NONE, e);
+	store_files_drop_scratch(x->m, scratch);
+	return code;
+}
+
+/* The record's own layer. */
+static int send_to_tar(struct exporting *x, struct error *e)
+{
+	static const enum tar_compression compressions[] = {
+		[MANAGER_USUAL_COMPRESSION] = TAR_COMPRESSION_NONE,
+		[MANAGER_GZIP] = TAR_COMPRESSION_GZIP,
+		[MANAGER_ZSTD] = TAR_COMPRESSION_ZSTD,
+		[MANAGER_UNCOMPRESSED] = TAR_COMPRESSION_NONE,
+	};
+	const struct export_layer *top = &x->layers[x->count - 1];
+	cleanup(close_fd) int directory = -EBADF;
+	int code = manager_extract(x->m, top->id, &x->o->watch, e);
+
+	if (code == 0)
+		code = store_files_open_layer(x->m, top->layer, &directory, e);
+	return code < 0 ? code : write_tar(x, directory, compressions[x->o->compression], e);
+}
+
+/* ---- registries ---- */
+
+static struct fetch_source source_of(const struct exporting *x)
+{
+	return (struct fetch_source){ .registry = x->to->registry,
+				      .repository = x->to->repository };
+}
+
+static int push_one(struct exporting *x, const struct digest *digest, int64_t size_bytes,
+		    void *user, struct error *e)
+{
+	struct send_watch watch = { x, "push", digest->text };
+	struct fetch_control control =
+		content_source_control(x->m, content_progress_stop(x->progress));
+	struct fetch_source source = source_of(x);
+	int code;
+
+	(void)user;
+	control.progress = sent;
+	control.user = &watch;
+	code = push_blob(&control, x->m->blobs, &source, digest, e);
+	if (code == 0) /* also of one that was there already */
+		(void)content_progress_say(x->progress, "push", digest->text, size_bytes,
+					   size_bytes);
+	return code;
+}
+
+static int send_to_registry(struct exporting *x, struct error *e)
+{
+	struct fetch_control control =
+		content_source_control(x->m, content_progress_stop(x->progress));
+	struct fetch_source source = source_of(x);
+	cleanup(free_ptr) void *bytes = NULL;
+	size_t length;
+	int code = for_each_blob(x, push_one, NULL, e);
+
+	if (code == 0)
+		code = content_source_read(x->m, &x->manifest.digest, &bytes, &length, e);
+	if (code < 0)
+		return code;
+	return push_manifest(&control, &source, x->to->tag ? x->to->tag : "latest",
+			     IMAGE_MEDIA_TYPE_MANIFEST, bytes, length, e);
+}
+
+int content_send(struct exporting *x, struct error *e)
+{
+	switch (x->to->transport) {
+	case IMAGE_OCI:
+		return send_to_layout(x, x->to->path, e);
+	case IMAGE_OCI_ARCHIVE:
+		return send_to_archive(x, e);
+	case IMAGE_TAR:
+		return send_to_tar(x, e);
+	default:
+		return send_to_registry(x, e);
+	}
+}

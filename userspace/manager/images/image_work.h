@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What importing an image and importing a plain tar share: a lease for one piece of work, and its
+ * undoing.
+ */
+#pragma once
+
+#include "manager/state/lease_table.h"
+
+/* A connection's lease for one piece of work, which manager_connection_closed() ends. */
+struct manager_holder content_import_holder(struct manager *m);
+
+/* Removes records that were made, in that order, unless somebody has taken them. */
+void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the kernel's cells into the records. A fold's totals and the layers' sums are written in one
+ * transaction, so nothing is counted twice, whenever the agent ends.
+ */
+#include "manager/mounts/counter_fold.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail_point.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_list.h"
+#include "store/record_rows.h"
+#include "store/usage_rows.h"
+
+_Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");
+
+struct cells {
+	struct usage_cell *cells;
+	size_t count, capacity;
+};
+
+static int gather_cell(const struct usage_cell *cell, void *user)
+{
+	struct cells *all = user;
+
+	if (all->count == all->capacity) {
+		size_t capacity = all->capacity ? all->capacity * 2 : 256;
+		struct usage_cell *cells = realloc(all->cells, capacity * sizeof(*cells));
+
+		if (!cells)
+			return -ENOMEM;
+		all->cells = cells;
+		all->capacity = capacity;
+	}
+	all->cells[all->count++] = *cell;
+	return 0;
+}
+
+static int by_mount_id(const void *a, const void *b)
+{
+	uint64_t x = (*(struct mount *const *)a)->id, y = (*(struct mount *const *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+/* With the lock: the mounts sorted by id, those that are gone only or all. */
+static struct mount **sorted_mounts(struct manager *m, bool gone_only, size_t *ret_count)
+{
+	struct mount **sorted;
+	size_t count = 0;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		count++;
+	sorted = calloc(count + 1, sizeof(struct mount *));
+	if (!sorted)
+		return NULL;
+	count = 0;
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		if (!gone_only || !mount->record)
+			sorted[count++] = mount;
+	qsort(sorted, count, sizeof(struct mount *), by_mount_id);
+	*ret_count = count;
+	return sorted;
+}
+
+static struct mount *find_mount(struct mount **sorted, size_t count, uint64_t id)
+{
+	struct mount key = { .id = id }, *wanted = &key, **found;
+
+	found = bsearch(&wanted, sorted, count, sizeof(struct mount *), by_mount_id);
+	return found ? *found : NULL;
+}
+
+static void mark_stale(struct layer *layer)
+{
+	layer->upper_changes++;
+	layer->dirty |= layer->size_known;
+	layer->size_known = false;
+}
+
+static void credit(struct layer *layer, const struct usage_delta *delta)
+{
+	struct layer_access *a = &layer->access;
+	int64_t first = clock_boot_to_wall_ns(delta->first_access_boot_ns);
+	int64_t last = clock_boot_to_wall_ns(delta->last_access_boot_ns);
+
+	for (int i = 0; i < LAYER_COUNTERS; i++)
+		a->counters[i] += delta->counters[i];
+	a->uses += delta->uses;
+	if (first && (!a->first_ns || first < a->first_ns))
+		a->first_ns = first;
+	if (last > a->last_ns)
+		a->last_ns = last;
+	layer->dirty = true;
+}
+
+static bool is_empty(const struct usage_delta *d)
+{
+	for (int i = 0; i < LAYER_COUNTERS; i++)
+		if (d->counters[i])
+			return false;
+	return !d->uses && !d->last_access_boot_ns;
+}
+
+/* With the lock. */
+static void apply_cell(struct manager *m, struct mount *mount, const struct usage_cell *cell)
+{
+	struct mount_layer *ml = &mount->layers[cell->layer];
+	struct layer *layer = record_graph_find_layer(m->graph, ml->name);
+	struct usage_delta delta;
+
+	usage_fold(&ml->folded, &cell->totals, &delta);
+	if (is_empty(&delta) || !layer)
+		return;
+	ml->dirty = true;
+	credit(layer, &delta);
+	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
+		mark_stale(layer);
+}
+
+static void save_mount_layer(struct change_set *c, const struct mount *mount, size_t index)
+{
+	const struct mount_layer *ml = &mount->layers[index];
+	struct usage_row row = { .mount_id = (int64_t)mount->id,
+				 .index = (int64_t)index,
+				 .first_boot_ns = ml->folded.folded.first_access_boot_ns,
+				 .last_boot_ns = ml->folded.folded.last_access_boot_ns,
+				 .last_use_boot_ns = ml->folded.last_use_boot_ns };
+
+	memcpy(row.layer, ml->name, sizeof(row.layer));
+	memcpy(row.counters, ml->folded.folded.counters, sizeof(row.counters));
+	usage_rows_set_layer(c, &row);
+}
+
+static void save_layer(struct change_set *c, struct layer *layer)
+{
+	if (!layer || !layer->dirty)
+		return;
+	layer_rows_update(c, layer);
+	layer->dirty = false;
+}
+
+/* With the lock: everything that is dirty, layers by way of the mounts that they are in. */
+static void save_dirty(struct manager *m, struct change_set *c)
+{
+	struct layer *layer;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		for (size_t i = 0; i < mount->layer_count; i++) {
+			struct mount_layer *ml = &mount->layers[i];
+
+			if (ml->dirty)
+				save_mount_layer(c, mount, i);
+			if (ml->dirty)
+				save_layer(c, record_graph_find_layer(m->graph, ml->name));
+			ml->dirty = false;
+		}
+	for (size_t at = 0; m->unsaved && (layer = record_graph_next_layer(m->graph, &at));)
+		save_layer(c, layer);
+	m->unsaved = false;
+}
+
+/* With the lock: after a write that failed, everything is to be written again. */
+static void mark_unsaved(struct manager *m)
+{
+	struct layer *layer;
+
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
+			mount->layers[i].dirty = true;
+	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
+		layer->dirty = true;
+	m->unsaved = true;
+}
+
+/* With the lock: changes by absolute paths may have been in any mounted upper. */
+static void apply_unplaced_changes(struct manager *m)
+{
+	uint64_t changes = usage_read_unplaced_changes(m->usage);
+
+	if (changes == m->unplaced_changes_seen)
+		return;
+	m->unplaced_changes_seen = changes;
+	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		struct layer *layer;
+
+		if (!mount->writable)
+			continue;
+		layer = record_graph_find_layer(m->graph, mount->layers[0].name);
+		if (layer) {
+			mark_stale(layer);
+			mount->layers[0].dirty = true;
+		}
+	}
+}
+
+static int apply_cells(struct manager *m, const struct cells *all, struct change_set *c,
+		       struct error *e)
+{
+	cleanup(free_ptr) struct mount **sorted = NULL;
+	size_t count = 0;
+
+	pthread_mutex_lock(&m->lock);
+	sorted = sorted_mounts(m, false, &count);
+	for (size_t i = 0; sorted && i < all->count; i++) {
+		struct mount *mount = find_mount(sorted, count, all->cells[i].mount_id);
+
+		if (mount && all->cells[i].layer < mount->layer_count)
+			apply_cell(m, mount, &all->cells[i]);
+	}
+	apply_unplaced_changes(m);
+	save_dirty(m, c);
+	pthread_mutex_unlock(&m->lock);
+	return sorted ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+/* Mounts that are gone, and whose last cells are in this fold. */
+struct settling {
+	struct mount **gone;
+	size_t count;
+	struct change_set *changes;
+};
+
+static int settle_file(const struct usage_file *file, void *user)
+{
+	struct settling *s = user;
+	struct mount *mount = find_mount(s->gone, s->count, file->mount_id);
+
+	if (mount && file->layer < mount->layer_count && usage_file_was_read(file))
+		usage_rows_add_file(s->changes, mount->layers[file->layer].name, file->inode,
+				    file->opens, file->read_bytes,
+				    clock_boot_to_wall_ns(file->last_access_boot_ns));
+	return 0;
+}
+
+static bool has_files(const struct settling *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		for (size_t k = 0; k < s->gone[i]->layer_count; k++)
+			if (s->gone[i]->layers[k].folded.folded.last_access_boot_ns)
+				return true;
+	return false;
+}
+
+/* What their files saw is kept, their rows go. Looking for files costs a walk of the kernel's whole
+ * map, which many short mounts do not need. */
+static int settle(struct manager *m, const struct settling *s, struct error *e)
+{
+	int code = 0;
+
+	if (has_files(s))
+		code = usage_read_files(m->usage, settle_file, (void *)s, e);
+	for (size_t i = 0; i < s->count; i++)
+		usage_rows_delete_mount(s->changes, (int64_t)s->gone[i]->id);
+	return code;
+}
+
+static void forget(struct manager *m, const struct settling *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		usage_bpf_forget(m->usage, s->gone[i]->id);
+		pthread_mutex_lock(&m->lock);
+		mount_list_unlink(m, s->gone[i]);
+		pthread_mutex_unlock(&m->lock);
+		mount_list_free(s->gone[i]);
+	}
+}
+
+/* Of all mounts, or of those that are gone. */
+static int gather_cells(struct manager *m, const struct settling *s, bool gone_only,
+			struct cells *all, struct error *e)
+{
+	int code = 0;
+
+	if (!gone_only)
+		return usage_read_cells(m->usage, gather_cell, all, e);
+	for (size_t i = 0; i < s->count && code == 0; i++)
+		code = usage_read_mount_cells(m->usage, s->gone[i]->id, gather_cell, all, e);
+	return code;
+}
+
+static void fold(struct manager *m, bool gone_only)
+{
+	cleanup(change_set_free) struct change_set changes = { 0 };
+	cleanup(free_ptr) struct mount **gone = NULL;
+	struct settling settling = { .changes = &changes };
+	struct cells all = { 0 };
+	struct error e = { 0 };
+	int code;
+
+	pthread_mutex_lock(&m->fold_lock);
+	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
+	pthread_mutex_lock(&m->lock);
+	settling.gone = gone = sorted_mounts(m, true, &settling.count);
+	pthread_mutex_unlock(&m->lock);
+	code = gone ? gather_cells(m, &settling, gone_only, &all, &e)
+		    : error_set(&e, -ENOMEM, "out of memory");
+	if (code == 0)
+		code = apply_cells(m, &all, &changes, &e);
+	if (code == 0)
+		code = settle(m, &settling, &e);
+	if (code == 0)
+		code = change_set_write(&changes, m->database, DATABASE_RELAXED, &e);
+	fail_point("fold.written");
+	if (code == 0) {
+		forget(m, &settling);
+	} else {
+		pthread_mutex_lock(&m->lock);
+		mark_unsaved(m);
+		pthread_mutex_unlock(&m->lock);
+	}
+	atomic_fetch_add(&m->folds, 1);
+	pthread_mutex_unlock(&m->fold_lock);
+	free(all.cells);
+	if (code < 0)
+		manager_report(m, true, "fold: %s; it will be tried again", e.text);
+}
+
+void usage_ops_fold(struct manager *m)
+{
+	fold(m, false);
+}
+
+void usage_ops_fold_gone(struct manager *m)
+{
+	fold(m, true);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts of records. A mount's row is written, it is made detached, its counters are registered,
+ * and only then is it attached: no access is ever missed, and none without a row. A mutable record
+ * is mounted writable at mnt/<id>; a read-only view of it is a second mount point of the same
+ * superblock, mnt/<id>-ro. An immutable record is mounted read-only at mnt/<id>.
+ */
+#include "manager/mounts/mount_attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fail_point.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/mounts/unmount_queue.h"
+#include "manager/state/store_files.h"
+#include "manager/mounts/counter_fold.h"
+#include "overlay/overlay_mount.h"
+#include "store/usage_rows.h"
+
+int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
+{
+	const char *own = mount->layers[mount->writable ? 0 : 1].name;
+	cleanup(close_fd) int identity = -EBADF;
+	/* With the store's empty directory, which fills up what overlayfs wants as lowers. */
+	size_t least = mount->writable ? 2 : 3;
+	size_t layers = mount->layer_count > least ? mount->layer_count : least;
+	int code = store_files_open_layer(m, own, &identity, e);
+
+	if (code < 0)
+		return code;
+	return usage_bpf_register(m->usage, mount->id, root_fd, identity, mount->writable,
+				  (uint32_t)layers, e);
+}
+
+static void add_rows(struct change_set *c, const struct manager *m, const struct mount *mount,
+		     const struct record *r)
+{
+	cleanup(free_ptr) char *names = mount_list_layer_names(mount);
+	struct mount_row row = { .id = (int64_t)mount->id,
+				 .record = r->id,
+				 .boot = m->boot_id,
+				 .layers = names,
+				 .uid_map = mount->id_map.uids,
+				 .gid_map = mount->id_map.gids,
+				 .writable = mount->writable };
+
+	if (names)
+		usage_rows_insert_mount(c, &row);
+	else
+		c->failed = true;
+}
+
+int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e)
+{
+	if (!id_map_is_set(map) || !*m->features.id_map_refusal)
+		return 0;
+	return error_set(e, -ENOTSUP, "there are no mounts with a map of ids here: %s",
+			 m->features.id_map_refusal);
+}
+
+static int create_detached(struct manager *m, const struct mount *mount, int *ret_fd,
+			   struct error *e)
+{
+	const char *lowers[OVERLAY_MAX_LOWERS];
+	struct overlay_spec spec = { .lowers = lowers,
+				     .lower_count = mount->layer_count - 1,
+				     .id_map = &mount->id_map };
+	int code = mount_ops_check_map(m, &mount->id_map, e);
+
+	if (code < 0)
+		return code;
+	if (spec.lower_count > OVERLAY_MAX_LOWERS)
+		return error_set(e, -EMFILE,
+				 "%zu layers are more than the %d that overlayfs stacks",
+				 spec.lower_count, OVERLAY_MAX_LOWERS);
+	for (size_t i = 0; i < spec.lower_count; i++)
+		lowers[i] = mount->layers[i + 1].name;
+	if (mount->writable)
+		spec.upper = mount->layers[0].name;
+	return overlay_mount_create(m->root_fd, &m->features, &spec, ret_fd, e);
+}
+
+static int attach_at(struct manager *m, int mount_fd, const char *name, struct error *e)
+{
+	int code;
+
+	if (mkdirat(m->mounts_fd, name, 0700) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make %s/mnt/%s: %s", m->root, name, strerror(errno));
+	code = fail_point_error("mount.point-made", e);
+	if (code == 0)
+		code = overlay_mount_attach(mount_fd, m->mounts_fd, name, e);
+	fail_point("mount.attached");
+	if (code < 0)
+		(void)unlinkat(m->mounts_fd, name, AT_REMOVEDIR); /* the first error counts */
+	return code;
+}
+
+/* Undoes the rows and the registration of a mount that nobody ever saw. */
+static void forget_unseen(struct manager *m, const struct mount *mount)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error e = { 0 };
+
+	usage_bpf_retire(m->usage, mount->id);
+	usage_bpf_forget(m->usage, mount->id);
+	usage_rows_delete_mount(&c, (int64_t)mount->id);
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &e) < 0)
+		manager_report(m, true, "forget a mount that failed: %s", e.text);
+}
+
+static uint64_t next_mount_id(struct manager *m)
+{
+	uint64_t now_us = (uint64_t)clock_wall_ns() / 1000;
+
+	/* Time, so that even a store whose database was lost never uses a number again. */
+	m->last_mount_id = now_us > m->last_mount_id ? now_us : m->last_mount_id + 1;
+	return m->last_mount_id;
+}
+
+struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const struct id_map *map,
+				struct change_set *c)
+{
+	struct mount *mount;
+	uint64_t id;
+
+	pthread_mutex_lock(&m->lock);
+	id = next_mount_id(m);
+	pthread_mutex_unlock(&m->lock);
+	mount = mount_list_new(r, id, r->is_mutable, map);
+	if (mount)
+		add_rows(c, m, mount, r);
+	return mount;
+}
+
+int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	char name[MOUNT_POINT_NAME_SIZE];
+	struct error registered = { 0 };
+	int code;
+
+	/* What has just been committed may still be mounted, and its layer be an upper. */
+	reaper_wait(m, r->layer->name);
+	if (r->parent)
+		reaper_wait(m, r->parent->layer->name);
+	code = create_detached(m, mount, &fd, e);
+	if (code == 0)
+		code = fail_point_error("mount.created", e);
+	if (code == 0) {
+		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
+		code = mount_ops_register(m, mount, fd, &registered);
+		if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
+			usage_ops_fold_gone(m);
+			code = mount_ops_register(m, mount, fd, &registered);
+		}
+		if (code < 0)
+			manager_report(m, true, "record=%s not counted: %s", r->id,
+				       registered.text);
+		fail_point("mount.registered");
+		mount_list_point_name(r, false, name);
+		code = attach_at(m, fd, name, e);
+	}
+	if (code < 0) {
+		forget_unseen(m, mount);
+		mount_list_free(mount);
+		return error_context(e, "mount %s", r->id);
+	}
+	pthread_mutex_lock(&m->lock);
+	mount_list_link(m, mount, r);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, map, &c);
+	int code;
+
+	if (!mount)
+		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
+	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
+	if (code < 0)
+		return error_context(e, "mount %s", r->id);
+	return mount_ops_attach(m, r, take_ptr(mount), e);
+}
+
+int mount_ops_clone_read_only(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	char name[MOUNT_POINT_NAME_SIZE];
+	int code;
+
+	mount_list_point_name(r, false, name);
+	code = overlay_mount_clone_read_only(m->mounts_fd, name, &fd, e);
+	if (code < 0)
+		return code;
+	mount_list_point_name(r, true, name);
+	return attach_at(m, fd, name, e);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of a mount: unmounted at once, frozen for a commit, or left to the unmount queue. `r` is
+ * reserved; without the lock.
+ */
+#pragma once
+
+#include "manager/mounts/unmount_queue.h"
+
+int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
+
+/* Nobody writes to the record by way of its mount any more, or can again. -EBUSY. */
+int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);
+void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task);

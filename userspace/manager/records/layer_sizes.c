@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sizes of layers: measured when asked for, and only of those that an upper change has made stale.
+ */
+#include "manager/records/layer_sizes.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+#include "manager/mounts/counter_fold.h"
+#include "store/record_rows.h"
+#include "usage/disk_walk.h"
+
+#define WALKERS_MAX 8
+
+/* A layer to be measured. */
+struct measurement {
+	char name[LAYER_NAME_LENGTH + 1];
+	uint64_t upper_changes;
+	struct disk_usage usage;
+	int code;
+	struct error error;
+};
+
+struct measuring {
+	struct manager *m;
+	struct measurement *items;
+	size_t count;
+	atomic_size_t next;
+	const atomic_bool *cancelled;
+};
+
+static void *walk_layers(void *arg)
+{
+	struct measuring *job = arg;
+
+	for (;;) {
+		size_t i = atomic_fetch_add(&job->next, 1);
+		cleanup(close_fd) int fd = -EBADF;
+		struct measurement *item;
+
+		if (i >= job->count)
+			return NULL;
+		item = &job->items[i];
+		if (job->cancelled && atomic_load(job->cancelled)) {
+			item->code = error_set(&item->error, -ECANCELED, "the call was cancelled");
+			continue;
+		}
+		atomic_fetch_add(&job->m->disk_walks, 1);
+		item->code = store_files_open_layer(job->m, item->name, &fd, &item->error);
+		if (item->code == 0)
+			item->code = disk_walk(fd, job->cancelled, &item->usage, &item->error);
+	}
+}
+
+static void walk_in_parallel(struct measuring *job)
+{
+	pthread_t threads[WALKERS_MAX];
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t wanted = processors > WALKERS_MAX ? WALKERS_MAX : (size_t)processors;
+	size_t started = 0;
+
+	while (started + 1 < wanted && started + 1 < job->count &&
+	       pthread_create(&threads[started], NULL, walk_layers, job) == 0)
+		started++;
+	(void)walk_layers(job); /* this thread helps, and is enough */
+	for (size_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* With the lock. Without accounting nobody knows whether a mounted upper has changed. */
+static bool needs_walk(const struct manager *m, const struct layer *layer,
+		       const struct hashmap *open)
+{
+	if (layer->lazy)
+		return false;
+	if (!layer->size_known)
+		return true;
+	return usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE && hashmap_find(open, layer->name);
+}
+
+static int gather_stale(struct manager *m, struct measuring *job)
+{
+	struct hashmap *open = hashmap_new();
+	struct layer *layer;
+
+	pthread_mutex_lock(&m->lock);
+	job->items = calloc(record_graph_layer_count(m->graph) + 1, sizeof(*job->items));
+	for (struct mount *mount = m->mounts; open && mount; mount = mount->next)
+		if (mount->writable) /* two of one layer cannot be */
+			(void)hashmap_insert(open, mount->layers[0].name, mount);
+	for (size_t at = 0; open && job->items && (layer = record_graph_next_layer(m->graph, &at));)
+		if (needs_walk(m, layer, open)) {
+			struct measurement *item = &job->items[job->count++];
+
+			memcpy(item->name, layer->name, sizeof(item->name));
+			item->upper_changes = layer->upper_changes;
+		}
+	pthread_mutex_unlock(&m->lock);
+	hashmap_free(open);
+	return open && job->items ? 0 : -ENOMEM;
+}
+
+static int publish_sizes(struct manager *m, const struct measuring *job, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error late = { 0 };
+	int code = 0;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < job->count; i++) {
+		const struct measurement *item = &job->items[i];
+		struct layer *layer = record_graph_find_layer(m->graph, item->name);
+
+		if (!layer || item->code == -ENOENT) /* deleted meanwhile */
+			continue;
+		if (item->code < 0) {
+			code = error_set(e, item->code, "measure layer %s: %s", item->name,
+					 item->error.text);
+			continue;
+		}
+		layer->allocated_bytes = item->usage.allocated_bytes;
+		layer->apparent_bytes = item->usage.apparent_bytes;
+		layer->inodes = item->usage.inodes;
+		layer->measured = true;
+		layer->size_known = layer->upper_changes == item->upper_changes;
+		layer_rows_update(&c, layer);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &late) < 0)
+		manager_report(m, true, "sizes are not written: %s", late.text);
+	return code;
+}
+
+int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e)
+{
+	struct measuring job = { .m = m, .cancelled = cancelled };
+	int code = 0;
+
+	pthread_mutex_lock(&m->walk_lock);
+	usage_ops_fold(m);
+	if (gather_stale(m, &job) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	if (code == 0 && job.count > 0) {
+		walk_in_parallel(&job);
+		code = publish_sizes(m, &job, e);
+	}
+	pthread_mutex_unlock(&m->walk_lock);
+	free(job.items);
+	return code;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sizes of layers: measured when asked for, and only of those that an upper change has made stale.
+ */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+/* Measures every layer whose size is not known, in parallel. Without the lock. */
+int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e);

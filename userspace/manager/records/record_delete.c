@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of records and their layers.
+ *
+ *   operation   database              files and mounts         in between, after a crash
+ *   delete      row gone, durable     unmount before, trash    the layer without a row goes
+ */
+#include "manager/records/record_delete.h"
+
+#include <errno.h>
+
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/records/record_holders.h"
+#include "manager/state/snapshot_lease.h"
+#include "manager/state/store_files.h"
+#include "store/record_rows.h"
+
+static bool owns_layer(const struct record *r)
+{
+	return r->layer->owners == (r->twin ? 2U : 1U);
+}
+
+static int detach_both(struct manager *m, struct record *r, struct error *e)
+{
+	int code = mount_ops_detach(m, r, e);
+
+	return code == 0 && r->twin ? mount_ops_detach(m, r->twin, e) : code;
+}
+
+static void delete_rows(struct change_set *c, const struct record *r)
+{
+	record_rows_delete(c, r->id);
+	if (r->twin)
+		record_rows_delete(c, r->twin->id);
+	if (owns_layer(r))
+		layer_rows_delete(c, r->layer->name);
+}
+
+int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
+		     struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = 0;
+
+	for (size_t i = 0; i < count && code == 0; i++) {
+		code = detach_both(m, records[i], e);
+		delete_rows(&c, records[i]);
+	}
+	if (code < 0)
+		return code;
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return error_context(e, "delete %s", records[0]->id);
+
+	/* From here on they are gone: recover discards a layer that has no record. */
+	for (size_t i = 0; i < count; i++) {
+		struct error late = { 0 };
+
+		if (owns_layer(records[i]) &&
+		    store_files_discard(m, records[i]->layer->name, &late) < 0)
+			manager_report(m, true,
+				       "record=%s deleted, but %s; the next start will clean up",
+				       records[i]->id, late.text);
+	}
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (records[i]->twin)
+			record_graph_remove(m->graph, records[i]->twin);
+		record_graph_remove(m->graph, records[i]);
+	}
+	pthread_cond_broadcast(&m->idle);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+/* After its last ref: an immutable twin takes its mutable half along, unless one of them is to be
+ * retained or pinned; a mutable record that is neither goes with what was never committed. */
+bool cache_ops_goes(const struct record *r)
+{
+	if (r->refs > 0 || (r->twin && r->twin->refs > 0) || r->first_child || record_is_pinned(r))
+		return false;
+	if (r->twin)
+		return !r->retain && !r->twin->retain;
+	return r->is_mutable && !r->retain;
+}
+
+int manager_remove(struct manager *m, const char *id, struct error *e)
+{
+	char holders[160];
+	struct record *r;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0)
+		code = snapshot_keys_refuse(r, "containerd removes it", e);
+	if (code == 0 && (r->refs || (r->twin && r->twin->refs))) {
+		record_holders_describe(r->refs ? r : r->twin, holders, sizeof(holders));
+		code = error_set(e, -EBUSY,
+				 "record %s is in use: %s holds it (varve release %.12s)", r->id,
+				 holders, r->id);
+	}
+	if (code == 0 && r->extractions > 0)
+		code = error_set(e, -EBUSY, "record %s is being extracted or exported", r->id);
+	if (code == 0 && record_is_pinned(r))
+		code = error_set(e, -EBUSY, "record %s is pinned (varve unpin %.12s)", r->id,
+				 r->id);
+	if (code == 0 && r->first_child)
+		code = error_set(e, -ENOTEMPTY, "record %s has children, %s among them", r->id,
+				 r->first_child->id);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	code = cache_ops_delete(m, &r, 1, e);
+	if (code < 0) {
+		pthread_mutex_lock(&m->lock);
+		manager_unreserve(m, r);
+		pthread_mutex_unlock(&m->lock);
+	}
+	return code;
+}

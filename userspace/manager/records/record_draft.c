@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records that are not in the database yet: their texts are checked, they are built, they take
+ * their place in the graph, and are taken back when they cannot be finished.
+ */
+#include "manager/records/record_draft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/state/manager_limits.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/state/new_names.h"
+#include "manager/records/record_finalize.h"
+#include "manager/state/store_files.h"
+#include "overlay/overlay_options.h"
+#include "store/record_rows.h"
+#include "store/usage_rows.h"
+
+static int check_text(const char *what, const char *text, size_t maximum, struct error *e)
+{
+	size_t length = strlen(text);
+
+	if (length > maximum)
+		return error_set(e, -EINVAL, "a %s has at most %zu bytes, not %zu", what, maximum,
+				 length);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return error_set(e, -EINVAL, "a %s must not contain control characters",
+					 what);
+	return 0;
+}
+
+static int check_type(const char *type, struct error *e)
+{
+	static const char *const types[] = { "regular",		"internal",
+					     "frontend",	"source.local",
+					     "exec.cachemount", "source.git.checkout" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(type, types[i]) == 0)
+			return 0;
+	return error_set(e, -EINVAL,
+			 "'%.*s' is not a record type: regular, internal, frontend, source.local, "
+			 "source.git.checkout and exec.cachemount are",
+			 MANAGER_TYPE_MAX, type);
+}
+
+int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e)
+{
+	int code = 0;
+
+	if (count > MANAGER_LABELS_MAX)
+		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
+				 MANAGER_LABELS_MAX, count);
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = check_text("label's key", labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
+		if (code == 0 && !*labels[i].key)
+			code = error_set(e, -EINVAL, "a label needs a key");
+		if (code == 0)
+			code = check_text("label's value", labels[i].value, MANAGER_LABEL_TEXT_MAX,
+					  e);
+	}
+	return code;
+}
+
+int record_draft_check(const struct manager_new_record *o, struct error *e)
+{
+	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
+
+	if (code == 0)
+		code = check_type(o->type && *o->type ? o->type : "regular", e);
+	if (code == 0)
+		code = new_ops_check_labels(o->labels, o->label_count, e);
+	if (code == 0 && o->image_ref_count > MANAGER_LABELS_MAX)
+		code = error_set(e, -EINVAL, "a record has at most %d image references",
+				 MANAGER_LABELS_MAX);
+	for (size_t i = 0; code == 0 && i < o->image_ref_count; i++)
+		code = check_text("image reference", o->image_refs[i], MANAGER_LABEL_TEXT_MAX, e);
+	return code;
+}
+
+int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
+			struct error *e)
+{
+	struct manager_new_record options = { .description = description,
+					      .type = type,
+					      .image_refs = &image_ref,
+					      .image_ref_count = image_ref ? 1 : 0 };
+
+	return record_draft_check(&options, e);
+}
+
+struct record *new_ops_build(const struct manager_new_record *o, const struct id_map *map)
+{
+	char id[RECORD_ID_LENGTH + 1];
+	cleanup(record_free) struct record *r = NULL;
+
+	new_ops_make_id(id);
+	r = record_new(id, o->description, o->type && *o->type ? o->type : "regular");
+	if (!r)
+		return NULL;
+	for (size_t i = 0; i < o->label_count; i++)
+		if (record_set_label(r, o->labels[i].key, o->labels[i].value) < 0)
+			return NULL;
+	for (size_t i = 0; i < o->image_ref_count; i++)
+		if (record_add_image_ref(r, o->image_refs[i]) < 0)
+			return NULL;
+	if (map && id_map_copy(map, &r->id_map) < 0)
+		return NULL;
+	r->is_mutable = true;
+	r->retain = o->retain;
+	r->created_ns = o->created_ns ? o->created_ns : clock_wall_ns();
+	r->state = RECORD_CREATING;
+	r->busy = true;
+	return take_ptr(r);
+}
+
+int new_ops_check_depth(const struct record *parent, struct error *e)
+{
+	size_t depth = record_graph_depth(parent);
+
+	if (depth >= OVERLAY_MAX_LOWERS)
+		return error_set(e, -EMFILE,
+				 "record %s is %zu layers deep already: overlayfs stacks at most "
+				 "%d layers",
+				 parent->id, depth, OVERLAY_MAX_LOWERS);
+	return 0;
+}
+
+/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
+ */
+int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
+			struct error *e)
+{
+	struct record *parent;
+	int code = manager_find(m, id, &parent, e);
+
+	if (code == 0 && parent->twin && !parent->is_mutable) {
+		pthread_mutex_unlock(&m->lock);
+		code = manager_finalize(m, id, e);
+		pthread_mutex_lock(&m->lock);
+		if (code == 0)
+			code = manager_find(m, id, &parent, e);
+	}
+	if (code < 0)
+		return code;
+	if (parent->is_mutable)
+		return error_set(e, -EINVAL,
+				 "record %s is still mutable and cannot be a parent: commit it "
+				 "first (varve commit %.12s)",
+				 parent->id, parent->id);
+	*ret_parent = parent;
+	return new_ops_check_depth(parent, e);
+}
+
+int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
+		   struct error *e)
+{
+	char name[LAYER_NAME_LENGTH + 1];
+	struct layer *layer;
+	int code;
+
+	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
+		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
+				 MANAGER_RECORDS_MAX);
+	new_ops_next_layer_name(m, name);
+	layer = record_graph_add_layer(m->graph, name);
+	if (!layer)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = record_graph_insert(m->graph, *r, parent, layer);
+	if (code < 0) {
+		record_graph_remove_layer(m->graph, layer);
+		return error_set(e, code, "new record: %s", strerror(-code));
+	}
+	layer->size_known = layer->measured = true; /* empty */
+	code = record_refs_add(*r, l, 1, 1);
+	if (code < 0) {
+		record_graph_remove(m->graph, *r);
+		*r = NULL;
+		return error_set(e, code, "out of memory");
+	}
+	return 0;
+}
+
+void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error e = { 0 };
+	int code = mount_ops_detach(m, r, &e);
+
+	if (code == 0 && files)
+		code = store_files_discard(m, r->layer->name, &e);
+	if (code == 0) {
+		record_rows_delete(&c, r->id);
+		layer_rows_delete(&c, r->layer->name);
+		if (unmade)
+			usage_rows_delete_mount(&c, (int64_t)unmade->id);
+		code = change_set_write(&c, m->database, DATABASE_RELAXED, &e);
+	}
+	if (code < 0)
+		manager_report(m, true, "undo new record %s: %s; the next start will", r->id,
+			       e.text);
+	pthread_mutex_lock(&m->lock);
+	record_refs_clear(r);
+	record_graph_remove(m->graph, r);
+	pthread_cond_broadcast(&m->idle);
+	pthread_mutex_unlock(&m->lock);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be changed about a record at any time: pins, labels, and who else needs it. */
+#include "manager/records/record_edit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "manager/state/manager_limits.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/record_draft.h"
+#include "manager/state/snapshot_lease.h"
+#include "store/lease_rows.h"
+#include "store/record_rows.h"
+
+int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *r;
+	int code = manager_find_reserved(m, id, &r, e);
+
+	if (code < 0)
+		return code;
+
+	memcpy(ret_id, r->id, sizeof(r->id));
+	record_rows_set_pinned(&c, r->id, pinned);
+	if (r->twin)
+		record_rows_set_pinned(&c, r->twin->id, pinned);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	pthread_mutex_lock(&m->lock);
+	if (code == 0) {
+		r->pinned = pinned;
+		if (r->twin)
+			r->twin->pinned = pinned;
+	}
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static bool is_removed(const struct manager_label_change *change, const char *key)
+{
+	for (size_t i = 0; i < change->removed_count; i++)
+		if (strcmp(change->removed[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* A record without a place in the graph, which has the labels that the other one will have. */
+static int draft_labels(const struct record *r, const struct manager_label_change *change,
+			struct record **ret_draft, struct error *e)
+{
+	cleanup(record_free) struct record *draft = record_new(r->id, "", "");
+	int code = draft ? 0 : -ENOMEM;
+
+	for (size_t i = 0; code == 0 && i < r->label_count; i++)
+		if (!is_removed(change, r->labels[i].key))
+			code = record_set_label(draft, r->labels[i].key, r->labels[i].value);
+	for (size_t i = 0; code == 0 && i < change->set_count; i++)
+		code = record_set_label(draft, change->set[i].key, change->set[i].value);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	if (draft->label_count > MANAGER_LABELS_MAX)
+		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
+				 MANAGER_LABELS_MAX, draft->label_count);
+	*ret_draft = take_ptr(draft);
+	return 0;
+}
+
+int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+{
+	cleanup(record_free) struct record *draft = NULL;
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *r;
+	int code = new_ops_check_labels(change->set, change->set_count, e);
+
+	if (code == 0)
+		code = manager_find_reserved(m, id, &r, e);
+	if (code < 0)
+		return code;
+
+	memcpy(ret_id, r->id, sizeof(r->id));
+	code = snapshot_keys_refuse(r, "its labels are containerd's", e);
+	if (code == 0)
+		code = draft_labels(r, change, &draft, e);
+	if (code == 0) {
+		record_rows_delete_labels(&c, r->id);
+		record_rows_add_labels(&c, r->id, draft->labels, draft->label_count);
+		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	}
+	pthread_mutex_lock(&m->lock);
+	if (code == 0)
+		record_swap_labels(r, draft);
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

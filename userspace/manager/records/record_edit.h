@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pins and labels of records. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+/* Neither prune nor rm takes a pinned record. Both halves of a twin are pinned together. */
+int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e);
+
+struct manager_label_change {
+	const struct record_label *set;
+	size_t set_count;
+	const char *const *removed; /* keys; one that is not there is no error */
+	size_t removed_count;
+};
+
+/* All of the change or nothing. */
+int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e);

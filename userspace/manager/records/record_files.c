@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was accessed in one record's layer, by file, and what never was: names come from a walk of
+ * the layer.
+ */
+#include "manager/records/record_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/strbuf.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+#include "manager/records/touched_files.h"
+#include "manager/mounts/counter_fold.h"
+
+struct file_list {
+	struct manager_file_view *files;
+	size_t count, capacity;
+};
+
+static int add_file(struct file_list *list, struct manager_file_view *file)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? list->capacity * 2 : 256;
+		struct manager_file_view *files = realloc(list->files, capacity * sizeof(*files));
+
+		if (!files)
+			return -ENOMEM;
+		list->files = files;
+		list->capacity = capacity;
+	}
+	list->files[list->count++] = *file;
+	return 0;
+}
+
+struct layer_walk {
+	struct touched_files *touched;
+	struct file_list *list;
+	bool never_read;
+	const atomic_bool *cancelled;
+};
+
+static int look_at_file(struct layer_walk *w, const char *path, const struct stat *st)
+{
+	struct touched_file key = { .inode = st->st_ino };
+	struct touched_file *seen = NULL;
+	struct manager_file_view file = { .size_bytes = st->st_size, .inode = st->st_ino };
+
+	if (w->touched->count)
+		seen = bsearch(&key, w->touched->files, w->touched->count, sizeof(key),
+			       touched_files_by_inode);
+	if (seen)
+		seen->found = true;
+	if (w->never_read == (seen != NULL))
+		return 0;
+	if (seen) {
+		file.opens = seen->opens;
+		file.read_bytes = seen->read_bytes;
+		file.last_access_ns = seen->last_access_ns;
+	}
+	file.path = strdup(path);
+	if (!file.path || add_file(w->list, &file) < 0) {
+		free(file.path);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Each directory is opened from the layer's root by its whole path, so that depth costs no file
+ * descriptors; `pending` is a list of directories still to be read, each ended by NUL. */
+static int walk_directory(struct layer_walk *w, int root, const char *path, struct strbuf *pending)
+{
+	cleanup(close_directory) DIR *d = NULL;
+	int fd = openat(root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *entry;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(d))) {
+		cleanup(free_ptr) char *below = NULL;
+		struct stat st;
+		int code = 0;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* vanished */
+		if (asprintf(&below, "%s%s%s", path, *path ? "/" : "", entry->d_name) < 0) {
+			below = NULL;
+			return -ENOMEM;
+		}
+		if (S_ISDIR(st.st_mode))
+			strbuf_append_bytes(pending, below, strlen(below) + 1);
+		else if (S_ISREG(st.st_mode))
+			code = look_at_file(w, below, &st);
+		if (code < 0 || strbuf_failed(pending))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int walk_layer(struct layer_walk *w, int root)
+{
+	cleanup(strbuf_free) struct strbuf now = { 0 }, next = { 0 };
+	int code = 0;
+
+	strbuf_append_bytes(&now, "", 1);
+	while (now.length > 0 && code == 0) {
+		for (size_t at = 0; at < now.length && code == 0; at += strlen(now.text + at) + 1)
+			code = w->cancelled && atomic_load(w->cancelled)
+				       ? -ECANCELED
+				       : walk_directory(w, root, now.text + at, &next);
+		strbuf_free(&now);
+		now = next;
+		next = (struct strbuf){ 0 };
+	}
+	return code;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	const struct manager_file_view *x = a, *y = b;
+
+	if (!x->path || !y->path)
+		return !x->path - !y->path;
+	return strcmp(x->path, y->path);
+}
+
+static int by_opens(const void *a, const void *b)
+{
+	const struct manager_file_view *x = a, *y = b;
+
+	if (x->opens != y->opens)
+		return x->opens > y->opens ? -1 : 1;
+	if (x->read_bytes != y->read_bytes)
+		return x->read_bytes > y->read_bytes ? -1 : 1;
+	return by_path(a, b);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct manager_file_view *x = a, *y = b;
+
+	if (x->size_bytes != y->size_bytes)
+		return x->size_bytes > y->size_bytes ? -1 : 1;
+	return by_path(a, b);
+}
+
+void manager_files_free(struct manager_file_view *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(files[i].path);
+	free(files);
+}
+
+static int list_files(struct manager *m, const char *layer, const struct manager_files_query *query,
+		      struct touched_files *touched, struct file_list *list, struct error *e)
+{
+	struct layer_walk w = { .touched = touched,
+				.list = list,
+				.never_read = query->which == MANAGER_FILES_NEVER_READ,
+				.cancelled = query->cancelled };
+	cleanup(close_fd) int root = -EBADF;
+	int code = store_files_open_layer(m, layer, &root, e);
+
+	if (code < 0)
+		return code;
+	code = walk_layer(&w, root);
+	for (size_t i = 0; code == 0 && !w.never_read && i < touched->count; i++) {
+		const struct touched_file *t = &touched->files[i];
+		struct manager_file_view gone = { .inode = t->inode,
+						  .opens = t->opens,
+						  .read_bytes = t->read_bytes,
+						  .last_access_ns = t->last_access_ns };
+
+		if (!t->found)
+			code = add_file(list, &gone);
+	}
+	return code < 0 ? error_set(e, code, "walk layer %s: %s", layer, strerror(-code)) : 0;
+}
+
+int manager_files(struct manager *m, const struct manager_files_query *query,
+		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e)
+{
+	static int (*const orders[])(const void *a, const void *b) = {
+		[MANAGER_FILES_TOUCHED] = by_path,
+		[MANAGER_FILES_HOT] = by_opens,
+		[MANAGER_FILES_NEVER_READ] = by_size,
+	};
+	char layer[LAYER_NAME_LENGTH + 1];
+	struct touched_files touched = { 0 };
+	struct live_files live = { 0 };
+	struct file_list list = { 0 };
+	struct record *r;
+	int code;
+
+	usage_ops_fold(m);
+	pthread_mutex_lock(&m->lock);
+	code = record_graph_resolve(m->graph, query->id, &r, e);
+	if (code == 0 && r->layer->lazy)
+		code = error_set(e, -EINVAL,
+				 "record %s is lazy: it has no files yet (varve extract %.12s)",
+				 r->id, r->id);
+	if (code == 0)
+		memcpy(layer, r->layer->name, sizeof(layer));
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+
+	pthread_mutex_lock(&m->fold_lock);
+	code = touched_files_read_live(m, &live, e);
+	if (code == 0)
+		code = touched_files_gather(m, layer, &live, &touched, e);
+	pthread_mutex_unlock(&m->fold_lock);
+	if (code == 0)
+		code = list_files(m, layer, query, &touched, &list, e);
+	free(live.files);
+	free(touched.files);
+	if (code < 0) {
+		manager_files_free(list.files, list.count);
+		return code;
+	}
+	if (list.count)
+		qsort(list.files, list.count, sizeof(*list.files), orders[query->which]);
+	while (query->limit && list.count > query->limit)
+		free(list.files[--list.count].path);
+	*ret_files = list.files;
+	*ret_count = list.count;
+	return 0;
+}

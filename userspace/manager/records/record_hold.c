@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Get and release: the refs that leases hold on records, and the uses that they count. */
+#include "manager/records/record_hold.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/state/lease_table.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/records/record_commit.h"
+#include "manager/records/record_delete.h"
+#include "manager/records/record_holders.h"
+#include "manager/state/snapshot_lease.h"
+#include "store/record_rows.h"
+
+/* What a release changes, so that it can be taken back. */
+struct release_state {
+	struct record before, twin_before; /* of these the use statistics only */
+	bool counting;
+};
+
+static void count_use(struct manager *m, struct record *r, int64_t now)
+{
+	r->ref_uses++;
+	r->last_ref_use_ns = now;
+	/* A ref that mounted the record is no use by itself: the kernel knows what was read. */
+	if (!r->mounted_while_held || usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE) {
+		r->hits++;
+		r->last_hit_ns = now;
+	}
+}
+
+static void copy_uses(struct record *to, const struct record *from)
+{
+	to->hits = from->hits;
+	to->last_hit_ns = from->last_hit_ns;
+	to->ref_uses = from->ref_uses;
+	to->last_ref_use_ns = from->last_ref_use_ns;
+}
+
+static void take_back(struct record *r, struct lease *l, const struct release_state *s)
+{
+	bool mounted = r->mounted_while_held;
+
+	if (record_refs_add(r, l, 1, s->counting ? 1 : 0) == 0)
+		r->mounted_while_held = mounted;
+	copy_uses(r, &s->before);
+	if (r->twin)
+		copy_uses(r->twin, &s->twin_before);
+}
+
+static int write_release(struct manager *m, struct record *r, struct change_set *c, bool goes,
+			 struct error *e)
+{
+	if (goes)
+		return cache_ops_delete(m, &r, 1, e);
+	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
+	 * in it: the tick tries again, and prune keeps it. */
+	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0) {
+		pthread_mutex_lock(&m->lock);
+		r->mount->unwanted = true;
+		pthread_mutex_unlock(&m->lock);
+	}
+	return change_set_write(c, m->database, DATABASE_RELAXED, e);
+}
+
+int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	const struct hold *h = record_refs_find(r, l);
+	struct release_state state = { .counting = h && h->counting_refs > 0 };
+	int64_t now = clock_wall_ns();
+	bool goes;
+	int code;
+
+	if (!h)
+		return error_set(e, -ENOENT, "lease '%s' holds no ref on record %s", l->name,
+				 r->id);
+	copy_uses(&state.before, r);
+	if (r->twin)
+		copy_uses(&state.twin_before, r->twin);
+	if (record_refs_drop(r, l) == 1) {
+		count_use(m, r, now);
+		record_rows_set_uses(&c, r);
+		if (r->twin) {
+			copy_uses(r->twin, r);
+			record_rows_set_uses(&c, r->twin);
+		}
+	}
+	lease_table_save_hold(&c, r, l);
+	goes = cache_ops_goes(r);
+	manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	code = write_release(m, r, &c, goes, e);
+	pthread_mutex_lock(&m->lock);
+	if (code < 0)
+		take_back(r, l, &state);
+	if (code < 0 || !goes)
+		manager_unreserve(m, r);
+	return code;
+}
+
+int manager_release(struct manager *m, const char *id, const struct manager_holder *holder,
+		    struct error *e)
+{
+	struct record *r;
+	struct lease *l;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0)
+		code = lease_table_find(m, holder, &l, e);
+	/* Who made a record and committed it may still call it by its first name. */
+	if (code == 0) {
+		if (r->is_mutable && r->twin && !record_refs_find(r, l))
+			r = r->twin;
+		code = cache_ops_release(m, r, l, e);
+		lease_table_put(m, l);
+	}
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+static int refuse_locked(const struct record *r, struct error *e)
+{
+	char holders[160];
+
+	record_holders_describe(r->twin && r->twin->refs ? r->twin : r, holders, sizeof(holders));
+	return error_set(e, -EBUSY, "record %s is locked: %s holds %s", r->id, holders,
+			 r->twin && r->twin->refs ? "its committed half" : "it");
+}
+
+/* An unheld twin is discarded, so that the data can be written again. */
+static int discard_twin(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *twin = r->twin;
+	int code = mount_ops_detach(m, twin, e);
+
+	if (code < 0)
+		return code;
+	record_rows_set_twin(&c, r->id, NULL);
+	record_rows_delete(&c, twin->id);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	record_graph_remove(m->graph, twin);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
+int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
+		      const struct manager_get_options *options, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
+	if (code == 0)
+		lease_table_save_hold(&c, r, l);
+	for (size_t i = 0; code == 0 && i < options->image_ref_count; i++) {
+		code = record_add_image_ref(r, options->image_refs[i]);
+		record_rows_add_image_ref(&c, r->id, options->image_refs[i]);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0) {
+		pthread_mutex_lock(&m->lock);
+		(void)record_refs_drop(r, l); /* added above */
+		pthread_mutex_unlock(&m->lock);
+	}
+	return code;
+}
+
+/* With the lock: which record a Get is for, and whether it may have it. */
+static int choose_for_get(struct record **r, const struct manager_get_options *options,
+			  struct error *e)
+{
+	if (options->is_mutable) {
+		if (!(*r)->is_mutable)
+			return error_set(e, -EINVAL, "record %s is not mutable", (*r)->id);
+		return record_is_held(*r) ? refuse_locked(*r, e) : 0;
+	}
+	if (!(*r)->is_mutable)
+		return 0;
+	if (record_is_held(*r))
+		return refuse_locked(*r, e);
+	if ((*r)->twin)
+		*r = (*r)->twin;
+	return 0;
+}
+
+int manager_get(struct manager *m, const char *id, const struct manager_get_options *options,
+		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		struct error *e)
+{
+	struct record *r;
+	struct lease *l;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, &r, e);
+	if (code == 0 && r->is_mutable)
+		code = snapshot_keys_refuse(r, "nobody else can have it", e);
+	if (code == 0)
+		code = choose_for_get(&r, options, e);
+	if (code == 0)
+		code = lease_table_find(m, holder, &l, e);
+	if (code == 0)
+		manager_reserve(r);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+
+	memcpy(ret_id, r->id, sizeof(r->id));
+	if (options->is_mutable && r->twin)
+		code = discard_twin(m, r, e);
+	if (code == 0 && r->is_mutable && !options->is_mutable)
+		code = record_commit_reserved(m, r, l, true, ret_id, e);
+	else if (code == 0)
+		code = cache_ops_add_ref(m, r, l, options, e);
+	pthread_mutex_lock(&m->lock);
+	manager_unreserve(m, r);
+	lease_table_put(m, l);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of records for those who list them, and what filters can ask about them. */
+#include "manager/records/record_list.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "graph/record_content.h"
+#include "manager/content/content_blobs.h"
+#include "manager/state/manager_state.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/mounts/counter_fold.h"
+
+/* Of a lazy record its blob's: wherever that is, or what of it is here. */
+static int64_t size_of(const struct manager *m, const struct record *r, bool on_disk)
+{
+	if (r->layer->lazy)
+		return on_disk ? content_blobs_size(m, r) : r->content->size_bytes;
+	return r->layer->measured ? r->layer->allocated_bytes + content_blobs_size(m, r) : -1;
+}
+
+struct record_facts record_view_facts(const struct manager *m, const struct record *r, bool on_disk)
+{
+	const struct layer *l = r->layer;
+
+	return (struct record_facts){
+		.id = r->id,
+		.parent = r->parent ? r->parent->id : NULL,
+		.description = r->description,
+		.type = r->type,
+		.labels = r->labels,
+		.label_count = r->label_count,
+		.in_use = r->marked,
+		.is_mutable = r->is_mutable,
+		.shared = r->shared,
+		.pinned = record_is_pinned(r),
+		.retain = r->retain,
+		.size_bytes = size_of(m, r, on_disk),
+		.created_ns = r->created_ns,
+		.last_used_ns = record_last_used_ns(r),
+		.last_read_ns = l->access.last_ns,
+		.usage_count = record_usage_count(r),
+		.opens = l->access.counters[USAGE_OPENS],
+	};
+}
+
+static void free_view(struct manager_record_view *v)
+{
+	struct record *r = &v->record;
+
+	free(r->description);
+	free(r->type);
+	if (r->labels)
+		record_labels_free(r->labels, r->label_count);
+	for (size_t i = 0; r->image_refs && i < r->image_ref_count; i++)
+		free(r->image_refs[i]);
+	free(r->image_refs);
+	id_map_free(&r->id_map);
+	id_map_free(&v->mount_id_map);
+	for (size_t i = 0; i < v->child_count; i++)
+		free(v->children[i]);
+	free(v->children);
+	for (size_t i = 0; i < v->hold_count; i++)
+		free(v->holds[i].name);
+	free(v->holds);
+	free(v->snapshot_key);
+	free(v->mountpoint);
+	record_content_free(r->content);
+}
+
+void manager_views_free(struct manager_record_view *views, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free_view(&views[i]);
+	free(views);
+}
+
+static int copy_labels(struct record *to, const struct record *from)
+{
+	to->label_count = 0;
+	to->labels = calloc(from->label_count + 1, sizeof(*to->labels));
+	to->image_ref_count = 0;
+	to->image_refs = calloc(from->image_ref_count + 1, sizeof(*to->image_refs));
+	if (!to->labels || !to->image_refs)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->label_count; i++) {
+		to->labels[i].key = strdup(from->labels[i].key);
+		to->labels[i].value = strdup(from->labels[i].value);
+		to->label_count++;
+		if (!to->labels[i].key || !to->labels[i].value)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < from->image_ref_count; i++) {
+		to->image_refs[i] = strdup(from->image_refs[i]);
+		if (!to->image_refs[to->image_ref_count++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int copy_links(struct manager_record_view *v, const struct record *r)
+{
+	size_t children = 0, holds = 0;
+
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		children += c->state == RECORD_LIVE;
+	for (const struct hold *h = r->holds; h; h = h->next_of_record)
+		holds++;
+	v->children = calloc(children + 1, sizeof(char *));
+	v->holds = calloc(holds + 1, sizeof(*v->holds));
+	if (!v->children || !v->holds)
+		return -ENOMEM;
+	for (const struct record *c = r->first_child; c; c = c->next_sibling)
+		if (c->state == RECORD_LIVE && !(v->children[v->child_count++] = strdup(c->id)))
+			return -ENOMEM;
+	for (const struct hold *h = r->holds; h; h = h->next_of_record) {
+		v->holds[v->hold_count].refs = h->refs;
+		if (!(v->holds[v->hold_count++].name = strdup(h->lease->name)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Several images have the record, or another record has its layer. */
+static bool has_several_images(const struct record *r)
+{
+	return r->image_ref_count > 1 || r->layer->owners > (r->twin ? 2U : 1U);
+}
+
+/* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
+static int make_view(const struct manager *m, const struct record *r, bool on_disk,
+		     struct manager_record_view *v)
+{
+	const struct mount *mount = r->mount;
+	struct record *copy = &v->record;
+
+	v->record = *r;
+	v->record.pinned = record_is_pinned(r);
+	v->layer = *r->layer;
+	v->in_use = r->marked;
+	v->images_share = has_several_images(r);
+	v->size_bytes = size_of(m, r, on_disk);
+	v->blob_here = r->content && content_blobs_has(m, &r->content->blob);
+	if (r->parent)
+		memcpy(v->parent, r->parent->id, sizeof(v->parent));
+	if (r->twin)
+		memcpy(v->twin, r->twin->id, sizeof(v->twin));
+	copy->parent = copy->first_child = copy->next_sibling = copy->previous_sibling = NULL;
+	copy->twin = NULL;
+	copy->holds = NULL;
+	copy->mount = NULL;
+	copy->snapshot = NULL;
+	copy->layer = NULL;
+	copy->labels = NULL;
+	copy->image_refs = NULL;
+	copy->id_map = (struct id_map){ 0 };
+	copy->content = NULL;
+	copy->description = strdup(r->description);
+	copy->type = strdup(r->type);
+	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||
+	    id_map_copy(&r->id_map, &copy->id_map) < 0)
+		return -ENOMEM;
+	if (r->snapshot) {
+		v->snapshot_kind = snapshot_kind_name(r->snapshot);
+		v->snapshot_key = strdup(r->snapshot->key);
+		if (!v->snapshot_key)
+			return -ENOMEM;
+	}
+	if (r->content && !(copy->content = record_content_copy(r->content)))
+		return -ENOMEM;
+	if (mount) {
+		v->mounted_read_only = !mount->writable;
+		v->mountpoint = mount_list_path(m, r, false);
+		if (!v->mountpoint || id_map_copy(&mount->id_map, &v->mount_id_map) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_creation(const void *a, const void *b)
+{
+	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+/* With the lock: the records that the query asks for, before its filters. */
+static int select_records(struct manager *m, const struct manager_query *q,
+			  struct record **selected, size_t *ret_count, struct error *e)
+{
+	size_t count = 0, position = 0;
+	struct record *r;
+
+	for (size_t i = 0; i < q->id_count; i++) {
+		int code = record_graph_resolve(m->graph, q->ids[i], &r, e);
+
+		if (code < 0)
+			return code;
+		selected[count++] = r;
+	}
+	while (q->id_count == 0 && (r = record_graph_next(m->graph, &position)))
+		if (q->disk_usage ? record_is_listed(r) : r->state == RECORD_LIVE)
+			selected[count++] = r;
+	if (q->id_count == 0)
+		qsort(selected, count, sizeof(struct record *), by_creation);
+	*ret_count = count;
+	return 0;
+}
+
+static bool is_wanted(const struct manager *m, const struct manager_query *q,
+		      const struct record *r, bool on_disk, const struct record_filter *filter,
+		      int64_t now_ns)
+{
+	struct record_facts facts = record_view_facts(m, r, on_disk);
+
+	facts.shared |= has_several_images(r);
+	if (q->unused_for_ns && facts.last_used_ns &&
+	    facts.last_used_ns > now_ns - q->unused_for_ns)
+		return false;
+	return record_facts_match(&facts, filter, now_ns);
+}
+
+static int view_selected(struct manager *m, const struct manager_query *q,
+			 const struct record_filter *filter, struct manager_record_view **ret_views,
+			 size_t *ret_count, struct error *e)
+{
+	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0, count = 0;
+	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
+	struct manager_record_view *views;
+	/* What the store takes, or what a record is. */
+	bool on_disk = q->disk_usage && q->id_count == 0;
+	int64_t now = clock_wall_ns();
+	int code = records ? select_records(m, q, records, &selected, e)
+			   : error_set(e, -ENOMEM, "out of memory");
+
+	if (code < 0)
+		return code;
+	views = calloc(selected + 1, sizeof(*views));
+	if (!views)
+		return error_set(e, -ENOMEM, "out of memory");
+	record_refs_mark_in_use(m->graph);
+	code = record_refs_mark_shared(m->graph, m->leases);
+	for (size_t i = 0; i < selected && code == 0; i++)
+		if (is_wanted(m, q, records[i], on_disk, filter, now))
+			code = make_view(m, records[i], on_disk, &views[count++]);
+	if (code < 0) {
+		manager_views_free(views, count);
+		return error_set(e, code, "out of memory");
+	}
+	*ret_views = views;
+	*ret_count = count;
+	return 0;
+}
+
+int manager_list(struct manager *m, const struct manager_query *query,
+		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e)
+{
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
+
+	if (code == 0 && query->unused_for_ns < 0)
+		return error_set(e, -EINVAL, "an age limit cannot be negative");
+	if (code == 0 && query->disk_usage)
+		code = measure_ops_stale(m, query->cancelled, e);
+	if (code < 0)
+		return code;
+	if (!query->disk_usage)
+		usage_ops_fold(m);
+	pthread_mutex_lock(&m->lock);
+	code = view_selected(m, query, filter, ret_views, ret_count, e);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

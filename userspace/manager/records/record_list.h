@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of records for those who list them, and what filters can ask about them. */
+#pragma once
+
+#include "graph/record_facts.h"
+#include "manager/records/record_leases.h"
+
+/* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds, the
+ * mount and the snapshot are NULL, its texts and its map of ids are the view's. */
+struct manager_record_view {
+	struct record record;
+	struct layer layer;
+	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1]; /* "" for none */
+	bool in_use;
+	char *snapshot_key; /* NULL: containerd does not know it */
+	const char *snapshot_kind; /* "view", "active" or "committed"; static */
+	bool images_share; /* more than one image has it */
+	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all
+	 * records is 0 when it is elsewhere; -1: not known. */
+	int64_t size_bytes;
+	bool blob_here;
+	char *mountpoint; /* NULL: not mounted */
+	bool mounted_read_only;
+	struct id_map mount_id_map;
+	char **children;
+	size_t child_count;
+	struct manager_hold_view *holds;
+	size_t hold_count;
+};
+
+struct manager_query {
+	const char *const *ids; /* none: every record */
+	size_t id_count;
+	const char *const *filters;
+	size_t filter_count;
+	bool disk_usage; /* one of each pair of twins; stale sizes are measured */
+	int64_t unused_for_ns; /* not what was used in this last while; 0: no matter when */
+	const atomic_bool *cancelled; /* may be NULL */
+};
+
+/* In the order of the ids, else by creation. */
+int manager_list(struct manager *m, const struct manager_query *query,
+		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e);
+void manager_views_free(struct manager_record_view *views, size_t count);
+
+/* With the lock. on_disk: a lazy record's size is what of its blob is here. */
+struct record_facts record_view_facts(const struct manager *m, const struct record *r,
+				      bool on_disk);

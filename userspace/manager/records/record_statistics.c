@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was accessed, by record and by mount. */
+#include "manager/records/record_statistics.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/records/touched_files.h"
+#include "manager/mounts/counter_fold.h"
+
+void manager_stats_free(struct manager_stats_view *stats, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(stats[i].description);
+		free(stats[i].mountpoint);
+		free(stats[i].snapshot_key);
+	}
+	free(stats);
+}
+
+static int count_files(struct manager *m, struct manager_stats_view *stats, char (*layers)[8],
+		       size_t count, const struct live_files *live, struct error *e)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct touched_files t = { 0 };
+		int code = touched_files_gather(m, layers[i], live, &t, e);
+
+		free(t.files);
+		if (code < 0)
+			return code;
+		stats[i].files_touched = t.count;
+	}
+	return 0;
+}
+
+/* With the lock. */
+static int record_stats(const struct manager *m, const struct record *r,
+			struct manager_stats_view *s)
+{
+	memcpy(s->id, r->id, sizeof(s->id));
+	s->access = r->layer->access;
+	s->size_bytes = r->layer->measured ? r->layer->allocated_bytes : -1;
+	s->description = strdup(r->description);
+	if (r->mount)
+		s->mountpoint = mount_list_path(m, r, false);
+	if (r->snapshot) {
+		s->snapshot_kind = snapshot_kind_name(r->snapshot);
+		s->snapshot_key = strdup(r->snapshot->key);
+	}
+	return s->description && (!r->mount || s->mountpoint) && (!r->snapshot || s->snapshot_key)
+		       ? 0
+		       : -ENOMEM;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+
+	if (x->created_ns != y->created_ns)
+		return x->created_ns < y->created_ns ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+/* With the lock. */
+static int select_records(struct manager *m, const char *const *ids, size_t id_count,
+			  struct record **records, size_t *ret_count, struct error *e)
+{
+	size_t count = 0, position = 0;
+	struct record *r;
+
+	for (size_t i = 0; i < id_count; i++) {
+		int code = record_graph_resolve(m->graph, ids[i], &r, e);
+
+		if (code < 0)
+			return code;
+		records[count++] = r;
+	}
+	while (id_count == 0 && (r = record_graph_next(m->graph, &position)))
+		if (record_is_listed(r))
+			records[count++] = r;
+	if (id_count == 0)
+		qsort(records, count, sizeof(struct record *), by_age);
+	*ret_count = count;
+	return 0;
+}
+
+/* One row of a mount for each of its layers, from the upper down. */
+static int mount_stats(const struct manager *m, const struct record *r,
+		       struct manager_stats_view *stats, char (*layers)[8], size_t *count)
+{
+	const struct mount *mount = r->mount;
+	const struct record *owner = r;
+
+	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
+		const struct usage_totals *folded = &mount->layers[i].folded.folded;
+		struct manager_stats_view *s = &stats[*count];
+
+		if (record_stats(m, owner, s) < 0)
+			return -ENOMEM;
+		memcpy(s->access.counters, folded->counters, sizeof(s->access.counters));
+		s->access.first_ns = clock_boot_to_wall_ns(folded->first_access_boot_ns);
+		s->access.last_ns = clock_boot_to_wall_ns(folded->last_access_boot_ns);
+		s->mount_id = mount->id;
+		s->layer_index = (uint32_t)i;
+		free(s->mountpoint);
+		s->mountpoint = mount_list_path(m, r, false);
+		if (!s->mountpoint)
+			return -ENOMEM;
+		memcpy(layers[(*count)++], mount->layers[i].name, LAYER_NAME_LENGTH + 1);
+		owner = owner->parent;
+	}
+	return 0;
+}
+
+/* With the lock. */
+static int collect_stats(struct manager *m, struct record **records, size_t record_count,
+			 bool by_mount, struct manager_stats_view **ret_stats,
+			 char (**ret_layers)[8], size_t *ret_count, struct error *e)
+{
+	size_t room = 1, count = 0;
+	int code = 0;
+
+	for (size_t i = 0; i < record_count; i++)
+		room += by_mount && records[i]->mount ? records[i]->mount->layer_count : 1;
+	*ret_stats = calloc(room, sizeof(**ret_stats));
+	*ret_layers = calloc(room, sizeof(**ret_layers));
+	if (!*ret_stats || !*ret_layers)
+		code = -ENOMEM;
+	for (size_t i = 0; code == 0 && i < record_count; i++) {
+		if (by_mount && records[i]->mount) {
+			code = mount_stats(m, records[i], *ret_stats, *ret_layers, &count);
+		} else if (!by_mount) {
+			memcpy((*ret_layers)[count], records[i]->layer->name,
+			       LAYER_NAME_LENGTH + 1);
+			code = record_stats(m, records[i], &(*ret_stats)[count++]);
+		}
+	}
+	*ret_count = count;
+	return code < 0 ? error_set(e, code, "out of memory") : 0;
+}
+
+int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		  struct manager_stats_view **ret_stats, size_t *ret_count, struct error *e)
+{
+	cleanup(free_ptr) struct record **records = NULL;
+	struct manager_stats_view *stats = NULL;
+	char(*layers)[8] = NULL;
+	struct live_files live = { 0 };
+	size_t selected = 0, count = 0;
+	int code;
+
+	usage_ops_fold(m);
+	pthread_mutex_lock(&m->fold_lock);
+	pthread_mutex_lock(&m->lock);
+	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
+	code = records ? select_records(m, ids, id_count, records, &selected, e)
+		       : error_set(e, -ENOMEM, "out of memory");
+	if (code == 0)
+		code = collect_stats(m, records, selected, by_mount, &stats, &layers, &count, e);
+	pthread_mutex_unlock(&m->lock);
+	if (code == 0)
+		code = touched_files_read_live(m, &live, e);
+	if (code == 0)
+		code = count_files(m, stats, layers, count, &live, e);
+	pthread_mutex_unlock(&m->fold_lock);
+	free(live.files);
+	free(layers);
+	if (code < 0) {
+		manager_stats_free(stats, count);
+		return code;
+	}
+	*ret_stats = stats;
+	*ret_count = count;
+	return 0;
+}

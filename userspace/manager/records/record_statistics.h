@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was accessed, by record and by mount. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+/* What the kernel counted, after a fold. */
+struct manager_stats_view {
+	char id[RECORD_ID_LENGTH + 1];
+	char *description;
+	struct layer_access access;
+	int64_t size_bytes; /* -1: not known */
+	uint64_t files_touched;
+	uint64_t mount_id; /* 0 unless asked for by mount */
+	uint32_t layer_index;
+	char *mountpoint;
+	char *snapshot_key; /* as in a record's view */
+	const char *snapshot_kind;
+};
+
+int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		  struct manager_stats_view **ret_stats, size_t *ret_count, struct error *e);
+void manager_stats_free(struct manager_stats_view *stats, size_t count);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the clock has been set back behind what the records remember. */
+#include "manager/recovery/clock_check.h"
+
+#include "base/clock.h"
+#include "manager/state/manager_state.h"
+
+/* What clocks are set back by now and then. */
+#define CLOCK_SLACK_NS (60 * NS_PER_S)
+
+int64_t doctor_clock_lag(struct manager *m)
+{
+	int64_t now = clock_wall_ns(), newest = 0;
+	const struct record *r;
+	size_t at = 0;
+
+	pthread_mutex_lock(&m->lock);
+	while ((r = record_graph_next(m->graph, &at))) {
+		int64_t used_ns = record_last_used_ns(r);
+
+		newest = r->created_ns > newest ? r->created_ns : newest;
+		newest = used_ns > newest ? used_ns : newest;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return newest > now + CLOCK_SLACK_NS ? newest - now : 0;
+}

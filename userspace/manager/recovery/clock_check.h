@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the clock has been set back behind what the records remember. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+#define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"
+
+/* By how much, 0 for not at all. Without the lock. */
+int64_t doctor_clock_lag(struct manager *m);

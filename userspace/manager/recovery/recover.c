@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * At start: compares the database, the directories and the kernel's mount table, and makes them
+ * agree. Discards what was half made or half deleted, sets aside what has lost its data, adopts the
+ * mounts that are still there with their counters, unmounts strangers, and says what it did.
+ */
+#include "manager/recovery/recover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fail_point.h"
+#include "base/units.h"
+#include "manager/recovery/clock_check.h"
+#include "manager/state/manager_state.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/mounts/mount_attach.h"
+#include "manager/records/record_delete.h"
+#include "manager/recovery/recover_rows.h"
+#include "manager/state/store_files.h"
+#include "manager/mounts/counter_fold.h"
+#include "overlay/mount_table.h"
+#include "overlay/overlay_mount.h"
+#include "overlay/overlay_staging.h"
+#include "store/record_rows.h"
+#include "store/usage_rows.h"
+
+struct recovering {
+	struct manager *m;
+	struct change_set *changes;
+};
+
+/* Directories of layers that the database does not know, and the links of those that it does. */
+static int reconcile_layers(struct manager *m, struct error *e)
+{
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "layers");
+	struct dirent *entry;
+	int code = 0;
+
+	if (!d)
+		return error_set(e, -errno, "open %s/layers: %s", m->root, strerror(errno));
+	while (code == 0 && (entry = readdir(d))) {
+		const char *name = entry->d_name;
+		const struct layer *layer;
+
+		if (name[0] == '.')
+			continue;
+		if (strlen(name) > LAYER_NAME_LENGTH) {
+			manager_report(m, true, "%s/layers/%s is not ours: left alone", m->root,
+				       name);
+			continue;
+		}
+		recover_rows_take_name(m, name);
+		if (recover_rows_is_aside(m, name))
+			continue;
+		layer = record_graph_find_layer(m->graph, name);
+		if (layer && layer->lazy) {
+			manager_report(m, false, "layer=%s was never whole: discarded", name);
+			code = store_files_discard(m, name, e);
+			continue;
+		}
+		if (layer) {
+			int linked = store_files_link(m, name, e);
+
+			code = linked < 0 ? linked : 0;
+			continue;
+		}
+		manager_report(m, false, "layer=%s belongs to no record: discarded", name);
+		code = store_files_discard(m, name, e);
+	}
+	return code;
+}
+
+/* Its record was deleted or committed, and nobody came to fold what it had counted. */
+static int load_gone_mount(struct manager *m, uint64_t id, bool writable, const char *layers)
+{
+	struct mount *mount = mount_list_new_gone(id, writable, layers);
+
+	if (!mount)
+		return -ENOMEM;
+	mount->abandoned = true;
+	mount->next = m->mounts;
+	m->mounts = mount;
+	return 0;
+}
+
+/* Rows of mounts, until it is known which of them are still there. */
+static int load_mount(const struct mount_row *row, void *user)
+{
+	struct recovering *load = user;
+	struct manager *m = load->m;
+	struct record *r = record_graph_find(m->graph, row->record);
+	cleanup(id_map_free) struct id_map map = { 0 };
+	uint64_t id = (uint64_t)row->id;
+	struct mount *mount;
+	int code;
+
+	if (id > m->last_mount_id)
+		m->last_mount_id = id;
+	if (strcmp(row->boot, m->boot_id) == 0 && (!r || row->writable != r->is_mutable))
+		return load_gone_mount(m, id, row->writable, row->layers);
+	if (!r || strcmp(row->boot, m->boot_id) != 0 || row->writable != r->is_mutable) {
+		usage_bpf_retire(m->usage, id);
+		usage_bpf_forget(m->usage, id);
+		usage_rows_delete_mount(load->changes, row->id);
+		if (r && row->writable && r->layer->size_known) {
+			/* What was written before the power went was perhaps not counted. */
+			r->layer->size_known = r->layer->measured = false;
+			layer_rows_update(load->changes, r->layer);
+		}
+		return 0;
+	}
+	code = id_map_parse(row->uid_map, row->gid_map, &map, NULL);
+	if (code < 0)
+		return code;
+	mount = mount_list_new(r, id, row->writable, &map);
+	if (!mount)
+		return -ENOMEM;
+	if (r->mount) /* two rows of one record: the older one was being retired */
+		r->mount->record = NULL;
+	mount_list_link(m, mount, r);
+	return 0;
+}
+
+static int load_mount_layer(const struct usage_row *row, void *user)
+{
+	struct recovering *load = user;
+	struct usage_totals *folded;
+	struct mount_layer *ml;
+	struct mount *mount = load->m->mounts;
+
+	while (mount && (int64_t)mount->id != row->mount_id)
+		mount = mount->next;
+	if (!mount || row->index < 0 || (size_t)row->index >= mount->layer_count)
+		return 0;
+	ml = &mount->layers[row->index];
+	memcpy(ml->name, row->layer, sizeof(ml->name));
+	folded = &ml->folded.folded;
+	memcpy(folded->counters, row->counters, sizeof(folded->counters));
+	folded->first_access_boot_ns = row->first_boot_ns;
+	folded->last_access_boot_ns = row->last_boot_ns;
+	ml->folded.last_use_boot_ns = row->last_use_boot_ns;
+	return 0;
+}
+
+static bool is_clone_name(const char *name)
+{
+	return strlen(name) == RECORD_ID_LENGTH + 3 && strcmp(name + RECORD_ID_LENGTH, "-ro") == 0;
+}
+
+/* One mount of the kernel's table: ours, or a stranger that goes. */
+static void adopt_or_unmount(struct manager *m, const char *name, struct hashmap *seen)
+{
+	char id[RECORD_ID_LENGTH + 1];
+	cleanup(close_fd) int root = -EBADF;
+	struct error e = { 0 };
+	struct record *r;
+
+	(void)snprintf(id, sizeof(id), "%.*s", RECORD_ID_LENGTH, name);
+	r = record_graph_find(m->graph, id);
+	if (r && r->mount && is_clone_name(name)) {
+		r->mount->read_only_clone = true;
+		return;
+	}
+	if (r && r->mount && strlen(name) == RECORD_ID_LENGTH) {
+		root = openat(m->mounts_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (root >= 0 && !usage_bpf_is_registered(m->usage, r->mount->id, root) &&
+		    mount_ops_register(m, r->mount, root, &e) < 0)
+			manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
+		/* A commit may have been cut off. */
+		if (r->mount->writable && mount_ops_freeze(m, r, false, &e) < 0)
+			manager_report(m, true, "record=%s: %s", r->id, e.text);
+		(void)hashmap_insert(seen, r->id, r); /* found a second time: the same record */
+		return;
+	}
+	fail_point("recover.stranger");
+	if (overlay_unmount(m->mounts_fd, name, &e) < 0)
+		manager_report(m, true, "stranger %s/mnt/%s stays: %s", m->root, name, e.text);
+	else
+		manager_report(m, false, "stranger %s/mnt/%s unmounted", m->root, name);
+}
+
+/* Mounts that have gone while nobody was looking still get their last fold. */
+static void retire_vanished(struct manager *m, const struct hashmap *seen)
+{
+	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		struct record *r = mount->record;
+
+		if (r && hashmap_find(seen, r->id)) {
+			manager_report(m, false, "record=%s mount adopted", r->id);
+			continue;
+		}
+		usage_bpf_retire(m->usage, mount->id);
+		if (r)
+			r->mount = NULL;
+		mount->record = NULL;
+	}
+}
+
+static int reconcile_mounts(struct manager *m, struct error *e)
+{
+	cleanup(mount_table_free) struct mount_table *table = NULL;
+	cleanup(free_ptr) char *directory = NULL;
+	struct hashmap *seen = hashmap_new();
+	size_t prefix;
+	int code;
+
+	if (!seen || asprintf(&directory, "%s/mnt", m->root) < 0) {
+		directory = NULL;
+		hashmap_free(seen);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	prefix = strlen(directory) + 1;
+	code = mount_table_below(directory, &table, e);
+	for (size_t i = table ? table->count : 0; code == 0 && i-- > 0;) {
+		const char *target = table->entries[i].target;
+
+		if (strlen(target) > prefix && !strchr(target + prefix, '/'))
+			adopt_or_unmount(m, target + prefix, seen);
+	}
+	if (code == 0)
+		retire_vanished(m, seen);
+	hashmap_free(seen);
+	return code;
+}
+
+struct strangers {
+	struct manager *m;
+	uint64_t *ids;
+	size_t count;
+};
+
+static int note_stranger(const struct usage_cell *cell, void *user)
+{
+	struct strangers *s = user;
+	uint64_t *ids;
+
+	for (const struct mount *mount = s->m->mounts; mount; mount = mount->next)
+		if (mount->id == cell->mount_id)
+			return 0;
+	if (s->count > 0 && s->ids[s->count - 1] == cell->mount_id)
+		return 0; /* another layer of the same */
+	ids = realloc(s->ids, (s->count + 1) * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	s->ids = ids;
+	s->ids[s->count++] = cell->mount_id;
+	return 0;
+}
+
+/* Counters of mounts whose rows were never written. */
+static int forget_strangers(struct manager *m, struct error *e)
+{
+	struct strangers s = { .m = m };
+	int code = usage_read_cells(m->usage, note_stranger, &s, e);
+
+	for (size_t i = 0; i < s.count; i++) {
+		usage_bpf_retire(m->usage, s.ids[i]);
+		usage_bpf_forget(m->usage, s.ids[i]);
+	}
+	free(s.ids);
+	return code;
+}
+
+/* Empty mount points without a mount; an entry that holds anything is no mount point of ours. */
+static void remove_mount_points(struct manager *m)
+{
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "mnt");
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		char id[RECORD_ID_LENGTH + 1];
+		const struct record *r;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(id, sizeof(id), "%.*s", RECORD_ID_LENGTH, entry->d_name);
+		r = record_graph_find(m->graph, id);
+		if (!r || !r->mount || (is_clone_name(entry->d_name) && !r->mount->read_only_clone))
+			(void)unlinkat(m->mounts_fd, entry->d_name, AT_REMOVEDIR); /* busy: stays */
+	}
+}
+
+/* The refs of connections ended with the agent: what they alone kept goes, as on release. */
+static int end_unheld(struct manager *m, struct error *e)
+{
+	size_t position = 0;
+	struct record *r;
+
+	while ((r = record_graph_next(m->graph, &position))) {
+		int code;
+
+		if (!r->is_mutable || !cache_ops_goes(r))
+			continue;
+		manager_report(m, false, "record=%s was held by a connection: released", r->id);
+		manager_reserve(r);
+		code = cache_ops_delete(m, &r, 1, e);
+		if (code == -EBUSY) {
+			manager_report(m, true, "record=%s stays for now: %s", r->id, e->text);
+			if (r->mount)
+				r->mount->unwanted = true;
+			manager_unreserve(m, r);
+			continue;
+		}
+		if (code < 0)
+			return code;
+		position = 0; /* the map has changed under the walk */
+	}
+	return 0;
+}
+
+static int load_mounts(struct recovering *r, struct error *e)
+{
+	sqlite3 *db = database_lock_reader(r->m->database);
+	int code = usage_rows_load_mounts(db, load_mount, r, e);
+
+	if (code == 0)
+		code = usage_rows_load_layers(db, load_mount_layer, r, e);
+	database_unlock_reader(r->m->database);
+	return code;
+}
+
+/* Nothing breaks, but what was used last looks young until the clock is there again. */
+static void report_clock(struct manager *m)
+{
+	int64_t lag_ns = doctor_clock_lag(m);
+	char lag[UNITS_TEXT_MAX];
+
+	if (lag_ns)
+		manager_report(m, true, DOCTOR_CLOCK_BEHIND ": is it right?",
+			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
+}
+
+int recover(struct manager *m, struct error *e)
+{
+	cleanup(change_set_free) struct change_set changes = { 0 };
+	struct recovering r = { .m = m, .changes = &changes };
+	int code = overlay_staging_clear(m->root_fd, e);
+
+	if (code == 0)
+		code = recover_rows_load(m, &changes, e);
+	if (code == 0)
+		code = load_mounts(&r, e);
+	if (code == 0)
+		code = fail_point_error("recover.loaded", e);
+	if (code == 0)
+		code = reconcile_mounts(m, e);
+	if (code == 0)
+		code = forget_strangers(m, e);
+	if (code == 0)
+		code = fail_point_error("recover.mounts", e);
+	if (code == 0)
+		code = change_set_write(&changes, m->database, DATABASE_DURABLE, e);
+	if (code == 0)
+		code = reconcile_layers(m, e);
+	if (code == 0)
+		code = fail_point_error("recover.layers", e);
+	m->unplaced_changes_seen = usage_read_unplaced_changes(m->usage);
+	if (code == 0) {
+		usage_ops_fold(m);
+		code = end_unheld(m, e);
+	}
+	fail_point("recover.unheld");
+	remove_mount_points(m);
+	report_clock(m);
+	return code;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/recovery/recover_rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "graph/record_content.h"
+#include "manager/state/lease_table.h"
+#include "manager/state/manager_state.h"
+#include "manager/snapshots/snapshot_keys.h"
+#include "manager/state/store_files.h"
+#include "overlay/overlay_options.h"
+#include "store/content_rows.h"
+#include "store/lease_rows.h"
+#include "store/record_rows.h"
+#include "store/snapshot_rows.h"
+
+#define REPORTED_MAX 20 /* of records set aside, so that a lost disk does not fill the log */
+
+/* A row waits until its parent is in the graph. */
+struct pending_record {
+	struct record *record;
+	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1];
+	char layer[LAYER_NAME_LENGTH + 1];
+	struct pending_record *parent_row, *twin_row; /* NULL: none, or lost */
+	bool unfinished;
+	const char *damage; /* what it has lost; NULL: nothing */
+};
+
+struct loading {
+	struct manager *m;
+	struct pending_record *pending;
+	size_t count, capacity;
+	struct hashmap *by_id;
+	struct change_set *changes;
+};
+
+/* The names are numbers, with 32 digits. */
+void recover_rows_take_name(struct manager *m, const char *layer)
+{
+	uint64_t number = 0;
+
+	for (; *layer; layer++)
+		number = number * 32 + (uint64_t)(*layer >= 'a' ? *layer - 'a' + 10 : *layer - '0');
+	if (number >= m->next_layer)
+		m->next_layer = number + 1;
+}
+
+static int load_layer(const struct layer *row, void *user)
+{
+	struct loading *load = user;
+	struct layer *layer = record_graph_add_layer(load->m->graph, row->name);
+
+	if (!layer)
+		return -ENOMEM;
+	*layer = *row;
+	recover_rows_take_name(load->m, row->name);
+	return 0;
+}
+
+static int load_record(const struct record_row *row, void *user)
+{
+	struct loading *load = user;
+	struct pending_record *p;
+
+	if (strlen(row->id) != RECORD_ID_LENGTH)
+		return -EINVAL;
+	if (load->count == load->capacity) {
+		size_t capacity = load->capacity ? load->capacity * 2 : 1024;
+
+		p = realloc(load->pending, capacity * sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		load->pending = p;
+		load->capacity = capacity;
+	}
+	p = &load->pending[load->count];
+	*p = (struct pending_record){ .record = record_new(row->id, row->description, row->type) };
+	if (!p->record)
+		return -ENOMEM;
+	load->count++;
+	(void)snprintf(p->parent, sizeof(p->parent), "%s", row->parent);
+	(void)snprintf(p->twin, sizeof(p->twin), "%s", row->twin);
+	(void)snprintf(p->layer, sizeof(p->layer), "%s", row->layer);
+	p->record->state = (enum record_state)row->state;
+	p->record->is_mutable = row->is_mutable != 0;
+	p->record->retain = row->retain != 0;
+	p->record->pinned = row->pinned != 0;
+	p->record->created_ns = row->created_ns;
+	p->record->hits = (uint64_t)row->hits;
+	p->record->last_hit_ns = row->last_hit_ns;
+	p->record->ref_uses = (uint64_t)row->ref_uses;
+	p->record->last_ref_use_ns = row->last_ref_use_ns;
+	return id_map_parse(row->uid_map, row->gid_map, &p->record->id_map, NULL);
+}
+
+static int load_label(const char *id, const char *key, const char *value, void *user)
+{
+	struct loading *load = user;
+	struct pending_record *p = hashmap_find(load->by_id, id);
+
+	return p ? record_set_label(p->record, key, value) : 0;
+}
+
+static int load_image_ref(const char *id, const char *ref, void *user)
+{
+	struct loading *load = user;
+	struct pending_record *p = hashmap_find(load->by_id, id);
+
+	return p ? record_add_image_ref(p->record, ref) : 0;
+}
+
+static int load_content(const char *id, const struct record_content *content, void *user)
+{
+	struct loading *load = user;
+	struct pending_record *p = hashmap_find(load->by_id, id);
+
+	if (!p)
+		return 0;
+	p->record->content = record_content_copy(content);
+	return p->record->content ? 0 : -ENOMEM;
+}
+
+static int load_lease(const struct lease_row *row, void *user)
+{
+	struct loading *load = user;
+	struct lease *l = lease_new(row->name, row->created_ns, row->expires_ns, 0);
+	int code = l ? id_map_parse(row->uid_map, row->gid_map, &l->id_map, NULL) : -ENOMEM;
+
+	if (code == 0)
+		code = hashmap_insert(load->m->leases, l->name, l);
+	if (code < 0)
+		lease_free(l);
+	return code;
+}
+
+static int load_hold(const char *lease, const char *record, unsigned refs, unsigned counting,
+		     void *user)
+{
+	struct loading *load = user;
+	struct lease *l = hashmap_find(load->m->leases, lease);
+	struct record *r = record_graph_find(load->m->graph, record);
+
+	if (l && r)
+		return record_refs_add(r, l, refs, counting);
+	if (l && hashmap_find(load->m->aside, record))
+		return 0;
+	lease_rows_set_hold(load->changes, lease, record, 0, 0);
+	return 0;
+}
+
+static int load_need(const char *lease, const char *what, void *user)
+{
+	struct loading *load = user;
+	struct lease *l = hashmap_find(load->m->leases, lease);
+	char **needs;
+
+	if (!l)
+		return 0;
+	needs = realloc(l->needs, (l->need_count + 1) * sizeof(*needs));
+	if (!needs)
+		return -ENOMEM;
+	l->needs = needs;
+	l->needs[l->need_count] = strdup(what);
+	return l->needs[l->need_count++] ? 0 : -ENOMEM;
+}
+
+static bool layer_exists(struct manager *m, const char *name)
+{
+	cleanup(close_fd) int fd = -EBADF;
+
+	return store_files_open_layer(m, name, &fd, NULL) == 0;
+}
+
+static bool has_fallen(const struct pending_record *p)
+{
+	return p->unfinished || p->damage;
+}
+
+/* A chain that is longer than any could be made goes round. */
+static bool is_in_loop(const struct pending_record *p)
+{
+	size_t depth = 0;
+
+	while (p && depth <= OVERLAY_MAX_LOWERS + 1) {
+		p = p->parent_row;
+		depth++;
+	}
+	return p;
+}
+
+static const char *find_damage(const struct loading *load, const struct pending_record *p)
+{
+	const struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
+
+	if (!layer || !(layer->lazy ? p->record->content != NULL : layer_exists(load->m, p->layer)))
+		return "its data";
+	if (is_in_loop(p))
+		return "the end of its chain of parents";
+	return NULL;
+}
+
+/* With their parents fall the children, and an immutable half with its mutable one, which owns the
+ * data. The other way round the data are still good. */
+static const char *find_loss(const struct pending_record *p)
+{
+	if (*p->parent && (!p->parent_row || has_fallen(p->parent_row)))
+		return "its parent";
+	if (*p->twin && !p->record->is_mutable && (!p->twin_row || has_fallen(p->twin_row)))
+		return "its mutable half";
+	return NULL;
+}
+
+static void judge(struct loading *load)
+{
+	bool again = true;
+
+	for (size_t i = 0; i < load->count; i++) {
+		struct pending_record *p = &load->pending[i];
+
+		p->parent_row = hashmap_find(load->by_id, p->parent);
+		p->twin_row = hashmap_find(load->by_id, p->twin);
+	}
+	for (size_t i = 0; i < load->count; i++) {
+		struct pending_record *p = &load->pending[i];
+
+		p->unfinished = p->record->state != RECORD_LIVE;
+		if (!p->unfinished)
+			p->damage = find_damage(load, p);
+	}
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < load->count; i++) {
+			struct pending_record *p = &load->pending[i];
+
+			if (!has_fallen(p) && (p->damage = find_loss(p)))
+				again = true;
+		}
+	}
+}
+
+static int set_aside(struct loading *load, const struct pending_record *p, size_t *reported)
+{
+	struct manager *m = load->m;
+	struct record_aside *aside = calloc(1, sizeof(*aside));
+	int code = aside ? 0 : -ENOMEM;
+
+	if (code == 0) {
+		memcpy(aside->id, p->record->id, sizeof(aside->id));
+		memcpy(aside->layer, p->layer, sizeof(aside->layer));
+		aside->damage = p->damage;
+		code = hashmap_insert(m->aside, aside->id, aside);
+	}
+	if (code < 0) {
+		free(aside);
+		return code;
+	}
+	code = hashmap_insert(m->aside_layers, aside->layer, aside);
+	if (code < 0 && code != -EEXIST) /* twins have one */
+		return code;
+	if ((*reported)++ < REPORTED_MAX)
+		manager_report(m, true,
+			       "record=%s has lost %s: set aside (varve fsck --repair drops it)",
+			       p->record->id, p->damage);
+	return 0;
+}
+
+/* What has fallen leaves the rows to be loaded. */
+static int remove_fallen(struct loading *load)
+{
+	size_t reported = 0;
+
+	for (size_t i = 0; i < load->count; i++) {
+		struct pending_record *p = &load->pending[i];
+		int code = 0;
+
+		if (!has_fallen(p))
+			continue;
+		if (p->damage) {
+			code = set_aside(load, p, &reported);
+		} else {
+			manager_report(load->m, false, "record=%s was never finished: discarded",
+				       p->record->id);
+			record_rows_delete(load->changes, p->record->id);
+		}
+		record_free(take_ptr(p->record));
+		if (code < 0)
+			return code;
+	}
+	if (reported > REPORTED_MAX)
+		manager_report(load->m, true, "%zu records in all were set aside", reported);
+	return 0;
+}
+
+/* Inserts a record after its ancestors. Chains are at most 500 deep. */
+static int insert_pending(struct loading *load, struct pending_record *p)
+{
+	struct record *parent = NULL;
+	struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
+	int code;
+
+	if (record_graph_find(load->m->graph, p->record->id))
+		return 0;
+	if (p->parent_row) {
+		code = insert_pending(load, p->parent_row);
+		if (code < 0)
+			return code;
+		parent = p->parent_row->record;
+	}
+	return record_graph_insert(load->m->graph, p->record, parent, layer);
+}
+
+static int build_graph(struct loading *load)
+{
+	for (size_t i = 0; i < load->count; i++) {
+		struct pending_record *p = &load->pending[i];
+		int code = p->record ? insert_pending(load, p) : 0;
+
+		if (code < 0)
+			return code;
+	}
+	for (size_t i = 0; i < load->count; i++) {
+		const struct pending_record *p = &load->pending[i];
+		struct record *twin = p->twin_row ? p->twin_row->record : NULL;
+
+		if (!p->record)
+			continue;
+		if (twin && !p->record->is_mutable)
+			record_graph_pair(p->record, twin);
+		else if (*p->twin && !twin)
+			record_rows_set_twin(load->changes, p->record->id, NULL);
+	}
+	return 0;
+}
+
+static int load_records(struct loading *load, sqlite3 *db, struct error *e)
+{
+	int code = layer_rows_load(db, load_layer, load, e);
+
+	if (code == 0)
+		code = record_rows_load(db, load_record, load, e);
+	load->by_id = hashmap_new();
+	if (code == 0 && !load->by_id)
+		code = error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; code == 0 && i < load->count; i++)
+		code = hashmap_insert(load->by_id, load->pending[i].record->id, &load->pending[i]);
+	if (code == 0)
+		code = record_rows_load_labels(db, load_label, load, e);
+	if (code == 0)
+		code = record_rows_load_image_refs(db, load_image_ref, load, e);
+	if (code == 0)
+		code = content_rows_load(db, load_content, load, e);
+	if (code < 0)
+		return code;
+	judge(load);
+	code = remove_fallen(load);
+	if (code == 0)
+		code = build_graph(load);
+	return code < 0 ? error_set(e, code, "load records: %s", strerror(-code)) : 0;
+}
+
+static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
+{
+	const struct lease_row cli = { .name = MANAGER_CLI_LEASE, .created_ns = clock_wall_ns() };
+	int code = lease_rows_load(db, load_lease, load, e);
+
+	if (code == 0)
+		code = lease_rows_load_holds(db, load_hold, load, e);
+	if (code == 0)
+		code = lease_rows_load_needs(db, load_need, load, e);
+	if (code < 0 || hashmap_find(load->m->leases, MANAGER_CLI_LEASE))
+		return code;
+	code = load_lease(&cli, load);
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	lease_rows_insert(load->changes, hashmap_find(load->m->leases, MANAGER_CLI_LEASE));
+	return 0;
+}
+
+/* The lease of its namespace holds every snapshot. */
+static int hold_snapshot(struct loading *load, struct record *r, const char *key)
+{
+	struct error e = { 0 };
+	struct lease *l;
+	int code = snapshot_keys_lease(load->m, key, &l, &e);
+
+	if (code < 0)
+		return code;
+	code = record_refs_add(r, l, 1, 1);
+	if (code == 0) {
+		lease_rows_ensure(load->changes, l);
+		lease_table_save_hold(load->changes, r, l);
+	}
+	snapshot_keys_put_lease(load->m, l);
+	return code;
+}
+
+static int load_snapshot(const struct snapshot_row *row, void *user)
+{
+	struct loading *load = user;
+	struct record *r = record_graph_find(load->m->graph, row->record);
+	struct snapshot *s;
+	int code;
+
+	if (!r) {
+		if (!hashmap_find(load->m->aside, row->record))
+			snapshot_rows_delete(load->changes, row->record);
+		return 0;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	r->snapshot = s;
+	*s = (struct snapshot){ .key = strdup(row->key),
+				.kind = (enum snapshot_kind)row->kind,
+				.created_ns = row->created_ns,
+				.updated_ns = row->updated_ns,
+				.size_bytes = row->size_bytes,
+				.inodes = row->inodes,
+				.record = r };
+	code = s->key ? snapshot_keys_insert(load->m, s) : -ENOMEM;
+	if (code == 0 && !snapshot_keys_hold(r))
+		code = hold_snapshot(load, r, s->key);
+	return code;
+}
+
+bool recover_rows_is_aside(const struct manager *m, const char *layer)
+{
+	return hashmap_find(m->aside_layers, layer);
+}
+
+/* Layers that no record owns: their rows go, their directories are found as strangers. Those of
+ * records that were set aside keep both. */
+static int drop_unowned_layers(struct loading *load)
+{
+	struct record_graph *graph = load->m->graph;
+	cleanup(free_ptr) struct layer **unowned =
+		calloc(record_graph_layer_count(graph) + 1, sizeof(struct layer *));
+	size_t count = 0, at = 0;
+	struct layer *layer;
+
+	if (!unowned)
+		return -ENOMEM;
+	while ((layer = record_graph_next_layer(graph, &at)))
+		if (!layer->owners)
+			unowned[count++] = layer;
+	for (size_t i = 0; i < count; i++) {
+		if (!recover_rows_is_aside(load->m, unowned[i]->name))
+			layer_rows_delete(load->changes, unowned[i]->name);
+		record_graph_remove_layer(graph, unowned[i]);
+	}
+	return 0;
+}
+
+static void free_loading(struct loading *load)
+{
+	for (size_t i = 0; i < load->count; i++) {
+		struct record *r = load->pending[i].record;
+
+		/* After a failure some never came into the graph. */
+		if (r && record_graph_find(load->m->graph, r->id) != r)
+			record_free(r);
+	}
+	hashmap_free(load->by_id);
+	free(load->pending);
+}
+
+int recover_rows_load(struct manager *m, struct change_set *c, struct error *e)
+{
+	struct loading load = { .m = m, .changes = c };
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = load_records(&load, db, e);
+
+	if (code == 0)
+		code = load_leases(&load, db, e);
+	if (code == 0)
+		code = snapshot_rows_load(db, load_snapshot, &load, e);
+	database_unlock_reader(m->database);
+	if (code == 0 && drop_unowned_layers(&load) < 0)
+		code = error_set(e, -ENOMEM, "out of memory");
+	free_loading(&load);
+	return code;
+}

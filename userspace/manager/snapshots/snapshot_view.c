@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What containerd asks about snapshots, and changes of their labels. */
+#include "manager/snapshots/snapshot_view.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "graph/record_filter.h"
+#include "manager/state/manager_state.h"
+#include "manager/snapshots/snapshot_keys.h"
+#include "manager/state/store_files.h"
+#include "store/record_rows.h"
+#include "store/snapshot_rows.h"
+#include "usage/disk_walk.h"
+
+static const char *parent_of(const struct snapshot *s)
+{
+	const struct record *parent = s->record->parent;
+
+	return parent && parent->snapshot ? parent->snapshot->key : "";
+}
+
+void snapshot_view_free(struct snapshot_view *v)
+{
+	free(v->name);
+	free(v->parent);
+	record_labels_free(v->labels, v->label_count);
+	*v = (struct snapshot_view){ 0 };
+}
+
+void snapshot_views_free(struct snapshot_view *views, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		snapshot_view_free(&views[i]);
+	free(views);
+}
+
+/* With the lock. What is there of it is to be freed even when it fails. */
+static int make_view(const struct snapshot *s, struct snapshot_view *v)
+{
+	const struct record *r = s->record;
+
+	*v = (struct snapshot_view){ .name = strdup(s->key),
+				     .parent = strdup(parent_of(s)),
+				     .kind = s->kind,
+				     .created_ns = s->created_ns,
+				     .updated_ns = s->updated_ns,
+				     .labels = calloc(r->label_count + 1, sizeof(*v->labels)) };
+	if (!v->name || !v->parent || !v->labels)
+		return -ENOMEM;
+	for (; v->label_count < r->label_count; v->label_count++) {
+		struct record_label *copy = &v->labels[v->label_count];
+
+		copy->key = strdup(r->labels[v->label_count].key);
+		copy->value = strdup(r->labels[v->label_count].value);
+		if (!copy->key || !copy->value) {
+			free(copy->key);
+			free(copy->value);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int give_view(const struct snapshot *s, struct snapshot_view *ret_view, struct error *e)
+{
+	struct snapshot_view v;
+	int code = make_view(s, &v);
+
+	if (code < 0) {
+		snapshot_view_free(&v);
+		return error_set(e, code, "out of memory");
+	}
+	*ret_view = v;
+	return 0;
+}
+
+int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
+		       struct error *e)
+{
+	struct snapshot *s;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = snapshot_keys_get(m, key, &s, e);
+	if (code == 0)
+		code = give_view(s, ret_view, e);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+/* ---- list ---- */
+
+static const char *find_label(const struct record *r, const char *const *path, size_t parts)
+{
+	for (size_t i = 0; i < r->label_count; i++) {
+		const char *key = r->labels[i].key;
+		size_t part = 0;
+
+		/* The parts, with dots between them. */
+		for (; part < parts; part++) {
+			size_t length = strlen(path[part]);
+
+			if (strncmp(key, path[part], length) != 0)
+				break;
+			key += length;
+			if (part + 1 < parts && *key++ != '.')
+				break;
+		}
+		if (part == parts && *key == '\0')
+			return r->labels[i].value;
+	}
+	return NULL;
+}
+
+static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
+			 void *user)
+{
+	const struct snapshot *s = user;
+
+	(void)buffer;
+	(void)size;
+	if (strcmp(path[0], "labels") == 0)
+		return find_label(s->record, path + 1, parts - 1);
+	if (strcmp(path[0], "name") == 0)
+		return s->key;
+	if (strcmp(path[0], "parent") == 0)
+		return parent_of(s);
+	if (strcmp(path[0], "kind") == 0)
+		return snapshot_kind_name(s);
+	return NULL;
+}
+
+/* Those that are neither being made nor a commit's new name. */
+static bool is_listed(const struct snapshot *s, const struct record_filter *filter)
+{
+	return s->record->state == RECORD_LIVE && s->record->snapshot == s &&
+	       record_filter_match(filter, field, (void *)s);
+}
+
+int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
+		       struct snapshot_view **ret_views, size_t *ret_count, struct error *e)
+{
+	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	struct snapshot_view *views = NULL;
+	struct snapshot **sorted;
+	size_t count = 0, made = 0;
+	int code = record_filter_parse(filters, filter_count, &filter, e);
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&m->lock);
+	sorted = snapshot_keys_sorted(m, &count);
+	if (sorted)
+		views = calloc(count + 1, sizeof(*views));
+	code = views ? 0 : -ENOMEM;
+	for (size_t i = 0; code == 0 && i < count; i++)
+		if (is_listed(sorted[i], filter))
+			code = make_view(sorted[i], &views[made++]);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0) {
+		snapshot_views_free(views, made);
+		return error_set(e, code, "out of memory");
+	}
+	*ret_views = views;
+	*ret_count = made;
+	return 0;
+}
+
+/* ---- usage ---- */
+
+/* With the lock: what an active one has as its layer; `name` stays empty for the others. */
+static int look_at(struct manager *m, const char *key, char name[LAYER_NAME_LENGTH + 1],
+		   int64_t *bytes, int64_t *inodes, struct error *e)
+{
+	struct snapshot *s;
+	int code = snapshot_keys_get(m, key, &s, e);
+
+	if (code < 0)
+		return code;
+	*bytes = s->size_bytes;
+	*inodes = s->inodes;
+	if (s->kind == SNAPSHOT_ACTIVE)
+		memcpy(name, s->record->layer->name, LAYER_NAME_LENGTH + 1);
+	return 0;
+}
+
+int snapshot_view_usage(struct manager *m, const char *key, const atomic_bool *cancelled,
+			int64_t *ret_bytes, int64_t *ret_inodes, struct error *e)
+{
+	char name[LAYER_NAME_LENGTH + 1] = "";
+	cleanup(close_fd) int fd = -EBADF;
+	struct disk_usage now;
+	struct stat root;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = look_at(m, key, name, ret_bytes, ret_inodes, e);
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0 || !*name)
+		return code;
+	atomic_fetch_add(&m->disk_walks, 1);
+	code = store_files_open_layer(m, name, &fd, e);
+	if (code == 0)
+		code = disk_walk(fd, cancelled, &now, e);
+	if (code < 0)
+		return code;
+	if (fstat(fd, &root) < 0)
+		return error_set(e, -errno, "the layer's root: %s", strerror(errno));
+	*ret_bytes = now.allocated_bytes + snapshot_keys_root_bytes(&root);
+	*ret_inodes = now.inodes + 1;
+	return 0;
+}
+
+/* ---- update ---- */
+
+static const char *find_value(const struct record_label *labels, size_t count, const char *key)
+{
+	const char *value = "";
+
+	for (size_t i = 0; i < count; i++) /* as in a map, the last one counts */
+		if (strcmp(labels[i].key, key) == 0)
+			value = labels[i].value;
+	return value;
+}
+
+struct update {
+	const char *key;
+	const struct record_label *labels;
+	size_t label_count;
+	struct record_label *wanted; /* borrowed texts */
+	size_t wanted_count;
+};
+
+static int apply_path(struct update *u, const char *path, struct error *e)
+{
+	static const char prefix[] = "labels.";
+
+	if (strcmp(path, "labels") == 0) {
+		for (u->wanted_count = 0; u->wanted_count < u->label_count; u->wanted_count++)
+			u->wanted[u->wanted_count] = u->labels[u->wanted_count];
+		return 0;
+	}
+	if (strncmp(path, prefix, strlen(prefix)) != 0)
+		return error_set(e, -EINVAL,
+				 "cannot update \"%.256s\" field on snapshot \"%.256s\": invalid "
+				 "argument",
+				 path, u->key);
+	path += strlen(prefix);
+	for (size_t i = 0; i < u->wanted_count; i++)
+		if (strcmp(u->wanted[i].key, path) == 0)
+			u->wanted[i--] = u->wanted[--u->wanted_count];
+	u->wanted[u->wanted_count++] = (struct record_label){
+		.key = (char *)path,
+		.value = (char *)find_value(u->labels, u->label_count, path),
+	};
+	return 0;
+}
+
+/* The labels that the record will have, in a record without a place in the graph. */
+static int draft_update(const struct record *r, struct update *u, const char *const *paths,
+			size_t path_count, struct record **ret_draft, struct error *e)
+{
+	cleanup(free_ptr) struct record_label *wanted =
+		calloc(r->label_count + u->label_count + path_count + 1, sizeof(*wanted));
+	int code = 0;
+
+	if (!wanted)
+		return error_set(e, -ENOMEM, "out of memory");
+	u->wanted = wanted;
+	for (; u->wanted_count < r->label_count; u->wanted_count++)
+		wanted[u->wanted_count] = r->labels[u->wanted_count];
+	if (path_count == 0)
+		code = apply_path(u, "labels", e);
+	for (size_t i = 0; i < path_count && code == 0; i++)
+		code = apply_path(u, paths[i], e);
+	if (code == 0)
+		code = snapshot_keys_draft(wanted, u->wanted_count, ret_draft, e);
+	u->wanted = NULL;
+	return code;
+}
+
+static int write_update(struct manager *m, const struct record *r, const struct record *draft,
+			int64_t now_ns, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	record_rows_delete_labels(&c, r->id);
+	record_rows_add_labels(&c, r->id, draft->labels, draft->label_count);
+	snapshot_rows_set_updated(&c, r->id, now_ns);
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+}
+
+int snapshot_view_update(struct manager *m, const char *key, const char *const *paths,
+			 size_t path_count, const struct record_label *labels, size_t label_count,
+			 struct snapshot_view *ret_view, struct error *e)
+{
+	struct update u = { .key = key, .labels = labels, .label_count = label_count };
+	cleanup(record_free) struct record *draft = NULL;
+	int64_t now = clock_wall_ns();
+	struct record *r = NULL;
+	struct snapshot *s;
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = snapshot_keys_get(m, key, &s, e);
+	if (code == 0) {
+		r = s->record;
+		manager_reserve(r);
+	}
+	pthread_mutex_unlock(&m->lock);
+	if (code < 0)
+		return code;
+	code = draft_update(r, &u, paths, path_count, &draft, e);
+	if (code == 0)
+		code = write_update(m, r, draft, now, e);
+	pthread_mutex_lock(&m->lock);
+	if (code == 0) {
+		record_swap_labels(r, draft);
+		r->snapshot->updated_ns = now;
+		code = give_view(r->snapshot, ret_view, e);
+	}
+	manager_unreserve(m, r);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}

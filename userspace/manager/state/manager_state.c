@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/state/manager_state.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void manager_report(struct manager *m, bool problem, const char *format, ...)
+{
+	char text[1200];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args); /* a cut text is still a text */
+	va_end(args);
+	m->report(problem, text, m->user);
+}
+
+int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e)
+{
+	char whole_id[RECORD_ID_LENGTH + 1];
+	struct record *r;
+	int code = record_graph_resolve(m->graph, id, &r, e);
+
+	if (code < 0)
+		return code;
+	memcpy(whole_id, r->id, sizeof(whole_id));
+	while (r && r->busy) {
+		pthread_cond_wait(&m->idle, &m->lock);
+		r = record_graph_find(m->graph, whole_id);
+	}
+	if (!r || r->state != RECORD_LIVE)
+		return error_set(e, -ENOENT, "no record '%s': it has just been removed", whole_id);
+	*ret_record = r;
+	return 0;
+}
+
+void manager_reserve(struct record *r)
+{
+	r->busy = true;
+	if (r->twin)
+		r->twin->busy = true;
+}
+
+int manager_find_reserved(struct manager *m, const char *id, struct record **ret_record,
+			  struct error *e)
+{
+	int code;
+
+	pthread_mutex_lock(&m->lock);
+	code = manager_find(m, id, ret_record, e);
+	if (code == 0)
+		manager_reserve(*ret_record);
+	pthread_mutex_unlock(&m->lock);
+	return code;
+}
+
+void manager_unreserve(struct manager *m, struct record *r)
+{
+	r->busy = false;
+	if (r->twin)
+		r->twin->busy = false;
+	pthread_cond_broadcast(&m->idle);
+}

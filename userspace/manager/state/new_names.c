@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names that the agent gives: ids of records, names of layers. */
+#include "manager/state/new_names.h"
+
+#include <sys/random.h>
+
+#include "manager/state/manager_state.h"
+
+/* 25 base-36 characters: 129 random bits. */
+void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	size_t length = 0;
+
+	while (length < RECORD_ID_LENGTH) {
+		unsigned char random[32];
+
+		/* 32 bytes are always given whole, and never interrupted, once the pool is up. */
+		if (getrandom(random, sizeof(random), 0) != sizeof(random))
+			continue;
+		for (size_t i = 0; i < sizeof(random) && length < RECORD_ID_LENGTH; i++)
+			if (random[i] < 252) /* 7 * 36: no digit is likelier than another */
+				ret_id[length++] = digits[random[i] % 36];
+	}
+	ret_id[length] = '\0';
+}
+
+void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	uint64_t number = m->next_layer++;
+	char reversed[LAYER_NAME_LENGTH + 1];
+	size_t length = 0;
+
+	do {
+		reversed[length++] = digits[number % 32];
+		number /= 32;
+	} while (number && length < LAYER_NAME_LENGTH);
+	for (size_t i = 0; i < length; i++)
+		name[i] = reversed[length - 1 - i];
+	name[length] = '\0';
+}

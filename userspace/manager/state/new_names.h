@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names that the agent gives: ids of records, names of layers. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
+void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1]);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layers/<name>/{fs,work}, their short links l/<name>, and trash/: what is discarded is renamed
+ * there, which is atomic, and deleted by a thread of its own.
+ */
+#include "manager/state/store_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail_point.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/trash.h"
+
+#define PATH_SIZE 64
+
+static int discard_as(struct manager *m, const char *layer, struct error *e)
+{
+	char from[PATH_SIZE], to[PATH_SIZE], link[PATH_SIZE];
+	int code;
+
+	(void)snprintf(from, sizeof(from), "layers/%s", layer); /* names are short */
+	(void)snprintf(to, sizeof(to), "trash/%s.%" PRIx64, layer, (uint64_t)clock_wall_ns());
+	(void)snprintf(link, sizeof(link), "l/%s", layer);
+	if (unlinkat(m->root_fd, link, 0) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	code = fail_point_error("layer.unlinked", e);
+	if (code < 0)
+		return code;
+	if (renameat(m->root_fd, from, m->root_fd, to) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "move %s/%s to the trash: %s", m->root, from,
+				 strerror(errno));
+	fail_point("layer.trashed");
+	return 0;
+}
+
+int store_files_link(struct manager *m, const char *layer, struct error *e)
+{
+	char link[PATH_SIZE], target[PATH_SIZE], present[PATH_SIZE];
+	ssize_t length;
+
+	(void)snprintf(link, sizeof(link), "l/%s", layer);
+	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	length = readlinkat(m->root_fd, link, present, sizeof(present));
+	if (length == (ssize_t)strlen(target) && memcmp(present, target, (size_t)length) == 0)
+		return 0;
+	if ((length >= 0 || errno != ENOENT) && unlinkat(m->root_fd, link, 0) < 0)
+		return error_set(e, -errno, "remove %s/%s: %s", m->root, link, strerror(errno));
+	fail_point("recover.relink");
+	if (symlinkat(target, m->root_fd, link) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
+	return 1;
+}
+
+DIR *store_files_open_directory(struct manager *m, const char *name)
+{
+	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		(void)close(fd);
+	return d;
+}
+
+int store_files_make(struct manager *m, const char *layer, struct error *e)
+{
+	char path[PATH_SIZE], target[PATH_SIZE];
+	int code;
+
+	(void)snprintf(path, sizeof(path), "layers/%s", layer);
+	if (mkdirat(m->root_fd, path, 0700) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
+	code = fail_point_error("layer.made", e);
+	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	if (code == 0 && mkdirat(m->root_fd, path, 0755) < 0)
+		code = -errno;
+	if (code == 0)
+		code = fail_point_error("layer.made-fs", e);
+	(void)snprintf(path, sizeof(path), "layers/%s/work", layer);
+	if (code == 0 && mkdirat(m->root_fd, path, 0700) < 0)
+		code = -errno;
+	(void)snprintf(path, sizeof(path), "l/%s", layer);
+	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	if (code == 0)
+		code = fail_point_error("layer.made-work", e);
+	if (code == 0 && symlinkat(target, m->root_fd, path) < 0)
+		code = -errno;
+	if (code == 0)
+		code = fail_point_error("layer.linked", e);
+	if (code < 0) {
+		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
+		(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
+	}
+	return code;
+}
+
+int store_files_discard(struct manager *m, const char *layer, struct error *e)
+{
+	int code = discard_as(m, layer, e);
+
+	store_files_wake_trash(m);
+	return code;
+}
+
+int store_files_make_scratch(struct manager *m, char **ret_path, struct error *e)
+{
+	cleanup(free_ptr) char *path = NULL;
+
+	if (asprintf(&path, "scratch/%" PRIx64, (uint64_t)atomic_fetch_add(&m->content_works, 1)) <
+	    0) {
+		path = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	if (mkdirat(m->root_fd, path, 0700) < 0)
+		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+void store_files_drop_scratch(struct manager *m, const char *path)
+{
+	char to[PATH_SIZE];
+
+	(void)snprintf(to, sizeof(to), "trash/scratch.%" PRIx64, (uint64_t)clock_wall_ns());
+	/* What has become a layer is no longer there. */
+	if (renameat(m->root_fd, path, m->root_fd, to) < 0 && errno != ENOENT)
+		manager_report(m, true, "move %s/%s to the trash: %s; the next start will", m->root,
+			       path, strerror(errno));
+	store_files_wake_trash(m);
+}
+
+int store_files_clear_scratch(struct manager *m, struct error *e)
+{
+	cleanup(close_directory) DIR *d = store_files_open_directory(m, "scratch");
+	struct dirent *entry;
+
+	if (!d)
+		return error_set(e, -errno, "open %s/scratch: %s", m->root, strerror(errno));
+	while ((entry = readdir(d))) {
+		char path[PATH_SIZE];
+
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) > 32)
+			continue;
+		(void)snprintf(path, sizeof(path), "scratch/%s", entry->d_name);
+		store_files_drop_scratch(m, path);
+	}
+	return 0;
+}
+
+int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	fd = openat(m->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_set(e, -errno, "open %s/%s: %s", m->root, path, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deleted layers wait in trash/ until a thread of the trash's own has removed their files. */
+#include "manager/state/trash.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail_point.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/store_files.h"
+
+#define PATH_SIZE 64
+
+/* Deletes a tree; what cannot be deleted stays for the next start. Depth is bounded by what a path
+ * of the trees that we make can have; a deeper one is flattened by renaming its children up. */
+static int delete_tree(int parent, const char *name, int trash, unsigned depth)
+{
+	cleanup(close_directory) DIR *d = NULL;
+	struct dirent *entry;
+	int fd, code = 0;
+
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return unlinkat(parent, name, 0) < 0 ? -errno : 0;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(d))) {
+		char moved[PATH_SIZE];
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dirfd(d), entry->d_name, 0) == 0) {
+			fail_point("trash.unlinked");
+			continue;
+		}
+		if (errno != EISDIR && errno != EPERM) {
+			code = -errno;
+			continue;
+		}
+		if (depth < 64) {
+			int below = delete_tree(dirfd(d), entry->d_name, trash, depth + 1);
+
+			code = below < 0 ? below : code;
+			continue;
+		}
+		(void)snprintf(moved, sizeof(moved), "deep.%" PRIx64 ".%" PRIx64,
+			       (uint64_t)entry->d_ino, (uint64_t)clock_wall_ns());
+		if (renameat(dirfd(d), entry->d_name, trash, moved) < 0)
+			code = -errno;
+	}
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		return code < 0 ? code : -errno;
+	return code;
+}
+
+static void empty_trash_once(struct manager *m)
+{
+	cleanup(close_directory) DIR *trash = store_files_open_directory(m, "trash");
+	bool again = true;
+
+	if (!trash) {
+		manager_report(m, true, "open %s/trash: %s", m->root, strerror(errno));
+		return;
+	}
+	while (again) {
+		struct dirent *entry;
+
+		again = false;
+		rewinddir(trash);
+		while ((entry = readdir(trash))) {
+			int code;
+
+			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+				continue;
+			code = fail_point_error("trash.delete", NULL);
+			if (code == 0)
+				code = delete_tree(dirfd(trash), entry->d_name, dirfd(trash), 0);
+			if (code < 0)
+				manager_report(m, true,
+					       "delete %s/trash/%s: %s; it will be tried again at "
+					       "the next start",
+					       m->root, entry->d_name, strerror(-code));
+			else
+				again = true; /* deep trees may have added entries */
+		}
+	}
+}
+
+void store_files_wake_trash(struct manager *m)
+{
+	pthread_mutex_lock(&m->trash_lock);
+	m->trash_wanted = true;
+	pthread_cond_broadcast(&m->trash_arrived);
+	pthread_mutex_unlock(&m->trash_lock);
+}
+
+void store_files_drain_trash(struct manager *m)
+{
+	pthread_mutex_lock(&m->trash_lock);
+	while (m->trash_thread_runs && (m->trash_wanted || m->trash_busy))
+		pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
+	pthread_mutex_unlock(&m->trash_lock);
+}
+
+void *store_files_empty_trash(void *manager)
+{
+	struct manager *m = manager;
+
+	pthread_mutex_lock(&m->trash_lock);
+	for (;;) {
+		while (!m->trash_wanted && !m->stopping)
+			pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
+		if (!m->trash_wanted)
+			break;
+		m->trash_wanted = false;
+		m->trash_busy = true;
+		pthread_mutex_unlock(&m->trash_lock);
+		empty_trash_once(m);
+		pthread_mutex_lock(&m->trash_lock);
+		m->trash_busy = false;
+		pthread_cond_broadcast(&m->trash_arrived);
+	}
+	pthread_mutex_unlock(&m->trash_lock);
+	return NULL;
+}
