@@ -21,7 +21,7 @@ load ../lib/helpers
 	run ! mountpoint -q "$dir"
 }
 
-@test "B80 a record whose layer is missing is set aside, with its children, and said so" {
+@test "B80 a record whose layer is missing is quarantined, with its children, and said so" {
 	start_agent
 	parent=$(varve commit "$(varve new --retain)")
 	child=$(varve commit "$(varve new --parent "$parent" --retain)")

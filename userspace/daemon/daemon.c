@@ -70,7 +70,7 @@ static void release_connection(void *arg)
 {
 	struct closed_connection *closed = arg;
 
-	manager_connection_closed(closed->manager, closed->connection);
+	leases_connection_closed(closed->manager, closed->connection);
 	free(closed);
 }
 
@@ -79,7 +79,7 @@ static void connection_closed(uint64_t connection, void *user)
 	struct agent *a = user;
 	struct closed_connection *closed;
 
-	if (!manager_has_connection_lease(a->manager, connection))
+	if (!leases_has_connection(a->manager, connection))
 		return;
 	closed = malloc(sizeof(*closed));
 	if (closed) {
@@ -88,14 +88,14 @@ static void connection_closed(uint64_t connection, void *user)
 			return;
 	}
 	free(closed);
-	manager_connection_closed(a->manager, connection); /* late, but never forgotten */
+	leases_connection_closed(a->manager, connection); /* late, but never forgotten */
 }
 
 static void tick(void *arg)
 {
 	struct agent *a = arg;
 
-	manager_tick(a->manager);
+	housekeeping_run(a->manager);
 	atomic_store(&a->ticking, false);
 }
 
@@ -103,13 +103,13 @@ static void run_policies(void *arg)
 {
 	struct agent *a = arg;
 
-	manager_run_policies(a->manager, &a->ending);
+	eviction_policies_run(a->manager, &a->ending);
 	atomic_store(&a->pruning, false);
 }
 
 static void start_policies(struct agent *a)
 {
-	if (!manager_policies_are_due(a->manager) || atomic_exchange(&a->pruning, true))
+	if (!eviction_policies_are_due(a->manager) || atomic_exchange(&a->pruning, true))
 		return;
 	if (worker_pool_submit(a->workers, run_policies, a) < 0)
 		atomic_store(&a->pruning, false); /* busy: the next tick will do */

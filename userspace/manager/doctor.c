@@ -22,27 +22,27 @@
 #define LOW_SPACE_PERCENT 5
 
 struct report {
-	struct manager_check *checks;
+	struct doctor_check *checks;
 	size_t count;
 };
 
-static struct manager_check *add(struct report *r, const char *name, enum manager_check_state state,
-				 const char *format, ...) __attribute__((format(printf, 4, 5)));
+static struct doctor_check *add(struct report *r, const char *name, enum doctor_state state,
+				const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-static struct manager_check *add(struct report *r, const char *name, enum manager_check_state state,
-				 const char *format, ...)
+static struct doctor_check *add(struct report *r, const char *name, enum doctor_state state,
+				const char *format, ...)
 {
-	struct manager_check *check = &r->checks[r->count++];
+	struct doctor_check *check = &r->checks[r->count++];
 	va_list args;
 
-	*check = (struct manager_check){ .name = name, .state = state };
+	*check = (struct doctor_check){ .name = name, .state = state };
 	va_start(args, format);
 	(void)vsnprintf(check->found, sizeof(check->found), format, args); /* cut is fine */
 	va_end(args);
 	return check;
 }
 
-static void advise(struct manager_check *check, const char *advice)
+static void advise(struct doctor_check *check, const char *advice)
 {
 	(void)snprintf(check->advice, sizeof(check->advice), "%s", advice);
 }
@@ -52,17 +52,16 @@ static void check_kernel(struct report *r)
 	struct utsname u;
 
 	if (uname(&u) == 0)
-		add(r, "kernel", MANAGER_CHECK_OK, "%s %s", u.release, u.machine);
+		add(r, "kernel", DOCTOR_OK, "%s %s", u.release, u.machine);
 }
 
 static void check_btf(struct report *r)
 {
 	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0) {
-		add(r, "BTF", MANAGER_CHECK_OK, "/sys/kernel/btf/vmlinux");
+		add(r, "BTF", DOCTOR_OK, "/sys/kernel/btf/vmlinux");
 		return;
 	}
-	advise(add(r, "BTF", MANAGER_CHECK_DEGRADED, "/sys/kernel/btf/vmlinux: %s",
-		   strerror(errno)),
+	advise(add(r, "BTF", DOCTOR_DEGRADED, "/sys/kernel/btf/vmlinux: %s", strerror(errno)),
 	       "run a kernel built with CONFIG_DEBUG_INFO_BTF");
 }
 
@@ -71,10 +70,10 @@ static void check_bpffs(struct report *r)
 	struct statfs s;
 
 	if (statfs("/sys/fs/bpf", &s) == 0 && (uint32_t)s.f_type == BPF_FS_MAGIC) {
-		add(r, "bpffs", MANAGER_CHECK_OK, "mounted at /sys/fs/bpf");
+		add(r, "bpffs", DOCTOR_OK, "mounted at /sys/fs/bpf");
 		return;
 	}
-	advise(add(r, "bpffs", MANAGER_CHECK_DEGRADED, "not mounted at /sys/fs/bpf"),
+	advise(add(r, "bpffs", DOCTOR_DEGRADED, "not mounted at /sys/fs/bpf"),
 	       "mount -t bpf bpf /sys/fs/bpf, and restart varved");
 }
 
@@ -84,11 +83,11 @@ static void check_backend(const struct manager *m, struct report *r, enum usage_
 	const char *refusal = usage_bpf_refusal(m->usage, backend);
 
 	if (usage_bpf_backend(m->usage) == backend)
-		add(r, name, MANAGER_CHECK_OK, "in use");
+		add(r, name, DOCTOR_OK, "in use");
 	else if (refusal)
-		add(r, name, MANAGER_CHECK_WARNING, "%s", refusal);
+		add(r, name, DOCTOR_WARNING, "%s", refusal);
 	else
-		add(r, name, MANAGER_CHECK_OK, "not needed");
+		add(r, name, DOCTOR_OK, "not needed");
 }
 
 static void check_accounting(struct manager *m, struct report *r)
@@ -97,21 +96,20 @@ static void check_accounting(struct manager *m, struct report *r)
 
 	switch (usage_bpf_backend(m->usage)) {
 	case USAGE_BACKEND_OVERLAY:
-		add(r, "accounting", MANAGER_CHECK_OK, "complete, and free for other file systems");
+		add(r, "accounting", DOCTOR_OK, "complete, and free for other file systems");
 		break;
 	case USAGE_BACKEND_SYSCALL:
-		add(r, "accounting", MANAGER_CHECK_OK,
+		add(r, "accounting", DOCTOR_OK,
 		    "by system calls: AIO, loop devices, stat and 32-bit programs are not seen");
 		break;
 	default:
-		advise(add(r, "accounting", MANAGER_CHECK_DEGRADED,
-			   "off: uses are counted by refs alone"),
+		advise(add(r, "accounting", DOCTOR_DEGRADED, "off: uses are counted by refs alone"),
 		       "mounts work; see the refusals above for what the kernel wants");
 	}
 	if (lost.cells + lost.files == 0)
-		add(r, "lost", MANAGER_CHECK_OK, "no access was lost");
+		add(r, "lost", DOCTOR_OK, "no access was lost");
 	else
-		advise(add(r, "lost", MANAGER_CHECK_WARNING,
+		advise(add(r, "lost", DOCTOR_WARNING,
 			   "%" PRIu64 " accesses in mounts and %" PRIu64
 			   " of files found a full map",
 			   lost.cells, lost.files),
@@ -121,7 +119,7 @@ static void check_accounting(struct manager *m, struct report *r)
 static void check_space(const struct manager *m, struct report *r)
 {
 	char free_text[UNITS_TEXT_MAX], total_text[UNITS_TEXT_MAX];
-	struct manager_check *check;
+	struct doctor_check *check;
 	struct statfs s;
 	int64_t available, total;
 
@@ -129,24 +127,24 @@ static void check_space(const struct manager *m, struct report *r)
 		return;
 	available = (int64_t)s.f_bavail * s.f_bsize;
 	total = (int64_t)s.f_blocks * s.f_bsize;
-	check = add(r, "space", MANAGER_CHECK_OK, "%s of %s free",
-		    units_format_size(available, free_text), units_format_size(total, total_text));
+	check = add(r, "space", DOCTOR_OK, "%s of %s free", units_format_size(available, free_text),
+		    units_format_size(total, total_text));
 	if (total && available / (total / 100 + 1) < LOW_SPACE_PERCENT) {
-		check->state = MANAGER_CHECK_WARNING;
+		check->state = DOCTOR_WARNING;
 		advise(check, "varve prune --keep-storage SIZE");
 	}
 }
 
 static void check_clock(struct manager *m, struct report *r)
 {
-	int64_t lag_ns = doctor_clock_lag(m);
+	int64_t lag_ns = clock_check_lag(m);
 	char lag[UNITS_TEXT_MAX];
 
 	if (!lag_ns) {
-		add(r, "clock", MANAGER_CHECK_OK, "no record is from the future");
+		add(r, "clock", DOCTOR_OK, "no record is from the future");
 		return;
 	}
-	advise(add(r, "clock", MANAGER_CHECK_WARNING, DOCTOR_CLOCK_BEHIND,
+	advise(add(r, "clock", DOCTOR_WARNING, CLOCK_CHECK_BEHIND,
 		   units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag)),
 	       "set the clock; until then records look younger than they are");
 }
@@ -154,14 +152,14 @@ static void check_clock(struct manager *m, struct report *r)
 static void check_registries(const struct manager *m, struct report *r)
 {
 	if (access(m->fetch_helper, X_OK) == 0)
-		add(r, "registries", MANAGER_CHECK_OK, "fetched from by %s", m->fetch_helper);
+		add(r, "registries", DOCTOR_OK, "fetched from by %s", m->fetch_helper);
 	else
-		advise(add(r, "registries", MANAGER_CHECK_WARNING, "%s: %s", m->fetch_helper,
+		advise(add(r, "registries", DOCTOR_WARNING, "%s: %s", m->fetch_helper,
 			   strerror(errno)),
 		       "install it beside varved: without it nothing is pulled or pushed");
 }
 
-size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX])
+size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECKS_MAX])
 {
 	struct report r = { .checks = ret_checks };
 
@@ -171,14 +169,14 @@ size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER
 	check_backend(m, &r, USAGE_BACKEND_OVERLAY, "backend overlay");
 	check_backend(m, &r, USAGE_BACKEND_SYSCALL, "backend syscall");
 	check_accounting(m, &r);
-	add(&r, "overlayfs", MANAGER_CHECK_OK, "lowers by %s, index %s, volatile %s",
+	add(&r, "overlayfs", DOCTOR_OK, "lowers by %s, index %s, volatile %s",
 	    overlay_method_name(m->features.method), m->features.index ? "on" : "not available",
 	    m->features.volatile_mounts ? "available" : "not available");
 	if (*m->features.id_map_refusal)
-		add(&r, "maps of ids", MANAGER_CHECK_WARNING, "%s", m->features.id_map_refusal);
+		add(&r, "maps of ids", DOCTOR_WARNING, "%s", m->features.id_map_refusal);
 	else
-		add(&r, "maps of ids", MANAGER_CHECK_OK, "by idmapped layers");
-	add(&r, "store", MANAGER_CHECK_OK, "%s on %s", m->root, m->features.file_system);
+		add(&r, "maps of ids", DOCTOR_OK, "by idmapped layers");
+	add(&r, "store", DOCTOR_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
 	check_clock(m, &r);
 	check_registries(m, &r);

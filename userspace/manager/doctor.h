@@ -6,15 +6,15 @@
 
 struct manager;
 
-enum manager_check_state { MANAGER_CHECK_OK, MANAGER_CHECK_WARNING, MANAGER_CHECK_DEGRADED };
+enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_DEGRADED };
 
-struct manager_check {
+struct doctor_check {
 	const char *name;
-	enum manager_check_state state;
+	enum doctor_state state;
 	char found[256], advice[256]; /* advice "": nothing to do */
 };
 
-#define MANAGER_CHECKS_MAX 16
+#define DOCTOR_CHECKS_MAX 16
 
 /* What this kernel and this store can do; returns the number of checks. */
-size_t manager_doctor(struct manager *m, struct manager_check ret_checks[MANAGER_CHECKS_MAX]);
+size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECKS_MAX]);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "manager/content/content_blobs.h"
-#include "manager/records/record_leases.h"
+#include "manager/records/leases.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/records/record_delete.h"
@@ -31,7 +31,7 @@ static void end_expired_leases(struct manager *m)
 		pthread_mutex_unlock(&m->lock);
 		if (!name)
 			return;
-		if (manager_lease_remove(m, name, &e) < 0) {
+		if (leases_remove(m, name, &e) < 0) {
 			manager_report(m, true, "end expired lease '%s': %s", name, e.text);
 			return;
 		}
@@ -55,12 +55,12 @@ static void end_unwanted_mounts(struct manager *m)
 		}
 		manager_reserve(r);
 		pthread_mutex_unlock(&m->lock);
-		if (mount_ops_detach(m, r, NULL) == 0 && cache_ops_goes(r))
-			gone = cache_ops_delete(m, &r, 1, NULL) == 0;
+		if (mount_detach(m, r, NULL) == 0 && record_delete_is_due(r))
+			gone = record_delete_reserved(m, &r, 1, NULL) == 0;
 		pthread_mutex_lock(&m->lock);
 		if (!gone)
 			manager_unreserve(m, r);
-		break; /* the list has changed; the next tick looks at the others */
+		break; /* the list has changed; the next run looks at the others */
 	}
 	pthread_mutex_unlock(&m->lock);
 }
@@ -74,13 +74,13 @@ static void collect_blobs(struct manager *m)
 	if (now - atomic_load(&m->collected_boot_ns) < COLLECT_INTERVAL_NS)
 		return;
 	atomic_store(&m->collected_boot_ns, now);
-	if (manager_collect(m, &e) < 0)
+	if (content_blobs_collect_unneeded(m, &e) < 0)
 		manager_report(m, true, "%s; it will be tried again", e.text);
 }
 
-void manager_tick(struct manager *m)
+void housekeeping_run(struct manager *m)
 {
-	usage_ops_fold(m);
+	counter_fold(m);
 	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mounts(m);

@@ -6,4 +6,4 @@ struct manager;
 
 /* Moves what the kernel counted into the records, retries unmounts of what nobody holds, ends
  * expired leases. The daemon calls it every 10 seconds. */
-void manager_tick(struct manager *m);
+void housekeeping_run(struct manager *m);

@@ -177,7 +177,7 @@ static int read_store_id(struct manager *m, struct error *e)
 		memcpy(m->store_id, found, sizeof(m->store_id));
 		return 0;
 	}
-	new_ops_make_id(m->store_id);
+	new_names_record_id(m->store_id);
 	store_rows_set(&c, "id", m->store_id);
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
@@ -234,9 +234,10 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->graph = record_graph_new();
 	m->leases = hashmap_new();
 	m->snapshots = hashmap_new();
-	m->aside = hashmap_new();
-	m->aside_layers = hashmap_new();
-	if (!m->root || !m->graph || !m->leases || !m->snapshots || !m->aside || !m->aside_layers)
+	m->quarantined = hashmap_new();
+	m->quarantined_layers = hashmap_new();
+	if (!m->root || !m->graph || !m->leases || !m->snapshots || !m->quarantined ||
+	    !m->quarantined_layers)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = open_store(m, options, e);
 	if (code == 0)
@@ -244,13 +245,13 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	if (code == 0)
 		code = recover(m, e);
 	if (code == 0)
-		code = reaper_start(m, e);
+		code = unmount_queue_start(m, e);
 	if (code < 0)
 		return code;
-	if (pthread_create(&m->trash_thread, NULL, store_files_empty_trash, m) != 0)
+	if (pthread_create(&m->trash_thread, NULL, trash_empty_thread, m) != 0)
 		return error_set(e, -EAGAIN, "no thread to empty the trash");
 	m->trash_thread_runs = true;
-	store_files_wake_trash(m);
+	trash_wake(m);
 	take_reserve(m);
 	*ret_manager = take_ptr(m);
 	return 0;
@@ -269,15 +270,15 @@ static void free_leases(struct manager *m)
 	hashmap_free(m->leases);
 }
 
-static void free_aside(struct manager *m)
+static void free_quarantined(struct manager *m)
 {
-	struct record_aside *aside;
+	struct quarantined_record *quarantined;
 	size_t at = 0;
 
-	while (m->aside && (aside = hashmap_next(m->aside, &at)))
-		free(aside);
-	hashmap_free(m->aside);
-	hashmap_free(m->aside_layers);
+	while (m->quarantined && (quarantined = hashmap_next(m->quarantined, &at)))
+		free(quarantined);
+	hashmap_free(m->quarantined);
+	hashmap_free(m->quarantined_layers);
 }
 
 void manager_close(struct manager *m)
@@ -286,10 +287,10 @@ void manager_close(struct manager *m)
 
 	if (!m)
 		return;
-	reaper_stop(m);
+	unmount_queue_stop(m);
 	if (m->trash_thread_runs) {
 		if (m->usage)
-			usage_ops_fold(m);
+			counter_fold(m);
 		pthread_mutex_lock(&m->trash_lock);
 		m->stopping = true;
 		pthread_cond_broadcast(&m->trash_arrived);
@@ -303,11 +304,11 @@ void manager_close(struct manager *m)
 		next = mount->next;
 		mount_list_free(mount);
 	}
-	prune_plans_free(m);
+	eviction_plans_free(m);
 	free_leases(m);
 	hashmap_free(m->snapshots);
 	free(m->snapshots_sorted);
-	free_aside(m);
+	free_quarantined(m);
 	record_graph_free(m->graph);
 	cleanup_close_fd(&m->mounts_fd);
 	cleanup_close_fd(&m->lock_fd);
@@ -343,7 +344,7 @@ int manager_tear_down(struct manager *m, struct error *e)
 
 		manager_reserve(r);
 		pthread_mutex_unlock(&m->lock);
-		code = mount_ops_detach(m, r, e);
+		code = mount_detach(m, r, e);
 		pthread_mutex_lock(&m->lock);
 		manager_unreserve(m, r);
 		if (code < 0) {

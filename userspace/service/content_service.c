@@ -14,22 +14,22 @@
 #define REQUEST(type_name, TYPE) \
 	SERVICE_CALL_REQUEST(Varve__V1__##type_name, varve__v1__##TYPE##__descriptor)
 
-static struct manager_holder holder_of(const struct grpc_call *call, const char *lease)
+static struct lease_holder holder_of(const struct grpc_call *call, const char *lease)
 {
-	return (struct manager_holder){ .lease = lease,
-					.connection = grpc_call_peer(call)->connection };
+	return (struct lease_holder){ .lease = lease,
+				      .connection = grpc_call_peer(call)->connection };
 }
 
-static int read_compression(const char *name, enum manager_compression *ret_compression,
+static int read_compression(const char *name, enum image_compression *ret_compression,
 			    struct error *e)
 {
 	static const struct {
 		const char *name;
-		enum manager_compression compression;
-	} names[] = { { "", MANAGER_USUAL_COMPRESSION },
-		      { "gzip", MANAGER_GZIP },
-		      { "zstd", MANAGER_ZSTD },
-		      { "none", MANAGER_UNCOMPRESSED } };
+		enum image_compression compression;
+	} names[] = { { "", IMAGE_USUAL_COMPRESSION },
+		      { "gzip", IMAGE_GZIP },
+		      { "zstd", IMAGE_ZSTD },
+		      { "none", IMAGE_UNCOMPRESSED } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(name, names[i].name) != 0)
@@ -40,7 +40,7 @@ static int read_compression(const char *name, enum manager_compression *ret_comp
 	return error_set(e, -EINVAL, "no compression '%.40s': gzip, zstd and none are", name);
 }
 
-static int send_progress(const struct manager_progress *p, void *user)
+static int send_progress(const struct content_progress_report *p, void *user)
 {
 	Varve__V1__ContentEvent event = VARVE__V1__CONTENT_EVENT__INIT;
 	Varve__V1__Progress progress = VARVE__V1__PROGRESS__INIT;
@@ -54,14 +54,14 @@ static int send_progress(const struct manager_progress *p, void *user)
 	return service_call_send(user, &event.base);
 }
 
-static struct manager_watch watch_of(struct grpc_call *call)
+static struct content_watch watch_of(struct grpc_call *call)
 {
-	return (struct manager_watch){ .cancelled = grpc_call_cancel_flag(call),
+	return (struct content_watch){ .cancelled = grpc_call_cancel_flag(call),
 				       .progress = send_progress,
 				       .user = call };
 }
 
-static void reply_summary(struct grpc_call *call, int code, const struct manager_image_summary *s,
+static void reply_summary(struct grpc_call *call, int code, const struct image_summary *s,
 			  const struct error *e)
 {
 	Varve__V1__ContentEvent event = VARVE__V1__CONTENT_EVENT__INIT;
@@ -88,8 +88,8 @@ static const char *find_diff_id(const Varve__V1__BlobRequest *request)
 static void run_get_by_blob(struct grpc_call *call, void *user)
 {
 	REQUEST(BlobRequest, blob_request);
-	struct manager_holder holder = holder_of(call, request->lease);
-	struct manager_blob blob = {
+	struct lease_holder holder = holder_of(call, request->lease);
+	struct image_blob blob = {
 		.digest = request->digest,
 		.media_type = request->media_type,
 		.size_bytes = request->size,
@@ -106,7 +106,7 @@ static void run_get_by_blob(struct grpc_call *call, void *user)
 	char id[RECORD_ID_LENGTH + 1] = "";
 	bool is_new = false;
 
-	code = manager_get_by_blob(user, &blob, &holder, id, &is_new, &e);
+	code = image_by_blob(user, &blob, &holder, id, &is_new, &e);
 	found.id = id;
 	found.new_ = is_new;
 	service_call_reply(call, code, &found.base, &e);
@@ -115,37 +115,37 @@ static void run_get_by_blob(struct grpc_call *call, void *user)
 static void run_extract(struct grpc_call *call, void *user)
 {
 	REQUEST(IdRequest, id_request);
-	struct manager_image_summary summary = { 0 };
-	struct manager_watch watch = watch_of(call);
+	struct image_summary summary = { 0 };
+	struct content_watch watch = watch_of(call);
 
-	code = manager_extract(user, request->id, &watch, &e);
+	code = content_extract(user, request->id, &watch, &e);
 	reply_summary(call, code, &summary, &e);
 }
 
 static void run_import(struct grpc_call *call, void *user)
 {
 	REQUEST(ImportRequest, import_request);
-	struct manager_holder holder = holder_of(call, request->lease);
-	struct manager_import_options options = { .source = request->source,
-						  .lazy = request->lazy,
-						  .watch = watch_of(call) };
-	struct manager_image_summary summary = { 0 };
+	struct lease_holder holder = holder_of(call, request->lease);
+	struct image_import_options options = { .source = request->source,
+						.lazy = request->lazy,
+						.watch = watch_of(call) };
+	struct image_summary summary = { 0 };
 
-	code = manager_import(user, &options, &holder, &summary, &e);
+	code = image_import(user, &options, &holder, &summary, &e);
 	reply_summary(call, code, &summary, &e);
 }
 
 static void run_export(struct grpc_call *call, void *user)
 {
 	REQUEST(ExportRequest, export_request);
-	struct manager_export_options options = { .id = request->id,
-						  .destination = request->destination,
-						  .watch = watch_of(call) };
-	struct manager_image_summary summary = { 0 };
+	struct image_export_options options = { .id = request->id,
+						.destination = request->destination,
+						.watch = watch_of(call) };
+	struct image_summary summary = { 0 };
 
 	code = read_compression(request->compression, &options.compression, &e);
 	if (code == 0)
-		code = manager_export(user, &options, &summary, &e);
+		code = image_export(user, &options, &summary, &e);
 	reply_summary(call, code, &summary, &e);
 }
 
@@ -160,12 +160,13 @@ static int send_piece(const void *bytes, size_t length, void *user)
 static void run_diff(struct grpc_call *call, void *user)
 {
 	REQUEST(DiffRequest, diff_request);
-	struct manager_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
-	enum manager_compression compression = MANAGER_USUAL_COMPRESSION;
+	struct content_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
+	enum image_compression compression = IMAGE_USUAL_COMPRESSION;
 
 	code = read_compression(request->compression, &compression, &e);
 	if (code == 0)
-		code = manager_diff(user, request->id, compression, &watch, send_piece, call, &e);
+		code = image_pack_diff(user, request->id, compression, &watch, send_piece, call,
+				       &e);
 	service_call_finish(call, code, &e);
 }
 

@@ -57,7 +57,7 @@ static void fill_usage(struct usage_message *u, const char *parent, int64_t crea
 	}
 }
 
-static void fill_usage_of_view(struct usage_message *u, const struct manager_record_view *v)
+static void fill_usage_of_view(struct usage_message *u, const struct record_view *v)
 {
 	struct record counted = v->record; /* the layer is the view's own */
 	Moby__Buildkit__V1__UsageRecord *m = &u->record;
@@ -75,7 +75,7 @@ static void fill_usage_of_view(struct usage_message *u, const struct manager_rec
 }
 
 /* The whole listing is one message, as its clients expect. */
-static int send_usage(struct grpc_call *call, const struct manager_record_view *views, size_t count)
+static int send_usage(struct grpc_call *call, const struct record_view *views, size_t count)
 {
 	Moby__Buildkit__V1__DiskUsageResponse response =
 		MOBY__BUILDKIT__V1__DISK_USAGE_RESPONSE__INIT;
@@ -97,22 +97,22 @@ static int send_usage(struct grpc_call *call, const struct manager_record_view *
 static void run_disk_usage(struct grpc_call *call, void *user)
 {
 	REQUEST(DiskUsageRequest, disk_usage_request);
-	struct manager_query query = { .filters = (const char *const *)request->filter,
-				       .filter_count = request->n_filter,
-				       .disk_usage = true,
-				       .unused_for_ns = request->age_limit,
-				       .cancelled = grpc_call_cancel_flag(call) };
-	struct manager_record_view *views = NULL;
+	struct record_query query = { .filters = (const char *const *)request->filter,
+				      .filter_count = request->n_filter,
+				      .disk_usage = true,
+				      .unused_for_ns = request->age_limit,
+				      .cancelled = grpc_call_cancel_flag(call) };
+	struct record_view *views = NULL;
 	size_t count = 0;
 
-	code = manager_list(manager_of(user), &query, &views, &count, &e);
+	code = record_list(manager_of(user), &query, &views, &count, &e);
 	if (code == 0)
 		code = send_usage(call, views, count);
-	manager_views_free(views, count);
+	record_list_free(views, count);
 	service_call_finish(call, code, &e);
 }
 
-static int send_pruned(const struct manager_pruned *p, void *user)
+static int send_pruned(const struct evicted_record *p, void *user)
 {
 	struct usage_message u;
 	Moby__Buildkit__V1__UsageRecord *m = &u.record;
@@ -144,15 +144,15 @@ static struct prune_limits read_limits(const Moby__Buildkit__V1__PruneRequest *r
 static void run_prune(struct grpc_call *call, void *user)
 {
 	REQUEST(PruneRequest, prune_request);
-	struct manager_prune_options options = { .all = request->all,
-						 .filters = (const char *const *)request->filter,
-						 .filter_count = request->n_filter,
-						 .keep_duration_ns = request->keep_duration,
-						 .limits = read_limits(request),
-						 .cancelled = grpc_call_cancel_flag(call) };
-	struct manager_prune_summary summary;
+	struct eviction_options options = { .all = request->all,
+					    .filters = (const char *const *)request->filter,
+					    .filter_count = request->n_filter,
+					    .keep_duration_ns = request->keep_duration,
+					    .limits = read_limits(request),
+					    .cancelled = grpc_call_cancel_flag(call) };
+	struct eviction_summary summary;
 
-	code = manager_prune(manager_of(user), &options, send_pruned, call, &summary, &e);
+	code = eviction_run(manager_of(user), &options, send_pruned, call, &summary, &e);
 	service_call_finish(call, code, &e);
 }
 

@@ -72,7 +72,7 @@ static void fill_labels(struct control_worker *w)
 	w->record.n_labels = LABELS;
 }
 
-static void fill_policy(Moby__Buildkit__V1__GCPolicy *m, const struct manager_policy_view *v)
+static void fill_policy(Moby__Buildkit__V1__GCPolicy *m, const struct eviction_policy_view *v)
 {
 	const struct prune_policy *p = v->policy;
 
@@ -89,12 +89,12 @@ static void fill_policy(Moby__Buildkit__V1__GCPolicy *m, const struct manager_po
 /* Those that run without being asked. */
 static int fill_policies(struct control_worker *w, struct manager *m, struct error *e)
 {
-	cleanup(free_ptr) struct manager_policy_view *views = NULL;
+	cleanup(free_ptr) struct eviction_policy_view *views = NULL;
 	size_t count = 0;
 	int code = 0;
 
-	if (manager_policies_are_automatic(m))
-		code = manager_policy_list(m, false, &views, &count, e);
+	if (eviction_policies_are_automatic(m))
+		code = eviction_policies_list(m, false, &views, &count, e);
 	if (code < 0)
 		return code;
 	w->policies = calloc(count + 1, sizeof(*w->policies));

@@ -60,8 +60,7 @@ static char **copy_texts(struct build *b, char *const *texts, size_t count)
 	return copies;
 }
 
-static Varve__V1__Hold **copy_holds(struct build *b, const struct manager_hold_view *holds,
-				    size_t count)
+static Varve__V1__Hold **copy_holds(struct build *b, const struct hold_view *holds, size_t count)
 {
 	Varve__V1__Hold **copies = allocate(b, count, sizeof(Varve__V1__Hold *));
 
@@ -123,7 +122,7 @@ static int64_t known(const struct layer *l, int64_t size)
 	return l->measured ? size : -1;
 }
 
-static Varve__V1__Blob *make_blob(struct build *b, const struct manager_record_view *v)
+static Varve__V1__Blob *make_blob(struct build *b, const struct record_view *v)
 {
 	const struct record_content *c = v->record.content;
 	Varve__V1__Blob *m = c ? NEW_MESSAGE(b, Varve__V1__Blob, varve__v1__blob__init) : NULL;
@@ -141,7 +140,7 @@ static Varve__V1__Blob *make_blob(struct build *b, const struct manager_record_v
 	return m;
 }
 
-static Varve__V1__Record *make_record(struct build *b, const struct manager_record_view *v,
+static Varve__V1__Record *make_record(struct build *b, const struct record_view *v,
 				      const char *backend)
 {
 	Varve__V1__Record *m = NEW_MESSAGE(b, Varve__V1__Record, varve__v1__record__init);
@@ -189,8 +188,8 @@ static Varve__V1__Record *make_record(struct build *b, const struct manager_reco
 	return m;
 }
 
-Varve__V1__RecordBatch *native_messages_records(const struct manager_record_view *views,
-						size_t count, const char *backend)
+Varve__V1__RecordBatch *native_messages_records(const struct record_view *views, size_t count,
+						const char *backend)
 {
 	struct build b = { 0 };
 	Varve__V1__RecordBatch *batch =
@@ -226,7 +225,7 @@ static uint32_t unseen_fields(enum usage_backend backend)
 	return bits & ~1U; /* upper changes are no field */
 }
 
-static Varve__V1__Stats *make_stats(struct build *b, const struct manager_stats_view *v,
+static Varve__V1__Stats *make_stats(struct build *b, const struct record_statistics_view *v,
 				    enum usage_backend backend, uint64_t lost)
 {
 	Varve__V1__Stats *m = NEW_MESSAGE(b, Varve__V1__Stats, varve__v1__stats__init);
@@ -262,8 +261,9 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct manager_stats_
 	return m;
 }
 
-Varve__V1__StatsBatch *native_messages_stats(const struct manager_stats_view *stats, size_t count,
-					     enum usage_backend backend, uint64_t lost)
+Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view *stats,
+					     size_t count, enum usage_backend backend,
+					     uint64_t lost)
 {
 	struct build b = { 0 };
 	Varve__V1__StatsBatch *batch =
@@ -278,7 +278,7 @@ Varve__V1__StatsBatch *native_messages_stats(const struct manager_stats_view *st
 	return finish(&b, batch);
 }
 
-Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *files, size_t count)
+Varve__V1__FileBatch *native_messages_files(const struct record_file_view *files, size_t count)
 {
 	struct build b = { 0 };
 	Varve__V1__FileBatch *batch =
@@ -304,7 +304,7 @@ Varve__V1__FileBatch *native_messages_files(const struct manager_file_view *file
 	return finish(&b, batch);
 }
 
-Varve__V1__LeaseReply *native_messages_leases(const struct manager_lease_view *leases, size_t count)
+Varve__V1__LeaseReply *native_messages_leases(const struct lease_view *leases, size_t count)
 {
 	struct build b = { 0 };
 	Varve__V1__LeaseReply *reply =
@@ -344,7 +344,7 @@ static Varve__V1__Space *make_space(struct build *b, const struct prune_space *s
 	return m;
 }
 
-static Varve__V1__Policy *make_policy(struct build *b, const struct manager_policy_view *v)
+static Varve__V1__Policy *make_policy(struct build *b, const struct eviction_policy_view *v)
 {
 	Varve__V1__Policy *m = NEW_MESSAGE(b, Varve__V1__Policy, varve__v1__policy__init);
 	Varve__V1__Limits *limits = NEW_MESSAGE(b, Varve__V1__Limits, varve__v1__limits__init);
@@ -370,7 +370,7 @@ static Varve__V1__Policy *make_policy(struct build *b, const struct manager_poli
 	return m;
 }
 
-Varve__V1__PolicyReply *native_messages_policies(const struct manager_policy_view *policies,
+Varve__V1__PolicyReply *native_messages_policies(const struct eviction_policy_view *policies,
 						 size_t count)
 {
 	struct build b = { 0 };

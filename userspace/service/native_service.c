@@ -26,10 +26,10 @@ static void reply_empty(struct grpc_call *call, int code, const struct error *e)
 	service_call_reply(call, code, &empty.base, e);
 }
 
-static struct manager_holder holder_of(const struct grpc_call *call, const char *lease)
+static struct lease_holder holder_of(const struct grpc_call *call, const char *lease)
 {
-	return (struct manager_holder){ .lease = lease,
-					.connection = grpc_call_peer(call)->connection };
+	return (struct lease_holder){ .lease = lease,
+				      .connection = grpc_call_peer(call)->connection };
 }
 
 static struct manager *manager_of(void *user)
@@ -55,8 +55,8 @@ static void run_new(struct grpc_call *call, void *user)
 	REQUEST(NewRequest, new_request);
 	cleanup(free_ptr) struct record_label *labels =
 		calloc(request->n_labels + 1, sizeof(*labels));
-	struct manager_holder holder = holder_of(call, request->lease);
-	struct manager_new_record options = {
+	struct lease_holder holder = holder_of(call, request->lease);
+	struct record_options options = {
 		.parent = request->parent,
 		.description = request->description,
 		.type = request->record_type,
@@ -76,7 +76,7 @@ static void run_new(struct grpc_call *call, void *user)
 	for (size_t i = 0; labels && i < request->n_labels; i++)
 		labels[i] = (struct record_label){ .key = request->labels[i]->key,
 						   .value = request->labels[i]->value };
-	code = labels ? manager_new(manager_of(user), &options, &holder, id, &mountpoint, &e)
+	code = labels ? record_create(manager_of(user), &options, &holder, id, &mountpoint, &e)
 		      : -ENOMEM;
 	reply_mounted(call, code, id, mountpoint, &e);
 }
@@ -84,22 +84,22 @@ static void run_new(struct grpc_call *call, void *user)
 static void run_mount(struct grpc_call *call, void *user)
 {
 	REQUEST(MountRequest, mount_request);
-	struct manager_mount_options options = { request->read_only, request->lease };
-	struct manager_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
+	struct record_mount_options options = { request->read_only, request->lease };
+	struct content_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
 
 	/* What its layers lack first, which may take long, and can be cancelled. */
-	code = manager_extract(manager_of(user), request->id, &watch, &e);
+	code = content_extract(manager_of(user), request->id, &watch, &e);
 	if (code == 0)
-		code = manager_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
+		code = record_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
 static void run_unmount(struct grpc_call *call, void *user)
 {
 	REQUEST(IdRequest, id_request);
-	code = manager_unmount(manager_of(user), request->id, &e);
+	code = record_mount_end(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
 
@@ -114,25 +114,25 @@ static void reply_id(struct grpc_call *call, int code, char *id, const struct er
 static void run_commit(struct grpc_call *call, void *user)
 {
 	REQUEST(LeaseIdRequest, lease_id_request);
-	struct manager_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = holder_of(call, request->lease);
 	char id[RECORD_ID_LENGTH + 1] = "";
 
-	code = manager_commit(manager_of(user), request->id, &holder, id, &e);
+	code = record_commit(manager_of(user), request->id, &holder, id, &e);
 	reply_id(call, code, id, &e);
 }
 
 static void run_finalize(struct grpc_call *call, void *user)
 {
 	REQUEST(IdRequest, id_request);
-	code = manager_finalize(manager_of(user), request->id, &e);
+	code = record_finalize(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
 
 static void run_get(struct grpc_call *call, void *user)
 {
 	REQUEST(GetRequest, get_request);
-	struct manager_holder holder = holder_of(call, request->lease);
-	struct manager_get_options options = {
+	struct lease_holder holder = holder_of(call, request->lease);
+	struct record_get_options options = {
 		.is_mutable = request->mutable_,
 		.no_use = request->no_use,
 		.image_refs = (const char *const *)request->image_refs,
@@ -140,23 +140,23 @@ static void run_get(struct grpc_call *call, void *user)
 	};
 	char id[RECORD_ID_LENGTH + 1] = "";
 
-	code = manager_get(manager_of(user), request->id, &options, &holder, id, &e);
+	code = record_hold_get(manager_of(user), request->id, &options, &holder, id, &e);
 	reply_id(call, code, id, &e);
 }
 
 static void run_release(struct grpc_call *call, void *user)
 {
 	REQUEST(LeaseIdRequest, lease_id_request);
-	struct manager_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = holder_of(call, request->lease);
 
-	code = manager_release(manager_of(user), request->id, &holder, &e);
+	code = record_hold_release(manager_of(user), request->id, &holder, &e);
 	reply_empty(call, code, &e);
 }
 
 static void run_remove(struct grpc_call *call, void *user)
 {
 	REQUEST(IdRequest, id_request);
-	code = manager_remove(manager_of(user), request->id, &e);
+	code = record_delete(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
 
@@ -165,7 +165,7 @@ static void run_pin(struct grpc_call *call, void *user)
 	REQUEST(PinRequest, pin_request);
 	char id[RECORD_ID_LENGTH + 1] = "";
 
-	code = manager_pin(manager_of(user), request->id, request->pinned, id, &e);
+	code = record_edit_pin(manager_of(user), request->id, request->pinned, id, &e);
 	reply_id(call, code, id, &e);
 }
 
@@ -173,21 +173,21 @@ static void run_label(struct grpc_call *call, void *user)
 {
 	REQUEST(LabelRequest, label_request);
 	cleanup(free_ptr) struct record_label *set = calloc(request->n_set + 1, sizeof(*set));
-	struct manager_label_change change = { .set = set,
-					       .set_count = request->n_set,
-					       .removed = (const char *const *)request->removed,
-					       .removed_count = request->n_removed };
+	struct record_label_change change = { .set = set,
+					      .set_count = request->n_set,
+					      .removed = (const char *const *)request->removed,
+					      .removed_count = request->n_removed };
 	char id[RECORD_ID_LENGTH + 1] = "";
 
 	for (size_t i = 0; set && i < request->n_set; i++)
 		set[i] = (struct record_label){ .key = request->set[i]->key,
 						.value = request->set[i]->value };
-	code = set ? manager_label(manager_of(user), request->id, &change, id, &e) : -ENOMEM;
+	code = set ? record_edit_labels(manager_of(user), request->id, &change, id, &e) : -ENOMEM;
 	reply_id(call, code, id, &e);
 }
 
-static int send_records(struct grpc_call *call, const struct manager_record_view *views,
-			size_t count, const char *backend)
+static int send_records(struct grpc_call *call, const struct record_view *views, size_t count,
+			const char *backend)
 {
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
@@ -216,19 +216,19 @@ static const char *backend_name(struct manager *m)
 static void run_list(struct grpc_call *call, void *user)
 {
 	REQUEST(ListRequest, list_request);
-	struct manager_query query = { .ids = (const char *const *)request->ids,
-				       .id_count = request->n_ids,
-				       .filters = (const char *const *)request->filters,
-				       .filter_count = request->n_filters,
-				       .disk_usage = request->disk_usage,
-				       .cancelled = grpc_call_cancel_flag(call) };
-	struct manager_record_view *views = NULL;
+	struct record_query query = { .ids = (const char *const *)request->ids,
+				      .id_count = request->n_ids,
+				      .filters = (const char *const *)request->filters,
+				      .filter_count = request->n_filters,
+				      .disk_usage = request->disk_usage,
+				      .cancelled = grpc_call_cancel_flag(call) };
+	struct record_view *views = NULL;
 	size_t count = 0;
 
-	code = manager_list(manager_of(user), &query, &views, &count, &e);
+	code = record_list(manager_of(user), &query, &views, &count, &e);
 	if (code == 0)
 		code = send_records(call, views, count, backend_name(manager_of(user)));
-	manager_views_free(views, count);
+	record_list_free(views, count);
 	service_call_finish(call, code, &e);
 }
 
@@ -236,12 +236,12 @@ static void run_stats(struct grpc_call *call, void *user)
 {
 	REQUEST(StatsRequest, stats_request);
 	struct manager *m = manager_of(user);
-	struct manager_stats_view *stats = NULL;
+	struct record_statistics_view *stats = NULL;
 	struct manager_info info = { 0 };
 	size_t count = 0;
 
-	code = manager_stats(m, (const char *const *)request->ids, request->n_ids,
-			     request->by_mount, &stats, &count, &e);
+	code = record_statistics(m, (const char *const *)request->ids, request->n_ids,
+				 request->by_mount, &stats, &count, &e);
 	if (code == 0)
 		code = manager_info(m, &info, &e);
 	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
@@ -253,25 +253,25 @@ static void run_stats(struct grpc_call *call, void *user)
 		native_messages_free(batch ? &batch->base : NULL);
 	}
 	manager_info_free(&info);
-	manager_stats_free(stats, count);
+	record_statistics_free(stats, count);
 	service_call_finish(call, code, &e);
 }
 
 static void run_files(struct grpc_call *call, void *user)
 {
 	REQUEST(FilesRequest, files_request);
-	struct manager_files_query query = {
+	struct record_files_query query = {
 		.id = request->id,
-		.which = request->never_read ? MANAGER_FILES_NEVER_READ
-			 : request->hot	     ? MANAGER_FILES_HOT
-					     : MANAGER_FILES_TOUCHED,
+		.which = request->never_read ? RECORD_FILES_NEVER_READ
+			 : request->hot	     ? RECORD_FILES_HOT
+					     : RECORD_FILES_TOUCHED,
 		.limit = request->limit,
 		.cancelled = grpc_call_cancel_flag(call),
 	};
-	struct manager_file_view *files = NULL;
+	struct record_file_view *files = NULL;
 	size_t count = 0;
 
-	code = manager_files(manager_of(user), &query, &files, &count, &e);
+	code = record_files(manager_of(user), &query, &files, &count, &e);
 	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__FileBatch *batch = native_messages_files(&files[at], part);
@@ -279,11 +279,11 @@ static void run_files(struct grpc_call *call, void *user)
 		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 		native_messages_free(batch ? &batch->base : NULL);
 	}
-	manager_files_free(files, count);
+	record_files_free(files, count);
 	service_call_finish(call, code, &e);
 }
 
-static int send_pruned(const struct manager_pruned *p, void *user)
+static int send_pruned(const struct evicted_record *p, void *user)
 {
 	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
 	Varve__V1__Pruned pruned = VARVE__V1__PRUNED__INIT;
@@ -314,14 +314,14 @@ static struct prune_space read_space(const Varve__V1__Space *space)
 }
 
 static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
-		      struct manager_prune_options *options, struct error *e)
+		      struct eviction_options *options, struct error *e)
 {
 	const Varve__V1__Limits *limits = request->limits;
-	struct manager_prune_options o = { .all = request->all,
-					   .filters = (const char *const *)request->filters,
-					   .filter_count = request->n_filters,
-					   .keep_duration_ns = request->keep_duration_ns,
-					   .scorer = request->scorer };
+	struct eviction_options o = { .all = request->all,
+				      .filters = (const char *const *)request->filters,
+				      .filter_count = request->n_filters,
+				      .keep_duration_ns = request->keep_duration_ns,
+				      .scorer = request->scorer };
 	int code = 0;
 
 	if (limits) {
@@ -332,7 +332,7 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 	if (request->keep_storage)
 		o.limits.max_used = (struct prune_space){ .bytes = request->keep_storage };
 	if (request->policy[0])
-		code = manager_policy_options(m, request->policy, &o, e);
+		code = eviction_policies_options(m, request->policy, &o, e);
 	o.dry_run = request->dry_run;
 	o.to_lazy = request->to_lazy;
 	o.plan = request->plan;
@@ -343,15 +343,15 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 static void run_prune(struct grpc_call *call, void *user)
 {
 	REQUEST(PruneRequest, prune_request);
-	struct manager_prune_options options;
+	struct eviction_options options;
 	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
 	Varve__V1__PruneSummary sum = VARVE__V1__PRUNE_SUMMARY__INIT;
-	struct manager_prune_summary result = { 0 };
+	struct eviction_summary result = { 0 };
 
 	code = read_prune(manager_of(user), request, &options, &e);
 	options.cancelled = grpc_call_cancel_flag(call);
 	if (code == 0)
-		code = manager_prune(manager_of(user), &options, send_pruned, call, &result, &e);
+		code = eviction_run(manager_of(user), &options, send_pruned, call, &result, &e);
 	sum.predicted = result.predicted_bytes;
 	sum.freed = result.freed_bytes;
 	sum.remaining = result.remaining_bytes;
@@ -368,9 +368,9 @@ static void run_explain(struct grpc_call *call, void *user)
 {
 	REQUEST(IdRequest, id_request);
 	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
-	struct manager_explanation x;
+	struct eviction_explanation x;
 
-	code = manager_explain(manager_of(user), request->id, &x, &e);
+	code = eviction_explain(manager_of(user), request->id, &x, &e);
 	if (code == 0) {
 		explained.id = x.id;
 		explained.kept = x.kept;
@@ -386,11 +386,11 @@ static void run_explain(struct grpc_call *call, void *user)
 static void run_policy_list(struct grpc_call *call, void *user)
 {
 	REQUEST(Empty, empty);
-	struct manager_policy_view *policies = NULL;
+	struct eviction_policy_view *policies = NULL;
 	Varve__V1__PolicyReply *all = NULL;
 	size_t count = 0;
 
-	code = manager_policy_list(manager_of(user), true, &policies, &count, &e);
+	code = eviction_policies_list(manager_of(user), true, &policies, &count, &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
@@ -402,14 +402,14 @@ static void run_lease_create(struct grpc_call *call, void *user)
 {
 	Varve__V1__Lease lease = VARVE__V1__LEASE__INIT;
 	REQUEST(LeaseRequest, lease_request);
-	struct manager_new_lease options = {
+	struct lease_options options = {
 		.name = request->name,
 		.expires_after_ns = request->expires_after_ns,
 		.uid_map = request->id_map ? request->id_map->uids : NULL,
 		.gid_map = request->id_map ? request->id_map->gids : NULL,
 	};
 
-	code = manager_lease_create(manager_of(user), &options, &e);
+	code = leases_create(manager_of(user), &options, &e);
 	lease.name = request->name;
 	lease.id_map = request->id_map;
 	service_call_reply(call, code, &lease.base, &e);
@@ -418,33 +418,33 @@ static void run_lease_create(struct grpc_call *call, void *user)
 static void run_lease_remove(struct grpc_call *call, void *user)
 {
 	REQUEST(LeaseRequest, lease_request);
-	code = manager_lease_remove(manager_of(user), request->name, &e);
+	code = leases_remove(manager_of(user), request->name, &e);
 	reply_empty(call, code, &e);
 }
 
 static void run_lease_need(struct grpc_call *call, void *user)
 {
 	REQUEST(NeedRequest, need_request);
-	struct manager_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = holder_of(call, request->lease);
 
-	code = manager_lease_need(manager_of(user), &holder, (const char *const *)request->needs,
-				  request->n_needs, &e);
+	code = leases_set_references(manager_of(user), &holder, (const char *const *)request->needs,
+				     request->n_needs, &e);
 	reply_empty(call, code, &e);
 }
 
 static void run_lease_list(struct grpc_call *call, void *user)
 {
 	REQUEST(Empty, empty);
-	struct manager_lease_view *leases = NULL;
+	struct lease_view *leases = NULL;
 	Varve__V1__LeaseReply *all = NULL;
 	size_t count = 0;
 
-	code = manager_lease_list(manager_of(user), &leases, &count, &e);
+	code = leases_list(manager_of(user), &leases, &count, &e);
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
 	native_messages_free(all ? &all->base : NULL);
-	manager_leases_free(leases, count);
+	leases_free(leases, count);
 }
 
 static void run_info(struct grpc_call *call, void *user)
@@ -481,9 +481,9 @@ static void run_doctor(struct grpc_call *call, void *user)
 {
 	static const char *const states[] = { "ok", "warning", "degraded" };
 	REQUEST(Empty, empty);
-	struct manager_check found[MANAGER_CHECKS_MAX];
-	size_t count = manager_doctor(manager_of(user), found);
-	Varve__V1__Check checks[MANAGER_CHECKS_MAX], *pointers[MANAGER_CHECKS_MAX];
+	struct doctor_check found[DOCTOR_CHECKS_MAX];
+	size_t count = doctor_run(manager_of(user), found);
+	Varve__V1__Check checks[DOCTOR_CHECKS_MAX], *pointers[DOCTOR_CHECKS_MAX];
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
 
 	for (size_t i = 0; i < count; i++) {
@@ -493,7 +493,7 @@ static void run_doctor(struct grpc_call *call, void *user)
 		checks[i].found = found[i].found;
 		checks[i].advice = found[i].advice;
 		pointers[i] = &checks[i];
-		doctor.degraded |= found[i].state == MANAGER_CHECK_DEGRADED;
+		doctor.degraded |= found[i].state == DOCTOR_DEGRADED;
 	}
 	doctor.n_checks = count;
 	doctor.checks = pointers;

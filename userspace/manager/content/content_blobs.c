@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which blobs are here. A blob is kept by the rows that need it, of loaded records and of those
- * that were set aside alike, and by whoever has pinned it: who brings a blob pins it first, writes
- * its row, and unpins it then.
+ * that were quarantined alike, and by whoever has pinned it: who brings a blob pins it first,
+ * writes its row, and unpins it then.
  */
 #include "manager/content/content_blobs.h"
 
@@ -321,7 +321,7 @@ int content_blobs_collect(struct manager *m, int64_t unneeded_ns, struct error *
 	return code < 0 ? error_context(e, "collect blobs") : 0;
 }
 
-int manager_collect(struct manager *m, struct error *e)
+int content_blobs_collect_unneeded(struct manager *m, struct error *e)
 {
 	return content_blobs_collect(m, UNNEEDED_NS, e);
 }

@@ -33,4 +33,4 @@ int content_blobs_collect(struct manager *m, int64_t unneeded_ns, struct error *
 
 /* Blobs that no record needs go; with the daemon's timer only those that have been of no use for
  * some time. */
-int manager_collect(struct manager *m, struct error *e);
+int content_blobs_collect_unneeded(struct manager *m, struct error *e);

@@ -532,7 +532,7 @@ static int name_missing(struct manager *m, struct record *r, int code, struct er
 	return missing < 0 ? missing : code;
 }
 
-static int extract_chain(struct manager *m, struct record *r, const struct manager_watch *watch,
+static int extract_chain(struct manager *m, struct record *r, const struct content_watch *watch,
 			 const char *adopt, struct error *e)
 {
 	struct chain_job job = { .m = m, .progress = content_progress_new(watch), .adopt = adopt };
@@ -556,7 +556,7 @@ static int extract_chain(struct manager *m, struct record *r, const struct manag
 }
 
 static int content_extract_chain(struct manager *m, struct record *r,
-				 const struct manager_watch *watch, struct error *e)
+				 const struct content_watch *watch, struct error *e)
 {
 	return extract_chain(m, r, watch, NULL, e);
 }
@@ -564,7 +564,7 @@ static int content_extract_chain(struct manager *m, struct record *r,
 int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_bool *cancelled,
 			    struct error *e)
 {
-	struct manager_watch watch = { .cancelled = cancelled };
+	struct content_watch watch = { .cancelled = cancelled };
 	char id[RECORD_ID_LENGTH + 1];
 	int code = 0;
 
@@ -583,7 +583,7 @@ int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_b
 }
 
 /* The record is found, stays, and gets its files. */
-static int extract_by_id(struct manager *m, const char *id, const struct manager_watch *watch,
+static int extract_by_id(struct manager *m, const char *id, const struct content_watch *watch,
 			 const char *adopt, struct error *e)
 {
 	char whole_id[RECORD_ID_LENGTH + 1];
@@ -608,12 +608,12 @@ static int extract_by_id(struct manager *m, const char *id, const struct manager
 
 int content_extract_adopt(struct manager *m, const char *id, const char *directory, struct error *e)
 {
-	const struct manager_watch nobody = { 0 };
+	const struct content_watch nobody = { 0 };
 
 	return extract_by_id(m, id, &nobody, directory, e);
 }
 
-int manager_extract(struct manager *m, const char *id, const struct manager_watch *watch,
+int content_extract(struct manager *m, const char *id, const struct content_watch *watch,
 		    struct error *e)
 {
 	return extract_by_id(m, id, watch, NULL, e);

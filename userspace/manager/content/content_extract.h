@@ -7,7 +7,7 @@
 
 /* Gives files to all of the record's chain that lacks them; parents first, and at the same time
  * what is not here is fetched. Once for all who ask. */
-int manager_extract(struct manager *m, const char *id, const struct manager_watch *watch,
+int content_extract(struct manager *m, const char *id, const struct content_watch *watch,
 		    struct error *e);
 
 /* A record without parents takes the files of the directory, a path within the store, which has

@@ -10,13 +10,13 @@
 #define QUIET_NS (NS_PER_S / 10)
 
 struct content_progress {
-	struct manager_watch watch;
+	struct content_watch watch;
 	pthread_mutex_t lock;
 	atomic_bool stop;
 	int64_t said_ns;
 };
 
-struct content_progress *content_progress_new(const struct manager_watch *watch)
+struct content_progress *content_progress_new(const struct content_watch *watch)
 {
 	struct content_progress *p = calloc(1, sizeof(*p));
 
@@ -50,7 +50,7 @@ void content_progress_end(struct content_progress *p)
 int content_progress_say(struct content_progress *p, const char *action, const char *what,
 			 int64_t done_bytes, int64_t total_bytes)
 {
-	struct manager_progress now = { action, what, done_bytes, total_bytes };
+	struct content_progress_report now = { action, what, done_bytes, total_bytes };
 
 	if (content_progress_check(p) == 0 && p->watch.progress) {
 		int64_t clock = clock_boot_ns();

@@ -11,20 +11,21 @@
 
 /* Long work says how far it is: `done` of `total` bytes (-1: not known). Called by any thread of
  * it, one at a time, not too often, and at the end of each piece. */
-struct manager_progress {
+struct content_progress_report {
 	const char *action; /* "copy", "fetch", "unpack", "pack", "push" */
 	const char *what; /* a digest, or a record */
 	int64_t done_bytes, total_bytes;
 };
 
-struct manager_watch {
+struct content_watch {
 	const atomic_bool *cancelled; /* may be NULL */
-	int (*progress)(const struct manager_progress *progress, void *user); /* may be NULL */
+	int (*progress)(const struct content_progress_report *progress,
+			void *user); /* may be NULL */
 	void *user;
 };
 
 struct content_progress;
-struct content_progress *content_progress_new(const struct manager_watch *watch);
+struct content_progress *content_progress_new(const struct content_watch *watch);
 void content_progress_free(struct content_progress *p);
 DEFINE_CLEANUP(struct content_progress *, content_progress_free)
 
@@ -40,7 +41,7 @@ void content_progress_end(struct content_progress *p);
 
 /* Set when the caller has cancelled, or nobody listens: the functions above look. */
 const atomic_bool *content_progress_stop(struct content_progress *p);
-static inline bool content_is_cancelled(const struct manager_watch *watch)
+static inline bool content_is_cancelled(const struct content_watch *watch)
 {
 	return watch->cancelled && atomic_load(watch->cancelled);
 }

@@ -26,7 +26,7 @@ static bool is_busy(const struct record *r)
 	return r->busy || r->extractions > 0 || (r->twin && r->twin->busy);
 }
 
-bool prune_view_is_free(const struct record *r)
+bool eviction_candidates_is_free(const struct record *r)
 {
 	return r->state == RECORD_LIVE && !is_held(r) && !is_mounted(r) && !is_busy(r) &&
 	       !record_is_pinned(r);
@@ -35,7 +35,7 @@ bool prune_view_is_free(const struct record *r)
 static enum prune_keep why_kept(const struct manager *m, const struct record *r,
 				const struct prune_rule *rule, int64_t last_used_ns, int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(m, r, true);
+	struct record_facts facts = record_list_facts(m, r, true);
 	enum prune_keep keep;
 
 	if (is_held(r))
@@ -61,23 +61,23 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 	return mix(hash, 256); /* no byte: the end of one is not the beginning of the next */
 }
 
-uint64_t prune_view_stamp(const struct record *r)
+uint64_t eviction_candidates_fingerprint(const struct record *r)
 {
-	uint64_t stamp = mix(1, (uint64_t)record_last_used_ns(r));
+	uint64_t fingerprint = mix(1, (uint64_t)record_last_used_ns(r));
 
-	stamp = mix(stamp, record_usage_count(r));
-	stamp = mix(stamp, (uint64_t)r->last_ref_use_ns);
-	stamp = mix(stamp, r->ref_uses);
-	stamp = mix(stamp, (uint64_t)r->layer->allocated_bytes);
-	stamp = mix(stamp, r->layer->upper_changes);
-	stamp = mix(stamp, r->layer->lazy ? 2 : 1);
-	stamp = mix(stamp, r->twin ? 2 : 1);
+	fingerprint = mix(fingerprint, record_usage_count(r));
+	fingerprint = mix(fingerprint, (uint64_t)r->last_ref_use_ns);
+	fingerprint = mix(fingerprint, r->ref_uses);
+	fingerprint = mix(fingerprint, (uint64_t)r->layer->allocated_bytes);
+	fingerprint = mix(fingerprint, r->layer->upper_changes);
+	fingerprint = mix(fingerprint, r->layer->lazy ? 2 : 1);
+	fingerprint = mix(fingerprint, r->twin ? 2 : 1);
 	for (size_t i = 0; i < r->label_count; i++) /* in the order in which they were set */
-		stamp = mix_text(mix_text(stamp, r->labels[i].key), r->labels[i].value);
-	return mix(stamp, r->is_mutable ? 2 : 1);
+		fingerprint = mix_text(mix_text(fingerprint, r->labels[i].key), r->labels[i].value);
+	return mix(fingerprint, r->is_mutable ? 2 : 1);
 }
 
-struct prune_disk prune_view_disk(const struct manager *m)
+struct prune_disk eviction_candidates_disk(const struct manager *m)
 {
 	struct statfs s;
 
@@ -101,7 +101,7 @@ static int by_record(const void *a, const void *b)
 }
 
 /* With the lock. Parents are immutable and finalized, so that a listed record is one itself. */
-static void link_parents(struct manager *m, struct prune_view *v, bool to_lazy,
+static void link_parents(struct manager *m, struct eviction_candidates *v, bool to_lazy,
 			 struct position *positions)
 {
 	qsort(positions, v->count, sizeof(*positions), by_record);
@@ -125,7 +125,7 @@ static int64_t layer_bytes(const struct record *r)
 	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
 }
 
-static void add_record(struct manager *m, struct prune_view *v, const struct record *r,
+static void add_record(struct manager *m, struct eviction_candidates *v, const struct record *r,
 		       const struct prune_rule *rule, int64_t now_ns)
 {
 	int64_t blob_bytes = content_blobs_size(m, r);
@@ -135,7 +135,7 @@ static void add_record(struct manager *m, struct prune_view *v, const struct rec
 	enum prune_keep *kept = &v->kept[v->count];
 
 	memcpy(v->ids[v->count], r->id, sizeof(r->id));
-	v->stamps[v->count] = prune_view_stamp(r);
+	v->fingerprints[v->count] = eviction_candidates_fingerprint(r);
 	*p = (struct prune_record){
 		.id = v->ids[v->count],
 		.created_ns = r->created_ns,
@@ -155,7 +155,7 @@ static void add_record(struct manager *m, struct prune_view *v, const struct rec
 	v->count++;
 }
 
-static int gather(struct manager *m, const struct prune_rule *rule, struct prune_view *v)
+static int gather(struct manager *m, const struct prune_rule *rule, struct eviction_candidates *v)
 {
 	size_t room = record_graph_count(m->graph) + 1, at = 0;
 	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
@@ -165,8 +165,8 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct prune
 	v->records = calloc(room, sizeof(*v->records));
 	v->ids = calloc(room, sizeof(*v->ids));
 	v->kept = calloc(room, sizeof(*v->kept));
-	v->stamps = calloc(room, sizeof(*v->stamps));
-	if (!positions || !v->records || !v->ids || !v->kept || !v->stamps ||
+	v->fingerprints = calloc(room, sizeof(*v->fingerprints));
+	if (!positions || !v->records || !v->ids || !v->kept || !v->fingerprints ||
 	    record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
@@ -181,28 +181,28 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct prune
 	return 0;
 }
 
-int prune_view_gather(struct manager *m, const struct prune_rule *rule, struct prune_view *ret_view,
-		      struct error *e)
+int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
+			       struct eviction_candidates *ret_view, struct error *e)
 {
-	struct prune_view v = { .disk = prune_view_disk(m) };
+	struct eviction_candidates v = { .disk = eviction_candidates_disk(m) };
 	int code;
 
 	pthread_mutex_lock(&m->lock);
 	code = gather(m, rule, &v);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0) {
-		prune_view_free(&v);
+		eviction_candidates_free(&v);
 		return error_set(e, code, "no memory to look at the records");
 	}
 	*ret_view = v;
 	return 0;
 }
 
-void prune_view_free(struct prune_view *v)
+void eviction_candidates_free(struct eviction_candidates *v)
 {
 	free(v->records);
 	free(v->ids);
 	free(v->kept);
-	free(v->stamps);
-	*v = (struct prune_view){ 0 };
+	free(v->fingerprints);
+	*v = (struct eviction_candidates){ 0 };
 }

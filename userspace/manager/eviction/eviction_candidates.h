@@ -7,11 +7,11 @@
 #include "prune/prune_policy.h"
 #include "prune/prune_rule.h"
 
-struct prune_view {
+struct eviction_candidates {
 	struct prune_record *records;
 	char (*ids)[RECORD_ID_LENGTH + 1];
 	enum prune_keep *kept;
-	uint64_t *stamps; /* differ when something about the record has changed */
+	uint64_t *fingerprints; /* differ when something about the record has changed */
 	size_t count;
 	int64_t used_bytes; /* unshared */
 	int64_t fixed_bytes; /* of these, blobs of what falls back to lazy: no step frees them */
@@ -20,19 +20,19 @@ struct prune_view {
 };
 
 /* After a fold and a measuring; takes the lock. -ENOMEM. */
-int prune_view_gather(struct manager *m, const struct prune_rule *rule, struct prune_view *ret_view,
-		      struct error *e);
-void prune_view_free(struct prune_view *v); /* what it points to */
-static inline void cleanup_prune_view_free(struct prune_view *v)
+int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
+			       struct eviction_candidates *ret_view, struct error *e);
+void eviction_candidates_free(struct eviction_candidates *v); /* what it points to */
+static inline void cleanup_eviction_candidates_free(struct eviction_candidates *v)
 {
-	prune_view_free(v);
+	eviction_candidates_free(v);
 }
 
-/* What stamps are made of; with the lock. */
-uint64_t prune_view_stamp(const struct record *r);
+/* What fingerprints are made of; with the lock. */
+uint64_t eviction_candidates_fingerprint(const struct record *r);
 
 /* With the lock: nothing holds it, is in it, pins it or works on it; its children aside. */
-bool prune_view_is_free(const struct record *r);
+bool eviction_candidates_is_free(const struct record *r);
 
 /* The file system of the store; zeros where it cannot be asked. */
-struct prune_disk prune_view_disk(const struct manager *m);
+struct prune_disk eviction_candidates_disk(const struct manager *m);

@@ -69,7 +69,7 @@ static void explain_kept(const struct record *r, enum prune_keep keep, char *tex
 }
 
 /* The place of a record in the view; its count when it is not there. */
-static size_t find_record(const struct prune_view *v, const char *id)
+static size_t find_record(const struct eviction_candidates *v, const char *id)
 {
 	size_t i = 0;
 
@@ -78,7 +78,7 @@ static size_t find_record(const struct prune_view *v, const char *id)
 	return i;
 }
 
-static size_t find_step(const struct prune_steps *s, size_t record)
+static size_t find_step(const struct eviction_steps *s, size_t record)
 {
 	size_t i = 0;
 
@@ -88,7 +88,7 @@ static size_t find_step(const struct prune_steps *s, size_t record)
 }
 
 /* Something on top of a record that would go itself stays: the one that has a reason of its own. */
-static size_t find_stayer(const struct prune_view *v, const bool *goes, size_t record)
+static size_t find_stayer(const struct eviction_candidates *v, const bool *goes, size_t record)
 {
 	size_t i = 0;
 
@@ -102,9 +102,9 @@ static size_t find_stayer(const struct prune_view *v, const bool *goes, size_t r
 	return record;
 }
 
-static void explain_parent(struct manager *m, const struct prune_view *v,
-			   const struct prune_steps *steps, size_t record,
-			   struct manager_explanation *x)
+static void explain_parent(struct manager *m, const struct eviction_candidates *v,
+			   const struct eviction_steps *steps, size_t record,
+			   struct eviction_explanation *x)
 {
 	cleanup(free_ptr) bool *goes = calloc(v->count, sizeof(*goes));
 	const struct record *r;
@@ -126,23 +126,23 @@ static void explain_parent(struct manager *m, const struct prune_view *v,
 		(void)snprintf(x->why, sizeof(x->why), "kept: records lie on it that stay");
 }
 
-static void explain_place(const struct prune_steps *steps, size_t step,
-			  struct manager_explanation *x)
+static void explain_place(const struct eviction_steps *steps, size_t step,
+			  struct eviction_explanation *x)
 {
-	const struct prune_planned *p = &steps->items[step];
+	const struct eviction_planned *p = &steps->items[step];
 	char terms[200];
 
 	x->place = step + 1;
 	x->places = steps->count;
 	x->score = p->step.score;
-	prune_explain_score(&p->step, &p->record, terms, sizeof(terms));
+	eviction_steps_explain(&p->step, &p->record, terms, sizeof(terms));
 	(void)snprintf(x->why, sizeof(x->why),
 		       "would go as number %zu of %zu, with score %.4f: %s, size term %.4f",
 		       x->place, x->places, x->score, terms, p->step.size_term);
 }
 
-static void explain_why(struct manager *m, const struct prune_view *v,
-			const struct prune_steps *steps, struct manager_explanation *x)
+static void explain_why(struct manager *m, const struct eviction_candidates *v,
+			const struct eviction_steps *steps, struct eviction_explanation *x)
 {
 	size_t record = find_record(v, x->id), step = find_step(steps, record);
 	const struct record *r;
@@ -162,19 +162,19 @@ static void explain_why(struct manager *m, const struct prune_view *v,
 }
 
 /* The first policy that would take the record now. */
-static int explain_policies(struct manager *m, struct manager_explanation *x, struct error *e)
+static int explain_policies(struct manager *m, struct eviction_explanation *x, struct error *e)
 {
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
-		struct manager_prune_options options;
-		cleanup(prune_view_free) struct prune_view view = { 0 };
-		cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+		struct eviction_options options;
+		cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+		cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 		int64_t keep_bytes;
 		size_t step;
-		int code = manager_policy_options(m, p->name, &options, e);
+		int code = eviction_policies_options(m, p->name, &options, e);
 
 		if (code == 0)
-			code = prune_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
+			code = eviction_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
 		if (code < 0)
 			return code;
 		step = find_step(&steps, find_record(&view, x->id));
@@ -193,16 +193,16 @@ static int explain_policies(struct manager *m, struct manager_explanation *x, st
 	return 0;
 }
 
-int manager_explain(struct manager *m, const char *id, struct manager_explanation *ret_explanation,
-		    struct error *e)
+int eviction_explain(struct manager *m, const char *id,
+		     struct eviction_explanation *ret_explanation, struct error *e)
 {
-	static const struct manager_prune_options no_limits = { .scorer = "" };
-	cleanup(prune_view_free) struct prune_view view = { 0 };
-	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
-	struct manager_explanation x = { .place = 0 };
+	static const struct eviction_options no_limits = { .scorer = "" };
+	cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
+	struct eviction_explanation x = { .place = 0 };
 	int64_t keep_bytes;
 	struct record *r;
-	int code = measure_ops_stale(m, NULL, e);
+	int code = layer_sizes_measure(m, NULL, e);
 
 	if (code < 0)
 		return code;
@@ -212,7 +212,7 @@ int manager_explain(struct manager *m, const char *id, struct manager_explanatio
 		memcpy(x.id, listed_half(r)->id, sizeof(x.id));
 	pthread_mutex_unlock(&m->lock);
 	if (code == 0)
-		code = prune_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
+		code = eviction_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
 	if (code < 0)
 		return code;
 	explain_why(m, &view, &steps, &x);

@@ -4,7 +4,7 @@
 
 #include "manager/state/manager_state.h"
 
-struct manager_explanation {
+struct eviction_explanation {
 	char id[RECORD_ID_LENGTH + 1];
 	bool kept; /* whatever the limits */
 	char why[400]; /* a sentence: what keeps it, or its score's terms */
@@ -13,5 +13,5 @@ struct manager_explanation {
 	double score;
 };
 
-int manager_explain(struct manager *m, const char *id, struct manager_explanation *ret_explanation,
-		    struct error *e);
+int eviction_explain(struct manager *m, const char *id,
+		     struct eviction_explanation *ret_explanation, struct error *e);

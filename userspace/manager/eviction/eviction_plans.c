@@ -16,15 +16,15 @@
 #define PLAN_LIFE_NS (3600 * NS_PER_S)
 
 struct kept_plan {
-	char name[MANAGER_PLAN_NAME_SIZE];
+	char name[EVICTION_PLAN_NAME_SIZE];
 	int64_t made_boot_ns;
-	struct prune_steps steps;
+	struct eviction_steps steps;
 	struct kept_plan *next; /* older */
 };
 
 static void free_plan(struct kept_plan *p)
 {
-	prune_steps_free(&p->steps);
+	eviction_steps_free(&p->steps);
 	free(p);
 }
 
@@ -50,10 +50,10 @@ static void forget_old(struct manager *m, size_t more)
 	}
 }
 
-static void make_name(char name[MANAGER_PLAN_NAME_SIZE])
+static void make_name(char name[EVICTION_PLAN_NAME_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-	unsigned char random[MANAGER_PLAN_NAME_SIZE - 1];
+	unsigned char random[EVICTION_PLAN_NAME_SIZE - 1];
 
 	/* Names must differ, not be secret; up to 256 bytes it never fails nor blocks for long. */
 	(void)getrandom(random, sizeof(random), 0);
@@ -62,8 +62,8 @@ static void make_name(char name[MANAGER_PLAN_NAME_SIZE])
 	name[sizeof(random)] = '\0';
 }
 
-int prune_plans_keep(struct manager *m, const struct prune_steps *steps,
-		     char ret_name[MANAGER_PLAN_NAME_SIZE], struct error *e)
+int eviction_plans_keep(struct manager *m, const struct eviction_steps *steps,
+			char ret_name[EVICTION_PLAN_NAME_SIZE], struct error *e)
 {
 	struct kept_plan *p = calloc(1, sizeof(*p));
 
@@ -87,7 +87,8 @@ int prune_plans_keep(struct manager *m, const struct prune_steps *steps,
 	return 0;
 }
 
-const struct prune_steps *prune_plans_find(struct manager *m, const char *name, struct error *e)
+const struct eviction_steps *eviction_plans_find(struct manager *m, const char *name,
+						 struct error *e)
 {
 	for (struct kept_plan *p = m->plans; p; p = p->next)
 		if (strcmp(p->name, name) == 0 && clock_boot_ns() - p->made_boot_ns < PLAN_LIFE_NS)
@@ -99,7 +100,7 @@ const struct prune_steps *prune_plans_find(struct manager *m, const char *name, 
 	return NULL;
 }
 
-void prune_plans_drop(struct manager *m, const char *name)
+void eviction_plans_drop(struct manager *m, const char *name)
 {
 	for (struct kept_plan **at = &m->plans; *at; at = &(*at)->next) {
 		struct kept_plan *p = *at;
@@ -112,7 +113,7 @@ void prune_plans_drop(struct manager *m, const char *name)
 	}
 }
 
-void prune_plans_free(struct manager *m)
+void eviction_plans_free(struct manager *m)
 {
 	struct kept_plan *next;
 

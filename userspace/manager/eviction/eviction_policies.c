@@ -16,18 +16,18 @@
 /* So that a disk that others fill does not make us look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
 
-static struct manager_prune_options options_of(const struct prune_policy *p)
+static struct eviction_options options_of(const struct prune_policy *p)
 {
-	return (struct manager_prune_options){ .all = p->all,
-					       .filters = (const char *const *)p->filters,
-					       .filter_count = p->filter_count,
-					       .keep_duration_ns = p->keep_duration_ns,
-					       .limits = p->limits,
-					       .scorer = p->scorer };
+	return (struct eviction_options){ .all = p->all,
+					  .filters = (const char *const *)p->filters,
+					  .filter_count = p->filter_count,
+					  .keep_duration_ns = p->keep_duration_ns,
+					  .limits = p->limits,
+					  .scorer = p->scorer };
 }
 
-int manager_policy_options(struct manager *m, const char *name,
-			   struct manager_prune_options *ret_options, struct error *e)
+int eviction_policies_options(struct manager *m, const char *name,
+			      struct eviction_options *ret_options, struct error *e)
 {
 	const struct prune_policy *p = m->policies ? prune_policies_find(m->policies, name) : NULL;
 
@@ -37,18 +37,20 @@ int manager_policy_options(struct manager *m, const char *name,
 	return 0;
 }
 
-int manager_policy_list(struct manager *m, bool with_usage,
-			struct manager_policy_view **ret_policies, size_t *ret_count,
-			struct error *e)
+int eviction_policies_list(struct manager *m, bool with_usage,
+			   struct eviction_policy_view **ret_policies, size_t *ret_count,
+			   struct error *e)
 {
 	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
-	cleanup(prune_view_free) struct prune_view view = { .disk = prune_view_disk(m) };
+	cleanup(eviction_candidates_free) struct eviction_candidates view = {
+		.disk = eviction_candidates_disk(m)
+	};
 	size_t count = m->policies ? m->policies->count : 0;
-	struct manager_policy_view *policies = NULL;
-	int code = with_usage ? measure_ops_stale(m, NULL, e) : 0;
+	struct eviction_policy_view *policies = NULL;
+	int code = with_usage ? layer_sizes_measure(m, NULL, e) : 0;
 
 	if (code == 0 && with_usage)
-		code = prune_view_gather(m, &everything, &view, e);
+		code = eviction_candidates_gather(m, &everything, &view, e);
 	if (code < 0)
 		return code;
 	policies = calloc(count + 1, sizeof(*policies));
@@ -57,9 +59,9 @@ int manager_policy_list(struct manager *m, bool with_usage,
 	for (size_t i = 0; i < count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
 
-		policies[i] = (struct manager_policy_view){ .policy = p,
-							    .disk = view.disk,
-							    .used_bytes = view.used_bytes };
+		policies[i] = (struct eviction_policy_view){ .policy = p,
+							     .disk = view.disk,
+							     .used_bytes = view.used_bytes };
 		if (with_usage)
 			policies[i].keep_bytes =
 				prune_limits_keep(&p->limits, &view.disk, view.used_bytes);
@@ -69,14 +71,14 @@ int manager_policy_list(struct manager *m, bool with_usage,
 	return 0;
 }
 
-bool manager_policies_are_automatic(const struct manager *m)
+bool eviction_policies_are_automatic(const struct manager *m)
 {
 	return m->automatic;
 }
 
 static bool space_is_low(struct manager *m)
 {
-	struct prune_disk disk = prune_view_disk(m);
+	struct prune_disk disk = eviction_candidates_disk(m);
 
 	for (size_t i = 0; i < m->policies->count; i++)
 		if (disk.free_bytes <
@@ -85,7 +87,7 @@ static bool space_is_low(struct manager *m)
 	return false;
 }
 
-bool manager_policies_are_due(struct manager *m)
+bool eviction_policies_are_due(struct manager *m)
 {
 	int64_t now = clock_boot_ns();
 
@@ -100,25 +102,25 @@ bool manager_policies_are_due(struct manager *m)
 	return true;
 }
 
-static int count_pruned(const struct manager_pruned *record, void *user)
+static int count_pruned(const struct evicted_record *record, void *user)
 {
 	(void)record;
 	++*(size_t *)user;
 	return 0;
 }
 
-void manager_run_policies(struct manager *m, const atomic_bool *cancelled)
+void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 {
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
-		struct manager_prune_options options = options_of(p);
-		struct manager_prune_summary s;
+		struct eviction_options options = options_of(p);
+		struct eviction_summary s;
 		char freed[UNITS_TEXT_MAX];
 		struct error e = { 0 };
 		size_t evicted = 0;
 
 		options.cancelled = cancelled;
-		if (manager_prune(m, &options, count_pruned, &evicted, &s, &e) < 0)
+		if (eviction_run(m, &options, count_pruned, &evicted, &s, &e) < 0)
 			manager_report(m, true, "policy=%s %s", p->name, e.text);
 		else if (evicted > 0)
 			manager_report(m, false, "policy=%s evicted=%zu freed=\"%s\"", p->name,

@@ -29,7 +29,7 @@ struct prune_run {
 	struct manager *m;
 	const atomic_bool *cancelled;
 	bool dry_run;
-	int (*pruned)(const struct manager_pruned *record, void *user);
+	int (*pruned)(const struct evicted_record *record, void *user);
 	void *user;
 	int64_t kept_bytes; /* planned to go, but taken into use meanwhile */
 };
@@ -37,7 +37,7 @@ struct prune_run {
 /* Steps that are taken together. */
 struct batch {
 	struct record *records[STEPS_AT_ONCE];
-	struct manager_pruned pruned[STEPS_AT_ONCE];
+	struct evicted_record pruned[STEPS_AT_ONCE];
 	char *texts[STEPS_AT_ONCE]; /* of `pruned`: they must outlive the record */
 	char reasons[STEPS_AT_ONCE][200];
 	size_t count;
@@ -60,9 +60,10 @@ static bool is_in_batch(const struct batch *b, const struct record *r)
 
 /* With the lock: is everything about the record as it was planned? */
 static bool may_go(struct manager *m, const struct batch *b, const struct record *r,
-		   const struct prune_planned *p)
+		   const struct eviction_planned *p)
 {
-	if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp)
+	if (!r || !eviction_candidates_is_free(r) ||
+	    eviction_candidates_fingerprint(r) != p->fingerprint)
 		return false;
 	if (p->record.cheap)
 		return content_lazy_may_fall_back(m, r);
@@ -73,13 +74,13 @@ static bool may_go(struct manager *m, const struct batch *b, const struct record
 }
 
 /* With the lock. */
-static int describe(const struct record *r, const struct prune_planned *planned, struct batch *b)
+static int describe(const struct record *r, const struct eviction_planned *planned, struct batch *b)
 {
-	struct manager_pruned *p = &b->pruned[b->count];
+	struct evicted_record *p = &b->pruned[b->count];
 	char **text = &b->texts[b->count], *reason = b->reasons[b->count];
 	int used;
 
-	*p = (struct manager_pruned){ .size_bytes = planned->record.size_bytes,
+	*p = (struct evicted_record){ .size_bytes = planned->record.size_bytes,
 				      .created_ns = planned->record.created_ns,
 				      .last_used_ns = planned->record.last_used_ns,
 				      .usage_count = planned->record.usage_count,
@@ -99,13 +100,13 @@ static int describe(const struct record *r, const struct prune_planned *planned,
 	p->type = *text + strlen(*text) + 1;
 	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "its files only; ")
 				     : 0;
-	prune_explain_score(&planned->step, &planned->record, reason + used,
-			    sizeof(b->reasons[0]) - (size_t)used);
+	eviction_steps_explain(&planned->step, &planned->record, reason + used,
+			       sizeof(b->reasons[0]) - (size_t)used);
 	return 0;
 }
 
 /* With the lock: reserves what may still go. */
-static int fill_batch(struct prune_run *run, const struct prune_planned *planned, size_t count,
+static int fill_batch(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct batch *b)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -133,7 +134,7 @@ static void unreserve_batch(struct prune_run *run, const struct batch *b)
 	pthread_mutex_unlock(&run->m->lock);
 }
 
-static int take_steps(struct prune_run *run, const struct prune_planned *planned, size_t count,
+static int take_steps(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct error *e)
 {
 	cleanup(batch_free) struct batch b = { .count = 0 };
@@ -147,8 +148,9 @@ static int take_steps(struct prune_run *run, const struct prune_planned *planned
 	if (code < 0)
 		error_set(e, code, "out of memory");
 	else if (!run->dry_run && b.count > 0)
-		code = planned->record.cheap ? content_lazy_fall_back(run->m, b.records, b.count, e)
-					     : cache_ops_delete(run->m, b.records, b.count, e);
+		code = planned->record.cheap
+			       ? content_lazy_fall_back(run->m, b.records, b.count, e)
+			       : record_delete_reserved(run->m, b.records, b.count, e);
 	if (code < 0) {
 		unreserve_batch(run, &b);
 		return error_context(e, "prune");
@@ -160,7 +162,7 @@ static int take_steps(struct prune_run *run, const struct prune_planned *planned
 
 /* How many of the steps are taken together: deletions, or one that falls back to lazy, which looks
  * at those before it. */
-static size_t steps_at_once(const struct prune_planned *planned, size_t left)
+static size_t steps_at_once(const struct eviction_planned *planned, size_t left)
 {
 	size_t count = 0;
 
@@ -169,7 +171,7 @@ static size_t steps_at_once(const struct prune_planned *planned, size_t left)
 	return count ? count : 1;
 }
 
-static int take_all(struct prune_run *run, const struct prune_steps *steps, struct error *e)
+static int take_all(struct prune_run *run, const struct eviction_steps *steps, struct error *e)
 {
 	size_t at = 0;
 	int code = 0;
@@ -195,8 +197,8 @@ static void add_reason(char *text, size_t size, int64_t bytes, const char *why)
 			       units_format_size(bytes, amount), why);
 }
 
-static void explain_shortfall(const struct prune_view *v, const struct prune_run *run,
-			      struct manager_prune_summary *s)
+static void explain_shortfall(const struct eviction_candidates *v, const struct prune_run *run,
+			      struct eviction_summary *s)
 {
 	char amount[UNITS_TEXT_MAX], reasons[200] = "";
 
@@ -209,9 +211,9 @@ static void explain_shortfall(const struct prune_view *v, const struct prune_run
 		       *reasons ? reasons : "they are below records that stay");
 }
 
-static void summarize(const struct prune_view *v, const struct prune_run *run,
-		      const struct prune_steps *steps, int64_t keep_bytes,
-		      struct manager_prune_summary *s)
+static void summarize(const struct eviction_candidates *v, const struct prune_run *run,
+		      const struct eviction_steps *steps, int64_t keep_bytes,
+		      struct eviction_summary *s)
 {
 	s->predicted_bytes = steps->freed_bytes;
 	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
@@ -233,25 +235,25 @@ static void collect_blobs(struct manager *m)
 		manager_report(m, true, "%s; it will be tried again", late.text);
 }
 
-static int prune_locked(struct prune_run *run, const struct manager_prune_options *o,
-			struct manager_prune_summary *s, struct error *e)
+static int prune_locked(struct prune_run *run, const struct eviction_options *o,
+			struct eviction_summary *s, struct error *e)
 {
-	cleanup(prune_view_free) struct prune_view view = { 0 };
-	cleanup(prune_steps_free) struct prune_steps steps = { 0 };
+	cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	int64_t keep_bytes = 0;
-	int code = measure_ops_stale(run->m, o->cancelled, e);
+	int code = layer_sizes_measure(run->m, o->cancelled, e);
 
 	if (code == 0)
-		code = prune_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
+		code = eviction_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
 	if (code == 0 && o->dry_run)
-		code = prune_plans_keep(run->m, &steps, s->plan, e);
+		code = eviction_plans_keep(run->m, &steps, s->plan, e);
 	if (code < 0)
 		return code;
 	code = take_all(run, &steps, e);
 	if (!o->dry_run) {
 		collect_blobs(run->m);
-		store_files_drain_trash(run->m);
-		s->freed_bytes = prune_view_disk(run->m).free_bytes - view.disk.free_bytes;
+		trash_drain(run->m);
+		s->freed_bytes = eviction_candidates_disk(run->m).free_bytes - view.disk.free_bytes;
 	}
 	summarize(&view, run, &steps, keep_bytes, s);
 	return code;
@@ -268,8 +270,8 @@ static bool is_bare(const struct hashmap *before, const struct record *r, bool f
 }
 
 /* With the lock: the first step that can no longer be taken as it was planned, NULL for none. */
-static int find_stale(struct manager *m, const struct prune_steps *steps,
-		      const struct prune_planned **ret_stale)
+static int find_stale(struct manager *m, const struct eviction_steps *steps,
+		      const struct eviction_planned **ret_stale)
 {
 	cleanup(hashmap_free) struct hashmap *before = hashmap_new();
 
@@ -277,10 +279,11 @@ static int find_stale(struct manager *m, const struct prune_steps *steps,
 		return -ENOMEM;
 	*ret_stale = NULL;
 	for (size_t i = 0; i < steps->count && !*ret_stale; i++) {
-		struct prune_planned *p = &steps->items[i];
+		struct eviction_planned *p = &steps->items[i];
 		const struct record *r = record_graph_find(m->graph, p->id);
 
-		if (!r || !prune_view_is_free(r) || prune_view_stamp(r) != p->stamp ||
+		if (!r || !eviction_candidates_is_free(r) ||
+		    eviction_candidates_fingerprint(r) != p->fingerprint ||
 		    r->shared != p->record.shared || !is_bare(before, r, p->record.cheap))
 			*ret_stale = p;
 		else if (hashmap_insert(before, p->id, p) < 0)
@@ -289,17 +292,17 @@ static int find_stale(struct manager *m, const struct prune_steps *steps,
 	return 0;
 }
 
-static int execute_locked(struct prune_run *run, const char *plan, struct manager_prune_summary *s,
+static int execute_locked(struct prune_run *run, const char *plan, struct eviction_summary *s,
 			  struct error *e)
 {
-	const struct prune_steps *steps = prune_plans_find(run->m, plan, e);
-	const struct prune_planned *stale;
+	const struct eviction_steps *steps = eviction_plans_find(run->m, plan, e);
+	const struct eviction_planned *stale;
 	int64_t free_before;
 	int code;
 
 	if (!steps)
 		return -ENOENT;
-	usage_ops_fold(run->m);
+	counter_fold(run->m);
 	pthread_mutex_lock(&run->m->lock);
 	code = find_stale(run->m, steps, &stale);
 	pthread_mutex_unlock(&run->m->lock);
@@ -310,14 +313,14 @@ static int execute_locked(struct prune_run *run, const char *plan, struct manage
 				 "plan %s is stale: record %s has changed since or is in use; "
 				 "nothing was evicted (varve prune --dry-run makes a new plan)",
 				 plan, stale->id);
-	free_before = prune_view_disk(run->m).free_bytes;
+	free_before = eviction_candidates_disk(run->m).free_bytes;
 	code = take_all(run, steps, e);
 	collect_blobs(run->m);
-	store_files_drain_trash(run->m);
+	trash_drain(run->m);
 	s->predicted_bytes = steps->freed_bytes;
-	s->freed_bytes = prune_view_disk(run->m).free_bytes - free_before;
+	s->freed_bytes = eviction_candidates_disk(run->m).free_bytes - free_before;
 	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
-	prune_plans_drop(run->m, plan);
+	eviction_plans_drop(run->m, plan);
 	s->missed_bytes = run->kept_bytes;
 	s->goal_reached = run->kept_bytes == 0;
 	if (!s->goal_reached)
@@ -326,9 +329,9 @@ static int execute_locked(struct prune_run *run, const char *plan, struct manage
 	return code;
 }
 
-int manager_prune(struct manager *m, const struct manager_prune_options *options,
-		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
-		  struct manager_prune_summary *ret_summary, struct error *e)
+int eviction_run(struct manager *m, const struct eviction_options *options,
+		 int (*pruned)(const struct evicted_record *record, void *user), void *user,
+		 struct eviction_summary *ret_summary, struct error *e)
 {
 	struct prune_run run = { .m = m,
 				 .cancelled = options->cancelled,
@@ -337,7 +340,7 @@ int manager_prune(struct manager *m, const struct manager_prune_options *options
 				 .user = user };
 	int code;
 
-	*ret_summary = (struct manager_prune_summary){ 0 };
+	*ret_summary = (struct eviction_summary){ 0 };
 	pthread_mutex_lock(&m->prune_lock);
 	if (options->plan && *options->plan)
 		code = execute_locked(&run, options->plan, ret_summary, e);

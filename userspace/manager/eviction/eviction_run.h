@@ -5,7 +5,7 @@
 #include "prune/prune_policy.h"
 #include "manager/state/manager_state.h"
 
-struct manager_prune_options {
+struct eviction_options {
 	bool all; /* internal, frontend and shared records, too */
 	const char *const *filters;
 	size_t filter_count;
@@ -20,7 +20,7 @@ struct manager_prune_options {
 	const atomic_bool *cancelled; /* looked at between records; may be NULL */
 };
 
-struct manager_pruned {
+struct evicted_record {
 	char id[RECORD_ID_LENGTH + 1], parent[RECORD_ID_LENGTH + 1];
 	const char *description, *type;
 	bool is_mutable, shared;
@@ -31,16 +31,16 @@ struct manager_pruned {
 	const char *reason; /* one sentence */
 };
 
-#define MANAGER_PLAN_NAME_SIZE 13
+#define EVICTION_PLAN_NAME_SIZE 13
 
-struct manager_prune_summary {
+struct eviction_summary {
 	int64_t predicted_bytes, freed_bytes, remaining_bytes;
 	bool goal_reached;
 	int64_t missed_bytes;
 	char shortfall[256]; /* why it was not */
-	char plan[MANAGER_PLAN_NAME_SIZE]; /* of a dry run */
+	char plan[EVICTION_PLAN_NAME_SIZE]; /* of a dry run */
 };
 
-int manager_prune(struct manager *m, const struct manager_prune_options *options,
-		  int (*pruned)(const struct manager_pruned *record, void *user), void *user,
-		  struct manager_prune_summary *ret_summary, struct error *e);
+int eviction_run(struct manager *m, const struct eviction_options *options,
+		 int (*pruned)(const struct evicted_record *record, void *user), void *user,
+		 struct eviction_summary *ret_summary, struct error *e);

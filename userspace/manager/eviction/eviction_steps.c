@@ -21,8 +21,8 @@ static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX
 	return text;
 }
 
-void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
-			 size_t size)
+void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
+			    size_t size)
 {
 	char age[UNITS_TEXT_MAX], rank[UNITS_TEXT_MAX];
 	int used;
@@ -41,22 +41,22 @@ void prune_explain_score(const struct prune_step *s, const struct prune_record *
 			       rank_text(s->usage_rank, s->usage_ranks, rank));
 }
 
-static int make_steps(const struct prune_view *v, const struct prune_plan *plan,
-		      struct prune_steps *ret_steps, struct error *e)
+static int make_steps(const struct eviction_candidates *v, const struct prune_plan *plan,
+		      struct eviction_steps *ret_steps, struct error *e)
 {
-	struct prune_steps steps = { .count = plan->count,
-				     .freed_bytes = plan->freed_bytes,
-				     .remaining_bytes = plan->remaining_bytes };
+	struct eviction_steps steps = { .count = plan->count,
+					.freed_bytes = plan->freed_bytes,
+					.remaining_bytes = plan->remaining_bytes };
 
 	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
 	if (!steps.items)
 		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
 	for (size_t i = 0; i < plan->count; i++) {
 		size_t record = plan->steps[i].record;
-		struct prune_planned *p = &steps.items[i];
+		struct eviction_planned *p = &steps.items[i];
 
 		memcpy(p->id, v->ids[record], sizeof(p->id));
-		p->stamp = v->stamps[record];
+		p->fingerprint = v->fingerprints[record];
 		p->step = plan->steps[i];
 		p->record = v->records[record];
 		p->record.id = NULL; /* the view's */
@@ -65,13 +65,13 @@ static int make_steps(const struct prune_view *v, const struct prune_plan *plan,
 	return 0;
 }
 
-void prune_steps_free(struct prune_steps *s)
+void eviction_steps_free(struct eviction_steps *s)
 {
 	free(s->items);
-	*s = (struct prune_steps){ 0 };
+	*s = (struct eviction_steps){ 0 };
 }
 
-static int make_rule(const struct manager_prune_options *o, struct record_filter **ret_filter,
+static int make_rule(const struct eviction_options *o, struct record_filter **ret_filter,
 		     struct prune_rule *ret_rule, struct error *e)
 {
 	const struct prune_scorer *scorer = prune_scorer_find(o->scorer ? o->scorer : "");
@@ -95,9 +95,9 @@ static int make_rule(const struct manager_prune_options *o, struct record_filter
 	return 0;
 }
 
-int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
-		     struct prune_view *ret_view, struct prune_steps *ret_steps,
-		     int64_t *ret_keep_bytes, struct error *e)
+int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
+			struct eviction_candidates *ret_view, struct eviction_steps *ret_steps,
+			int64_t *ret_keep_bytes, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_plan plan = { 0 };
@@ -106,7 +106,7 @@ int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
 	int code = make_rule(o, &filter, &rule, e);
 
 	if (code == 0)
-		code = prune_view_gather(m, &rule, ret_view, e);
+		code = eviction_candidates_gather(m, &rule, ret_view, e);
 	if (code < 0)
 		return code;
 	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);

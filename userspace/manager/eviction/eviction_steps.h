@@ -5,31 +5,31 @@
 #include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_candidates.h"
 
-struct prune_planned {
+struct eviction_planned {
 	char id[RECORD_ID_LENGTH + 1];
-	uint64_t stamp;
+	uint64_t fingerprint;
 	struct prune_step step;
 	struct prune_record record; /* its `id` is NULL */
 };
 
-struct prune_steps {
-	struct prune_planned *items;
+struct eviction_steps {
+	struct eviction_planned *items;
 	size_t count;
 	int64_t freed_bytes, remaining_bytes;
 };
 
-void prune_steps_free(struct prune_steps *s); /* what it points to */
-static inline void cleanup_prune_steps_free(struct prune_steps *s)
+void eviction_steps_free(struct eviction_steps *s); /* what it points to */
+static inline void cleanup_eviction_steps_free(struct eviction_steps *s)
 {
-	prune_steps_free(s);
+	eviction_steps_free(s);
 }
 
 /* What the options would evict now, and how much they let the store keep. After a measuring. Both
  * results are the caller's to free, also on failure. */
-int prune_steps_plan(struct manager *m, const struct manager_prune_options *o,
-		     struct prune_view *ret_view, struct prune_steps *ret_steps,
-		     int64_t *ret_keep_bytes, struct error *e);
+int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
+			struct eviction_candidates *ret_view, struct eviction_steps *ret_steps,
+			int64_t *ret_keep_bytes, struct error *e);
 
 /* "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)" */
-void prune_explain_score(const struct prune_step *s, const struct prune_record *p, char *text,
-			 size_t size);
+void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
+			    size_t size);

@@ -26,13 +26,13 @@
 
 /* What is asked for, as it was understood. */
 struct wanted {
-	const struct manager_blob *blob;
+	const struct image_blob *blob;
 	struct record_content content; /* its texts are the blob's */
 	struct record *parent;
 	struct layer *lent; /* of another record of the same chain; NULL: none */
 };
 
-static int read_digests(const struct manager_blob *blob, struct record_content *c, struct error *e)
+static int read_digests(const struct image_blob *blob, struct record_content *c, struct error *e)
 {
 	int code = digest_parse(blob->digest, &c->blob, e);
 
@@ -54,7 +54,7 @@ static int read_digests(const struct manager_blob *blob, struct record_content *
 	return code;
 }
 
-static int read_blob(const struct manager_blob *blob, struct wanted *w, struct error *e)
+static int read_blob(const struct image_blob *blob, struct wanted *w, struct error *e)
 {
 	int code = read_digests(blob, &w->content, e);
 
@@ -91,7 +91,7 @@ static int find_parent(struct manager *m, struct wanted *w, struct error *e)
 	w->parent = NULL;
 	if (!w->blob->parent || !*w->blob->parent)
 		return 0;
-	code = new_ops_find_parent(m, w->blob->parent, &w->parent, e);
+	code = record_draft_find_parent(m, w->blob->parent, &w->parent, e);
 	if (code == 0 && !w->parent->content)
 		code = error_set(e, -EINVAL,
 				 "non-addressable parent: record %s has no chain id, since it did "
@@ -147,7 +147,7 @@ static struct record *build(struct wanted *w)
 		{ (char *)RECORD_LABEL_CHAIN_ID, w->content.chain_id.text },
 		{ (char *)RECORD_LABEL_BLOB_CHAIN_ID, w->content.blob_chain_id.text },
 	};
-	struct manager_new_record options = {
+	struct record_options options = {
 		.description = w->blob->description ? w->blob->description : "",
 		.type = w->blob->type,
 		.created_ns = w->blob->created_ns,
@@ -156,7 +156,7 @@ static struct record *build(struct wanted *w)
 		.image_refs = refs,
 		.image_ref_count = refs[0] && *refs[0] ? 1 : 0,
 	};
-	cleanup(record_free) struct record *r = new_ops_build(&options, NULL);
+	cleanup(record_free) struct record *r = record_draft_build(&options, NULL);
 
 	if (!r)
 		return NULL;
@@ -178,7 +178,7 @@ static int insert(struct manager *m, struct wanted *w, struct lease *l, struct r
 	if (!layer) {
 		char name[LAYER_NAME_LENGTH + 1];
 
-		new_ops_next_layer_name(m, name);
+		new_names_layer(m, name);
 		layer = record_graph_add_layer(m->graph, name);
 		if (!layer)
 			return error_set(e, -ENOMEM, "out of memory");
@@ -279,7 +279,7 @@ static int learn(struct manager *m, struct record *r, const struct wanted *w, st
 static int reuse_record(struct manager *m, struct record *r, struct wanted *w, struct lease *l,
 			char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
-	struct manager_get_options options = {
+	struct record_get_options options = {
 		.no_use = w->blob->no_use,
 		.image_refs = &w->blob->image_ref,
 		.image_ref_count = w->blob->image_ref && *w->blob->image_ref ? 1 : 0,
@@ -294,14 +294,14 @@ static int reuse_record(struct manager *m, struct record *r, struct wanted *w, s
 		code = content_extract_check(m, r, NULL, e);
 	pthread_mutex_unlock(&m->lock);
 	if (code == 0)
-		code = cache_ops_add_ref(m, r, l, &options, e);
+		code = record_hold_add_ref(m, r, l, &options, e);
 	memcpy(ret_id, r->id, sizeof(r->id));
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
 	return code;
 }
 
-static int get_pinned(struct manager *m, struct wanted *w, const struct manager_holder *holder,
+static int get_pinned(struct manager *m, struct wanted *w, const struct lease_holder *holder,
 		      char ret_id[RECORD_ID_LENGTH + 1], bool *ret_new, struct error *e)
 {
 	struct record *same = NULL;
@@ -323,16 +323,16 @@ static int get_pinned(struct manager *m, struct wanted *w, const struct manager_
 	return code;
 }
 
-int manager_get_by_blob(struct manager *m, const struct manager_blob *blob,
-			const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-			bool *ret_new, struct error *e)
+int image_by_blob(struct manager *m, const struct image_blob *blob,
+		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		  bool *ret_new, struct error *e)
 {
 	struct wanted w = { 0 };
 	int code = read_blob(blob, &w, e);
 
 	if (code == 0)
-		code = new_ops_check_texts(blob->description ? blob->description : "", blob->type,
-					   blob->image_ref, e);
+		code = record_draft_check_texts(blob->description ? blob->description : "",
+						blob->type, blob->image_ref, e);
 	if (code < 0)
 		return code;
 	if (content_blobs_pin(m, &w.content.blob) < 0)

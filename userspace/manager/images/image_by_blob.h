@@ -6,7 +6,7 @@
 #include "manager/state/lease_table.h"
 
 /* A descriptor, and what the record is to be called if there is none of that chain yet. */
-struct manager_blob {
+struct image_blob {
 	const char *digest, *media_type;
 	int64_t size_bytes;
 	const char *diff_id; /* annotation containerd.io/uncompressed */
@@ -21,6 +21,6 @@ struct manager_blob {
 
 /* The record of that chain: one that is there, one that shares the layer of one that is there, or
  * one without files. *ret_new: it was made. */
-int manager_get_by_blob(struct manager *m, const struct manager_blob *blob,
-			const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-			bool *ret_new, struct error *e);
+int image_by_blob(struct manager *m, const struct image_blob *blob,
+		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		  bool *ret_new, struct error *e);

@@ -59,7 +59,7 @@ static int find_chain(struct exporting *x, struct error *e)
 {
 	struct manager *m = x->m;
 	struct record *r;
-	int code = manager_finalize(m, x->o->id, e); /* a mutable one is refused */
+	int code = record_finalize(m, x->o->id, e); /* a mutable one is refused */
 
 	if (code < 0)
 		return code;
@@ -108,12 +108,12 @@ static int fetch_layer(struct exporting *x, const struct export_layer *l, struct
 	return code;
 }
 
-static enum manager_compression compression_of(const char *media_type)
+static enum image_compression compression_of(const char *media_type)
 {
 	if (strcmp(media_type, IMAGE_MEDIA_TYPE_LAYER_GZIP) == 0)
-		return MANAGER_GZIP;
-	return strcmp(media_type, IMAGE_MEDIA_TYPE_LAYER_ZSTD) == 0 ? MANAGER_ZSTD
-								    : MANAGER_UNCOMPRESSED;
+		return IMAGE_GZIP;
+	return strcmp(media_type, IMAGE_MEDIA_TYPE_LAYER_ZSTD) == 0 ? IMAGE_ZSTD
+								    : IMAGE_UNCOMPRESSED;
 }
 
 /* What was packed here comes out the same again; what others packed does not. */
@@ -126,8 +126,8 @@ static int repack_layer(struct exporting *x, const struct export_layer *l, struc
 	if (l->lazy)
 		return error_set(e, -ENODATA, "blob %s is neither here nor to be fetched",
 				 l->content->blob.text);
-	code = content_pack_layer(x->m, l->layer, compression_of(l->content->media_type),
-				  x->progress, &again, e);
+	code = image_pack_layer(x->m, l->layer, compression_of(l->content->media_type), x->progress,
+				&again, e);
 	if (code < 0)
 		return code;
 	same = digest_equal(&again.blob, &l->content->blob);
@@ -196,7 +196,7 @@ static int pack_layer(struct exporting *x, size_t n, struct error *e)
 	struct export_layer *l = &x->layers[n];
 	const struct record_content *below = n ? x->layers[n - 1].content : NULL;
 	struct record_content packed = { 0 };
-	int code = content_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed, e);
+	int code = image_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed, e);
 
 	if (code < 0)
 		return code;
@@ -367,7 +367,7 @@ static void free_exporting(struct exporting *x)
 	content_progress_free(x->progress);
 }
 
-static int export_image(struct exporting *x, struct manager_image_summary *s, struct error *e)
+static int export_image(struct exporting *x, struct image_summary *s, struct error *e)
 {
 	int code = find_chain(x, e);
 
@@ -378,7 +378,7 @@ static int export_image(struct exporting *x, struct manager_image_summary *s, st
 	if (code == 0 && x->to->transport != IMAGE_TAR)
 		code = make_manifest(x, e);
 	if (code == 0)
-		code = content_send(x, e);
+		code = image_send(x, e);
 	if (code < 0)
 		return code;
 	memcpy(s->id, x->layers[x->count - 1].id, sizeof(s->id));
@@ -388,11 +388,11 @@ static int export_image(struct exporting *x, struct manager_image_summary *s, st
 	return 0;
 }
 
-int manager_export(struct manager *m, const struct manager_export_options *options,
-		   struct manager_image_summary *ret_summary, struct error *e)
+int image_export(struct manager *m, const struct image_export_options *options,
+		 struct image_summary *ret_summary, struct error *e)
 {
 	cleanup(image_reference_free) struct image_reference to = { 0 };
-	struct manager_image_summary summary = { 0 };
+	struct image_summary summary = { 0 };
 	struct exporting x = { .m = m, .o = options, .to = &to };
 	int code = image_reference_parse(options->destination, &to, e);
 

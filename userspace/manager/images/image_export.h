@@ -5,11 +5,11 @@
 #include "manager/images/image_import.h"
 #include "manager/images/image_pack.h"
 
-struct manager_export_options {
+struct image_export_options {
 	const char *id, *destination; /* paths absolute */
-	enum manager_compression compression; /* of layers that have no blob yet */
-	struct manager_watch watch;
+	enum image_compression compression; /* of layers that have no blob yet */
+	struct content_watch watch;
 };
 
-int manager_export(struct manager *m, const struct manager_export_options *options,
-		   struct manager_image_summary *ret_summary, struct error *e);
+int image_export(struct manager *m, const struct image_export_options *options,
+		 struct image_summary *ret_summary, struct error *e);

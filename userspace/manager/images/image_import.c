@@ -22,7 +22,7 @@
 #include "manager/images/image_by_blob.h"
 #include "manager/content/content_source.h"
 #include "manager/images/image_work.h"
-#include "manager/records/record_leases.h"
+#include "manager/records/leases.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
@@ -30,10 +30,10 @@
 
 struct importing {
 	struct manager *m;
-	const struct manager_import_options *o;
+	const struct image_import_options *o;
 	struct content_source source;
 	struct content_progress *progress;
-	struct manager_holder work; /* holds while it is under way */
+	struct lease_holder work; /* holds while it is under way */
 	struct image_descriptors manifest;
 	struct image_diff_ids diff_ids;
 	struct digest *blob_chains; /* of each layer */
@@ -122,7 +122,7 @@ static int make_record(struct importing *i, size_t n, struct error *e)
 	const struct image_descriptor *d = &i->manifest.items[n + 1];
 	bool top = n + 1 == layer_count(i), is_new = false;
 	char description[MANAGER_DESCRIPTION_MAX + 1], id[RECORD_ID_LENGTH + 1];
-	struct manager_blob blob = {
+	struct image_blob blob = {
 		.digest = d->digest.text,
 		.media_type = d->media_type,
 		.size_bytes = d->size_bytes,
@@ -138,7 +138,7 @@ static int make_record(struct importing *i, size_t n, struct error *e)
 	int code;
 
 	(void)snprintf(description, sizeof(description), "layer %zu of %s", n + 1, i->o->source);
-	code = manager_get_by_blob(i->m, &blob, &i->work, id, &is_new, e);
+	code = image_by_blob(i->m, &blob, &i->work, id, &is_new, e);
 	if (code < 0)
 		return code;
 	memcpy(i->id, id, sizeof(id));
@@ -161,10 +161,10 @@ static int make_records(struct importing *i, struct error *e)
 	return code;
 }
 
-static int import_image(struct importing *i, const struct manager_holder *holder,
-			struct manager_image_summary *s, struct error *e)
+static int import_image(struct importing *i, const struct lease_holder *holder,
+			struct image_summary *s, struct error *e)
 {
-	struct manager_get_options get = { 0 };
+	struct record_get_options get = { 0 };
 	struct digest manifest = { "" };
 	int code = content_source_manifest(&i->source, &i->manifest, &manifest, e);
 
@@ -177,9 +177,9 @@ static int import_image(struct importing *i, const struct manager_holder *holder
 	if (code == 0)
 		code = make_records(i, e);
 	if (code == 0 && !i->o->lazy)
-		code = manager_extract(i->m, i->id, &i->o->watch, e);
+		code = content_extract(i->m, i->id, &i->o->watch, e);
 	if (code == 0)
-		code = manager_get(i->m, i->id, &get, holder, s->id, e);
+		code = record_hold_get(i->m, i->id, &get, holder, s->id, e);
 	if (code < 0)
 		return code;
 	(void)snprintf(s->manifest, sizeof(s->manifest), "%s", manifest.text); /* a digest */
@@ -202,28 +202,28 @@ static void free_importing(struct importing *i)
 }
 
 static int import_from(struct manager *m, const struct image_reference *reference,
-		       const struct manager_import_options *o, const struct manager_holder *holder,
-		       struct manager_image_summary *s, struct error *e)
+		       const struct image_import_options *o, const struct lease_holder *holder,
+		       struct image_summary *s, struct error *e)
 {
 	struct importing i = { .m = m,
 			       .o = o,
 			       .source = { .layout_fd = -EBADF },
 			       .progress = content_progress_new(&o->watch),
-			       .work = content_import_holder(m) };
+			       .work = image_work_holder(m) };
 	int code = i.progress ? content_source_open(m, reference, i.progress, &i.source, e)
 			      : error_set(e, -ENOMEM, "out of memory");
 
 	if (code == 0)
 		code = import_image(&i, holder, s, e);
-	manager_connection_closed(m, i.work.connection);
+	leases_connection_closed(m, i.work.connection);
 	if (code < 0)
-		content_import_undo(m, i.made, i.made_count);
+		image_work_undo(m, i.made, i.made_count);
 	free_importing(&i);
 	return code;
 }
 
 /* Before the work, not after it. */
-static int check_holder(struct manager *m, const struct manager_holder *holder, struct error *e)
+static int check_holder(struct manager *m, const struct lease_holder *holder, struct error *e)
 {
 	struct lease *l;
 	int code;
@@ -236,12 +236,12 @@ static int check_holder(struct manager *m, const struct manager_holder *holder, 
 	return code;
 }
 
-int manager_import(struct manager *m, const struct manager_import_options *options,
-		   const struct manager_holder *holder, struct manager_image_summary *ret_summary,
-		   struct error *e)
+int image_import(struct manager *m, const struct image_import_options *options,
+		 const struct lease_holder *holder, struct image_summary *ret_summary,
+		 struct error *e)
 {
 	cleanup(image_reference_free) struct image_reference reference = { 0 };
-	struct manager_image_summary summary = { 0 };
+	struct image_summary summary = { 0 };
 	int code = image_reference_parse(options->source, &reference, e);
 
 	if (code == 0 && reference.path && reference.path[0] != '/')
@@ -251,7 +251,7 @@ int manager_import(struct manager *m, const struct manager_import_options *optio
 	if (code < 0)
 		return code;
 	if (reference.transport == IMAGE_TAR)
-		code = content_import_tar(m, &reference, options, holder, &summary, e);
+		code = image_import_tar(m, &reference, options, holder, &summary, e);
 	else
 		code = import_from(m, &reference, options, holder, &summary, e);
 	if (code < 0)

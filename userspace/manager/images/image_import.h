@@ -5,13 +5,13 @@
 #include "manager/content/content_progress.h"
 #include "manager/state/lease_table.h"
 
-struct manager_import_options {
+struct image_import_options {
 	const char *source; /* see image/image_reference.h; paths absolute */
 	bool lazy; /* no files now; of a registry no blobs either */
-	struct manager_watch watch;
+	struct content_watch watch;
 };
 
-struct manager_image_summary {
+struct image_summary {
 	char id[RECORD_ID_LENGTH + 1];
 	char manifest[72]; /* its digest; "" of a plain tar */
 	uint64_t layers, new_layers;
@@ -19,6 +19,6 @@ struct manager_image_summary {
 };
 
 /* The holder holds the top record of the image. */
-int manager_import(struct manager *m, const struct manager_import_options *options,
-		   const struct manager_holder *holder, struct manager_image_summary *ret_summary,
-		   struct error *e);
+int image_import(struct manager *m, const struct image_import_options *options,
+		 const struct lease_holder *holder, struct image_summary *ret_summary,
+		 struct error *e);

@@ -21,7 +21,7 @@
 #include "manager/content/content_progress.h"
 #include "manager/images/image_by_blob.h"
 #include "manager/images/image_work.h"
-#include "manager/records/record_leases.h"
+#include "manager/records/leases.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/records/record_hold.h"
@@ -132,13 +132,13 @@ static int keep_blob(struct tar_import *t, struct error *e)
 	return code;
 }
 
-static int make_record(struct tar_import *t, const struct manager_import_options *o,
-		       const struct manager_holder *work, const struct manager_holder *holder,
-		       struct manager_image_summary *s, struct error *e)
+static int make_record(struct tar_import *t, const struct image_import_options *o,
+		       const struct lease_holder *work, const struct lease_holder *holder,
+		       struct image_summary *s, struct error *e)
 {
-	struct manager_get_options get = { 0 };
+	struct record_get_options get = { 0 };
 	char made[1][RECORD_ID_LENGTH + 1];
-	struct manager_blob blob = {
+	struct image_blob blob = {
 		.digest = t->result.blob.text,
 		.media_type = t->media_type,
 		.size_bytes = (int64_t)t->result.blob_bytes,
@@ -148,27 +148,27 @@ static int make_record(struct tar_import *t, const struct manager_import_options
 		.no_use = true,
 	};
 	bool is_new = false;
-	int code = manager_get_by_blob(t->m, &blob, work, made[0], &is_new, e);
+	int code = image_by_blob(t->m, &blob, work, made[0], &is_new, e);
 
 	if (code < 0)
 		return code;
 	code = content_extract_adopt(t->m, made[0], t->scratch, e);
 	if (code == 0)
-		code = manager_get(t->m, made[0], &get, holder, s->id, e);
-	manager_connection_closed(t->m, work->connection);
+		code = record_hold_get(t->m, made[0], &get, holder, s->id, e);
+	leases_connection_closed(t->m, work->connection);
 	if (code < 0 && is_new)
-		content_import_undo(t->m, made, 1);
+		image_work_undo(t->m, made, 1);
 	s->layers = 1;
 	s->new_layers = is_new;
 	s->bytes = (int64_t)t->result.blob_bytes;
 	return code;
 }
 
-static int import_unpacked(struct tar_import *t, const struct manager_import_options *o,
-			   const struct manager_holder *holder, struct manager_image_summary *s,
+static int import_unpacked(struct tar_import *t, const struct image_import_options *o,
+			   const struct lease_holder *holder, struct image_summary *s,
 			   struct error *e)
 {
-	struct manager_holder work = content_import_holder(t->m);
+	struct lease_holder work = image_work_holder(t->m);
 	int code;
 
 	if (content_blobs_pin(t->m, &t->result.blob) < 0)
@@ -180,10 +180,9 @@ static int import_unpacked(struct tar_import *t, const struct manager_import_opt
 	return code;
 }
 
-int content_import_tar(struct manager *m, const struct image_reference *reference,
-		       const struct manager_import_options *options,
-		       const struct manager_holder *holder, struct manager_image_summary *s,
-		       struct error *e)
+int image_import_tar(struct manager *m, const struct image_reference *reference,
+		     const struct image_import_options *options, const struct lease_holder *holder,
+		     struct image_summary *s, struct error *e)
 {
 	struct tar_import t = { .m = m,
 				.reference = reference,

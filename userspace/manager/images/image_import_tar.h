@@ -5,7 +5,6 @@
 #include "image/image_reference.h"
 #include "manager/images/image_import.h"
 
-int content_import_tar(struct manager *m, const struct image_reference *reference,
-		       const struct manager_import_options *options,
-		       const struct manager_holder *holder, struct manager_image_summary *s,
-		       struct error *e);
+int image_import_tar(struct manager *m, const struct image_reference *reference,
+		     const struct image_import_options *options, const struct lease_holder *holder,
+		     struct image_summary *s, struct error *e);

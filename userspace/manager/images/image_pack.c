@@ -60,12 +60,12 @@ static int pump(int fd, int (*write)(const void *bytes, size_t length, void *use
 	return code;
 }
 
-static enum tar_compression compression_of(enum manager_compression compression)
+static enum tar_compression compression_of(enum image_compression compression)
 {
 	switch (compression) {
-	case MANAGER_GZIP:
+	case IMAGE_GZIP:
 		return TAR_COMPRESSION_GZIP;
-	case MANAGER_ZSTD:
+	case IMAGE_ZSTD:
 		return TAR_COMPRESSION_ZSTD;
 	default:
 		return TAR_COMPRESSION_NONE;
@@ -129,15 +129,15 @@ static const char *media_type_of(enum tar_compression compression)
 	}
 }
 
-int content_pack_layer(struct manager *m, const char *layer, enum manager_compression compression,
-		       struct content_progress *progress, struct record_content *ret_content,
-		       struct error *e)
+int image_pack_layer(struct manager *m, const char *layer, enum image_compression compression,
+		     struct content_progress *progress, struct record_content *ret_content,
+		     struct error *e)
 {
 	struct packing p = { .progress = progress,
 			     .layer = layer,
 			     .options = { .compression = compression_of(
-						  compression == MANAGER_USUAL_COMPRESSION
-							  ? MANAGER_GZIP
+						  compression == IMAGE_USUAL_COMPRESSION
+							  ? IMAGE_GZIP
 							  : compression) } };
 	struct blob_expectation expected = { NULL, -1, content_progress_stop(progress) };
 	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
@@ -170,10 +170,10 @@ int content_pack_layer(struct manager *m, const char *layer, enum manager_compre
 	return 0;
 }
 
-int manager_diff(struct manager *m, const char *id, enum manager_compression compression,
-		 const struct manager_watch *watch,
-		 int (*write)(const void *bytes, size_t length, void *user), void *user,
-		 struct error *e)
+int image_pack_diff(struct manager *m, const char *id, enum image_compression compression,
+		    const struct content_watch *watch,
+		    int (*write)(const void *bytes, size_t length, void *user), void *user,
+		    struct error *e)
 {
 	cleanup(content_progress_free) struct content_progress *progress =
 		content_progress_new(watch);
@@ -185,7 +185,7 @@ int manager_diff(struct manager *m, const char *id, enum manager_compression com
 
 	if (!progress)
 		return error_set(e, -ENOMEM, "out of memory");
-	code = manager_extract(m, id, watch, e);
+	code = content_extract(m, id, watch, e);
 	if (code < 0)
 		return code;
 	pthread_mutex_lock(&m->lock);

@@ -5,21 +5,21 @@
 #include "manager/content/content_progress.h"
 #include "manager/state/manager_state.h"
 
-enum manager_compression {
-	MANAGER_USUAL_COMPRESSION, /* gzip for images, none for a plain tar */
-	MANAGER_GZIP,
-	MANAGER_ZSTD,
-	MANAGER_UNCOMPRESSED,
+enum image_compression {
+	IMAGE_USUAL_COMPRESSION, /* gzip for images, none for a plain tar */
+	IMAGE_GZIP,
+	IMAGE_ZSTD,
+	IMAGE_UNCOMPRESSED,
 };
 
 /* The layer's tar into the store; pinned on success. */
-int content_pack_layer(struct manager *m, const char *layer, enum manager_compression compression,
-		       struct content_progress *progress, struct record_content *ret_content,
-		       struct error *e);
+int image_pack_layer(struct manager *m, const char *layer, enum image_compression compression,
+		     struct content_progress *progress, struct record_content *ret_content,
+		     struct error *e);
 
 /* The record's own layer as an OCI layer, piece by piece; returns what `write` returned when that
  * is negative. */
-int manager_diff(struct manager *m, const char *id, enum manager_compression compression,
-		 const struct manager_watch *watch,
-		 int (*write)(const void *bytes, size_t length, void *user), void *user,
-		 struct error *e);
+int image_pack_diff(struct manager *m, const char *id, enum image_compression compression,
+		    const struct content_watch *watch,
+		    int (*write)(const void *bytes, size_t length, void *user), void *user,
+		    struct error *e);

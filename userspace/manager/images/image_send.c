@@ -151,14 +151,14 @@ static int send_to_archive(struct exporting *x, struct error *e)
 static int send_to_tar(struct exporting *x, struct error *e)
 {
 	static const enum tar_compression compressions[] = {
-		[MANAGER_USUAL_COMPRESSION] = TAR_COMPRESSION_NONE,
-		[MANAGER_GZIP] = TAR_COMPRESSION_GZIP,
-		[MANAGER_ZSTD] = TAR_COMPRESSION_ZSTD,
-		[MANAGER_UNCOMPRESSED] = TAR_COMPRESSION_NONE,
+		[IMAGE_USUAL_COMPRESSION] = TAR_COMPRESSION_NONE,
+		[IMAGE_GZIP] = TAR_COMPRESSION_GZIP,
+		[IMAGE_ZSTD] = TAR_COMPRESSION_ZSTD,
+		[IMAGE_UNCOMPRESSED] = TAR_COMPRESSION_NONE,
 	};
 	const struct export_layer *top = &x->layers[x->count - 1];
 	cleanup(close_fd) int directory = -EBADF;
-	int code = manager_extract(x->m, top->id, &x->o->watch, e);
+	int code = content_extract(x->m, top->id, &x->o->watch, e);
 
 	if (code == 0)
 		code = store_files_open_layer(x->m, top->layer, &directory, e);
@@ -209,7 +209,7 @@ static int send_to_registry(struct exporting *x, struct error *e)
 			     IMAGE_MEDIA_TYPE_MANIFEST, bytes, length, e);
 }
 
-int content_send(struct exporting *x, struct error *e)
+int image_send(struct exporting *x, struct error *e)
 {
 	switch (x->to->transport) {
 	case IMAGE_OCI:

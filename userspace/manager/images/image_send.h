@@ -20,7 +20,7 @@ struct export_layer {
 
 struct exporting {
 	struct manager *m;
-	const struct manager_export_options *o;
+	const struct image_export_options *o;
 	const struct image_reference *to;
 	struct content_progress *progress;
 	struct record *top; /* its `extractions` are counted */
@@ -32,4 +32,4 @@ struct exporting {
 };
 
 /* Everything is in the store: to the layout, the archive or the registry. */
-int content_send(struct exporting *x, struct error *e);
+int image_send(struct exporting *x, struct error *e);

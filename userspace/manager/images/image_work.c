@@ -13,24 +13,24 @@
 /* No connection ever has such a number. */
 #define WORK_CONNECTIONS (UINT64_C(1) << 63)
 
-struct manager_holder content_import_holder(struct manager *m)
+struct lease_holder image_work_holder(struct manager *m)
 {
 	uint64_t number = atomic_fetch_add(&m->content_works, 1);
 
-	return (struct manager_holder){ .connection = WORK_CONNECTIONS | number };
+	return (struct lease_holder){ .connection = WORK_CONNECTIONS | number };
 }
 
-void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count)
+void image_work_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count)
 {
 	struct error e = { 0 };
 	int code;
 
 	/* On a full disk nothing could be written otherwise, not even that they are gone. */
 	if (count > 0)
-		store_files_drain_trash(m);
+		trash_drain(m);
 	/* Children first. What somebody holds by now stays, with what it lies on. */
 	while (count-- > 0) {
-		code = manager_remove(m, made[count], &e);
+		code = record_delete(m, made[count], &e);
 		if (code < 0 && code != -EBUSY && code != -ENOTEMPTY && code != -ENOENT)
 			manager_report(m, true, "record=%s of a failed import stays, lazy: %s",
 				       made[count], e.text);

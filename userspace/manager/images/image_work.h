@@ -7,8 +7,8 @@
 
 #include "manager/state/lease_table.h"
 
-/* A connection's lease for one piece of work, which manager_connection_closed() ends. */
-struct manager_holder content_import_holder(struct manager *m);
+/* A connection's lease for one piece of work, which leases_connection_closed() ends. */
+struct lease_holder image_work_holder(struct manager *m);
 
 /* Removes records that were made, in that order, unless somebody has taken them. */
-void content_import_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count);
+void image_work_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count);

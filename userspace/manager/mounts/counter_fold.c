@@ -319,12 +319,12 @@ static void fold(struct manager *m, bool gone_only)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
 }
 
-void usage_ops_fold(struct manager *m)
+void counter_fold(struct manager *m)
 {
 	fold(m, false);
 }
 
-void usage_ops_fold_gone(struct manager *m)
+void counter_fold_gone(struct manager *m)
 {
 	fold(m, true);
 }

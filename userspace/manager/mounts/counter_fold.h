@@ -7,7 +7,7 @@
 /* Moves what the cells counted since the last time into the layers, and settles the mounts that
  * are gone. What cannot be written now (a full disk) is right in memory, is written by a later
  * fold, and is reported: it fails no caller. Without the lock. */
-void usage_ops_fold(struct manager *m);
+void counter_fold(struct manager *m);
 
 /* The same for mounts that are gone only, whatever else is mounted. */
-void usage_ops_fold_gone(struct manager *m);
+void counter_fold_gone(struct manager *m);

@@ -23,7 +23,7 @@
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
 
-int mount_ops_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
+int mount_attach_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
 {
 	const char *own = mount->layers[mount->writable ? 0 : 1].name;
 	cleanup(close_fd) int identity = -EBADF;
@@ -56,7 +56,7 @@ static void add_rows(struct change_set *c, const struct manager *m, const struct
 		c->failed = true;
 }
 
-int mount_ops_check_map(const struct manager *m, const struct id_map *map, struct error *e)
+int mount_attach_check_map(const struct manager *m, const struct id_map *map, struct error *e)
 {
 	if (!id_map_is_set(map) || !*m->features.id_map_refusal)
 		return 0;
@@ -71,7 +71,7 @@ static int create_detached(struct manager *m, const struct mount *mount, int *re
 	struct overlay_spec spec = { .lowers = lowers,
 				     .lower_count = mount->layer_count - 1,
 				     .id_map = &mount->id_map };
-	int code = mount_ops_check_map(m, &mount->id_map, e);
+	int code = mount_attach_check_map(m, &mount->id_map, e);
 
 	if (code < 0)
 		return code;
@@ -123,8 +123,8 @@ static uint64_t next_mount_id(struct manager *m)
 	return m->last_mount_id;
 }
 
-struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const struct id_map *map,
-				struct change_set *c)
+struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
+				   const struct id_map *map, struct change_set *c)
 {
 	struct mount *mount;
 	uint64_t id;
@@ -138,7 +138,7 @@ struct mount *mount_ops_prepare(struct manager *m, const struct record *r, const
 	return mount;
 }
 
-int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, struct error *e)
+int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mount, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	char name[MOUNT_POINT_NAME_SIZE];
@@ -146,18 +146,18 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	int code;
 
 	/* What has just been committed may still be mounted, and its layer be an upper. */
-	reaper_wait(m, r->layer->name);
+	unmount_queue_wait(m, r->layer->name);
 	if (r->parent)
-		reaper_wait(m, r->parent->layer->name);
+		unmount_queue_wait(m, r->parent->layer->name);
 	code = create_detached(m, mount, &fd, e);
 	if (code == 0)
 		code = fail_point_error("mount.created", e);
 	if (code == 0) {
 		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
-		code = mount_ops_register(m, mount, fd, &registered);
+		code = mount_attach_register(m, mount, fd, &registered);
 		if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
-			usage_ops_fold_gone(m);
-			code = mount_ops_register(m, mount, fd, &registered);
+			counter_fold_gone(m);
+			code = mount_attach_register(m, mount, fd, &registered);
 		}
 		if (code < 0)
 			manager_report(m, true, "record=%s not counted: %s", r->id,
@@ -177,10 +177,10 @@ int mount_ops_attach(struct manager *m, struct record *r, struct mount *mount, s
 	return 0;
 }
 
-int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *map, struct error *e)
+int mount_attach(struct manager *m, struct record *r, const struct id_map *map, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	cleanup(mount_list_free) struct mount *mount = mount_ops_prepare(m, r, map, &c);
+	cleanup(mount_list_free) struct mount *mount = mount_attach_prepare(m, r, map, &c);
 	int code;
 
 	if (!mount)
@@ -188,10 +188,10 @@ int mount_ops_mount(struct manager *m, struct record *r, const struct id_map *ma
 	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
 	if (code < 0)
 		return error_context(e, "mount %s", r->id);
-	return mount_ops_attach(m, r, take_ptr(mount), e);
+	return mount_attach_prepared(m, r, take_ptr(mount), e);
 }
 
-int mount_ops_clone_read_only(struct manager *m, struct record *r, struct error *e)
+int mount_attach_clone(struct manager *m, struct record *r, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	char name[MOUNT_POINT_NAME_SIZE];

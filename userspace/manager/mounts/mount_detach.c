@@ -31,7 +31,7 @@ static int unmount_point(struct manager *m, const struct record *r, bool clone, 
 	return 0;
 }
 
-int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
+int mount_detach(struct manager *m, struct record *r, struct error *e)
 {
 	struct mount *mount = r->mount;
 	int code;
@@ -54,11 +54,11 @@ int mount_ops_detach(struct manager *m, struct record *r, struct error *e)
 	mount->record = NULL;
 	r->mount = NULL;
 	pthread_mutex_unlock(&m->lock);
-	usage_ops_fold_gone(m);
+	counter_fold_gone(m);
 	return 0;
 }
 
-int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e)
+int mount_detach_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e)
 {
 	char name[MOUNT_POINT_NAME_SIZE];
 	int code;
@@ -70,7 +70,7 @@ int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, str
 	return code == -EINVAL || code == -ENOENT ? 0 : code; /* somebody else unmounted it */
 }
 
-void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task)
+void mount_detach_later(struct manager *m, struct record *r, struct unmount_task *task)
 {
 	memcpy(task->layer, r->layer->name, sizeof(task->layer));
 	memcpy(task->id, r->id, sizeof(task->id));

@@ -7,8 +7,8 @@
 
 #include "manager/mounts/unmount_queue.h"
 
-int mount_ops_detach(struct manager *m, struct record *r, struct error *e);
+int mount_detach(struct manager *m, struct record *r, struct error *e);
 
 /* Nobody writes to the record by way of its mount any more, or can again. -EBUSY. */
-int mount_ops_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);
-void mount_ops_abandon(struct manager *m, struct record *r, struct reaper_task *task);
+int mount_detach_freeze(struct manager *m, const struct record *r, bool frozen, struct error *e);
+void mount_detach_later(struct manager *m, struct record *r, struct unmount_task *task);

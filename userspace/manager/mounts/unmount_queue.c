@@ -24,12 +24,12 @@
 #define WAITING_MAX 256
 
 struct task {
-	struct reaper_task what;
+	struct unmount_task what;
 	uint64_t number;
 	struct task *next;
 };
 
-struct reaper {
+struct unmount_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* In the order in which they came; a thread takes the first that no other one has. */
@@ -59,7 +59,7 @@ static void unmount(struct manager *m, const char *id, bool clone)
 		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));
 }
 
-static void do_task(struct manager *m, const struct reaper_task *task)
+static void do_task(struct manager *m, const struct unmount_task *task)
 {
 	struct error e = { 0 };
 
@@ -73,16 +73,16 @@ static void do_task(struct manager *m, const struct reaper_task *task)
 }
 
 /* With the lock. */
-static struct task *take_task(struct reaper *reaper, size_t thread)
+static struct task *take_task(struct unmount_queue *unmount_queue, size_t thread)
 {
-	struct task *task = reaper->first;
+	struct task *task = unmount_queue->first;
 
-	reaper->first = task->next;
-	if (!reaper->first)
-		reaper->last = &reaper->first;
-	reaper->waiting--;
-	reaper->busy++;
-	reaper->taken[thread] = task;
+	unmount_queue->first = task->next;
+	if (!unmount_queue->first)
+		unmount_queue->last = &unmount_queue->first;
+	unmount_queue->waiting--;
+	unmount_queue->busy++;
+	unmount_queue->taken[thread] = task;
 	return task;
 }
 
@@ -95,114 +95,115 @@ static int64_t monotonic_ns(void)
 }
 
 /* With the lock: whether it is time. */
-static bool is_due(struct reaper *reaper)
+static bool is_due(struct unmount_queue *unmount_queue)
 {
-	if (!reaper->first)
+	if (!unmount_queue->first)
 		return false;
-	reaper->going |= reaper->stopping || reaper->waiting >= TOGETHER ||
-			 monotonic_ns() >= reaper->due_ns;
-	return reaper->going;
+	unmount_queue->going |= unmount_queue->stopping || unmount_queue->waiting >= TOGETHER ||
+				monotonic_ns() >= unmount_queue->due_ns;
+	return unmount_queue->going;
 }
 
 /* With the lock. */
-static void wait_for_due(struct reaper *reaper)
+static void wait_for_due(struct unmount_queue *unmount_queue)
 {
-	while (!is_due(reaper) && !reaper->stopping) {
-		struct timespec until = { .tv_sec = reaper->due_ns / NS_PER_S,
-					  .tv_nsec = reaper->due_ns % NS_PER_S };
+	while (!is_due(unmount_queue) && !unmount_queue->stopping) {
+		struct timespec until = { .tv_sec = unmount_queue->due_ns / NS_PER_S,
+					  .tv_nsec = unmount_queue->due_ns % NS_PER_S };
 
-		if (reaper->first)
-			pthread_cond_clockwait(&reaper->changed, &reaper->lock, CLOCK_MONOTONIC,
-					       &until);
+		if (unmount_queue->first)
+			pthread_cond_clockwait(&unmount_queue->changed, &unmount_queue->lock,
+					       CLOCK_MONOTONIC, &until);
 		else
-			pthread_cond_wait(&reaper->changed, &reaper->lock);
+			pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
 	}
 }
 
 static void *do_tasks(void *arg)
 {
 	struct manager *m = arg;
-	struct reaper *reaper = m->reaper;
+	struct unmount_queue *unmount_queue = m->unmount_queue;
 	size_t thread;
 
-	pthread_mutex_lock(&reaper->lock);
-	thread = reaper->thread_count++;
+	pthread_mutex_lock(&unmount_queue->lock);
+	thread = unmount_queue->thread_count++;
 	for (;;) {
 		struct task *task;
 
-		wait_for_due(reaper);
-		if (!reaper->first)
+		wait_for_due(unmount_queue);
+		if (!unmount_queue->first)
 			break;
-		task = take_task(reaper, thread);
-		pthread_mutex_unlock(&reaper->lock);
+		task = take_task(unmount_queue, thread);
+		pthread_mutex_unlock(&unmount_queue->lock);
 		do_task(m, &task->what);
-		pthread_mutex_lock(&reaper->lock);
-		reaper->taken[thread] = NULL;
+		pthread_mutex_lock(&unmount_queue->lock);
+		unmount_queue->taken[thread] = NULL;
 		free(task);
-		reaper->going &= reaper->first != NULL;
-		pthread_cond_broadcast(&reaper->changed);
-		reaper->busy--;
-		reaper->unfolded++;
-		if ((reaper->busy > 0 || reaper->first) && reaper->unfolded < TOGETHER)
+		unmount_queue->going &= unmount_queue->first != NULL;
+		pthread_cond_broadcast(&unmount_queue->changed);
+		unmount_queue->busy--;
+		unmount_queue->unfolded++;
+		if ((unmount_queue->busy > 0 || unmount_queue->first) &&
+		    unmount_queue->unfolded < TOGETHER)
 			continue;
 		/* What their mounts counted; until then these keep their places in the maps. */
-		reaper->unfolded = 0;
-		pthread_mutex_unlock(&reaper->lock);
-		usage_ops_fold_gone(m);
-		pthread_mutex_lock(&reaper->lock);
+		unmount_queue->unfolded = 0;
+		pthread_mutex_unlock(&unmount_queue->lock);
+		counter_fold_gone(m);
+		pthread_mutex_lock(&unmount_queue->lock);
 	}
-	pthread_mutex_unlock(&reaper->lock);
+	pthread_mutex_unlock(&unmount_queue->lock);
 	return NULL;
 }
 
-int reaper_start(struct manager *m, struct error *e)
+int unmount_queue_start(struct manager *m, struct error *e)
 {
-	struct reaper *reaper = calloc(1, sizeof(*reaper));
+	struct unmount_queue *unmount_queue = calloc(1, sizeof(*unmount_queue));
 	size_t started = 0;
 
-	if (!reaper)
+	if (!unmount_queue)
 		return error_set(e, -ENOMEM, "out of memory");
-	pthread_mutex_init(&reaper->lock, NULL);
-	pthread_cond_init(&reaper->changed, NULL);
-	reaper->last = &reaper->first;
-	m->reaper = reaper;
+	pthread_mutex_init(&unmount_queue->lock, NULL);
+	pthread_cond_init(&unmount_queue->changed, NULL);
+	unmount_queue->last = &unmount_queue->first;
+	m->unmount_queue = unmount_queue;
 	while (started < THREADS &&
-	       pthread_create(&reaper->threads[started], NULL, do_tasks, m) == 0)
+	       pthread_create(&unmount_queue->threads[started], NULL, do_tasks, m) == 0)
 		started++;
 	if (started == THREADS)
 		return 0;
-	pthread_mutex_lock(&reaper->lock);
-	reaper->stopping = true;
-	pthread_cond_broadcast(&reaper->changed);
-	pthread_mutex_unlock(&reaper->lock);
+	pthread_mutex_lock(&unmount_queue->lock);
+	unmount_queue->stopping = true;
+	pthread_cond_broadcast(&unmount_queue->changed);
+	pthread_mutex_unlock(&unmount_queue->lock);
 	while (started > 0)
-		pthread_join(reaper->threads[--started], NULL);
-	free(reaper);
-	m->reaper = NULL;
+		pthread_join(unmount_queue->threads[--started], NULL);
+	free(unmount_queue);
+	m->unmount_queue = NULL;
 	return error_set(e, -EAGAIN, "no threads to unmount what has been deleted");
 }
 
-void reaper_stop(struct manager *m)
+void unmount_queue_stop(struct manager *m)
 {
-	struct reaper *reaper = m->reaper;
+	struct unmount_queue *unmount_queue = m->unmount_queue;
 
-	if (!reaper)
+	if (!unmount_queue)
 		return;
-	pthread_mutex_lock(&reaper->lock);
-	reaper->stopping = true;
-	pthread_cond_broadcast(&reaper->changed);
-	pthread_mutex_unlock(&reaper->lock);
+	pthread_mutex_lock(&unmount_queue->lock);
+	unmount_queue->stopping = true;
+	pthread_cond_broadcast(&unmount_queue->changed);
+	pthread_mutex_unlock(&unmount_queue->lock);
 	for (size_t i = 0; i < THREADS; i++)
-		pthread_join(reaper->threads[i], NULL);
-	pthread_mutex_destroy(&reaper->lock);
-	pthread_cond_destroy(&reaper->changed);
-	free(reaper);
-	m->reaper = NULL;
+		pthread_join(unmount_queue->threads[i], NULL);
+	pthread_mutex_destroy(&unmount_queue->lock);
+	pthread_cond_destroy(&unmount_queue->changed);
+	free(unmount_queue);
+	m->unmount_queue = NULL;
 }
 
-void reaper_add(struct manager *m, const struct reaper_task *what)
+void unmount_queue_add(struct manager *m, const struct unmount_task *what)
 {
-	struct reaper *reaper = m->reaper;
+	struct unmount_queue *unmount_queue = m->unmount_queue;
 	struct task *task = malloc(sizeof(*task));
 
 	if (!task) {
@@ -210,17 +211,17 @@ void reaper_add(struct manager *m, const struct reaper_task *what)
 		return;
 	}
 	*task = (struct task){ .what = *what };
-	pthread_mutex_lock(&reaper->lock);
-	while (reaper->waiting >= WAITING_MAX)
-		pthread_cond_wait(&reaper->changed, &reaper->lock);
-	if (!reaper->first)
-		reaper->due_ns = monotonic_ns() + DELAY_NS;
-	task->number = ++reaper->last_number;
-	*reaper->last = task;
-	reaper->last = &task->next;
-	reaper->waiting++;
-	pthread_cond_broadcast(&reaper->changed);
-	pthread_mutex_unlock(&reaper->lock);
+	pthread_mutex_lock(&unmount_queue->lock);
+	while (unmount_queue->waiting >= WAITING_MAX)
+		pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
+	if (!unmount_queue->first)
+		unmount_queue->due_ns = monotonic_ns() + DELAY_NS;
+	task->number = ++unmount_queue->last_number;
+	*unmount_queue->last = task;
+	unmount_queue->last = &task->next;
+	unmount_queue->waiting++;
+	pthread_cond_broadcast(&unmount_queue->changed);
+	pthread_mutex_unlock(&unmount_queue->lock);
 }
 
 static bool is_about(const struct task *task, const char *layer_or_id)
@@ -230,67 +231,67 @@ static bool is_about(const struct task *task, const char *layer_or_id)
 }
 
 /* With the lock. */
-static bool has(const struct reaper *reaper, const char *layer_or_id)
+static bool has(const struct unmount_queue *unmount_queue, const char *layer_or_id)
 {
 	for (size_t i = 0; i < THREADS; i++)
-		if (reaper->taken[i] && is_about(reaper->taken[i], layer_or_id))
+		if (unmount_queue->taken[i] && is_about(unmount_queue->taken[i], layer_or_id))
 			return true;
-	for (const struct task *task = reaper->first; task; task = task->next)
+	for (const struct task *task = unmount_queue->first; task; task = task->next)
 		if (is_about(task, layer_or_id))
 			return true;
 	return false;
 }
 
 /* With the lock. */
-static void hurry(struct reaper *reaper)
+static void hurry(struct unmount_queue *unmount_queue)
 {
-	if (reaper->going || !reaper->first)
+	if (unmount_queue->going || !unmount_queue->first)
 		return;
-	reaper->going = true;
-	pthread_cond_broadcast(&reaper->changed);
+	unmount_queue->going = true;
+	pthread_cond_broadcast(&unmount_queue->changed);
 }
 
-bool reaper_has(struct manager *m, const char *layer_or_id)
+bool unmount_queue_has(struct manager *m, const char *layer_or_id)
 {
 	bool found;
 
-	pthread_mutex_lock(&m->reaper->lock);
-	found = has(m->reaper, layer_or_id);
-	pthread_mutex_unlock(&m->reaper->lock);
+	pthread_mutex_lock(&m->unmount_queue->lock);
+	found = has(m->unmount_queue, layer_or_id);
+	pthread_mutex_unlock(&m->unmount_queue->lock);
 	return found;
 }
 
-void reaper_wait(struct manager *m, const char *layer)
+void unmount_queue_wait(struct manager *m, const char *layer)
 {
-	pthread_mutex_lock(&m->reaper->lock);
-	while (has(m->reaper, layer)) {
-		hurry(m->reaper);
-		pthread_cond_wait(&m->reaper->changed, &m->reaper->lock);
+	pthread_mutex_lock(&m->unmount_queue->lock);
+	while (has(m->unmount_queue, layer)) {
+		hurry(m->unmount_queue);
+		pthread_cond_wait(&m->unmount_queue->changed, &m->unmount_queue->lock);
 	}
-	pthread_mutex_unlock(&m->reaper->lock);
+	pthread_mutex_unlock(&m->unmount_queue->lock);
 }
 
 /* With the lock: the oldest task that is not done; UINT64_MAX: none. */
-static uint64_t oldest(const struct reaper *reaper)
+static uint64_t oldest(const struct unmount_queue *unmount_queue)
 {
-	uint64_t number = reaper->first ? reaper->first->number : UINT64_MAX;
+	uint64_t number = unmount_queue->first ? unmount_queue->first->number : UINT64_MAX;
 
 	for (size_t i = 0; i < THREADS; i++)
-		if (reaper->taken[i] && reaper->taken[i]->number < number)
-			number = reaper->taken[i]->number;
+		if (unmount_queue->taken[i] && unmount_queue->taken[i]->number < number)
+			number = unmount_queue->taken[i]->number;
 	return number;
 }
 
-void reaper_drain(struct manager *m)
+void unmount_queue_drain(struct manager *m)
 {
-	struct reaper *reaper = m->reaper;
+	struct unmount_queue *unmount_queue = m->unmount_queue;
 	uint64_t last;
 
-	pthread_mutex_lock(&reaper->lock);
-	last = reaper->last_number;
-	while (oldest(reaper) <= last) {
-		hurry(reaper);
-		pthread_cond_wait(&reaper->changed, &reaper->lock);
+	pthread_mutex_lock(&unmount_queue->lock);
+	last = unmount_queue->last_number;
+	while (oldest(unmount_queue) <= last) {
+		hurry(unmount_queue);
+		pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
 	}
-	pthread_mutex_unlock(&reaper->lock);
+	pthread_mutex_unlock(&unmount_queue->lock);
 }

@@ -8,26 +8,26 @@
 
 #include "manager/state/manager_state.h"
 
-struct reaper_task {
+struct unmount_task {
 	char layer[LAYER_NAME_LENGTH + 1];
 	char id[RECORD_ID_LENGTH + 1];
 	bool mounted, read_only_clone; /* at the record's mount points */
 	bool discard; /* the layer */
 };
 
-int reaper_start(struct manager *m, struct error *e);
+int unmount_queue_start(struct manager *m, struct error *e);
 
 /* Does what is left to do first. */
-void reaper_stop(struct manager *m);
+void unmount_queue_stop(struct manager *m);
 
 /* Waits while too much is left to do. Without memory the task is done at once. */
-void reaper_add(struct manager *m, const struct reaper_task *task);
+void unmount_queue_add(struct manager *m, const struct unmount_task *task);
 
 /* Whether there is a task with this layer, or with this record's id. */
-bool reaper_has(struct manager *m, const char *layer_or_id);
+bool unmount_queue_has(struct manager *m, const char *layer_or_id);
 
 /* Until nothing is left to do with the layer. */
-void reaper_wait(struct manager *m, const char *layer);
+void unmount_queue_wait(struct manager *m, const char *layer);
 
 /* Until everything is done that was there when it was called. */
-void reaper_drain(struct manager *m);
+void unmount_queue_drain(struct manager *m);

@@ -134,13 +134,13 @@ static int publish_sizes(struct manager *m, const struct measuring *job, struct 
 	return code;
 }
 
-int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e)
+int layer_sizes_measure(struct manager *m, const atomic_bool *cancelled, struct error *e)
 {
 	struct measuring job = { .m = m, .cancelled = cancelled };
 	int code = 0;
 
 	pthread_mutex_lock(&m->walk_lock);
-	usage_ops_fold(m);
+	counter_fold(m);
 	if (gather_stale(m, &job) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0 && job.count > 0) {

@@ -6,4 +6,4 @@
 #include "manager/state/manager_state.h"
 
 /* Measures every layer whose size is not known, in parallel. Without the lock. */
-int measure_ops_stale(struct manager *m, const atomic_bool *cancelled, struct error *e);
+int layer_sizes_measure(struct manager *m, const atomic_bool *cancelled, struct error *e);

@@ -25,12 +25,12 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 			   char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	struct manager_new_record options = { .description = r->description,
-					      .type = r->type,
-					      .labels = r->labels,
-					      .label_count = r->label_count,
-					      .image_refs = (const char *const *)r->image_refs,
-					      .image_ref_count = r->image_ref_count };
+	struct record_options options = { .description = r->description,
+					  .type = r->type,
+					  .labels = r->labels,
+					  .label_count = r->label_count,
+					  .image_refs = (const char *const *)r->image_refs,
+					  .image_ref_count = r->image_ref_count };
 	struct record *twin = NULL;
 	int code;
 
@@ -42,11 +42,11 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 				 "record %s is held by nobody, so nobody can have finished it "
 				 "(varve get --mutable %.12s)",
 				 r->id, r->id);
-	code = mount_ops_detach(m, r, e);
+	code = mount_detach(m, r, e);
 	if (code < 0)
 		return error_context(e, "commit");
 
-	twin = new_ops_build(&options, &r->id_map);
+	twin = record_draft_build(&options, &r->id_map);
 	if (!twin)
 		return error_set(e, -ENOMEM, "out of memory");
 	twin->is_mutable = false;
@@ -89,8 +89,8 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	return code;
 }
 
-int manager_commit(struct manager *m, const char *id, const struct manager_holder *holder,
-		   char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+int record_commit(struct manager *m, const char *id, const struct lease_holder *holder,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
 	struct record *r;
 	struct lease *l;
@@ -102,7 +102,7 @@ int manager_commit(struct manager *m, const char *id, const struct manager_holde
 		code = error_set(e, -EINVAL, "record %s is immutable: there is nothing to commit",
 				 r->id);
 	if (code == 0)
-		code = snapshot_keys_refuse(r, "containerd commits it", e);
+		code = snapshot_lease_refuse_record(r, "containerd commits it", e);
 	if (code == 0)
 		code = lease_table_find(m, holder, &l, e);
 	if (code == 0)

@@ -5,8 +5,8 @@
 
 #include "manager/state/lease_table.h"
 
-int manager_commit(struct manager *m, const char *id, const struct manager_holder *holder,
-		   char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
+int record_commit(struct manager *m, const char *id, const struct lease_holder *holder,
+		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
 
 /* The immutable twin of a reserved mutable record, held by the lease instead of it. `adopt`: a
  * record that nobody holds may be committed, too (Get of a mutable record). Without the lock. */

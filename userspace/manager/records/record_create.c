@@ -17,18 +17,18 @@
 #include "manager/state/store_files.h"
 #include "store/record_rows.h"
 
-static int reserve_new(struct manager *m, const struct manager_new_record *o, struct lease *l,
+static int reserve_new(struct manager *m, const struct record_options *o, struct lease *l,
 		       struct record **r, struct error *e)
 {
 	struct record *parent = NULL;
 	int code = 0;
 
 	if (o->parent && *o->parent) {
-		code = new_ops_find_parent(m, o->parent, &parent, e);
+		code = record_draft_find_parent(m, o->parent, &parent, e);
 		if (code == 0)
 			code = content_extract_if_lazy(m, &parent, o->cancelled, e);
 	}
-	return code < 0 ? code : new_ops_insert(m, r, parent, l, e);
+	return code < 0 ? code : record_draft_insert(m, r, parent, l, e);
 }
 
 /* The row that says "creating", and already the one of its mount. */
@@ -41,7 +41,7 @@ static int write_new(struct manager *m, const struct record *r, struct mount **r
 
 	layer_rows_insert(&c, r->layer->name);
 	record_rows_insert(&c, r, RECORD_CREATING);
-	mount = mount_ops_prepare(m, r, &r->id_map, &c);
+	mount = mount_attach_prepare(m, r, &r->id_map, &c);
 	if (!mount)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
@@ -62,9 +62,9 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
-int manager_new(struct manager *m, const struct manager_new_record *options,
-		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-		char **ret_mountpoint, struct error *e)
+int record_create(struct manager *m, const struct record_options *options,
+		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		  char **ret_mountpoint, struct error *e)
 {
 	cleanup(free_ptr) char *mountpoint = NULL;
 	cleanup(record_free) struct record *unborn = NULL;
@@ -79,7 +79,7 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 		code = id_map_parse(options->uid_map, options->gid_map, &map, e);
 	if (code < 0)
 		return code;
-	unborn = new_ops_build(options, &map);
+	unborn = record_draft_build(options, &map);
 	if (!unborn)
 		return error_set(e, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&m->lock);
@@ -103,13 +103,13 @@ int manager_new(struct manager *m, const struct manager_new_record *options,
 		files = code == 0;
 	}
 	if (code == 0)
-		code = mount_ops_attach(m, r, take_ptr(mount), e);
+		code = mount_attach_prepared(m, r, take_ptr(mount), e);
 	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = write_live(m, r, l, e);
 	if (code < 0)
-		new_ops_undo(m, r, mount, files);
+		record_draft_undo(m, r, mount, files);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
 		r->state = RECORD_LIVE;

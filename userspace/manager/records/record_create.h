@@ -7,6 +7,6 @@
 
 /* A mutable record, mounted and held. *ret_mountpoint is the caller's to free. -ENOTSUP: the kernel
  * cannot map ids in this store. */
-int manager_new(struct manager *m, const struct manager_new_record *options,
-		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-		char **ret_mountpoint, struct error *e);
+int record_create(struct manager *m, const struct record_options *options,
+		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		  char **ret_mountpoint, struct error *e);

@@ -23,9 +23,9 @@ static bool owns_layer(const struct record *r)
 
 static int detach_both(struct manager *m, struct record *r, struct error *e)
 {
-	int code = mount_ops_detach(m, r, e);
+	int code = mount_detach(m, r, e);
 
-	return code == 0 && r->twin ? mount_ops_detach(m, r->twin, e) : code;
+	return code == 0 && r->twin ? mount_detach(m, r->twin, e) : code;
 }
 
 static void delete_rows(struct change_set *c, const struct record *r)
@@ -37,8 +37,8 @@ static void delete_rows(struct change_set *c, const struct record *r)
 		layer_rows_delete(c, r->layer->name);
 }
 
-int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
-		     struct error *e)
+int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
+			   struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code = 0;
@@ -76,7 +76,7 @@ int cache_ops_delete(struct manager *m, struct record *const *records, size_t co
 
 /* After its last ref: an immutable twin takes its mutable half along, unless one of them is to be
  * retained or pinned; a mutable record that is neither goes with what was never committed. */
-bool cache_ops_goes(const struct record *r)
+bool record_delete_is_due(const struct record *r)
 {
 	if (r->refs > 0 || (r->twin && r->twin->refs > 0) || r->first_child || record_is_pinned(r))
 		return false;
@@ -85,7 +85,7 @@ bool cache_ops_goes(const struct record *r)
 	return r->is_mutable && !r->retain;
 }
 
-int manager_remove(struct manager *m, const char *id, struct error *e)
+int record_delete(struct manager *m, const char *id, struct error *e)
 {
 	char holders[160];
 	struct record *r;
@@ -94,7 +94,7 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
 	if (code == 0)
-		code = snapshot_keys_refuse(r, "containerd removes it", e);
+		code = snapshot_lease_refuse_record(r, "containerd removes it", e);
 	if (code == 0 && (r->refs || (r->twin && r->twin->refs))) {
 		record_holders_describe(r->refs ? r : r->twin, holders, sizeof(holders));
 		code = error_set(e, -EBUSY,
@@ -114,7 +114,7 @@ int manager_remove(struct manager *m, const char *id, struct error *e)
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
-	code = cache_ops_delete(m, &r, 1, e);
+	code = record_delete_reserved(m, &r, 1, e);
 	if (code < 0) {
 		pthread_mutex_lock(&m->lock);
 		manager_unreserve(m, r);

@@ -4,13 +4,13 @@
 
 #include "manager/state/manager_state.h"
 
-int manager_remove(struct manager *m, const char *id, struct error *e);
+int record_delete(struct manager *m, const char *id, struct error *e);
 
 /* Nobody holds the record and it is not to be retained: it should be deleted. */
-bool cache_ops_goes(const struct record *r);
+bool record_delete_is_due(const struct record *r);
 
 /* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
  * each are among those before it; no two of them share a layer. On failure they stay as they were,
  * reserved. Without the lock. */
-int cache_ops_delete(struct manager *m, struct record *const *records, size_t count,
-		     struct error *e);
+int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
+			   struct error *e);

@@ -49,7 +49,7 @@ static int check_type(const char *type, struct error *e)
 			 MANAGER_TYPE_MAX, type);
 }
 
-int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e)
+int record_draft_check_labels(const struct record_label *labels, size_t count, struct error *e)
 {
 	int code = 0;
 
@@ -67,14 +67,14 @@ int new_ops_check_labels(const struct record_label *labels, size_t count, struct
 	return code;
 }
 
-int record_draft_check(const struct manager_new_record *o, struct error *e)
+int record_draft_check(const struct record_options *o, struct error *e)
 {
 	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
 
 	if (code == 0)
 		code = check_type(o->type && *o->type ? o->type : "regular", e);
 	if (code == 0)
-		code = new_ops_check_labels(o->labels, o->label_count, e);
+		code = record_draft_check_labels(o->labels, o->label_count, e);
 	if (code == 0 && o->image_ref_count > MANAGER_LABELS_MAX)
 		code = error_set(e, -EINVAL, "a record has at most %d image references",
 				 MANAGER_LABELS_MAX);
@@ -83,23 +83,23 @@ int record_draft_check(const struct manager_new_record *o, struct error *e)
 	return code;
 }
 
-int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
-			struct error *e)
+int record_draft_check_texts(const char *description, const char *type, const char *image_ref,
+			     struct error *e)
 {
-	struct manager_new_record options = { .description = description,
-					      .type = type,
-					      .image_refs = &image_ref,
-					      .image_ref_count = image_ref ? 1 : 0 };
+	struct record_options options = { .description = description,
+					  .type = type,
+					  .image_refs = &image_ref,
+					  .image_ref_count = image_ref ? 1 : 0 };
 
 	return record_draft_check(&options, e);
 }
 
-struct record *new_ops_build(const struct manager_new_record *o, const struct id_map *map)
+struct record *record_draft_build(const struct record_options *o, const struct id_map *map)
 {
 	char id[RECORD_ID_LENGTH + 1];
 	cleanup(record_free) struct record *r = NULL;
 
-	new_ops_make_id(id);
+	new_names_record_id(id);
 	r = record_new(id, o->description, o->type && *o->type ? o->type : "regular");
 	if (!r)
 		return NULL;
@@ -119,7 +119,7 @@ struct record *new_ops_build(const struct manager_new_record *o, const struct id
 	return take_ptr(r);
 }
 
-int new_ops_check_depth(const struct record *parent, struct error *e)
+int record_draft_check_depth(const struct record *parent, struct error *e)
 {
 	size_t depth = record_graph_depth(parent);
 
@@ -133,15 +133,15 @@ int new_ops_check_depth(const struct record *parent, struct error *e)
 
 /* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
  */
-int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
-			struct error *e)
+int record_draft_find_parent(struct manager *m, const char *id, struct record **ret_parent,
+			     struct error *e)
 {
 	struct record *parent;
 	int code = manager_find(m, id, &parent, e);
 
 	if (code == 0 && parent->twin && !parent->is_mutable) {
 		pthread_mutex_unlock(&m->lock);
-		code = manager_finalize(m, id, e);
+		code = record_finalize(m, id, e);
 		pthread_mutex_lock(&m->lock);
 		if (code == 0)
 			code = manager_find(m, id, &parent, e);
@@ -154,11 +154,11 @@ int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_p
 				 "first (varve commit %.12s)",
 				 parent->id, parent->id);
 	*ret_parent = parent;
-	return new_ops_check_depth(parent, e);
+	return record_draft_check_depth(parent, e);
 }
 
-int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
-		   struct error *e)
+int record_draft_insert(struct manager *m, struct record **r, struct record *parent,
+			struct lease *l, struct error *e)
 {
 	char name[LAYER_NAME_LENGTH + 1];
 	struct layer *layer;
@@ -167,7 +167,7 @@ int new_ops_insert(struct manager *m, struct record **r, struct record *parent, 
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
 		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
-	new_ops_next_layer_name(m, name);
+	new_names_layer(m, name);
 	layer = record_graph_add_layer(m->graph, name);
 	if (!layer)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -186,11 +186,11 @@ int new_ops_insert(struct manager *m, struct record **r, struct record *parent, 
 	return 0;
 }
 
-void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
+void record_draft_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct error e = { 0 };
-	int code = mount_ops_detach(m, r, &e);
+	int code = mount_detach(m, r, &e);
 
 	if (code == 0 && files)
 		code = store_files_discard(m, r->layer->name, &e);

@@ -7,7 +7,7 @@
 
 #include "manager/state/manager_state.h"
 
-struct manager_new_record {
+struct record_options {
 	const char *parent; /* "" or NULL: none */
 	const char *description;
 	const char *type; /* "" or NULL: regular */
@@ -24,28 +24,28 @@ struct manager_new_record {
 };
 
 /* Whether the texts, labels and the type may be a record's. -EINVAL. */
-int record_draft_check(const struct manager_new_record *o, struct error *e);
-int new_ops_check_labels(const struct record_label *labels, size_t count, struct error *e);
-int new_ops_check_texts(const char *description, const char *type, const char *image_ref,
-			struct error *e);
+int record_draft_check(const struct record_options *o, struct error *e);
+int record_draft_check_labels(const struct record_label *labels, size_t count, struct error *e);
+int record_draft_check_texts(const char *description, const char *type, const char *image_ref,
+			     struct error *e);
 
 /* A mutable record with an id of its own, in no graph yet; `map`: NULL for none. NULL: no memory.
  */
-struct record *new_ops_build(const struct manager_new_record *options, const struct id_map *map);
+struct record *record_draft_build(const struct record_options *options, const struct id_map *map);
 
 /* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
  */
-int new_ops_find_parent(struct manager *m, const char *id, struct record **ret_parent,
-			struct error *e);
+int record_draft_find_parent(struct manager *m, const char *id, struct record **ret_parent,
+			     struct error *e);
 
 /* With the lock. A layer on top of the parent's must be possible: -EMFILE. */
-int new_ops_check_depth(const struct record *parent, struct error *e);
+int record_draft_check_depth(const struct record *parent, struct error *e);
 
 /* With the lock: takes the record into the graph, not yet to be found, with its layer and hold. */
-int new_ops_insert(struct manager *m, struct record **r, struct record *parent, struct lease *l,
-		   struct error *e);
+int record_draft_insert(struct manager *m, struct record **r, struct record *parent,
+			struct lease *l, struct error *e);
 
 /* Takes back a record that could not be finished; what cannot be taken back now is found by
  * recover, since no row says that it is live. `unmade`: a mount of which there are rows only, or
  * NULL. Without the lock. */
-void new_ops_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files);
+void record_draft_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files);

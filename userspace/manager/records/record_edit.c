@@ -12,8 +12,8 @@
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 
-int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
-		struct error *e)
+int record_edit_pin(struct manager *m, const char *id, bool pinned,
+		    char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct record *r;
@@ -38,7 +38,7 @@ int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECO
 	return code;
 }
 
-static bool is_removed(const struct manager_label_change *change, const char *key)
+static bool is_removed(const struct record_label_change *change, const char *key)
 {
 	for (size_t i = 0; i < change->removed_count; i++)
 		if (strcmp(change->removed[i], key) == 0)
@@ -47,7 +47,7 @@ static bool is_removed(const struct manager_label_change *change, const char *ke
 }
 
 /* A record without a place in the graph, which has the labels that the other one will have. */
-static int draft_labels(const struct record *r, const struct manager_label_change *change,
+static int draft_labels(const struct record *r, const struct record_label_change *change,
 			struct record **ret_draft, struct error *e)
 {
 	cleanup(record_free) struct record *draft = record_new(r->id, "", "");
@@ -67,13 +67,13 @@ static int draft_labels(const struct record *r, const struct manager_label_chang
 	return 0;
 }
 
-int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
-		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+int record_edit_labels(struct manager *m, const char *id, const struct record_label_change *change,
+		       char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
 	cleanup(record_free) struct record *draft = NULL;
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct record *r;
-	int code = new_ops_check_labels(change->set, change->set_count, e);
+	int code = record_draft_check_labels(change->set, change->set_count, e);
 
 	if (code == 0)
 		code = manager_find_reserved(m, id, &r, e);
@@ -81,7 +81,7 @@ int manager_label(struct manager *m, const char *id, const struct manager_label_
 		return code;
 
 	memcpy(ret_id, r->id, sizeof(r->id));
-	code = snapshot_keys_refuse(r, "its labels are containerd's", e);
+	code = snapshot_lease_refuse_record(r, "its labels are containerd's", e);
 	if (code == 0)
 		code = draft_labels(r, change, &draft, e);
 	if (code == 0) {

@@ -5,10 +5,10 @@
 #include "manager/state/manager_state.h"
 
 /* Neither prune nor rm takes a pinned record. Both halves of a twin are pinned together. */
-int manager_pin(struct manager *m, const char *id, bool pinned, char ret_id[RECORD_ID_LENGTH + 1],
-		struct error *e);
+int record_edit_pin(struct manager *m, const char *id, bool pinned,
+		    char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
 
-struct manager_label_change {
+struct record_label_change {
 	const struct record_label *set;
 	size_t set_count;
 	const char *const *removed; /* keys; one that is not there is no error */
@@ -16,5 +16,5 @@ struct manager_label_change {
 };
 
 /* All of the change or nothing. */
-int manager_label(struct manager *m, const char *id, const struct manager_label_change *change,
-		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
+int record_edit_labels(struct manager *m, const char *id, const struct record_label_change *change,
+		       char ret_id[RECORD_ID_LENGTH + 1], struct error *e);

@@ -19,15 +19,15 @@
 #include "manager/mounts/counter_fold.h"
 
 struct file_list {
-	struct manager_file_view *files;
+	struct record_file_view *files;
 	size_t count, capacity;
 };
 
-static int add_file(struct file_list *list, struct manager_file_view *file)
+static int add_file(struct file_list *list, struct record_file_view *file)
 {
 	if (list->count == list->capacity) {
 		size_t capacity = list->capacity ? list->capacity * 2 : 256;
-		struct manager_file_view *files = realloc(list->files, capacity * sizeof(*files));
+		struct record_file_view *files = realloc(list->files, capacity * sizeof(*files));
 
 		if (!files)
 			return -ENOMEM;
@@ -49,7 +49,7 @@ static int look_at_file(struct layer_walk *w, const char *path, const struct sta
 {
 	struct touched_file key = { .inode = st->st_ino };
 	struct touched_file *seen = NULL;
-	struct manager_file_view file = { .size_bytes = st->st_size, .inode = st->st_ino };
+	struct record_file_view file = { .size_bytes = st->st_size, .inode = st->st_ino };
 
 	if (w->touched->count)
 		seen = bsearch(&key, w->touched->files, w->touched->count, sizeof(key),
@@ -129,7 +129,7 @@ static int walk_layer(struct layer_walk *w, int root)
 
 static int by_path(const void *a, const void *b)
 {
-	const struct manager_file_view *x = a, *y = b;
+	const struct record_file_view *x = a, *y = b;
 
 	if (!x->path || !y->path)
 		return !x->path - !y->path;
@@ -138,7 +138,7 @@ static int by_path(const void *a, const void *b)
 
 static int by_opens(const void *a, const void *b)
 {
-	const struct manager_file_view *x = a, *y = b;
+	const struct record_file_view *x = a, *y = b;
 
 	if (x->opens != y->opens)
 		return x->opens > y->opens ? -1 : 1;
@@ -149,26 +149,26 @@ static int by_opens(const void *a, const void *b)
 
 static int by_size(const void *a, const void *b)
 {
-	const struct manager_file_view *x = a, *y = b;
+	const struct record_file_view *x = a, *y = b;
 
 	if (x->size_bytes != y->size_bytes)
 		return x->size_bytes > y->size_bytes ? -1 : 1;
 	return by_path(a, b);
 }
 
-void manager_files_free(struct manager_file_view *files, size_t count)
+void record_files_free(struct record_file_view *files, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		free(files[i].path);
 	free(files);
 }
 
-static int list_files(struct manager *m, const char *layer, const struct manager_files_query *query,
+static int list_files(struct manager *m, const char *layer, const struct record_files_query *query,
 		      struct touched_files *touched, struct file_list *list, struct error *e)
 {
 	struct layer_walk w = { .touched = touched,
 				.list = list,
-				.never_read = query->which == MANAGER_FILES_NEVER_READ,
+				.never_read = query->which == RECORD_FILES_NEVER_READ,
 				.cancelled = query->cancelled };
 	cleanup(close_fd) int root = -EBADF;
 	int code = store_files_open_layer(m, layer, &root, e);
@@ -178,10 +178,10 @@ static int list_files(struct manager *m, const char *layer, const struct manager
 	code = walk_layer(&w, root);
 	for (size_t i = 0; code == 0 && !w.never_read && i < touched->count; i++) {
 		const struct touched_file *t = &touched->files[i];
-		struct manager_file_view gone = { .inode = t->inode,
-						  .opens = t->opens,
-						  .read_bytes = t->read_bytes,
-						  .last_access_ns = t->last_access_ns };
+		struct record_file_view gone = { .inode = t->inode,
+						 .opens = t->opens,
+						 .read_bytes = t->read_bytes,
+						 .last_access_ns = t->last_access_ns };
 
 		if (!t->found)
 			code = add_file(list, &gone);
@@ -189,13 +189,13 @@ static int list_files(struct manager *m, const char *layer, const struct manager
 	return code < 0 ? error_set(e, code, "walk layer %s: %s", layer, strerror(-code)) : 0;
 }
 
-int manager_files(struct manager *m, const struct manager_files_query *query,
-		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e)
+int record_files(struct manager *m, const struct record_files_query *query,
+		 struct record_file_view **ret_files, size_t *ret_count, struct error *e)
 {
 	static int (*const orders[])(const void *a, const void *b) = {
-		[MANAGER_FILES_TOUCHED] = by_path,
-		[MANAGER_FILES_HOT] = by_opens,
-		[MANAGER_FILES_NEVER_READ] = by_size,
+		[RECORD_FILES_TOUCHED] = by_path,
+		[RECORD_FILES_HOT] = by_opens,
+		[RECORD_FILES_NEVER_READ] = by_size,
 	};
 	char layer[LAYER_NAME_LENGTH + 1];
 	struct touched_files touched = { 0 };
@@ -204,7 +204,7 @@ int manager_files(struct manager *m, const struct manager_files_query *query,
 	struct record *r;
 	int code;
 
-	usage_ops_fold(m);
+	counter_fold(m);
 	pthread_mutex_lock(&m->lock);
 	code = record_graph_resolve(m->graph, query->id, &r, e);
 	if (code == 0 && r->layer->lazy)
@@ -227,7 +227,7 @@ int manager_files(struct manager *m, const struct manager_files_query *query,
 	free(live.files);
 	free(touched.files);
 	if (code < 0) {
-		manager_files_free(list.files, list.count);
+		record_files_free(list.files, list.count);
 		return code;
 	}
 	if (list.count)

@@ -4,22 +4,22 @@
 
 #include "manager/state/manager_state.h"
 
-struct manager_file_view {
+struct record_file_view {
 	char *path; /* in the layer; NULL: touched, and no longer there */
 	int64_t size_bytes;
 	uint64_t inode, opens, read_bytes;
 	int64_t last_access_ns;
 };
 
-enum manager_files_which { MANAGER_FILES_TOUCHED, MANAGER_FILES_HOT, MANAGER_FILES_NEVER_READ };
+enum record_files_which { RECORD_FILES_TOUCHED, RECORD_FILES_HOT, RECORD_FILES_NEVER_READ };
 
-struct manager_files_query {
+struct record_files_query {
 	const char *id;
-	enum manager_files_which which;
+	enum record_files_which which;
 	size_t limit; /* 0: none */
 	const atomic_bool *cancelled; /* looked at between folders; may be NULL */
 };
 
-int manager_files(struct manager *m, const struct manager_files_query *query,
-		  struct manager_file_view **ret_files, size_t *ret_count, struct error *e);
-void manager_files_free(struct manager_file_view *files, size_t count);
+int record_files(struct manager *m, const struct record_files_query *query,
+		 struct record_file_view **ret_files, size_t *ret_count, struct error *e);
+void record_files_free(struct record_file_view *files, size_t count);

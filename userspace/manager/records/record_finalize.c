@@ -14,7 +14,7 @@
 #include "store/record_rows.h"
 
 /* The twin becomes the owner of the data, and the mutable record disappears. */
-int manager_finalize(struct manager *m, const char *id, struct error *e)
+int record_finalize(struct manager *m, const char *id, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct record *r;
@@ -33,7 +33,7 @@ int manager_finalize(struct manager *m, const char *id, struct error *e)
 	manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
 
-	code = mount_ops_detach(m, r->twin, e);
+	code = mount_detach(m, r->twin, e);
 	if (code == 0) {
 		record_rows_set_twin(&c, r->id, NULL);
 		record_rows_delete(&c, r->twin->id);

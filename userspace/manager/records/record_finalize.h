@@ -4,4 +4,4 @@
 
 #include "manager/state/manager_state.h"
 
-int manager_finalize(struct manager *m, const char *id, struct error *e);
+int record_finalize(struct manager *m, const char *id, struct error *e);

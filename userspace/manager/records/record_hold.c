@@ -55,10 +55,10 @@ static int write_release(struct manager *m, struct record *r, struct change_set 
 			 struct error *e)
 {
 	if (goes)
-		return cache_ops_delete(m, &r, 1, e);
+		return record_delete_reserved(m, &r, 1, e);
 	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
-	 * in it: the tick tries again, and prune keeps it. */
-	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0) {
+	 * in it: housekeeping tries again, and prune keeps it. */
+	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0) {
 		pthread_mutex_lock(&m->lock);
 		r->mount->unwanted = true;
 		pthread_mutex_unlock(&m->lock);
@@ -66,7 +66,7 @@ static int write_release(struct manager *m, struct record *r, struct change_set 
 	return change_set_write(c, m->database, DATABASE_RELAXED, e);
 }
 
-int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e)
+int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	const struct hold *h = record_refs_find(r, l);
@@ -90,7 +90,7 @@ int cache_ops_release(struct manager *m, struct record *r, struct lease *l, stru
 		}
 	}
 	lease_table_save_hold(&c, r, l);
-	goes = cache_ops_goes(r);
+	goes = record_delete_is_due(r);
 	manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
 	code = write_release(m, r, &c, goes, e);
@@ -102,8 +102,8 @@ int cache_ops_release(struct manager *m, struct record *r, struct lease *l, stru
 	return code;
 }
 
-int manager_release(struct manager *m, const char *id, const struct manager_holder *holder,
-		    struct error *e)
+int record_hold_release(struct manager *m, const char *id, const struct lease_holder *holder,
+			struct error *e)
 {
 	struct record *r;
 	struct lease *l;
@@ -117,7 +117,7 @@ int manager_release(struct manager *m, const char *id, const struct manager_hold
 	if (code == 0) {
 		if (r->is_mutable && r->twin && !record_refs_find(r, l))
 			r = r->twin;
-		code = cache_ops_release(m, r, l, e);
+		code = record_hold_drop_ref(m, r, l, e);
 		lease_table_put(m, l);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -138,7 +138,7 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct record *twin = r->twin;
-	int code = mount_ops_detach(m, twin, e);
+	int code = mount_detach(m, twin, e);
 
 	if (code < 0)
 		return code;
@@ -153,8 +153,8 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 	return 0;
 }
 
-int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
-		      const struct manager_get_options *options, struct error *e)
+int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
+			const struct record_get_options *options, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code;
@@ -180,7 +180,7 @@ int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
 }
 
 /* With the lock: which record a Get is for, and whether it may have it. */
-static int choose_for_get(struct record **r, const struct manager_get_options *options,
+static int choose_for_get(struct record **r, const struct record_get_options *options,
 			  struct error *e)
 {
 	if (options->is_mutable) {
@@ -197,9 +197,9 @@ static int choose_for_get(struct record **r, const struct manager_get_options *o
 	return 0;
 }
 
-int manager_get(struct manager *m, const char *id, const struct manager_get_options *options,
-		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-		struct error *e)
+int record_hold_get(struct manager *m, const char *id, const struct record_get_options *options,
+		    const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
+		    struct error *e)
 {
 	struct record *r;
 	struct lease *l;
@@ -208,7 +208,7 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 	pthread_mutex_lock(&m->lock);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && r->is_mutable)
-		code = snapshot_keys_refuse(r, "nobody else can have it", e);
+		code = snapshot_lease_refuse_record(r, "nobody else can have it", e);
 	if (code == 0)
 		code = choose_for_get(&r, options, e);
 	if (code == 0)
@@ -225,7 +225,7 @@ int manager_get(struct manager *m, const char *id, const struct manager_get_opti
 	if (code == 0 && r->is_mutable && !options->is_mutable)
 		code = record_commit_reserved(m, r, l, true, ret_id, e);
 	else if (code == 0)
-		code = cache_ops_add_ref(m, r, l, options, e);
+		code = record_hold_add_ref(m, r, l, options, e);
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
 	lease_table_put(m, l);

@@ -4,23 +4,23 @@
 
 #include "manager/state/lease_table.h"
 
-struct manager_get_options {
+struct record_get_options {
 	bool is_mutable; /* GetMutable */
 	bool no_use;
 	const char *const *image_refs; /* appended to the record */
 	size_t image_ref_count;
 };
 
-int manager_get(struct manager *m, const char *id, const struct manager_get_options *options,
-		const struct manager_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
-		struct error *e);
-int manager_release(struct manager *m, const char *id, const struct manager_holder *holder,
+int record_hold_get(struct manager *m, const char *id, const struct record_get_options *options,
+		    const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		    struct error *e);
+int record_hold_release(struct manager *m, const char *id, const struct lease_holder *holder,
+			struct error *e);
 
 /* Of a reserved record, durably; without the lock. */
-int cache_ops_add_ref(struct manager *m, struct record *r, struct lease *l,
-		      const struct manager_get_options *options, struct error *e);
+int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
+			const struct record_get_options *options, struct error *e);
 
 /* Drops one ref of a record that is not busy, and does what that means for it: the record may be
  * gone afterwards. With the lock, which it lets go of meanwhile. */
-int cache_ops_release(struct manager *m, struct record *r, struct lease *l, struct error *e);
+int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, struct error *e);

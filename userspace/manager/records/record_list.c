@@ -23,7 +23,7 @@ static int64_t size_of(const struct manager *m, const struct record *r, bool on_
 	return r->layer->measured ? r->layer->allocated_bytes + content_blobs_size(m, r) : -1;
 }
 
-struct record_facts record_view_facts(const struct manager *m, const struct record *r, bool on_disk)
+struct record_facts record_list_facts(const struct manager *m, const struct record *r, bool on_disk)
 {
 	const struct layer *l = r->layer;
 
@@ -48,7 +48,7 @@ struct record_facts record_view_facts(const struct manager *m, const struct reco
 	};
 }
 
-static void free_view(struct manager_record_view *v)
+static void free_view(struct record_view *v)
 {
 	struct record *r = &v->record;
 
@@ -72,7 +72,7 @@ static void free_view(struct manager_record_view *v)
 	record_content_free(r->content);
 }
 
-void manager_views_free(struct manager_record_view *views, size_t count)
+void record_list_free(struct record_view *views, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		free_view(&views[i]);
@@ -102,7 +102,7 @@ static int copy_labels(struct record *to, const struct record *from)
 	return 0;
 }
 
-static int copy_links(struct manager_record_view *v, const struct record *r)
+static int copy_links(struct record_view *v, const struct record *r)
 {
 	size_t children = 0, holds = 0;
 
@@ -133,7 +133,7 @@ static bool has_several_images(const struct record *r)
 
 /* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
 static int make_view(const struct manager *m, const struct record *r, bool on_disk,
-		     struct manager_record_view *v)
+		     struct record_view *v)
 {
 	const struct mount *mount = r->mount;
 	struct record *copy = &v->record;
@@ -191,8 +191,8 @@ static int by_creation(const void *a, const void *b)
 }
 
 /* With the lock: the records that the query asks for, before its filters. */
-static int select_records(struct manager *m, const struct manager_query *q,
-			  struct record **selected, size_t *ret_count, struct error *e)
+static int select_records(struct manager *m, const struct record_query *q, struct record **selected,
+			  size_t *ret_count, struct error *e)
 {
 	size_t count = 0, position = 0;
 	struct record *r;
@@ -213,11 +213,10 @@ static int select_records(struct manager *m, const struct manager_query *q,
 	return 0;
 }
 
-static bool is_wanted(const struct manager *m, const struct manager_query *q,
-		      const struct record *r, bool on_disk, const struct record_filter *filter,
-		      int64_t now_ns)
+static bool is_wanted(const struct manager *m, const struct record_query *q, const struct record *r,
+		      bool on_disk, const struct record_filter *filter, int64_t now_ns)
 {
-	struct record_facts facts = record_view_facts(m, r, on_disk);
+	struct record_facts facts = record_list_facts(m, r, on_disk);
 
 	facts.shared |= has_several_images(r);
 	if (q->unused_for_ns && facts.last_used_ns &&
@@ -226,13 +225,13 @@ static bool is_wanted(const struct manager *m, const struct manager_query *q,
 	return record_facts_match(&facts, filter, now_ns);
 }
 
-static int view_selected(struct manager *m, const struct manager_query *q,
-			 const struct record_filter *filter, struct manager_record_view **ret_views,
+static int view_selected(struct manager *m, const struct record_query *q,
+			 const struct record_filter *filter, struct record_view **ret_views,
 			 size_t *ret_count, struct error *e)
 {
 	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0, count = 0;
 	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
-	struct manager_record_view *views;
+	struct record_view *views;
 	/* What the store takes, or what a record is. */
 	bool on_disk = q->disk_usage && q->id_count == 0;
 	int64_t now = clock_wall_ns();
@@ -250,7 +249,7 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 		if (is_wanted(m, q, records[i], on_disk, filter, now))
 			code = make_view(m, records[i], on_disk, &views[count++]);
 	if (code < 0) {
-		manager_views_free(views, count);
+		record_list_free(views, count);
 		return error_set(e, code, "out of memory");
 	}
 	*ret_views = views;
@@ -258,8 +257,8 @@ static int view_selected(struct manager *m, const struct manager_query *q,
 	return 0;
 }
 
-int manager_list(struct manager *m, const struct manager_query *query,
-		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e)
+int record_list(struct manager *m, const struct record_query *query, struct record_view **ret_views,
+		size_t *ret_count, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
@@ -267,11 +266,11 @@ int manager_list(struct manager *m, const struct manager_query *query,
 	if (code == 0 && query->unused_for_ns < 0)
 		return error_set(e, -EINVAL, "an age limit cannot be negative");
 	if (code == 0 && query->disk_usage)
-		code = measure_ops_stale(m, query->cancelled, e);
+		code = layer_sizes_measure(m, query->cancelled, e);
 	if (code < 0)
 		return code;
 	if (!query->disk_usage)
-		usage_ops_fold(m);
+		counter_fold(m);
 	pthread_mutex_lock(&m->lock);
 	code = view_selected(m, query, filter, ret_views, ret_count, e);
 	pthread_mutex_unlock(&m->lock);

@@ -3,11 +3,11 @@
 #pragma once
 
 #include "graph/record_facts.h"
-#include "manager/records/record_leases.h"
+#include "manager/records/leases.h"
 
 /* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds, the
  * mount and the snapshot are NULL, its texts and its map of ids are the view's. */
-struct manager_record_view {
+struct record_view {
 	struct record record;
 	struct layer layer;
 	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1]; /* "" for none */
@@ -24,11 +24,11 @@ struct manager_record_view {
 	struct id_map mount_id_map;
 	char **children;
 	size_t child_count;
-	struct manager_hold_view *holds;
+	struct hold_view *holds;
 	size_t hold_count;
 };
 
-struct manager_query {
+struct record_query {
 	const char *const *ids; /* none: every record */
 	size_t id_count;
 	const char *const *filters;
@@ -39,10 +39,10 @@ struct manager_query {
 };
 
 /* In the order of the ids, else by creation. */
-int manager_list(struct manager *m, const struct manager_query *query,
-		 struct manager_record_view **ret_views, size_t *ret_count, struct error *e);
-void manager_views_free(struct manager_record_view *views, size_t count);
+int record_list(struct manager *m, const struct record_query *query, struct record_view **ret_views,
+		size_t *ret_count, struct error *e);
+void record_list_free(struct record_view *views, size_t count);
 
 /* With the lock. on_disk: a lazy record's size is what of its blob is here. */
-struct record_facts record_view_facts(const struct manager *m, const struct record *r,
+struct record_facts record_list_facts(const struct manager *m, const struct record *r,
 				      bool on_disk);

@@ -30,7 +30,7 @@ static void describe_map(const struct id_map *map, char *text, size_t size)
 static int choose_map(struct manager *m, const struct record *r, const char *lease,
 		      struct id_map *ret_map, struct error *e)
 {
-	const struct manager_holder holder = { .lease = lease };
+	const struct lease_holder holder = { .lease = lease };
 	const struct id_map *map = &r->id_map;
 	char text[256];
 	struct lease *l = NULL;
@@ -66,7 +66,7 @@ static int choose_map(struct manager *m, const struct record *r, const char *lea
 
 /* A writable mount of an immutable record finalizes it; then it has one read-only view for all. */
 static int reserve_for_mount(struct manager *m, const char *id,
-			     const struct manager_mount_options *o, struct record **ret_record,
+			     const struct record_mount_options *o, struct record **ret_record,
 			     struct id_map *ret_map, struct error *e)
 {
 	struct record *r;
@@ -76,7 +76,7 @@ static int reserve_for_mount(struct manager *m, const char *id,
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && !r->is_mutable && r->twin && !o->read_only) {
 		pthread_mutex_unlock(&m->lock);
-		code = manager_finalize(m, id, e);
+		code = record_finalize(m, id, e);
 		if (code < 0)
 			return code;
 		pthread_mutex_lock(&m->lock);
@@ -98,8 +98,8 @@ static int reserve_for_mount(struct manager *m, const char *id,
 	return code;
 }
 
-int manager_mount(struct manager *m, const char *id, const struct manager_mount_options *options,
-		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
+int record_mount(struct manager *m, const char *id, const struct record_mount_options *options,
+		 char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e)
 {
 	cleanup(id_map_free) struct id_map map = { 0 };
 	bool clone;
@@ -111,11 +111,11 @@ int manager_mount(struct manager *m, const char *id, const struct manager_mount_
 	clone = options->read_only && r->is_mutable;
 	/* An idle mutable half could be written while its twin is seen: never both mounted. */
 	if (r->twin && r->twin->mount)
-		code = mount_ops_detach(m, r->twin, e);
+		code = mount_detach(m, r->twin, e);
 	if (code == 0 && !r->mount)
-		code = mount_ops_mount(m, r, &map, e);
+		code = mount_attach(m, r, &map, e);
 	if (code == 0 && clone && !r->mount->read_only_clone) {
-		code = mount_ops_clone_read_only(m, r, e);
+		code = mount_attach_clone(m, r, e);
 		if (code == 0)
 			r->mount->read_only_clone = true;
 	}
@@ -131,7 +131,7 @@ int manager_mount(struct manager *m, const char *id, const struct manager_mount_
 	return code;
 }
 
-int manager_unmount(struct manager *m, const char *id, struct error *e)
+int record_mount_end(struct manager *m, const char *id, struct error *e)
 {
 	struct record *r;
 	int code;
@@ -141,13 +141,13 @@ int manager_unmount(struct manager *m, const char *id, struct error *e)
 	if (code == 0 && !r->mount)
 		code = error_set(e, -EINVAL, "record %s is not mounted", r->id);
 	if (code == 0 && r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED)
-		code = snapshot_keys_refuse(r, "its mount is containerd's", e);
+		code = snapshot_lease_refuse_record(r, "its mount is containerd's", e);
 	if (code == 0)
 		manager_reserve(r);
 	pthread_mutex_unlock(&m->lock);
 	if (code < 0)
 		return code;
-	code = mount_ops_detach(m, r, e);
+	code = mount_detach(m, r, e);
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
 	pthread_mutex_unlock(&m->lock);

@@ -4,7 +4,7 @@
 
 #include "manager/state/manager_state.h"
 
-struct manager_mount_options {
+struct record_mount_options {
 	bool read_only;
 	/* A lease that holds the record, whose map of ids is for a record without one; NULL or "":
 	 * none. */
@@ -12,6 +12,6 @@ struct manager_mount_options {
 };
 
 /* -EBUSY: also when it is mounted with another map of ids. */
-int manager_mount(struct manager *m, const char *id, const struct manager_mount_options *options,
-		  char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e);
-int manager_unmount(struct manager *m, const char *id, struct error *e);
+int record_mount(struct manager *m, const char *id, const struct record_mount_options *options,
+		 char ret_id[RECORD_ID_LENGTH + 1], char **ret_mountpoint, struct error *e);
+int record_mount_end(struct manager *m, const char *id, struct error *e);

@@ -11,7 +11,7 @@
 #include "manager/records/touched_files.h"
 #include "manager/mounts/counter_fold.h"
 
-void manager_stats_free(struct manager_stats_view *stats, size_t count)
+void record_statistics_free(struct record_statistics_view *stats, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		free(stats[i].description);
@@ -21,7 +21,7 @@ void manager_stats_free(struct manager_stats_view *stats, size_t count)
 	free(stats);
 }
 
-static int count_files(struct manager *m, struct manager_stats_view *stats, char (*layers)[8],
+static int count_files(struct manager *m, struct record_statistics_view *stats, char (*layers)[8],
 		       size_t count, const struct live_files *live, struct error *e)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -38,7 +38,7 @@ static int count_files(struct manager *m, struct manager_stats_view *stats, char
 
 /* With the lock. */
 static int record_stats(const struct manager *m, const struct record *r,
-			struct manager_stats_view *s)
+			struct record_statistics_view *s)
 {
 	memcpy(s->id, r->id, sizeof(s->id));
 	s->access = r->layer->access;
@@ -89,14 +89,14 @@ static int select_records(struct manager *m, const char *const *ids, size_t id_c
 
 /* One row of a mount for each of its layers, from the upper down. */
 static int mount_stats(const struct manager *m, const struct record *r,
-		       struct manager_stats_view *stats, char (*layers)[8], size_t *count)
+		       struct record_statistics_view *stats, char (*layers)[8], size_t *count)
 {
 	const struct mount *mount = r->mount;
 	const struct record *owner = r;
 
 	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
 		const struct usage_totals *folded = &mount->layers[i].folded.folded;
-		struct manager_stats_view *s = &stats[*count];
+		struct record_statistics_view *s = &stats[*count];
 
 		if (record_stats(m, owner, s) < 0)
 			return -ENOMEM;
@@ -117,7 +117,7 @@ static int mount_stats(const struct manager *m, const struct record *r,
 
 /* With the lock. */
 static int collect_stats(struct manager *m, struct record **records, size_t record_count,
-			 bool by_mount, struct manager_stats_view **ret_stats,
+			 bool by_mount, struct record_statistics_view **ret_stats,
 			 char (**ret_layers)[8], size_t *ret_count, struct error *e)
 {
 	size_t room = 1, count = 0;
@@ -142,17 +142,17 @@ static int collect_stats(struct manager *m, struct record **records, size_t reco
 	return code < 0 ? error_set(e, code, "out of memory") : 0;
 }
 
-int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
-		  struct manager_stats_view **ret_stats, size_t *ret_count, struct error *e)
+int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		      struct record_statistics_view **ret_stats, size_t *ret_count, struct error *e)
 {
 	cleanup(free_ptr) struct record **records = NULL;
-	struct manager_stats_view *stats = NULL;
+	struct record_statistics_view *stats = NULL;
 	char(*layers)[8] = NULL;
 	struct live_files live = { 0 };
 	size_t selected = 0, count = 0;
 	int code;
 
-	usage_ops_fold(m);
+	counter_fold(m);
 	pthread_mutex_lock(&m->fold_lock);
 	pthread_mutex_lock(&m->lock);
 	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
@@ -169,7 +169,7 @@ int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bo
 	free(live.files);
 	free(layers);
 	if (code < 0) {
-		manager_stats_free(stats, count);
+		record_statistics_free(stats, count);
 		return code;
 	}
 	*ret_stats = stats;

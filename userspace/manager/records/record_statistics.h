@@ -5,7 +5,7 @@
 #include "manager/state/manager_state.h"
 
 /* What the kernel counted, after a fold. */
-struct manager_stats_view {
+struct record_statistics_view {
 	char id[RECORD_ID_LENGTH + 1];
 	char *description;
 	struct layer_access access;
@@ -18,6 +18,7 @@ struct manager_stats_view {
 	const char *snapshot_kind;
 };
 
-int manager_stats(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
-		  struct manager_stats_view **ret_stats, size_t *ret_count, struct error *e);
-void manager_stats_free(struct manager_stats_view *stats, size_t count);
+int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		      struct record_statistics_view **ret_stats, size_t *ret_count,
+		      struct error *e);
+void record_statistics_free(struct record_statistics_view *stats, size_t count);

@@ -8,7 +8,7 @@
 /* What clocks are set back by now and then. */
 #define CLOCK_SLACK_NS (60 * NS_PER_S)
 
-int64_t doctor_clock_lag(struct manager *m)
+int64_t clock_check_lag(struct manager *m)
 {
 	int64_t now = clock_wall_ns(), newest = 0;
 	const struct record *r;

@@ -4,7 +4,7 @@
 
 #include "manager/state/manager_state.h"
 
-#define DOCTOR_CLOCK_BEHIND "the clock is %s behind the newest use of a record"
+#define CLOCK_CHECK_BEHIND "the clock is %s behind the newest use of a record"
 
 /* By how much, 0 for not at all. Without the lock. */
-int64_t doctor_clock_lag(struct manager *m);
+int64_t clock_check_lag(struct manager *m);

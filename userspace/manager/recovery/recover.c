@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * At start: compares the database, the directories and the kernel's mount table, and makes them
- * agree. Discards what was half made or half deleted, sets aside what has lost its data, adopts the
- * mounts that are still there with their counters, unmounts strangers, and says what it did.
+ * agree. Discards what was half made or half deleted, quarantines what has lost its data, adopts
+ * the mounts that are still there with their counters, unmounts strangers, and says what it did.
  */
 #include "manager/recovery/recover.h"
 
@@ -57,7 +57,7 @@ static int reconcile_layers(struct manager *m, struct error *e)
 			continue;
 		}
 		recover_rows_take_name(m, name);
-		if (recover_rows_is_aside(m, name))
+		if (recover_rows_is_quarantined(m, name))
 			continue;
 		layer = record_graph_find_layer(m->graph, name);
 		if (layer && layer->lazy) {
@@ -171,10 +171,10 @@ static void adopt_or_unmount(struct manager *m, const char *name, struct hashmap
 	if (r && r->mount && strlen(name) == RECORD_ID_LENGTH) {
 		root = openat(m->mounts_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (root >= 0 && !usage_bpf_is_registered(m->usage, r->mount->id, root) &&
-		    mount_ops_register(m, r->mount, root, &e) < 0)
+		    mount_attach_register(m, r->mount, root, &e) < 0)
 			manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
 		/* A commit may have been cut off. */
-		if (r->mount->writable && mount_ops_freeze(m, r, false, &e) < 0)
+		if (r->mount->writable && mount_detach_freeze(m, r, false, &e) < 0)
 			manager_report(m, true, "record=%s: %s", r->id, e.text);
 		(void)hashmap_insert(seen, r->id, r); /* found a second time: the same record */
 		return;
@@ -296,11 +296,11 @@ static int end_unheld(struct manager *m, struct error *e)
 	while ((r = record_graph_next(m->graph, &position))) {
 		int code;
 
-		if (!r->is_mutable || !cache_ops_goes(r))
+		if (!r->is_mutable || !record_delete_is_due(r))
 			continue;
 		manager_report(m, false, "record=%s was held by a connection: released", r->id);
 		manager_reserve(r);
-		code = cache_ops_delete(m, &r, 1, e);
+		code = record_delete_reserved(m, &r, 1, e);
 		if (code == -EBUSY) {
 			manager_report(m, true, "record=%s stays for now: %s", r->id, e->text);
 			if (r->mount)
@@ -329,11 +329,11 @@ static int load_mounts(struct recovering *r, struct error *e)
 /* Nothing breaks, but what was used last looks young until the clock is there again. */
 static void report_clock(struct manager *m)
 {
-	int64_t lag_ns = doctor_clock_lag(m);
+	int64_t lag_ns = clock_check_lag(m);
 	char lag[UNITS_TEXT_MAX];
 
 	if (lag_ns)
-		manager_report(m, true, DOCTOR_CLOCK_BEHIND ": is it right?",
+		manager_report(m, true, CLOCK_CHECK_BEHIND ": is it right?",
 			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
 }
 
@@ -363,7 +363,7 @@ int recover(struct manager *m, struct error *e)
 		code = fail_point_error("recover.layers", e);
 	m->unplaced_changes_seen = usage_read_unplaced_changes(m->usage);
 	if (code == 0) {
-		usage_ops_fold(m);
+		counter_fold(m);
 		code = end_unheld(m, e);
 	}
 	fail_point("recover.unheld");

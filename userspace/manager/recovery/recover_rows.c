@@ -17,7 +17,7 @@
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 
-#define REPORTED_MAX 20 /* of records set aside, so that a lost disk does not fill the log */
+#define REPORTED_MAX 20 /* of quarantined records, so that a lost disk does not fill the log */
 
 /* A row waits until its parent is in the graph. */
 struct pending_record {
@@ -145,7 +145,7 @@ static int load_hold(const char *lease, const char *record, unsigned refs, unsig
 
 	if (l && r)
 		return record_refs_add(r, l, refs, counting);
-	if (l && hashmap_find(load->m->aside, record))
+	if (l && hashmap_find(load->m->quarantined, record))
 		return 0;
 	lease_rows_set_hold(load->changes, lease, record, 0, 0);
 	return 0;
@@ -241,28 +241,28 @@ static void judge(struct loading *load)
 	}
 }
 
-static int set_aside(struct loading *load, const struct pending_record *p, size_t *reported)
+static int quarantine(struct loading *load, const struct pending_record *p, size_t *reported)
 {
 	struct manager *m = load->m;
-	struct record_aside *aside = calloc(1, sizeof(*aside));
-	int code = aside ? 0 : -ENOMEM;
+	struct quarantined_record *quarantined = calloc(1, sizeof(*quarantined));
+	int code = quarantined ? 0 : -ENOMEM;
 
 	if (code == 0) {
-		memcpy(aside->id, p->record->id, sizeof(aside->id));
-		memcpy(aside->layer, p->layer, sizeof(aside->layer));
-		aside->damage = p->damage;
-		code = hashmap_insert(m->aside, aside->id, aside);
+		memcpy(quarantined->id, p->record->id, sizeof(quarantined->id));
+		memcpy(quarantined->layer, p->layer, sizeof(quarantined->layer));
+		quarantined->damage = p->damage;
+		code = hashmap_insert(m->quarantined, quarantined->id, quarantined);
 	}
 	if (code < 0) {
-		free(aside);
+		free(quarantined);
 		return code;
 	}
-	code = hashmap_insert(m->aside_layers, aside->layer, aside);
+	code = hashmap_insert(m->quarantined_layers, quarantined->layer, quarantined);
 	if (code < 0 && code != -EEXIST) /* twins have one */
 		return code;
 	if ((*reported)++ < REPORTED_MAX)
 		manager_report(m, true,
-			       "record=%s has lost %s: set aside (varve fsck --repair drops it)",
+			       "record=%s has lost %s: quarantined (varve fsck --repair drops it)",
 			       p->record->id, p->damage);
 	return 0;
 }
@@ -279,7 +279,7 @@ static int remove_fallen(struct loading *load)
 		if (!has_fallen(p))
 			continue;
 		if (p->damage) {
-			code = set_aside(load, p, &reported);
+			code = quarantine(load, p, &reported);
 		} else {
 			manager_report(load->m, false, "record=%s was never finished: discarded",
 				       p->record->id);
@@ -290,7 +290,7 @@ static int remove_fallen(struct loading *load)
 			return code;
 	}
 	if (reported > REPORTED_MAX)
-		manager_report(load->m, true, "%zu records in all were set aside", reported);
+		manager_report(load->m, true, "%zu records in all were quarantined", reported);
 	return 0;
 }
 
@@ -405,7 +405,7 @@ static int load_snapshot(const struct snapshot_row *row, void *user)
 	int code;
 
 	if (!r) {
-		if (!hashmap_find(load->m->aside, row->record))
+		if (!hashmap_find(load->m->quarantined, row->record))
 			snapshot_rows_delete(load->changes, row->record);
 		return 0;
 	}
@@ -426,13 +426,13 @@ static int load_snapshot(const struct snapshot_row *row, void *user)
 	return code;
 }
 
-bool recover_rows_is_aside(const struct manager *m, const char *layer)
+bool recover_rows_is_quarantined(const struct manager *m, const char *layer)
 {
-	return hashmap_find(m->aside_layers, layer);
+	return hashmap_find(m->quarantined_layers, layer);
 }
 
 /* Layers that no record owns: their rows go, their directories are found as strangers. Those of
- * records that were set aside keep both. */
+ * records that were quarantined keep both. */
 static int drop_unowned_layers(struct loading *load)
 {
 	struct record_graph *graph = load->m->graph;
@@ -447,7 +447,7 @@ static int drop_unowned_layers(struct loading *load)
 		if (!layer->owners)
 			unowned[count++] = layer;
 	for (size_t i = 0; i < count; i++) {
-		if (!recover_rows_is_aside(load->m, unowned[i]->name))
+		if (!recover_rows_is_quarantined(load->m, unowned[i]->name))
 			layer_rows_delete(load->changes, unowned[i]->name);
 		record_graph_remove_layer(graph, unowned[i]);
 	}

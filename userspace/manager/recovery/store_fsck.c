@@ -123,10 +123,11 @@ static int check_database(struct check *c, struct error *e)
 	return code;
 }
 
-/* ---- what was set aside at start ---- */
+/* ---- what was quarantined at start ---- */
 
 /* Rows first: what then is left of the files is found as an orphan. */
-static int drop_aside(struct check *c, struct record_aside *aside, struct error *e)
+static int drop_quarantined(struct check *c, struct quarantined_record *quarantined,
+			    struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	struct manager *m = c->m;
@@ -134,48 +135,48 @@ static int drop_aside(struct check *c, struct record_aside *aside, struct error 
 	int code;
 
 	pthread_mutex_lock(&m->lock);
-	owned = record_graph_find_layer(m->graph, aside->layer);
+	owned = record_graph_find_layer(m->graph, quarantined->layer);
 	pthread_mutex_unlock(&m->lock);
-	record_rows_delete(&changes, aside->id);
+	record_rows_delete(&changes, quarantined->id);
 	if (!owned)
-		layer_rows_delete(&changes, aside->layer);
+		layer_rows_delete(&changes, quarantined->layer);
 	code = change_set_write(&changes, m->database, DATABASE_DURABLE, e);
 	if (code == 0 && !owned)
-		code = store_files_discard(m, aside->layer, e);
+		code = store_files_discard(m, quarantined->layer, e);
 	if (code < 0)
 		return code;
 	pthread_mutex_lock(&m->lock);
-	hashmap_remove(m->aside, aside->id);
-	if (hashmap_find(m->aside_layers, aside->layer) == aside)
-		hashmap_remove(m->aside_layers, aside->layer);
+	hashmap_remove(m->quarantined, quarantined->id);
+	if (hashmap_find(m->quarantined_layers, quarantined->layer) == quarantined)
+		hashmap_remove(m->quarantined_layers, quarantined->layer);
 	pthread_mutex_unlock(&m->lock);
-	free(aside);
+	free(quarantined);
 	return 0;
 }
 
 /* Only fsck, of which there is one at a time, takes anything from the list. */
-static int check_aside(struct check *c)
+static int check_quarantined(struct check *c)
 {
 	struct manager *m = c->m;
 	size_t count = 0, at = 0;
-	cleanup(free_ptr) struct record_aside **all = NULL;
-	struct record_aside *aside;
+	cleanup(free_ptr) struct quarantined_record **all = NULL;
+	struct quarantined_record *quarantined;
 	int code = 0;
 
 	pthread_mutex_lock(&m->lock);
-	all = calloc(hashmap_count(m->aside) + 1, sizeof(struct record_aside *));
-	while (all && (aside = hashmap_next(m->aside, &at)))
-		all[count++] = aside;
+	all = calloc(hashmap_count(m->quarantined) + 1, sizeof(struct quarantined_record *));
+	while (all && (quarantined = hashmap_next(m->quarantined, &at)))
+		all[count++] = quarantined;
 	pthread_mutex_unlock(&m->lock);
 	if (!all)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && code == 0; i++) {
-		struct record_aside lost = *all[i];
+		struct quarantined_record lost = *all[i];
 		struct error late = { 0 };
-		bool dropped = c->o->repair && drop_aside(c, all[i], &late) == 0;
+		bool dropped = c->o->repair && drop_quarantined(c, all[i], &late) == 0;
 
 		code = report(c, "lost-record", lost.id, dropped,
-			      "the record has lost %s (layer %s) and was set aside at start%s%s",
+			      "the record has lost %s (layer %s) and was quarantined at start%s%s",
 			      lost.damage, lost.layer, *late.text ? ": " : "", late.text);
 	}
 	return code;
@@ -258,7 +259,7 @@ static bool collect_subtree(struct check *c, struct record *top, struct record *
 	for (size_t i = 0; i < count; i++) {
 		const struct record *r = records[i];
 
-		free = free && prune_view_is_free(r);
+		free = free && eviction_candidates_is_free(r);
 		for (struct record *child = r->first_child; child; child = child->next_sibling)
 			if (record_is_listed(child))
 				records[count++] = child;
@@ -292,7 +293,7 @@ static int delete_subtree(struct check *c, const struct layer_check *l, struct e
 	pthread_mutex_unlock(&c->m->lock);
 	if (code < 0)
 		return code;
-	code = cache_ops_delete(c->m, records, count, e);
+	code = record_delete_reserved(c->m, records, count, e);
 	if (code == 0)
 		return 0;
 	pthread_mutex_lock(&c->m->lock);
@@ -384,14 +385,14 @@ static int check_layers(struct check *c, struct error *e)
 	size_t count = 0;
 	int code;
 
-	usage_ops_fold(c->m); /* so that no change is taken for a wrong size */
+	counter_fold(c->m); /* so that no change is taken for a wrong size */
 	code = list_layers(c, &layers, &count);
 	for (size_t i = 0; i < count && code == 0; i++) {
 		code = is_cancelled(c) ? -ECANCELED : check_layer(c, &layers[i]);
 		c->summary.records++;
 	}
 	if (code == 0 && c->remeasure)
-		code = measure_ops_stale(c->m, c->o->cancelled, e);
+		code = layer_sizes_measure(c->m, c->o->cancelled, e);
 	return code;
 }
 
@@ -402,9 +403,10 @@ static bool layer_is_known(struct check *c, const char *name)
 	bool known;
 
 	pthread_mutex_lock(&c->m->lock);
-	known = record_graph_find_layer(c->m->graph, name) || recover_rows_is_aside(c->m, name);
+	known = record_graph_find_layer(c->m->graph, name) ||
+		recover_rows_is_quarantined(c->m, name);
 	pthread_mutex_unlock(&c->m->lock);
-	return known || reaper_has(c->m, name);
+	return known || unmount_queue_has(c->m, name);
 }
 
 static bool is_still_there(struct check *c, const char *path)
@@ -446,7 +448,7 @@ static bool mount_is_known(struct check *c, const char *name)
 	r = record_graph_find(c->m->graph, id);
 	known = r && (r->busy || r->mount);
 	pthread_mutex_unlock(&c->m->lock);
-	return known || reaper_has(c->m, id);
+	return known || unmount_queue_has(c->m, id);
 }
 
 static bool is_mount_root(struct check *c, const char *path)
@@ -506,8 +508,8 @@ static int left_in_trash(struct check *c, const char *name, const char *path)
 /* Whatever the trash holds is being deleted already; what is left then could not be. */
 static int check_trash(struct check *c, struct error *e)
 {
-	store_files_wake_trash(c->m);
-	store_files_drain_trash(c->m);
+	trash_wake(c->m);
+	trash_drain(c->m);
 	return check_directory(c, "trash", left_in_trash, e);
 }
 
@@ -552,7 +554,7 @@ static int check_mounts(struct check *c)
 		pthread_mutex_unlock(&m->lock);
 		if (!r)
 			break;
-		repaired = c->o->repair && mount_ops_detach(m, r, &late) == 0;
+		repaired = c->o->repair && mount_detach(m, r, &late) == 0;
 		code = report(c, "lost-mount", r->id, repaired,
 			      "somebody unmounted mnt/%s behind the agent's back%s%s", r->id,
 			      *late.text ? ": " : "", late.text);
@@ -577,7 +579,7 @@ static int check_store(struct check *c, struct error *e)
 	if (code == 0)
 		code = check_database(c, e);
 	if (code == 0)
-		code = check_aside(c);
+		code = check_quarantined(c);
 	if (code == 0)
 		code = check_mounts(c);
 	if (code == 0)

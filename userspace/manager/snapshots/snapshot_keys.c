@@ -181,7 +181,7 @@ void snapshot_keys_put_lease(struct manager *m, struct lease *l)
 struct hold *snapshot_keys_hold(const struct record *r)
 {
 	for (struct hold *h = r->holds; h; h = h->next_of_record)
-		if (snapshot_keys_is_lease(h->lease->name))
+		if (snapshot_lease_is_one(h->lease->name))
 			return h;
 	return NULL;
 }

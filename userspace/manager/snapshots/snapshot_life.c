@@ -7,7 +7,7 @@
  *   commit      sync what was written          committed     still active
  *   remove      –                              rows gone     layer and mount are strangers: go
  *
- * What is unmounted then, and moved to the trash, is left for the reaper.
+ * What is unmounted then, and moved to the trash, is left for the unmount queue.
  */
 #include "manager/snapshots/snapshot_life.h"
 
@@ -56,14 +56,14 @@ static int build_record(const struct snapshot_request *q, struct record **ret_re
 	cleanup(record_free) struct record *draft = NULL;
 	cleanup(record_free) struct record *r = NULL;
 	cleanup(free_ptr) char *description = snapshot_keys_describe(q->key);
-	struct manager_new_record options = { .description = description, .retain = true };
+	struct record_options options = { .description = description, .retain = true };
 	int code = snapshot_keys_draft(q->labels, q->label_count, &draft, e);
 
 	if (code < 0)
 		return code;
 	options.labels = draft->labels;
 	options.label_count = draft->label_count;
-	r = description ? new_ops_build(&options, NULL) : NULL;
+	r = description ? record_draft_build(&options, NULL) : NULL;
 	if (r)
 		r->snapshot = new_snapshot(q->key, q->kind);
 	if (!r || !r->snapshot)
@@ -91,7 +91,7 @@ static int find_parent(struct manager *m, const struct snapshot_request *q,
 				 "parent \"%.256s\" is not committed snapshot: invalid argument",
 				 q->parent);
 	*ret_parent = parent->record;
-	return new_ops_check_depth(parent->record, e);
+	return record_draft_check_depth(parent->record, e);
 }
 
 /* With the lock: the record gets its place in the graph and its key; -EEXIST. */
@@ -115,7 +115,7 @@ static int reserve_key(struct manager *m, const struct snapshot_request *q, stru
 	code = snapshot_keys_lease(m, q->key, ret_lease, e);
 	if (code < 0)
 		return code;
-	code = new_ops_insert(m, r, parent, *ret_lease, e);
+	code = record_draft_insert(m, r, parent, *ret_lease, e);
 	if (code == 0 && snapshot_keys_insert(m, reserved->snapshot) < 0) {
 		code = error_set(e, -ENOMEM, "out of memory");
 		record_refs_clear(reserved);
@@ -188,7 +188,7 @@ static int write_and_mount(struct creation *n, struct mount *mount, struct error
 {
 	pthread_t thread;
 	bool parallel = pthread_create(&thread, NULL, write_rows, n) == 0;
-	int code = mount_ops_attach(n->m, n->r, mount, e);
+	int code = mount_attach_prepared(n->m, n->r, mount, e);
 
 	if (parallel)
 		pthread_join(thread, NULL);
@@ -212,7 +212,7 @@ static int make(struct creation *n, struct error *e)
 		code = inherit_owner(n->m, r, e);
 	if (code < 0)
 		return code;
-	mount = mount_ops_prepare(n->m, r, &r->id_map, &n->rows);
+	mount = mount_attach_prepare(n->m, r, &r->id_map, &n->rows);
 	if (!mount)
 		return error_set(e, -ENOMEM, "out of memory");
 	add_rows(n);
@@ -235,15 +235,15 @@ static void undo(struct creation *n)
 	snapshot_keys_remove(n->m, n->r->snapshot->key);
 	pthread_mutex_unlock(&n->m->lock);
 	if (n->written < 0)
-		new_ops_undo(n->m, n->r, NULL, n->files);
+		record_draft_undo(n->m, n->r, NULL, n->files);
 	else if (write_removed(n->m, n->r, n->l, false, &late) == 0)
 		take_out(n->m, n->r);
 	else /* the rows stay, and what they need */
-		new_ops_undo(n->m, n->r, NULL, false);
+		record_draft_undo(n->m, n->r, NULL, false);
 }
 
-int snapshot_ops_create(struct manager *m, const struct snapshot_request *request,
-			char **ret_mountpoint, struct error *e)
+int snapshot_life_create(struct manager *m, const struct snapshot_request *request,
+			 char **ret_mountpoint, struct error *e)
 {
 	cleanup(record_free) struct record *unborn = NULL;
 	cleanup(free_ptr) char *mountpoint = NULL;
@@ -282,8 +282,8 @@ int snapshot_ops_create(struct manager *m, const struct snapshot_request *reques
 
 /* ---- mounts ---- */
 
-int snapshot_ops_mount(struct manager *m, const char *key, char **ret_mountpoint,
-		       bool *ret_read_only, struct error *e)
+int snapshot_life_mount(struct manager *m, const char *key, char **ret_mountpoint,
+			bool *ret_read_only, struct error *e)
 {
 	char name[MOUNT_POINT_NAME_SIZE];
 	struct record *r = NULL;
@@ -308,9 +308,9 @@ int snapshot_ops_mount(struct manager *m, const char *key, char **ret_mountpoint
 
 	mount_list_point_name(r, false, name);
 	if (r->mount && !overlay_is_mounted(m->mounts_fd, name))
-		code = mount_ops_detach(m, r, e); /* somebody else unmounted it */
+		code = mount_detach(m, r, e); /* somebody else unmounted it */
 	if (code == 0 && !r->mount)
-		code = mount_ops_mount(m, r, &r->id_map, e);
+		code = mount_attach(m, r, &r->id_map, e);
 	if (code == 0 && !(*ret_mountpoint = mount_list_path(m, r, false)))
 		code = error_set(e, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&m->lock);
@@ -418,24 +418,24 @@ static int commit_reserved(struct commit *commit, struct error *e)
 {
 	struct manager *m = commit->m;
 	struct error late = { 0 };
-	int code = mount_ops_freeze(m, commit->r, true, e);
+	int code = mount_detach_freeze(m, commit->r, true, e);
 
 	if (code < 0)
 		return code;
 	code = measure_and_sync(commit, e);
 	if (code == 0)
 		code = write_committed(commit, e);
-	if (code < 0 && mount_ops_freeze(m, commit->r, false, &late) < 0)
+	if (code < 0 && mount_detach_freeze(m, commit->r, false, &late) < 0)
 		manager_report(m, true, "record=%s stays read-only: %s", commit->r->id, late.text);
 	return code;
 }
 
-int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
-			const struct record_label *labels, size_t label_count, struct error *e)
+int snapshot_life_commit(struct manager *m, const char *key, const char *name,
+			 const struct record_label *labels, size_t label_count, struct error *e)
 {
 	cleanup(record_free) struct record *draft = NULL;
 	struct commit commit = { .m = m };
-	struct reaper_task task = { 0 };
+	struct unmount_task task = { 0 };
 	int code = snapshot_keys_check("name", name, e);
 
 	if (code == 0)
@@ -459,7 +459,7 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 	}
 	code = commit_reserved(&commit, e);
 	if (code == 0)
-		mount_ops_abandon(m, commit.r, &task);
+		mount_detach_later(m, commit.r, &task);
 	pthread_mutex_lock(&m->lock);
 	if (code == 0) {
 		publish_committed(&commit);
@@ -469,7 +469,7 @@ int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (task.mounted)
-		reaper_add(m, &task); /* before anybody can mount what is on top of it */
+		unmount_queue_add(m, &task); /* before anybody can mount what is on top of it */
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, commit.r);
 	pthread_mutex_unlock(&m->lock);
@@ -515,8 +515,8 @@ static void let_go(struct manager *m, struct record *r)
 	snapshot_free(r->snapshot);
 	r->snapshot = NULL;
 	pthread_mutex_unlock(&m->lock);
-	/* Whoever is in it keeps the mount; the tick tries again. */
-	if (r->refs == 0 && r->mount && mount_ops_detach(m, r, NULL) < 0)
+	/* Whoever is in it keeps the mount; housekeeping tries again. */
+	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0)
 		r->mount->unwanted = true;
 	pthread_mutex_lock(&m->lock);
 	manager_unreserve(m, r);
@@ -526,18 +526,18 @@ static void let_go(struct manager *m, struct record *r)
 /* The record is reserved, and neither its rows nor its key are to be found any more. */
 static void take_out(struct manager *m, struct record *r)
 {
-	struct reaper_task task = { .discard = true };
+	struct unmount_task task = { .discard = true };
 
-	mount_ops_abandon(m, r, &task);
+	mount_detach_later(m, r, &task);
 	pthread_mutex_lock(&m->lock);
 	record_refs_clear(r);
 	record_graph_remove(m->graph, r);
 	pthread_cond_broadcast(&m->idle);
 	pthread_mutex_unlock(&m->lock);
-	reaper_add(m, &task);
+	unmount_queue_add(m, &task);
 }
 
-int snapshot_ops_remove(struct manager *m, const char *key, struct error *e)
+int snapshot_life_remove(struct manager *m, const char *key, struct error *e)
 {
 	struct lease *lease = NULL;
 	struct record *r = NULL;
@@ -577,9 +577,9 @@ int snapshot_ops_remove(struct manager *m, const char *key, struct error *e)
 	return code;
 }
 
-void snapshot_ops_clean_up(struct manager *m)
+void snapshot_life_clean_up(struct manager *m)
 {
-	reaper_drain(m);
-	store_files_wake_trash(m);
-	store_files_drain_trash(m);
+	unmount_queue_drain(m);
+	trash_wake(m);
+	trash_drain(m);
 }

@@ -20,19 +20,19 @@ struct snapshot_request {
 
 /* Prepare and View. *ret_mountpoint is the caller's to free. -EINVAL: the parent is not committed.
  */
-int snapshot_ops_create(struct manager *m, const struct snapshot_request *request,
-			char **ret_mountpoint, struct error *e);
+int snapshot_life_create(struct manager *m, const struct snapshot_request *request,
+			 char **ret_mountpoint, struct error *e);
 
 /* Mounts it again when it is not mounted. -EBUSY: a committed one has no mount. */
-int snapshot_ops_mount(struct manager *m, const char *key, char **ret_mountpoint,
-		       bool *ret_read_only, struct error *e);
+int snapshot_life_mount(struct manager *m, const char *key, char **ret_mountpoint,
+			bool *ret_read_only, struct error *e);
 
 /* The labels take the place of the old ones. -EBUSY: not active, or somebody is in the mount. */
-int snapshot_ops_commit(struct manager *m, const char *key, const char *name,
-			const struct record_label *labels, size_t label_count, struct error *e);
+int snapshot_life_commit(struct manager *m, const char *key, const char *name,
+			 const struct record_label *labels, size_t label_count, struct error *e);
 
 /* The record goes, too, unless somebody else needs it. -ENOTEMPTY: it is a parent. */
-int snapshot_ops_remove(struct manager *m, const char *key, struct error *e);
+int snapshot_life_remove(struct manager *m, const char *key, struct error *e);
 
 /* Until all that has been removed so far is deleted. */
-void snapshot_ops_clean_up(struct manager *m);
+void snapshot_life_clean_up(struct manager *m);

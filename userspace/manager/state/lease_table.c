@@ -38,15 +38,15 @@ static int find_connection_lease(struct manager *m, uint64_t connection, struct 
 	return 0;
 }
 
-int lease_table_find(struct manager *m, const struct manager_holder *holder,
-		     struct lease **ret_lease, struct error *e)
+int lease_table_find(struct manager *m, const struct lease_holder *holder, struct lease **ret_lease,
+		     struct error *e)
 {
 	struct lease *l;
 
 	if (!holder->lease || !*holder->lease)
 		return find_connection_lease(m, holder->connection, ret_lease, e);
-	if (snapshot_keys_is_lease(holder->lease))
-		return lease_table_refuse_containerds(holder->lease, e);
+	if (snapshot_lease_is_one(holder->lease))
+		return snapshot_lease_refuse(holder->lease, e);
 	l = hashmap_find(m->leases, holder->lease);
 	if (!l || l->hidden)
 		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls; varve lease create)",

@@ -8,15 +8,15 @@
 #define MANAGER_CLI_LEASE "cli"
 
 /* Who holds the refs that a call takes: a lease by name, or a connection's own one. */
-struct manager_holder {
+struct lease_holder {
 	const char *lease; /* "" or NULL: the connection's ephemeral lease */
 	uint64_t connection;
 };
 
 /* The lease found (a connection's own one is made when it is asked
  * for) stays until it is put back. -ENOENT. */
-int lease_table_find(struct manager *m, const struct manager_holder *holder,
-		     struct lease **ret_lease, struct error *e);
+int lease_table_find(struct manager *m, const struct lease_holder *holder, struct lease **ret_lease,
+		     struct error *e);
 void lease_table_put(struct manager *m, struct lease *l);
 
 /* Adds the hold's present state to the set; nothing for a connection's lease. */

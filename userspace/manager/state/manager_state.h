@@ -65,8 +65,9 @@ struct manager {
 	bool unsaved; /* a fold could not be written: look for everything dirty */
 
 	const struct prune_policies *policies;
-	struct hashmap *aside; /* with `lock`: struct record_aside by id, see recover_rows.h */
-	struct hashmap *aside_layers; /* the same by layer; twins have one entry */
+	struct hashmap
+		*quarantined; /* with `lock`: struct quarantined_record by id, see recover_rows.h */
+	struct hashmap *quarantined_layers; /* the same by layer; twins have one entry */
 	bool automatic;
 	int64_t policy_interval_ns;
 	/* When they ran last, or the agent began; and when they last did for want of space. */
@@ -78,7 +79,7 @@ struct manager {
 	struct hashmap *extractions; /* with `lock`: struct extraction by layer */
 	char *fetch_helper, *credentials_file;
 	bool drop_blobs; /* of layers that have their files */
-	atomic_int_fast64_t collected_boot_ns; /* when blobs were collected last by the tick */
+	atomic_int_fast64_t collected_boot_ns; /* when blobs were collected last by housekeeping */
 	atomic_uint_fast64_t content_works; /* for names that are used once */
 
 	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
@@ -89,12 +90,12 @@ struct manager {
 	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
-	struct reaper *reaper; /* its own lock, the last of all */
+	struct unmount_queue *unmount_queue; /* its own lock, the last of all */
 	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
 };
 
 /* A record that was not loaded, since it has lost what it needs. */
-struct record_aside {
+struct quarantined_record {
 	char id[RECORD_ID_LENGTH + 1];
 	char layer[LAYER_NAME_LENGTH + 1];
 	const char *damage; /* "its data": static */

@@ -7,7 +7,7 @@
 #include "manager/state/manager_state.h"
 
 /* 25 base-36 characters: 129 random bits. */
-void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
+void new_names_record_id(char ret_id[RECORD_ID_LENGTH + 1])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	size_t length = 0;
@@ -25,7 +25,7 @@ void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1])
 	ret_id[length] = '\0';
 }
 
-void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
+void new_names_layer(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
 	uint64_t number = m->next_layer++;

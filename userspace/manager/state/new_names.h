@@ -4,5 +4,5 @@
 
 #include "manager/state/manager_state.h"
 
-void new_ops_make_id(char ret_id[RECORD_ID_LENGTH + 1]);
-void new_ops_next_layer_name(struct manager *m, char name[LAYER_NAME_LENGTH + 1]);
+void new_names_record_id(char ret_id[RECORD_ID_LENGTH + 1]);
+void new_names_layer(struct manager *m, char name[LAYER_NAME_LENGTH + 1]);

@@ -7,12 +7,12 @@
 
 #include "manager/state/manager_limits.h"
 
-bool snapshot_keys_is_lease(const char *name)
+bool snapshot_lease_is_one(const char *name)
 {
 	return strncmp(name, SNAPSHOT_LEASE_PREFIX, strlen(SNAPSHOT_LEASE_PREFIX)) == 0;
 }
 
-int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e)
+int snapshot_lease_refuse_record(const struct record *r, const char *what, struct error *e)
 {
 	if (!r->snapshot)
 		return 0;
@@ -20,7 +20,7 @@ int snapshot_keys_refuse(const struct record *r, const char *what, struct error 
 			 r->description, what);
 }
 
-int lease_table_refuse_containerds(const char *lease, struct error *e)
+int snapshot_lease_refuse(const char *lease, struct error *e)
 {
 	return error_set(e, -EBUSY, "the lease '%.*s' is containerd's: it alone takes and releases",
 			 MANAGER_LEASE_NAME_MAX, lease);

@@ -6,10 +6,10 @@
 
 /* The slash keeps everybody else from making such a lease. */
 #define SNAPSHOT_LEASE_PREFIX "containerd/"
-bool snapshot_keys_is_lease(const char *name);
+bool snapshot_lease_is_one(const char *name);
 
 /* -EBUSY with a sentence. */
-int lease_table_refuse_containerds(const char *lease, struct error *e);
+int snapshot_lease_refuse(const char *lease, struct error *e);
 
 /* -EBUSY when the record is a snapshot, with a sentence about what is not done to one. */
-int snapshot_keys_refuse(const struct record *r, const char *what, struct error *e);
+int snapshot_lease_refuse_record(const struct record *r, const char *what, struct error *e);

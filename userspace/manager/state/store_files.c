@@ -105,7 +105,7 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e)
 {
 	int code = discard_as(m, layer, e);
 
-	store_files_wake_trash(m);
+	trash_wake(m);
 	return code;
 }
 
@@ -133,7 +133,7 @@ void store_files_drop_scratch(struct manager *m, const char *path)
 	if (renameat(m->root_fd, path, m->root_fd, to) < 0 && errno != ENOENT)
 		manager_report(m, true, "move %s/%s to the trash: %s; the next start will", m->root,
 			       path, strerror(errno));
-	store_files_wake_trash(m);
+	trash_wake(m);
 }
 
 int store_files_clear_scratch(struct manager *m, struct error *e)

@@ -94,7 +94,7 @@ static void empty_trash_once(struct manager *m)
 	}
 }
 
-void store_files_wake_trash(struct manager *m)
+void trash_wake(struct manager *m)
 {
 	pthread_mutex_lock(&m->trash_lock);
 	m->trash_wanted = true;
@@ -102,7 +102,7 @@ void store_files_wake_trash(struct manager *m)
 	pthread_mutex_unlock(&m->trash_lock);
 }
 
-void store_files_drain_trash(struct manager *m)
+void trash_drain(struct manager *m)
 {
 	pthread_mutex_lock(&m->trash_lock);
 	while (m->trash_thread_runs && (m->trash_wanted || m->trash_busy))
@@ -110,7 +110,7 @@ void store_files_drain_trash(struct manager *m)
 	pthread_mutex_unlock(&m->trash_lock);
 }
 
-void *store_files_empty_trash(void *manager)
+void *trash_empty_thread(void *manager)
 {
 	struct manager *m = manager;
 

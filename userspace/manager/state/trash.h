@@ -4,8 +4,8 @@
 
 #include "manager/state/manager_state.h"
 
-void *store_files_empty_trash(void *manager); /* a thread */
-void store_files_wake_trash(struct manager *m);
+void *trash_empty_thread(void *manager); /* a thread */
+void trash_wake(struct manager *m);
 
 /* Waits until what has been discarded so far is deleted. */
-void store_files_drain_trash(struct manager *m);
+void trash_drain(struct manager *m);

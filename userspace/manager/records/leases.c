@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leases made, listed and ended: named ones live in the database, a connection's own one in memory
  * until it closes. */
-#include "manager/records/record_leases.h"
+#include "manager/records/leases.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,8 +56,8 @@ static int reserve_name(struct manager *m, struct lease *l, struct error *e)
 }
 
 /* A lease in no table yet. */
-static int build_lease(struct manager *m, const struct manager_new_lease *o,
-		       struct lease **ret_lease, struct error *e)
+static int build_lease(struct manager *m, const struct lease_options *o, struct lease **ret_lease,
+		       struct error *e)
 {
 	cleanup(lease_free) struct lease *l = NULL;
 	int64_t now = clock_wall_ns();
@@ -73,15 +73,14 @@ static int build_lease(struct manager *m, const struct manager_new_lease *o,
 		return error_set(e, -ENOMEM, "out of memory");
 	code = id_map_parse(o->uid_map, o->gid_map, &l->id_map, e);
 	if (code == 0)
-		code = mount_ops_check_map(m, &l->id_map, e);
+		code = mount_attach_check_map(m, &l->id_map, e);
 	if (code < 0)
 		return error_context(e, "lease '%s'", o->name);
 	*ret_lease = take_ptr(l);
 	return 0;
 }
 
-int manager_lease_create(struct manager *m, const struct manager_new_lease *options,
-			 struct error *e)
+int leases_create(struct manager *m, const struct lease_options *options, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct lease *l = NULL;
@@ -125,14 +124,14 @@ static int release_all(struct manager *m, struct lease *l, struct error *e)
 			pthread_mutex_unlock(&m->lock);
 			continue;
 		}
-		code = cache_ops_release(m, r, l, e);
+		code = record_hold_drop_ref(m, r, l, e);
 		pthread_mutex_unlock(&m->lock);
 		if (code < 0)
 			return code;
 	}
 }
 
-int manager_lease_remove(struct manager *m, const char *name, struct error *e)
+int leases_remove(struct manager *m, const char *name, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct lease *l;
@@ -140,8 +139,8 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 
 	if (strcmp(name, MANAGER_CLI_LEASE) == 0)
 		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
-	if (snapshot_keys_is_lease(name))
-		return lease_table_refuse_containerds(name, e);
+	if (snapshot_lease_is_one(name))
+		return snapshot_lease_refuse(name, e);
 	pthread_mutex_lock(&m->lock);
 	l = hashmap_find(m->leases, name);
 	if (l && (l->connection || l->hidden))
@@ -171,7 +170,7 @@ int manager_lease_remove(struct manager *m, const char *name, struct error *e)
 	return code;
 }
 
-bool manager_has_connection_lease(struct manager *m, uint64_t connection)
+bool leases_has_connection(struct manager *m, uint64_t connection)
 {
 	char name[LEASE_CONNECTION_NAME_SIZE];
 	bool found;
@@ -183,7 +182,7 @@ bool manager_has_connection_lease(struct manager *m, uint64_t connection)
 	return found;
 }
 
-void manager_connection_closed(struct manager *m, uint64_t connection)
+void leases_connection_closed(struct manager *m, uint64_t connection)
 {
 	struct error e = { 0 };
 	char name[LEASE_CONNECTION_NAME_SIZE];
@@ -198,7 +197,8 @@ void manager_connection_closed(struct manager *m, uint64_t connection)
 	while (release_all(m, l, &e) < 0) {
 		struct record *r;
 
-		/* Of this record the ref goes all the same, and the tick tries the rest of it. */
+		/* Of this record the ref goes all the same, and housekeeping tries the rest of it.
+		 */
 		manager_report(m, true, "release what a closed connection held: %s", e.text);
 		pthread_mutex_lock(&m->lock);
 		r = l->holds ? l->holds->record : NULL;
@@ -211,7 +211,7 @@ void manager_connection_closed(struct manager *m, uint64_t connection)
 	lease_free(l);
 }
 
-void manager_leases_free(struct manager_lease_view *leases, size_t count)
+void leases_free(struct lease_view *leases, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		for (size_t k = 0; k < leases[i].hold_count; k++)
@@ -224,18 +224,18 @@ void manager_leases_free(struct manager_lease_view *leases, size_t count)
 	free(leases);
 }
 
-static int view_lease(const struct lease *l, struct manager_lease_view *v)
+static int view_lease(const struct lease *l, struct lease_view *v)
 {
 	size_t count = 0;
 
 	for (const struct hold *h = l->holds; h; h = h->next_of_lease)
 		count++;
-	*v = (struct manager_lease_view){ .name = strdup(l->name),
-					  .created_ns = l->created_ns,
-					  .expires_ns = l->expires_ns,
-					  .ephemeral = l->connection != 0,
-					  .holds = calloc(count + 1, sizeof(*v->holds)),
-					  .needs = calloc(l->need_count + 1, sizeof(char *)) };
+	*v = (struct lease_view){ .name = strdup(l->name),
+				  .created_ns = l->created_ns,
+				  .expires_ns = l->expires_ns,
+				  .ephemeral = l->connection != 0,
+				  .holds = calloc(count + 1, sizeof(*v->holds)),
+				  .needs = calloc(l->need_count + 1, sizeof(char *)) };
 	if (!v->name || !v->holds || !v->needs || id_map_copy(&l->id_map, &v->id_map) < 0)
 		return -ENOMEM;
 	for (; v->need_count < l->need_count; v->need_count++)
@@ -252,14 +252,13 @@ static int view_lease(const struct lease *l, struct manager_lease_view *v)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct manager_lease_view *)a)->name,
-		      ((const struct manager_lease_view *)b)->name);
+	return strcmp(((const struct lease_view *)a)->name, ((const struct lease_view *)b)->name);
 }
 
-int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,
-		       struct error *e)
+int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_count,
+		struct error *e)
 {
-	struct manager_lease_view *leases;
+	struct lease_view *leases;
 	size_t count = 0, position = 0;
 	struct lease *l;
 	int code = 0;
@@ -271,7 +270,7 @@ int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases
 			code = view_lease(l, &leases[count++]);
 	pthread_mutex_unlock(&m->lock);
 	if (!leases || code < 0) {
-		manager_leases_free(leases, count);
+		leases_free(leases, count);
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	qsort(leases, count, sizeof(*leases), by_name);
@@ -321,8 +320,8 @@ static int copy_needs(const char *const *needs, size_t count, char ***ret_copies
 	return 0;
 }
 
-int manager_lease_need(struct manager *m, const struct manager_holder *holder,
-		       const char *const *needs, size_t count, struct error *e)
+int leases_set_references(struct manager *m, const struct lease_holder *holder,
+			  const char *const *needs, size_t count, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 	struct lease *l = NULL;

@@ -7,48 +7,47 @@
 
 #include "manager/state/lease_table.h"
 
-struct manager_new_lease {
+struct lease_options {
 	const char *name;
 	int64_t expires_after_ns; /* 0: never */
 	const char *uid_map, *gid_map; /* for what is made and mounted through it; NULL or "" */
 };
 
-int manager_lease_create(struct manager *m, const struct manager_new_lease *options,
-			 struct error *e);
+int leases_create(struct manager *m, const struct lease_options *options, struct error *e);
 
 /* Releases what it holds. */
-int manager_lease_remove(struct manager *m, const char *name, struct error *e);
+int leases_remove(struct manager *m, const char *name, struct error *e);
 
 /* Does not block. */
-bool manager_has_connection_lease(struct manager *m, uint64_t connection);
+bool leases_has_connection(struct manager *m, uint64_t connection);
 
 /* The connection's own lease goes, if there is one. */
-void manager_connection_closed(struct manager *m, uint64_t connection);
+void leases_connection_closed(struct manager *m, uint64_t connection);
 
 /*
  * What the lease's owner still needs besides what it holds: ids, chain ids, blob chain ids, instead
  * of those that it named before. The records that these name, and their ancestors, are shared:
  * prune keeps them unless it is told to take everything. -ENOENT: no such lease.
  */
-int manager_lease_need(struct manager *m, const struct manager_holder *holder,
-		       const char *const *needs, size_t count, struct error *e);
+int leases_set_references(struct manager *m, const struct lease_holder *holder,
+			  const char *const *needs, size_t count, struct error *e);
 
-struct manager_hold_view {
+struct hold_view {
 	char *name; /* the lease, or in a lease's view the record */
 	unsigned refs;
 };
 
-struct manager_lease_view {
+struct lease_view {
 	char *name;
 	int64_t created_ns, expires_ns;
 	bool ephemeral;
-	struct manager_hold_view *holds;
+	struct hold_view *holds;
 	size_t hold_count;
 	char **needs;
 	size_t need_count;
 	struct id_map id_map;
 };
 
-int manager_lease_list(struct manager *m, struct manager_lease_view **ret_leases, size_t *ret_count,
-		       struct error *e);
-void manager_leases_free(struct manager_lease_view *leases, size_t count);
+int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_count,
+		struct error *e);
+void leases_free(struct lease_view *leases, size_t count);
