@@ -624,6 +624,10 @@ static void check_iterator(const struct fixture *f)
 	char line[400], wanted[40];
 	bool header = false, found = false;
 
+	if (!text && errno == ENOENT) {
+		printf("skip the pinned iterator: this kernel refuses iterators\n");
+		return;
+	}
 	(void)snprintf(wanted, sizeof(wanted), "%" PRIu64 " 2 ", f->mount_id);
 	while (text && fgets(line, sizeof(line), text)) {
 		header |= strncmp(line, "mount layer opens", 17) == 0;

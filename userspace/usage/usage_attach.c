@@ -52,6 +52,7 @@ struct attempt {
 	enum usage_backend backend;
 	const struct kernel_types *types;
 	bool typed_loads;
+	bool table; /* the kernel takes iterators: the cells can be shown as a text */
 	char *verifier_log;
 };
 
@@ -137,6 +138,25 @@ static bool ring_passes_fields(const struct kernel_types *types)
 	return btf_vlen(type) > 4;
 }
 
+/* Some kernels refuse iterators, though they take every other program that we have. Counting needs
+ * none: then there is no table to `cat`. */
+static bool takes_iterators(const struct kernel_types *types)
+{
+	const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int id = btf__find_by_name_kind(types->kernel, "bpf_iter_bpf_map_elem", BTF_KIND_FUNC);
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER,
+		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+
+	if (id <= 0)
+		return false;
+	cleanup(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "varve_probe", "GPL",
+						 nothing, ARRAY_SIZE(nothing), &options);
+	return fd >= 0;
+}
+
 /* What a program hooks into; NULL for the table's iterator, which hooks into nothing. */
 static const char *hook_of(const struct bpf_program *program)
 {
@@ -184,7 +204,7 @@ static int choose_programs(struct usage_skeleton *s, const struct attempt *attem
 
 		if (wanted && !present && !is_optional(hook))
 			return error_set(e, -ENOENT, "the kernel has no %s to hook into", hook);
-		(void)bpf_program__set_autoload(program, present || !hook);
+		(void)bpf_program__set_autoload(program, hook ? present : attempt->table);
 	}
 	if (fields)
 		(void)bpf_program__set_autoload(s->progs.ring_call_done, false);
@@ -300,7 +320,7 @@ static uint64_t newest_generation(int map, bool *ret_even)
 }
 
 /* Whether the programs that are pinned are those that we would load. */
-static bool is_installed(const char *pin_dir, uint64_t digest)
+static bool is_installed(const char *pin_dir, uint64_t digest, bool with_table)
 {
 	cleanup(close_fd) int builds = open_pin(pin_dir, "usage_build");
 	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
@@ -309,7 +329,7 @@ static bool is_installed(const char *pin_dir, uint64_t digest)
 	uint32_t zero = 0;
 	bool even;
 
-	return builds >= 0 && active >= 0 && table >= 0 &&
+	return builds >= 0 && active >= 0 && (table >= 0 || !with_table) &&
 	       bpf_map_lookup_elem(builds, &zero, &build) == 0 && build.digest == digest &&
 	       newest_generation(active, &even) == build.generation && even &&
 	       usage_pins_count_links(pin_dir, build.generation) == build.link_count;
@@ -442,7 +462,7 @@ static int install(struct usage_skeleton *s, const struct attempt *attempt, stru
 		r = usage_pins_links_path(links, pin_dir, build.generation, e);
 	if (r == 0)
 		r = attach_programs(s, links, &build.link_count, e);
-	if (r == 0)
+	if (r == 0 && attempt->table)
 		r = pin_table(s, pin_dir, e);
 	if (r == 0)
 		r = fail_point_error("accounting.table", e);
@@ -521,7 +541,7 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 		r = set_knobs(s, attempt, e);
 	if (r < 0)
 		return r;
-	if (is_installed(pin_dir, digest_build(s)))
+	if (is_installed(pin_dir, digest_build(s), attempt->table))
 		return 0;
 
 	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
@@ -557,6 +577,7 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 	if (r < 0)
 		return r;
 	attempt.typed_loads = has_kind(&types, "bpf_rdonly_cast", BTF_KIND_FUNC);
+	attempt.table = takes_iterators(&types);
 	r = try_attempt(&attempt, e);
 	if (r < 0 && attempt.typed_loads) {
 		attempt.typed_loads = false;
