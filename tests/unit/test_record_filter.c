@@ -120,6 +120,10 @@ static void selectors_match(void **unused)
 		{ "labels.foo~=/g\\\\.asdf/", false },
 		{ "nothing~=x", false },
 		{ "nothing~=^$", true },
+		{ "size~=^\\d+$", true },
+		{ "id~=^\\d+$", false },
+		{ "size~=\"^\\\\d+$\"", true },
+		{ "description~=(?i)MAKE", true },
 		/* numbers */
 		{ "size>10MB", true },
 		{ "size>=10MiB", true },
@@ -210,11 +214,10 @@ static void malformed_filters_are_quoted(void **unused)
 		{ "id==\"\\", "filter 'id==\"\\': invalid escape at position 6" },
 		{ "id==a\xff", "filter 'id==a\xff': invalid UTF-8 at position 6" },
 		{ "id==\"\xc3\"", "filter 'id==\"\xc3\"': invalid UTF-8 at position 6" },
-		{ "id~=(",
-		  "filter 'id~=(': Unmatched ( or \\( in the regular expression at position 5" },
+		{ "id~=(", "filter 'id~=(': missing ')' in the regular expression at position 5" },
 		{ "id~=(a)\\1",
-		  "filter 'id~=(a)\\1': back references are not supported in the regular expression "
-		  "at position 5" },
+		  "filter 'id~=(a)\\1': back references ('\\1') are not supported in the regular "
+		  "expression at position 5" },
 		{ "size>many",
 		  "filter 'size>many': expected a number, a size or a duration at position 6" },
 		{ "size>10%",
@@ -239,22 +242,20 @@ static void costly_expressions_are_refused(void **unused)
 {
 	(void)unused;
 	static const char *const refused[] = {
-		"id~=((((((((((((((((((((a))))))))))))))))))))",
-		"id~=((((((((((a+)+)+)+)+)+)+)+)+)+)+",
 		"id~=(a{100}){100}",
 		"id~=/a{1,9999999999999}/",
 		"id~=/a{1001,}/",
-		"id~=a{600}b{600}",
-		"id~=(a{30}){30}(b{30}){30}",
-		"id~=)++++++++++++++++++++++++++",
+		"id~=a{1000}b{1000}c{1000}",
+		"id~=(a{40}){40}(b{40}){40}",
+		"id~=a{1000},id~=b{1000},id~=c{1000},id~=d{1000},id~=e{1000}",
 	};
 	static const char *const allowed[] = {
 		"id~=^[0-9a-f]{64}$",
 		"id~=([]}{)(]+|[^]{99999}]|[[:alpha:]{999}])*x",
 		"id~=\\(\\{99999\\}",
-		"id~=(a+b+c+)+",
+		"id~=((((((((((a+)+)+)+)+)+)+)+)+)+)+",
 		"id~=(((((x)))))",
-		"id~=a{900}",
+		"id~=a{1000}",
 		"id~=|^(a\\|b\\|c+)(d{2,3})?|",
 	};
 
@@ -263,7 +264,9 @@ static void costly_expressions_are_refused(void **unused)
 		struct error e = { 0 };
 
 		assert_int_equal(record_filter_parse(&refused[i], 1, &f, &e), -EINVAL);
-		assert_non_null(strstr(e.text, "too many repetitions"));
+		assert_true(strstr(e.text, "too many repetitions") ||
+			    strstr(e.text, "invalid repetition count") ||
+			    strstr(e.text, "more than 4096 steps together"));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
 		(void)matches(&allowed[i], 1); /* fails when it is refused */

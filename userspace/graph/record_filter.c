@@ -2,18 +2,19 @@
 #include "graph/record_filter.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/units.h"
 #include "base/vec.h"
-#include "graph/filter_regex.h"
 #include "graph/filter_scan.h"
+#include "graph/regex_compile.h"
+#include "graph/regex_match.h"
 
 #define MAX_BYTES (64 << 10) /* of all filters together, which bounds everything else */
-#define MAX_REGEXES 64 /* but not them: a compiled one takes kilobytes */
+#define MAX_REGEXES 64
+#define MAX_REGEX_STEPS 4096 /* of all of them: the time that a match takes for each character */
 #define FIELD_TEXT_MAX 256 /* what a field's callback may need to make up a text */
 #define WHOLE_DIGITS 20 /* of a number: a 64-bit counter */
 #define DECIMALS 9
@@ -45,21 +46,15 @@ struct selector {
 	enum comparison comparison;
 	char *value;
 	__int128 number; /* of the value, in billionths */
-	regex_t *regex;
+	struct regex_program *regex;
 };
 
 struct record_filter {
 	bool matches_all;
 	struct selector *selectors; /* those of one filter next to each other */
 	size_t count, capacity;
-	size_t regexes;
+	size_t regexes, regex_steps;
 };
-
-static void free_regex(regex_t *regex)
-{
-	regfree(regex);
-	free(regex);
-}
 
 void record_filter_free(struct record_filter *f)
 {
@@ -72,8 +67,7 @@ void record_filter_free(struct record_filter *f)
 			free(s->path[j]);
 		free(s->path);
 		free(s->value);
-		if (s->regex)
-			free_regex(s->regex);
+		regex_program_free(s->regex);
 	}
 	free(f->selectors);
 	free(f);
@@ -134,18 +128,17 @@ static int compile_regex(struct record_filter *f, struct selector *s,
 	if (f->regexes == MAX_REGEXES)
 		return filter_scan_fault(scan, at, e, "more than %d regular expressions",
 					 MAX_REGEXES);
-	s->regex = calloc(1, sizeof(*s->regex));
-	if (!s->regex)
-		return error_set(e, -ENOMEM, "no memory for a filter");
-	r = filter_regex_compile(s->value, s->regex, &fault);
-	if (r < 0) {
-		free(s->regex);
-		s->regex = NULL;
-		return r == -EINVAL ? filter_scan_fault(scan, at, e, "%s in the regular expression",
-							fault.text)
-				    : error_set(e, r, "%s", fault.text);
-	}
+	r = regex_compile(s->value, &s->regex, &fault);
+	if (r == -EINVAL)
+		return filter_scan_fault(scan, at, e, "%s in the regular expression", fault.text);
+	if (r < 0)
+		return error_set(e, r, "%s", fault.text);
 	f->regexes++;
+	f->regex_steps += s->regex->count;
+	if (f->regex_steps > MAX_REGEX_STEPS)
+		return filter_scan_fault(scan, at, e,
+					 "the regular expressions have more than %d steps together",
+					 MAX_REGEX_STEPS);
 	return 0;
 }
 
@@ -305,7 +298,7 @@ static bool selector_matches(const struct selector *s, record_filter_field field
 	case FIELD_NOT_EQUAL:
 		return strcmp(text ? text : "", s->value) != 0;
 	case FIELD_MATCHES:
-		return regexec(s->regex, text ? text : "", 0, NULL, 0) == 0;
+		return regex_match(s->regex, text ? text : "");
 	default:
 		return text && parse_number(text, &number) == 0 &&
 		       compare_numbers(s->comparison, number, s->number);
