@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
+#include "overlay/overlay_probe.h"
 
 struct check {
 	const char *path; /* of the store */

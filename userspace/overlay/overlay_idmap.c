@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/strbuf.h"
+#include "overlay/overlay_create.h"
 #include "overlay/overlay_staging.h"
 
 struct mapped_mount {
@@ -183,20 +184,22 @@ static int root_of(const char *what, const char *list, uint32_t *ret_id, struct 
 
 static int mount_from_clone(struct mapped_mount *m, int clone, const char *point)
 {
-	struct overlay_spec spec = *m->spec;
+	const struct id_map *map = m->spec->id_map;
 	uint32_t user, group;
-	int r = root_of("user", spec.id_map->uids, &user, m->e);
+	int code = root_of("user", map->uids, &user, m->e);
 
-	if (r == 0)
-		r = root_of("group", spec.id_map->gids, &group, m->e);
-	if (r < 0)
-		return r;
+	if (code == 0)
+		code = root_of("group", map->gids, &group, m->e);
+	if (code < 0)
+		return code;
 	/* FIXME(kernel < 6.15): layers of a clone that is attached nowhere are refused */
 	if (move_mount(clone, "", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_set(m->e, -errno, "attach a clone of the store: %s", strerror(errno));
-	r = make_files_as(user, group, m->e);
-	spec.id_map = NULL; /* from here on it is the store that has it */
-	return r < 0 ? r : overlay_mount_create(clone, m->features, &spec, &m->mount, m->e);
+	code = make_files_as(user, group, m->e);
+	if (code < 0)
+		return code;
+	/* The clone has the map now: overlay_create() does not look at that of the spec. */
+	return overlay_create(clone, m->features, m->spec, &m->mount, m->e);
 }
 
 /* On a thread of its own, since it changes its credentials. */

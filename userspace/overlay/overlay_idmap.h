@@ -7,7 +7,8 @@
 #pragma once
 
 #include "base/error.h"
-#include "overlay/overlay_mount.h"
+#include "overlay/overlay_features.h"
+#include "overlay/overlay_options.h"
 
 /* The spec has a map. Whoever is not in the map, as root of the host may be, can read and change
  * what is in the mount, and make nothing new there: -EOVERFLOW. */

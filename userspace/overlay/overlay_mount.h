@@ -11,22 +11,8 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "base/id_map.h"
-#include "overlay/overlay_probe.h"
-
-/* The kernel's own limit, OVL_MAX_STACK: 500 lowers (6.1, 6.12, 6.18). */
-#define OVERLAY_MAX_LOWERS 500
-/* Length of a layer's name that lets 500 of them fit into one page of mount options. */
-#define OVERLAY_LAYER_NAME_MAX 6
-
-struct overlay_spec {
-	const char *const
-		*lowers; /* layer names, newest first; may be NULL when lower_count is 0 */
-	size_t lower_count;
-	const char *upper; /* layer name; NULL for a read-only mount */
-	bool volatile_upper; /* no sync; the caller gives a fresh work directory each time */
-	const struct id_map *id_map; /* how owners are shown; NULL or unset: as they are on disk */
-};
+#include "overlay/overlay_features.h"
+#include "overlay/overlay_options.h"
 
 /* The mount's root, detached (O_PATH-like, close-on-exec). A read-only spec with one lower gets
  * the store's empty directory as second, since overlayfs wants two; a writable one without any

@@ -9,7 +9,22 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "overlay/overlay_mount.h"
+#include "base/id_map.h"
+#include "overlay/overlay_features.h"
+
+/* The kernel's own limit, OVL_MAX_STACK: 500 lowers (6.1, 6.12, 6.18). */
+#define OVERLAY_MAX_LOWERS 500
+/* Length of a layer's name that lets 500 of them fit into one page of mount options. */
+#define OVERLAY_LAYER_NAME_MAX 6
+
+struct overlay_spec {
+	const char *const
+		*lowers; /* layer names, newest first; may be NULL when lower_count is 0 */
+	size_t lower_count;
+	const char *upper; /* layer name; NULL for a read-only mount */
+	bool volatile_upper; /* no sync; the caller gives a fresh work directory each time */
+	const struct id_map *id_map; /* how owners are shown; NULL or unset: as they are on disk */
+};
 
 /* mount(2) takes one page, and cuts what is longer without a word: lowers get lost. */
 #define OVERLAY_OPTIONS_MAX 4095

@@ -6,23 +6,8 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #include "base/error.h"
-
-enum overlay_method {
-	OVERLAY_METHOD_LOWERDIR_PLUS, /* fsconfig "lowerdir+", one call a lower; newer kernels */
-	OVERLAY_METHOD_MOUNT, /* mount(2) with short relative names onto a staging directory */
-};
-
-struct overlay_features {
-	enum overlay_method method;
-	bool index; /* index=on is accepted, and refuses a layer that is in use */
-	bool volatile_mounts;
-	char file_system[32]; /* what the store lies on, e.g. "ext4" */
-	/* Why owners cannot be shown by a map of ids; "" when they can. */
-	char id_map_refusal[192];
-};
+#include "overlay/overlay_features.h"
 
 /* `store` is the store's root directory. Fails, saying what to do, when an overlay with an upper
  * in the store cannot be mounted at all (no permission, no overlayfs, a file system that is

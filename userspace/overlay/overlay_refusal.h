@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "overlay/overlay_mount.h"
+#include "overlay/overlay_options.h"
 
 /* `kernel_says` is what the kernel wrote to the mount's context, "" for nothing. Looks into the
  * store to name the layer at fault. Returns code. */

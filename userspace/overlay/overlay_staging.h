@@ -2,13 +2,14 @@
 /*
  * Overlay mounts by mount(2), for kernels that do not take lowers one by one: the mount is made in
  * the store's staging directory, and a detached clone of it is what remains. Used by
- * overlay_mount.c, and its stages by overlay_idmap.c; overlay_staging_clear() also when the agent
+ * overlay_create.c, and its stages by overlay_idmap.c; overlay_staging_clear() also when the agent
  * starts.
  */
 #pragma once
 
 #include "base/error.h"
-#include "overlay/overlay_mount.h"
+#include "overlay/overlay_features.h"
+#include "overlay/overlay_options.h"
 
 /* A directory of staging/ that only root can enter, with a mount point in it: what is mounted there
  * is seen in no other mount namespace. The paths are good while the store is open. */
