@@ -45,11 +45,20 @@ DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
 CFLAGS := -O2 -g
+# A root daemon's programs are hardened; the sanitizers want to see memory as it is. Without
+# optimization the C library cannot fortify: make CFLAGS=-O0 HARDENING=
+ifeq ($(SAN),)
+HARDENING = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+	$(if $(filter x86_64,$(ARCH)),-fcf-protection) -fPIE
+HARDENING_LDFLAGS = $(if $(HARDENING),-pie -Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now)
+endif
+comma := ,
+
 ALL_CFLAGS = -std=gnu11 -fvisibility=hidden -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
-	-Wmissing-prototypes -Wstrict-prototypes $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) \
+	-Wmissing-prototypes -Wstrict-prototypes -Wconversion $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) $(HARDENING) \
 	$(if $(FAIL_POINTS),-DVARVE_FAIL_POINTS) \
-	-Iuserspace -I. -I$(GEN) $(DEP_CFLAGS) -MMD -MP
-ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(LDFLAGS) -Wl,--as-needed
+	-Iuserspace -I. -isystem $(GEN) $(DEP_CFLAGS) -MD -MP
+ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(HARDENING_LDFLAGS) $(LDFLAGS) -Wl,--as-needed
 
 ARCH := $(shell uname -m)
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
@@ -99,7 +108,7 @@ $(OUT)/%.o: %.c | $(PROTO_HEADERS) $(SKELETONS)
 
 # protobuf-c's output is not ours to keep free of warnings.
 $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
-	$(call say,CC)$(CC) -std=gnu11 $(SAN_FLAGS) $(CFLAGS) -I$(GEN) -c -o $@ $<
+	$(call say,CC)$(CC) -std=gnu11 $(SAN_FLAGS) $(CFLAGS) $(HARDENING) -I$(GEN) -c -o $@ $<
 
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: userspace/proto/%.proto
 	@mkdir -p $(GEN)

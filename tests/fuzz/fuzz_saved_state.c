@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < ARRAY_SIZE(scorers); i++) {
 		struct saved_state_options options = { .scorer = scorers[i],
 						       .keep_bytes = i % 2 ? 1000 : 0,
-						       .keep_duration_ns = i / 2 };
+						       .keep_duration_ns = (int64_t)(i / 2) };
 		struct saved_state_step *steps = NULL;
 		size_t count = 0;
 		int64_t remaining;

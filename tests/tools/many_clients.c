@@ -152,7 +152,7 @@ static void make(struct client *c)
 	take_id(c, parent);
 	request.parent = choose(c, 2) ? parent : "";
 	request.lease = choose_lease(c);
-	request.retain = choose(c, 2);
+	request.retain = choose(c, 2) == 1;
 	if (call(c, "New", &request.base, false, take_mount) < 0)
 		return;
 	put_id(c, c->reply_id);
@@ -166,7 +166,7 @@ static void mount_one(struct client *c)
 
 	take_id(c, id);
 	request.id = id;
-	request.read_only = choose(c, 2);
+	request.read_only = choose(c, 2) == 1;
 	if (call(c, "Mount", &request.base, false, take_mount) == 0)
 		touch_files(c);
 }
@@ -264,8 +264,8 @@ static void list(struct client *c)
 
 	take_id(c, id);
 	files.id = id;
-	listing.disk_usage = choose(c, 2);
-	stats.by_mount = choose(c, 2);
+	listing.disk_usage = choose(c, 2) == 1;
+	stats.by_mount = choose(c, 2) == 1;
 	switch (choose(c, 4)) {
 	case 0:
 		(void)call(c, "Stats", &stats.base, true, ignore);
@@ -291,8 +291,8 @@ static void prune(struct client *c)
 	Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
 	Varve__V1__FsckRequest fsck = VARVE__V1__FSCK_REQUEST__INIT;
 
-	request.all = choose(c, 2);
-	request.dry_run = choose(c, 2);
+	request.all = choose(c, 2) == 1;
+	request.dry_run = choose(c, 2) == 1;
 	request.keep_storage = choose(c, 2) ? 0 : 65536;
 	if (choose(c, 4) == 0)
 		(void)call(c, "Fsck", &fsck.base, true, ignore);

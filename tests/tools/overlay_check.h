@@ -85,7 +85,7 @@ static inline struct layer_name add_layer(struct check *c)
 	(void)write_file(fs, name.text);
 	(void)snprintf(path, sizeof(path), "l/%s", name.text);
 	(void)snprintf(target, sizeof(target), "../layers/%s/fs", name.text);
-	(void)symlinkat(target, c->store, path);
+	(void)!symlinkat(target, c->store, path);
 	return name;
 }
 

@@ -108,9 +108,9 @@ static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
 		bool known = seen(s, counter->field);
 
 		if (counter->is_size)
-			output_table_size(t, counter->column, known ? (int64_t)value : -1, "");
+			output_table_size(t, (int)counter->column, known ? (int64_t)value : -1, "");
 		else
-			output_table_count(t, counter->column, value, known);
+			output_table_count(t, (int)counter->column, value, known);
 	}
 	output_table_age(t, COLUMN_FIRST_ACCESS, s->first_access_ns, seen(s, FIELD_FIRST_ACCESS));
 	output_table_age(t, COLUMN_LAST_ACCESS, s->last_access_ns, seen(s, FIELD_LAST_ACCESS));

@@ -129,7 +129,7 @@ static int clone_store(const struct mapped_mount *m, int namespace, int *ret_clo
 {
 	struct mount_attr attributes = {
 		.attr_set = MOUNT_ATTR_IDMAP,
-		.userns_fd = (uint64_t) namespace,
+		.userns_fd = (uint32_t) namespace,
 		.propagation = MS_PRIVATE,
 	};
 	cleanup(close_fd) int clone =

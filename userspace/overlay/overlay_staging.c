@@ -96,7 +96,7 @@ static void *run_staged_mount(void *user)
 		m->code = mount_on_stage(m, stage.point);
 		overlay_staging_end(&stage);
 	}
-	(void)chdir("/"); /* a thread that was joined keeps its directory busy for a moment more */
+	(void)!chdir("/"); /* a thread that was joined keeps its directory busy for a moment more */
 	return NULL;
 }
 

@@ -132,7 +132,7 @@ static bool ring_passes_fields(const struct kernel_types *types)
 
 	if (id < 0)
 		return false;
-	type = btf__type_by_id(types->kernel, id); /* typedef → pointer → prototype */
+	type = btf__type_by_id(types->kernel, (uint32_t)id); /* typedef → pointer → prototype */
 	type = btf__type_by_id(types->kernel, type->type);
 	type = btf__type_by_id(types->kernel, type->type);
 	return btf_vlen(type) > 4;
@@ -347,7 +347,7 @@ static int switch_generation(int map, uint64_t generation, struct error *e)
 	if (cpus <= 0)
 		return error_set(e, cpus, "count the processors: %s", strerror(-cpus));
 
-	size_t size = CPU_ALLOC_SIZE(cpus);
+	size_t size = CPU_ALLOC_SIZE((size_t)cpus);
 	cleanup(free_ptr) uint64_t *values = calloc((size_t)cpus, sizeof(*values));
 	cleanup(free_ptr) cpu_set_t *before = calloc(1, size);
 	cleanup(free_ptr) cpu_set_t *only = calloc(1, size);
@@ -359,7 +359,7 @@ static int switch_generation(int map, uint64_t generation, struct error *e)
 		return error_set(e, -errno, "read the active generation: %s", strerror(errno));
 	for (int cpu = 0; cpu < cpus && movable; cpu++) {
 		CPU_ZERO_S(size, only);
-		CPU_SET_S(cpu, size, only);
+		CPU_SET_S((size_t)cpu, size, only);
 		if (sched_setaffinity(0, size, only) < 0)
 			continue; /* offline, or not for us: it is switched with the rest below */
 		values[cpu] = generation;
@@ -416,7 +416,8 @@ static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t
 /* The table replaces the one of an earlier build at one stroke. */
 static int pin_table(struct usage_skeleton *s, const char *pin_dir, struct error *e)
 {
-	union bpf_iter_link_info target = { .map = { .map_fd = bpf_map__fd(s->maps.usage_cells) } };
+	union bpf_iter_link_info target = { .map = { .map_fd = (uint32_t)bpf_map__fd(
+							     s->maps.usage_cells) } };
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &target,
 		    .link_info_len = sizeof(target));
 	char path[PATH_MAX], next[PATH_MAX];

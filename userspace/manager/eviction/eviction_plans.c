@@ -56,7 +56,7 @@ static void make_name(char name[EVICTION_PLAN_NAME_SIZE])
 	unsigned char random[EVICTION_PLAN_NAME_SIZE - 1];
 
 	/* Names must differ, not be secret; up to 256 bytes it never fails nor blocks for long. */
-	(void)getrandom(random, sizeof(random), 0);
+	(void)!getrandom(random, sizeof(random), 0);
 	for (size_t i = 0; i < sizeof(random); i++)
 		name[i] = digits[random[i] % 32];
 	name[sizeof(random)] = '\0';
