@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq
+# requires root overlay jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Pins, labels, and what others say that they still need.
@@ -82,12 +82,39 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls --json | jq -c .labels) == '{}' ]]
 }
 
+@test "labels: keys that start with varve. are the agent's" {
+	start_agent
+	id=$(varve new)
+	run varve label "$id" other=1 varve.chain-id=sha256:abcd
+	[[ $status -eq 1 && $output == *"'varve.chain-id' is the agent's: keys that start with 'varve.' are reserved"* ]]
+	run varve label "$id" --remove varve.chain-id
+	[[ $status -eq 1 && $output == *"are reserved"* ]]
+	run varve new --label varve.blob-chain-id=sha256:abcd
+	[[ $status -eq 1 && $output == *"are reserved"* ]]
+	varve label "$id" varve=1 varved.x=2
+	[[ $(varve ls --json | jq -cS .labels) == '{"varve":"1","varved.x":"2"}' ]]
+}
+
+@test "labels: a chain id that a client wrote into a label is not believed" {
+	start_agent
+	id=$(small_record forged)
+	kill_agent
+	# As a client of an older agent could.
+	sqlite3 "$agent_root/varve.db" "INSERT INTO labels VALUES ('$id', 'varve.chain-id', 'sha256:abcd'),
+		('$id', 'varve.blob-chain-id', 'sha256:abcd')"
+	start_agent
+	varve lease create checker
+	varve lease need checker sha256:abcd
+	[[ $(varve du --json | jq -c '[.shared, .chainId, .labels."varve.chain-id"]') == '[false,null,"sha256:abcd"]' ]]
+}
+
 @test "B54 what a lease needs by id or chain is shared, and so are its parents" {
 	start_agent
 	base=$(small_record base)
 	top=$(small_record top "$base")
 	chained=$(small_record chained "$base")
-	varve label "$chained" varve.blob-chain-id=sha256:abcd
+	varve export "$chained" "oci:$BATS_TEST_TMPDIR/layout" 2> /dev/null # gives it chain ids
+	chain=$(varve inspect "$chained" --json | jq -r .blob.blobChainId)
 	varve lease create checker
 	[[ $(field "$base" shared) == false ]]
 	varve lease need checker "$top"
@@ -95,7 +122,7 @@ field() { # ID NAME: as du shows it
 	kill_agent
 	start_agent
 	[[ $(varve ls -q --filter private) == "$chained" ]]
-	varve lease need checker sha256:abcd no-such-thing
+	varve lease need checker "$chain" no-such-thing
 	[[ $(field "$top" shared) == false && $(field "$base" shared) == true && $(field "$chained" shared) == true ]]
 	[[ $(varve prune -q) == "$top" ]]
 	varve lease rm checker

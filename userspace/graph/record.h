@@ -23,7 +23,9 @@ enum record_state {
 	RECORD_LIVE,
 };
 
-/* Labels by which content finds its records. */
+/* Clients cannot set or remove labels whose keys start with this: the agent writes them. */
+#define RECORD_LABEL_RESERVED "varve."
+/* They show a record's chain ids to filters; the agent itself reads struct record_content. */
 #define RECORD_LABEL_CHAIN_ID "varve.chain-id"
 #define RECORD_LABEL_BLOB_CHAIN_ID "varve.blob-chain-id"
 

@@ -155,7 +155,12 @@ static void share(struct record *r)
 	}
 }
 
-/* What is needed and is no id of ours may be a chain; several records can belong to one. */
+static bool is_named(const struct hashmap *chains, const struct digest *chain_id)
+{
+	return *chain_id->text && hashmap_find(chains, chain_id->text);
+}
+
+/* What is needed and is not the id of a record may be a chain id; several records can have it. */
 static void share_by_chain(struct record_graph *g, const struct hashmap *chains)
 {
 	struct record *r;
@@ -163,11 +168,9 @@ static void share_by_chain(struct record_graph *g, const struct hashmap *chains)
 	if (hashmap_count(chains) == 0)
 		return;
 	for (size_t position = 0; (r = record_graph_next(g, &position));) {
-		const char *chain = record_find_label(r, RECORD_LABEL_CHAIN_ID);
-		const char *blob_chain = record_find_label(r, RECORD_LABEL_BLOB_CHAIN_ID);
+		const struct record_content *c = r->content;
 
-		if ((chain && hashmap_find(chains, chain)) ||
-		    (blob_chain && hashmap_find(chains, blob_chain)))
+		if (c && (is_named(chains, &c->chain_id) || is_named(chains, &c->blob_chain_id)))
 			share(r);
 	}
 }

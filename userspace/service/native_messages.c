@@ -167,7 +167,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->ref_last_used_ns = r->last_ref_use_ns;
 	m->description = copy_text(b, r->description);
 	m->record_type = copy_text(b, r->type);
-	m->chain_id = copy_text(b, record_find_label(r, RECORD_LABEL_CHAIN_ID));
+	m->chain_id = copy_text(b, r->content ? r->content->chain_id.text : "");
 	m->shared = r->shared || v->images_share;
 	m->pinned = r->pinned;
 	m->retain = r->retain;

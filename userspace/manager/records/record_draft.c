@@ -49,6 +49,16 @@ static int check_type(const char *type, struct error *e)
 			 MANAGER_TYPE_MAX, type);
 }
 
+int record_draft_check_label_key(const char *key, struct error *e)
+{
+	if (strncmp(key, RECORD_LABEL_RESERVED, strlen(RECORD_LABEL_RESERVED)) == 0)
+		return error_set(e, -EINVAL,
+				 "label '%.*s' is the agent's: keys that start with '%s' are "
+				 "reserved",
+				 MANAGER_LABEL_TEXT_MAX, key, RECORD_LABEL_RESERVED);
+	return 0;
+}
+
 int record_draft_check_labels(const struct record_label *labels, size_t count, struct error *e)
 {
 	int code = 0;
@@ -60,6 +70,8 @@ int record_draft_check_labels(const struct record_label *labels, size_t count, s
 		code = check_text("label's key", labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
 		if (code == 0 && !*labels[i].key)
 			code = error_set(e, -EINVAL, "a label needs a key");
+		if (code == 0)
+			code = record_draft_check_label_key(labels[i].key, e);
 		if (code == 0)
 			code = check_text("label's value", labels[i].value, MANAGER_LABEL_TEXT_MAX,
 					  e);

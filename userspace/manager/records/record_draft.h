@@ -25,6 +25,8 @@ struct record_options {
 
 /* Whether the texts, labels and the type may be a record's. -EINVAL. */
 int record_draft_check(const struct record_options *o, struct error *e);
+/* Whether a client may set or remove a label with this key. */
+int record_draft_check_label_key(const char *key, struct error *e);
 int record_draft_check_labels(const struct record_label *labels, size_t count, struct error *e);
 int record_draft_check_texts(const char *description, const char *type, const char *image_ref,
 			     struct error *e);

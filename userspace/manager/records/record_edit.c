@@ -75,6 +75,8 @@ int record_edit_labels(struct manager *m, const char *id, const struct record_la
 	struct record *r;
 	int code = record_draft_check_labels(change->set, change->set_count, e);
 
+	for (size_t i = 0; code == 0 && i < change->removed_count; i++)
+		code = record_draft_check_label_key(change->removed[i], e);
 	if (code == 0)
 		code = manager_find_reserved(m, id, &r, e);
 	if (code < 0)
