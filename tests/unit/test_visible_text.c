@@ -70,6 +70,9 @@ static void json_keeps_its_meaning(void **unused)
 	static const struct text_case cases[] = {
 		{ "{\"a\":\"d\xc3\xa9j\xc3\xa0\\n\"}", "{\"a\":\"d\xc3\xa9j\xc3\xa0\\n\"}" },
 		{ "\"\xc2\x9b\177\xe2\x80\xae\"", "\"\\u009b\\u007f\\u202e\"" },
+		{ "\"\x9b"
+		  "31m\"",
+		  "\"\\ufffd31m\"" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -7,9 +7,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cli/visible_text.h"
 #include "varve.pb-c.h"
 
 #define BAR_CELLS 24
+#define ACTION_LENGTH 16
+#define DIGEST_LENGTH 19 /* "sha256:" and 12 digits */
+#define NAME_LENGTH 40
 
 struct progress {
 	struct cli *c;
@@ -19,43 +23,79 @@ struct progress {
 	bool summary_seen;
 };
 
-/* A digest by its first characters, a file by its name. */
-static const char *short_name(const char *what, char text[48])
+/* Nothing that the agent sends reaches the terminal but through this. */
+static void append_visible(struct strbuf *out, const struct progress *p, const char *text,
+			   size_t length_max, int width)
 {
-	const char *slash = strrchr(what, '/');
+	cleanup(strbuf_free) struct strbuf visible = { 0 };
+	size_t length;
 
-	if (strncmp(what, "sha256:", 7) == 0)
-		(void)snprintf(text, 48, "%.19s", what);
+	visible_text_append(&visible, text, p->c->out.utf8);
+	if (strbuf_failed(&visible))
+		return; /* progress may lack a word */
+	length = visible.length < length_max ? visible.length : length_max;
+	/* Not in the middle of a character. */
+	while (length > 0 && length < visible.length && (visible.text[length] & 0xc0) == 0x80)
+		length--;
+	strbuf_appendf(out, "%-*.*s", width, (int)length, visible.text ? visible.text : "");
+}
+
+/* What is done to what: a digest is shown by its first characters, a file by its name. */
+static void append_piece(struct strbuf *out, const struct progress *p,
+			 const Varve__V1__Progress *now, int name_width)
+{
+	const char *slash = strrchr(now->what, '/');
+	bool is_digest = strncmp(now->what, "sha256:", 7) == 0;
+
+	append_visible(out, p, now->action, ACTION_LENGTH, 6);
+	strbuf_append(out, " ");
+	if (is_digest)
+		append_visible(out, p, now->what, DIGEST_LENGTH, name_width);
 	else
-		(void)snprintf(text, 48, "%.40s", slash ? slash + 1 : what);
-	return text;
+		append_visible(out, p, slash ? slash + 1 : now->what, NAME_LENGTH, name_width);
+}
+
+/* In one write, so that lines of several programs do not mix. */
+static void print_error(struct strbuf *line)
+{
+	if (!strbuf_failed(line))
+		(void)fputs(line->text, stderr);
+	(void)fflush(stderr);
 }
 
 static void draw_bar(struct progress *p, const Varve__V1__Progress *now)
 {
-	char name[48], done[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX], bar[BAR_CELLS * 3 + 1] = "";
-	int64_t cells = now->total > 0 ? now->done * BAR_CELLS / now->total : 0;
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	char done[UNITS_TEXT_MAX], total[UNITS_TEXT_MAX];
+	double share = now->total > 0 ? (double)now->done / (double)now->total : 0;
 
-	for (int i = 0; i < BAR_CELLS && now->total > 0; i++)
-		strcat(bar, p->c->out.utf8 ? (i < cells ? "█" : "░") : (i < cells ? "#" : "."));
-	(void)fprintf(stderr, "\r\033[K%-6s %-19s %s %s", now->action, short_name(now->what, name),
-		      bar, output_size(&p->c->out, now->done, done));
+	strbuf_append(&line, "\r\033[K");
+	append_piece(&line, p, now, DIGEST_LENGTH);
+	strbuf_append(&line, " ");
+	for (int i = 0; i < BAR_CELLS && now->total > 0; i++) {
+		bool full = i < (int)(share * BAR_CELLS);
+
+		strbuf_append(&line, p->c->out.utf8 ? (full ? "█" : "░") : (full ? "#" : "."));
+	}
+	strbuf_appendf(&line, " %s", output_size(&p->c->out, now->done, done));
 	if (now->total > 0)
-		(void)fprintf(stderr, " of %s", output_size(&p->c->out, now->total, total));
-	(void)fflush(stderr);
+		strbuf_appendf(&line, " of %s", output_size(&p->c->out, now->total, total));
+	print_error(&line);
 	p->shown = true;
 }
 
 static void print_line(struct progress *p, const Varve__V1__Progress *now)
 {
-	char name[48], size[UNITS_TEXT_MAX], piece[sizeof(p->told)];
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	char size[UNITS_TEXT_MAX], piece[sizeof(p->told)];
 
 	(void)snprintf(piece, sizeof(piece), "%s %.71s", now->action, now->what);
 	if (now->done != now->total || strcmp(piece, p->told) == 0)
 		return;
 	memcpy(p->told, piece, sizeof(piece));
-	(void)fprintf(stderr, "%-6s %s %s\n", now->action, short_name(now->what, name),
-		      output_size(&p->c->out, now->done, size));
+	append_piece(&line, p, now, 0);
+	strbuf_appendf(&line, " %s\n", output_size(&p->c->out, now->done, size));
+	print_error(&line);
 }
 
 static int see_event(const ProtobufCMessage *reply, void *user, struct error *e)

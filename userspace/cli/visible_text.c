@@ -85,10 +85,12 @@ void visible_text_append_json(struct strbuf *out, const char *json)
 		}
 		size = utf8_decode(json, left, &character);
 
-		if (size > 0 && (character == 0x7f || is_hidden(character)))
+		if (size == 0) /* an 8-bit terminal takes a stray byte for a control character */
+			strbuf_append(out, "\\ufffd");
+		else if (character == 0x7f || is_hidden(character))
 			strbuf_appendf(out, "\\u%04x", (unsigned int)character);
 		else
-			strbuf_append_bytes(out, json, size > 0 ? size : 1);
+			strbuf_append_bytes(out, json, size);
 		json += size > 0 ? size : 1;
 		left -= size > 0 ? size : 1;
 	}
