@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 struct change {
 	struct change *next;
 	const char *sql, *types;
@@ -56,8 +58,8 @@ void change_set_add(struct change_set *c, const char *sql, const char *types, ..
 
 static int run_change(sqlite3 *db, const struct change *c, struct error *e)
 {
-	cleanup(database_reuse) sqlite3_stmt *s = NULL;
-	int code = database_prepare(db, c->sql, &s, e);
+	cleanup(statement_reuse) sqlite3_stmt *s = NULL;
+	int code = statement_prepare(db, c->sql, &s, e);
 
 	if (code < 0)
 		return code;
@@ -67,7 +69,7 @@ static int run_change(sqlite3 *db, const struct change *c, struct error *e)
 			       : sqlite3_bind_int64(s, i + 1, c->values[i].number);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(s);
-	return code == SQLITE_DONE ? 0 : database_error(db, code, e);
+	return code == SQLITE_DONE ? 0 : statement_error(db, code, e);
 }
 
 static int run_all(sqlite3 *db, void *arg, struct error *e)

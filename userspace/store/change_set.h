@@ -15,7 +15,7 @@ struct change_set {
 
 #define CHANGE_VALUES_MAX 20
 
-/* `sql` and `types` must outlive the set; types as in database_run. */
+/* `sql` and `types` must outlive the set; types as in statement_run. */
 void change_set_add(struct change_set *c, const char *sql, const char *types, ...);
 static inline bool change_set_is_empty(const struct change_set *c)
 {

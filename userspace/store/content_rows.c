@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 void content_rows_set(struct change_set *c, const char *record,
 		      const struct record_content *content)
 {
@@ -32,7 +34,7 @@ static struct digest read_digest(sqlite3_stmt *row, int column)
 	struct digest d;
 
 	/* Written by content_rows_set(): it fits. */
-	(void)snprintf(d.text, sizeof(d.text), "%s", database_text(row, column));
+	(void)snprintf(d.text, sizeof(d.text), "%s", statement_text(row, column));
 	return d;
 }
 
@@ -42,15 +44,15 @@ static int visit_content(sqlite3_stmt *row, void *user, struct error *e)
 	struct record_content content = {
 		.blob = read_digest(row, 1),
 		.size_bytes = sqlite3_column_int64(row, 2),
-		.media_type = (char *)database_text(row, 3),
+		.media_type = (char *)statement_text(row, 3),
 		.diff_id = read_digest(row, 4),
 		.chain_id = read_digest(row, 5),
 		.blob_chain_id = read_digest(row, 6),
 		.config = read_digest(row, 7),
-		.registry = (char *)database_text(row, 8),
-		.repository = (char *)database_text(row, 9),
+		.registry = (char *)statement_text(row, 8),
+		.repository = (char *)statement_text(row, 9),
 	};
-	int code = v->content(database_text(row, 0), &content, v->user);
+	int code = v->content(statement_text(row, 0), &content, v->user);
 
 	return code < 0 ? error_set(e, code, "contents: %s", strerror(-code)) : 0;
 }
@@ -62,16 +64,16 @@ int content_rows_load(sqlite3 *db,
 {
 	struct visit v = { .content = visit, .user = user };
 
-	return database_query(db, visit_content, &v, e,
-			      "SELECT record, blob, size, media_type, diff_id, chain_id,"
-			      " blob_chain_id, config, registry, repository FROM contents",
-			      "");
+	return statement_query(db, visit_content, &v, e,
+			       "SELECT record, blob, size, media_type, diff_id, chain_id,"
+			       " blob_chain_id, config, registry, repository FROM contents",
+			       "");
 }
 
 static int visit_digest(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->digest(database_text(row, 0), v->user);
+	int code = v->digest(statement_text(row, 0), v->user);
 
 	return code < 0 ? error_set(e, code, "contents: %s", strerror(-code)) : 0;
 }
@@ -82,9 +84,9 @@ int content_rows_load_needed(sqlite3 *db, bool lazy_only,
 {
 	struct visit v = { .digest = visit, .user = user };
 
-	return database_query(db, visit_digest, &v, e,
-			      "SELECT c.blob FROM contents c JOIN records r ON r.id = c.record"
-			      " JOIN layers l ON l.name = r.layer WHERE l.lazy >= :lazy"
-			      " UNION ALL SELECT config FROM contents WHERE config <> ''",
-			      "i", (int64_t)lazy_only);
+	return statement_query(db, visit_digest, &v, e,
+			       "SELECT c.blob FROM contents c JOIN records r ON r.id = c.record"
+			       " JOIN layers l ON l.name = r.layer WHERE l.lazy >= :lazy"
+			       " UNION ALL SELECT config FROM contents WHERE config <> ''",
+			       "i", (int64_t)lazy_only);
 }

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/fail_point.h"
 #include "store/schema.h"
+#include "store/statement.h"
 
 /* A batch is one transaction; more would only make its first caller wait longer. */
 #define BATCH_MAX 256
@@ -36,125 +36,17 @@ struct database {
 	bool writing; /* somebody has the writer's connection */
 };
 
-int database_error(sqlite3 *db, int sqlite_code, struct error *e)
-{
-	static const struct {
-		int sqlite, code;
-	} codes[] = {
-		{ SQLITE_FULL, -ENOSPC },	{ SQLITE_NOMEM, -ENOMEM },
-		{ SQLITE_READONLY, -EROFS },	{ SQLITE_CANTOPEN, -EACCES },
-		{ SQLITE_CONSTRAINT, -EEXIST }, { SQLITE_CORRUPT, -EILSEQ },
-		{ SQLITE_NOTADB, -EILSEQ },	{ SQLITE_BUSY, -EAGAIN },
-		{ SQLITE_PERM, -EACCES },	{ SQLITE_TOOBIG, -E2BIG },
-	};
-	int code = -EIO;
-
-	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-		if (codes[i].sqlite == (sqlite_code & 0xff))
-			code = codes[i].code;
-	return error_set(e, code, "database: %s",
-			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
-}
-
-static int bind(sqlite3_stmt *s, const char *types, va_list args)
-{
-	int code = SQLITE_OK;
-
-	for (int i = 1; types[i - 1] && code == SQLITE_OK; i++) {
-		if (types[i - 1] == 't')
-			code = sqlite3_bind_text(s, i, va_arg(args, const char *), -1,
-						 SQLITE_TRANSIENT);
-		else
-			code = sqlite3_bind_int64(s, i, va_arg(args, int64_t));
-	}
-	return code;
-}
-
-int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct error *e)
-{
-	sqlite3_stmt *s = NULL;
-	int code;
-
-	/* SQLite knows its statements: there are few, and comparing their texts is far cheaper than
-	 * compiling one. */
-	while ((s = sqlite3_next_stmt(db, s)))
-		if (!sqlite3_stmt_busy(s) && strcmp(sqlite3_sql(s), sql) == 0)
-			break;
-	if (!s) {
-		code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL);
-		if (code != SQLITE_OK)
-			return database_error(db, code, e);
-	}
-	*ret_statement = s;
-	return 0;
-}
-
-void database_reuse(sqlite3_stmt *s)
-{
-	(void)sqlite3_reset(s); /* repeats the error of the last step, which was reported */
-	(void)sqlite3_clear_bindings(s); /* always succeeds */
-}
-
-static int query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
-		 void *user, struct error *e, const char *sql, const char *types, va_list args)
-{
-	cleanup(database_reuse) sqlite3_stmt *s = NULL;
-	int code = database_prepare(db, sql, &s, e);
-
-	if (code < 0)
-		return code;
-	code = bind(s, types, args);
-	if (code != SQLITE_OK)
-		return database_error(db, code, e);
-	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-		int refused = row ? row(s, user, e) : 0;
-
-		if (refused < 0)
-			return refused;
-	}
-	return code == SQLITE_DONE ? 0 : database_error(db, code, e);
-}
-
-int database_query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
-		   void *user, struct error *e, const char *sql, const char *types, ...)
-{
-	va_list args;
-	int code;
-
-	va_start(args, types);
-	code = query(db, row, user, e, sql, types, args);
-	va_end(args);
-	return code;
-}
-
-int database_run(sqlite3 *db, struct error *e, const char *sql, const char *types, ...)
-{
-	va_list args;
-	int code;
-
-	va_start(args, types);
-	code = query(db, NULL, NULL, e, sql, types, args);
-	va_end(args);
-	return code;
-}
-
-const char *database_text(sqlite3_stmt *row, int column)
-{
-	const unsigned char *text = sqlite3_column_text(row, column);
-
-	return text ? (const char *)text : "";
-}
-
 /* One change inside the batch's transaction: undone alone when it fails. */
 static void apply(sqlite3 *db, struct write_request *w)
 {
-	w->code = database_run(db, w->e, "SAVEPOINT change", "");
+	w->code = statement_run(db, w->e, "SAVEPOINT change", "");
 	if (w->code < 0)
 		return;
 	w->code = w->change(db, w->arg, w->e);
 	if (w->code < 0)
-		(void)database_run(db, NULL, "ROLLBACK TO change", ""); /* the first error counts */
-	if (database_run(db, w->code < 0 ? NULL : w->e, "RELEASE change", "") < 0 && w->code >= 0)
+		(void)statement_run(db, NULL, "ROLLBACK TO change",
+				    ""); /* the first error counts */
+	if (statement_run(db, w->code < 0 ? NULL : w->e, "RELEASE change", "") < 0 && w->code >= 0)
 		w->code = w->e ? w->e->code : -EIO;
 }
 
@@ -165,19 +57,19 @@ static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
 
 	for (struct write_request *w = batch; w; w = w->next)
 		durable |= w->durability == DATABASE_DURABLE;
-	code = database_run(db, e,
-			    durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "");
+	code = statement_run(db, e,
+			     durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "");
 	if (code == 0)
-		code = database_run(db, e, "BEGIN IMMEDIATE", "");
+		code = statement_run(db, e, "BEGIN IMMEDIATE", "");
 	if (code < 0)
 		return code;
 	for (struct write_request *w = batch; w; w = w->next)
 		apply(db, w);
 	code = fail_point_error("database.commit", e);
 	if (code == 0)
-		code = database_run(db, e, "COMMIT", "");
+		code = statement_run(db, e, "COMMIT", "");
 	if (code < 0)
-		(void)database_run(db, NULL, "ROLLBACK", ""); /* the commit's error counts */
+		(void)statement_run(db, NULL, "ROLLBACK", ""); /* the commit's error counts */
 	fail_point("database.committed");
 	return code;
 }
@@ -256,7 +148,7 @@ static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct
 	int keep_log = 1;
 
 	if (code != SQLITE_OK) {
-		code = database_error(*ret_db, code, e);
+		code = statement_error(*ret_db, code, e);
 		return error_context(e, "open %s", path);
 	}
 	sqlite3_extended_result_codes(*ret_db, 1);
@@ -264,7 +156,7 @@ static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct
 	if (code == SQLITE_OK)
 		code = sqlite3_file_control(*ret_db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
 	if (code != SQLITE_OK)
-		return database_error(*ret_db, code, e);
+		return statement_error(*ret_db, code, e);
 	return 0;
 }
 
@@ -295,7 +187,7 @@ int database_open(const char *path, struct database **ret_database, struct error
 
 	code = open_connection(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &d->writer, e);
 	if (code == 0)
-		code = database_run(d->writer, e, "PRAGMA journal_mode=WAL", "");
+		code = statement_run(d->writer, e, "PRAGMA journal_mode=WAL", "");
 	if (code == 0)
 		code = schema_migrate(d->writer, e);
 	if (code < 0)
@@ -312,7 +204,7 @@ int database_open(const char *path, struct database **ret_database, struct error
  * it may have to stay as it is. */
 static void empty_log(sqlite3 *db)
 {
-	if (db && database_run(db, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)
+	if (db && statement_run(db, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)
 		reserve_log(db);
 }
 

@@ -36,18 +36,3 @@ int database_write(struct database *d, enum database_durability durability,
 /* The readers' connection, locked until it is given back. Never held across a database_write. */
 sqlite3 *database_lock_reader(struct database *d);
 void database_unlock_reader(struct database *d);
-
-/* Statements: named parameters, and SQLite's codes as negative errnos with SQLite's own words.
- * `format` names the parameters' types, one character each: t text (NULL: null), i int64_t. */
-int database_run(sqlite3 *db, struct error *e, const char *sql, const char *types, ...);
-/* Like database_run, and calls row(statement, user) for each row; a negative return ends it. */
-int database_query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct error *e),
-		   void *user, struct error *e, const char *sql, const char *types, ...);
-/* The connection's statement of this text, compiled once and kept; not to be used by two at a time.
- * It is given back with database_reuse(), never finalized. */
-int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct error *e);
-void database_reuse(sqlite3_stmt *statement);
-DEFINE_CLEANUP(sqlite3_stmt *, database_reuse)
-/* A row's text, "" for null. */
-const char *database_text(sqlite3_stmt *row, int column);
-int database_error(sqlite3 *db, int sqlite_code, struct error *e);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "store/statement.h"
+
 void lease_rows_insert(struct change_set *c, const struct lease *l)
 {
 	change_set_add(c,
@@ -70,9 +72,9 @@ static int visit_lease(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
 	struct lease_row r = {
-		.name = database_text(row, 0),
-		.uid_map = database_text(row, 3),
-		.gid_map = database_text(row, 4),
+		.name = statement_text(row, 0),
+		.uid_map = statement_text(row, 3),
+		.gid_map = statement_text(row, 4),
 		.created_ns = sqlite3_column_int64(row, 1),
 		.expires_ns = sqlite3_column_int64(row, 2),
 	};
@@ -86,14 +88,14 @@ int lease_rows_load(sqlite3 *db, int (*visit)(const struct lease_row *row, void 
 {
 	struct visit v = { .lease = visit, .user = user };
 
-	return database_query(db, visit_lease, &v, e,
-			      "SELECT name, created, expires, uid_map, gid_map FROM leases", "");
+	return statement_query(db, visit_lease, &v, e,
+			       "SELECT name, created, expires, uid_map, gid_map FROM leases", "");
 }
 
 static int visit_hold(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->hold(database_text(row, 0), database_text(row, 1),
+	int code = v->hold(statement_text(row, 0), statement_text(row, 1),
 			   (unsigned)sqlite3_column_int64(row, 2),
 			   (unsigned)sqlite3_column_int64(row, 3), v->user);
 
@@ -107,14 +109,14 @@ int lease_rows_load_holds(sqlite3 *db,
 {
 	struct visit v = { .hold = visit, .user = user };
 
-	return database_query(db, visit_hold, &v, e,
-			      "SELECT lease, record, refs, counting FROM holds", "");
+	return statement_query(db, visit_hold, &v, e,
+			       "SELECT lease, record, refs, counting FROM holds", "");
 }
 
 static int visit_need(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->need(database_text(row, 0), database_text(row, 1), v->user);
+	int code = v->need(statement_text(row, 0), statement_text(row, 1), v->user);
 
 	return code < 0 ? error_set(e, code, "needs: %s", strerror(-code)) : 0;
 }
@@ -125,6 +127,6 @@ int lease_rows_load_needs(sqlite3 *db,
 {
 	struct visit v = { .need = visit, .user = user };
 
-	return database_query(db, visit_need, &v, e,
-			      "SELECT lease, what FROM needs ORDER BY lease, what", "");
+	return statement_query(db, visit_need, &v, e,
+			       "SELECT lease, what FROM needs ORDER BY lease, what", "");
 }

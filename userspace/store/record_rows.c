@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 void record_rows_insert(struct change_set *c, const struct record *r, enum record_state state)
 {
 	change_set_add(c,
@@ -170,12 +172,12 @@ static int visit_record(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
 	struct record_row r = {
-		.id = database_text(row, 0),
-		.parent = database_text(row, 1),
-		.layer = database_text(row, 2),
-		.twin = database_text(row, 3),
-		.description = database_text(row, 4),
-		.type = database_text(row, 5),
+		.id = statement_text(row, 0),
+		.parent = statement_text(row, 1),
+		.layer = statement_text(row, 2),
+		.twin = statement_text(row, 3),
+		.description = statement_text(row, 4),
+		.type = statement_text(row, 5),
 		.is_mutable = sqlite3_column_int64(row, 6),
 		.state = sqlite3_column_int64(row, 7),
 		.retain = sqlite3_column_int64(row, 8),
@@ -185,8 +187,8 @@ static int visit_record(sqlite3_stmt *row, void *user, struct error *e)
 		.ref_uses = sqlite3_column_int64(row, 12),
 		.last_ref_use_ns = sqlite3_column_int64(row, 13),
 		.pinned = sqlite3_column_int64(row, 14),
-		.uid_map = database_text(row, 15),
-		.gid_map = database_text(row, 16),
+		.uid_map = statement_text(row, 15),
+		.gid_map = statement_text(row, 16),
 	};
 	int code = v->record(&r, v->user);
 
@@ -198,17 +200,17 @@ int record_rows_load(sqlite3 *db, int (*visit)(const struct record_row *row, voi
 {
 	struct visit v = { .record = visit, .user = user };
 
-	return database_query(db, visit_record, &v, e,
-			      "SELECT id, parent, layer, twin, description, type, mutable, state,"
-			      " retain, created, hits, last_hit, ref_uses, last_ref_use,"
-			      " pinned, uid_map, gid_map FROM records",
-			      "");
+	return statement_query(db, visit_record, &v, e,
+			       "SELECT id, parent, layer, twin, description, type, mutable, state,"
+			       " retain, created, hits, last_hit, ref_uses, last_ref_use,"
+			       " pinned, uid_map, gid_map FROM records",
+			       "");
 }
 
 static int visit_label(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->label(database_text(row, 0), database_text(row, 1), database_text(row, 2),
+	int code = v->label(statement_text(row, 0), statement_text(row, 1), statement_text(row, 2),
 			    v->user);
 
 	return code < 0 ? error_set(e, code, "labels: %s", strerror(-code)) : 0;
@@ -221,13 +223,13 @@ int record_rows_load_labels(sqlite3 *db,
 {
 	struct visit v = { .label = visit, .user = user };
 
-	return database_query(db, visit_label, &v, e, "SELECT record, key, value FROM labels", "");
+	return statement_query(db, visit_label, &v, e, "SELECT record, key, value FROM labels", "");
 }
 
 static int visit_image_ref(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
-	int code = v->image_ref(database_text(row, 0), database_text(row, 1), v->user);
+	int code = v->image_ref(statement_text(row, 0), statement_text(row, 1), v->user);
 
 	return code < 0 ? error_set(e, code, "image refs: %s", strerror(-code)) : 0;
 }
@@ -238,7 +240,8 @@ int record_rows_load_image_refs(sqlite3 *db,
 {
 	struct visit v = { .image_ref = visit, .user = user };
 
-	return database_query(db, visit_image_ref, &v, e, "SELECT record, ref FROM image_refs", "");
+	return statement_query(db, visit_image_ref, &v, e, "SELECT record, ref FROM image_refs",
+			       "");
 }
 
 static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
@@ -248,7 +251,7 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 	struct layer l = { .size_known = measured, .measured = measured };
 	int code;
 
-	(void)snprintf(l.name, sizeof(l.name), "%s", database_text(row, 0)); /* ours: it fits */
+	(void)snprintf(l.name, sizeof(l.name), "%s", statement_text(row, 0)); /* ours: it fits */
 	l.allocated_bytes = sqlite3_column_int64(row, 1);
 	l.apparent_bytes = sqlite3_column_int64(row, 2);
 	l.inodes = sqlite3_column_int64(row, 3);
@@ -267,10 +270,10 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 {
 	struct visit v = { .layer = visit, .user = user };
 
-	return database_query(db, visit_layer, &v, e,
-			      "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
-			      " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
-			      " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
-			      " last_access, lazy FROM layers",
-			      "");
+	return statement_query(db, visit_layer, &v, e,
+			       "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
+			       " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
+			       " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
+			       " last_access, lazy FROM layers",
+			       "");
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/fail_point.h"
-#include "store/database.h"
+#include "store/statement.h"
 
 /*
  * A migration is never edited once it has been released: append the next one.
@@ -127,7 +127,7 @@ static int read_version(sqlite3_stmt *row, void *user, struct error *e)
 static int run_migration(sqlite3 *db, size_t number, struct error *e)
 {
 	char set_version[64];
-	int code = database_run(db, e, "BEGIN IMMEDIATE", "");
+	int code = statement_run(db, e, "BEGIN IMMEDIATE", "");
 
 	if (code < 0)
 		return code;
@@ -141,7 +141,7 @@ static int run_migration(sqlite3 *db, size_t number, struct error *e)
 	fail_point("migration.committed");
 	if (code == SQLITE_OK)
 		return 0;
-	code = database_error(db, code, e);
+	code = statement_error(db, code, e);
 	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
 	return error_context(e, "migration %zu", number);
 }
@@ -149,7 +149,7 @@ static int run_migration(sqlite3 *db, size_t number, struct error *e)
 int schema_migrate(sqlite3 *db, struct error *e)
 {
 	int64_t version = 0;
-	int code = database_query(db, read_version, &version, e, "PRAGMA user_version", "");
+	int code = statement_query(db, read_version, &version, e, "PRAGMA user_version", "");
 
 	if (code < 0)
 		return code;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "store/statement.h"
+
 void snapshot_rows_set(struct change_set *c, const struct snapshot *s)
 {
 	/* A key that is left of a record that was set aside goes. */
@@ -33,8 +35,8 @@ static int visit_row(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
 	struct snapshot_row r = {
-		.record = database_text(row, 0),
-		.key = database_text(row, 1),
+		.record = statement_text(row, 0),
+		.key = statement_text(row, 1),
 		.kind = sqlite3_column_int64(row, 2),
 		.created_ns = sqlite3_column_int64(row, 3),
 		.updated_ns = sqlite3_column_int64(row, 4),
@@ -51,7 +53,7 @@ int snapshot_rows_load(sqlite3 *db, int (*visit)(const struct snapshot_row *row,
 {
 	struct visit v = { .row = visit, .user = user };
 
-	return database_query(
+	return statement_query(
 		db, visit_row, &v, e,
 		"SELECT record, key, kind, created, updated, size, inodes FROM snapshots", "");
 }

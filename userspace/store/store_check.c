@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 #define WITHOUT(column, table, key) " WHERE " column " NOT IN (SELECT " key " FROM " table ")"
 #define TABLE(name, condition)                                                              \
 	{                                                                                   \
@@ -34,7 +36,7 @@ struct visit {
 static int read_verdict(sqlite3_stmt *row, void *user, struct error *e)
 {
 	const struct visit *v = user;
-	const char *text = database_text(row, 0);
+	const char *text = statement_text(row, 0);
 
 	(void)e;
 	return strcmp(text, "ok") == 0 ? 0 : v->text(text, v->user);
@@ -45,7 +47,7 @@ int store_check_integrity(sqlite3 *db, int (*found)(const char *text, void *user
 {
 	struct visit v = { .text = found, .user = user };
 
-	return database_query(db, read_verdict, &v, e, "PRAGMA integrity_check(20)", "");
+	return statement_query(db, read_verdict, &v, e, "PRAGMA integrity_check(20)", "");
 }
 
 static int read_count(sqlite3_stmt *row, void *user, struct error *e)
@@ -60,7 +62,7 @@ int store_check_stray_rows(sqlite3 *db, int (*found)(const char *table, int64_t 
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		struct visit v = { .count = 0 };
-		int code = database_query(db, read_count, &v, e, tables[i].count, "");
+		int code = statement_query(db, read_count, &v, e, tables[i].count, "");
 
 		if (code == 0 && v.count > 0)
 			code = found(tables[i].name, v.count, user);

@@ -4,19 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 static int read_value(sqlite3_stmt *row, void *user, struct error *e)
 {
 	char **value = user;
 
-	*value = strdup(database_text(row, 0));
+	*value = strdup(statement_text(row, 0));
 	return *value ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
 int store_rows_find(sqlite3 *db, const char *key, char **ret_value, struct error *e)
 {
 	char *value = NULL;
-	int code = database_query(db, read_value, &value, e,
-				  "SELECT value FROM store WHERE key = :key", "t", key);
+	int code = statement_query(db, read_value, &value, e,
+				   "SELECT value FROM store WHERE key = :key", "t", key);
 
 	if (code == 0)
 		*ret_value = value;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/statement.h"
+
 void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row)
 {
 	change_set_add(c,
@@ -62,11 +64,11 @@ static int visit_mount(sqlite3_stmt *row, void *user, struct error *e)
 	struct visit *v = user;
 	struct mount_row r = {
 		.id = sqlite3_column_int64(row, 0),
-		.record = database_text(row, 1),
-		.boot = database_text(row, 3),
-		.layers = database_text(row, 4),
-		.uid_map = database_text(row, 5),
-		.gid_map = database_text(row, 6),
+		.record = statement_text(row, 1),
+		.boot = statement_text(row, 3),
+		.layers = statement_text(row, 4),
+		.uid_map = statement_text(row, 5),
+		.gid_map = statement_text(row, 6),
 		.writable = sqlite3_column_int64(row, 2) != 0,
 	};
 	int code = v->mount(&r, v->user);
@@ -79,7 +81,7 @@ int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row
 {
 	struct visit v = { .mount = visit, .user = user };
 
-	return database_query(
+	return statement_query(
 		db, visit_mount, &v, e,
 		"SELECT id, record, writable, boot, layers, uid_map, gid_map FROM mounts", "");
 }
@@ -91,7 +93,7 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 			       .index = sqlite3_column_int64(row, 1) };
 	int code;
 
-	(void)snprintf(r.layer, sizeof(r.layer), "%s", database_text(row, 2)); /* ours: it fits */
+	(void)snprintf(r.layer, sizeof(r.layer), "%s", statement_text(row, 2)); /* ours: it fits */
 	for (int i = 0; i < LAYER_COUNTERS; i++)
 		r.counters[i] = (uint64_t)sqlite3_column_int64(row, 3 + i);
 	r.first_boot_ns = sqlite3_column_int64(row, 15);
@@ -106,12 +108,12 @@ int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row
 {
 	struct visit v = { .layer = visit, .user = user };
 
-	return database_query(db, visit_layer, &v, e,
-			      "SELECT mount, idx, layer, opens, execs, reads, read_bytes, writes,"
-			      " written_bytes, mmaps, stats, readlinks, copy_ups, copied_up_bytes,"
-			      " upper_changes, first_boot, last_boot, last_use_boot"
-			      " FROM mount_layers ORDER BY mount, idx",
-			      "");
+	return statement_query(db, visit_layer, &v, e,
+			       "SELECT mount, idx, layer, opens, execs, reads, read_bytes, writes,"
+			       " written_bytes, mmaps, stats, readlinks, copy_ups, copied_up_bytes,"
+			       " upper_changes, first_boot, last_boot, last_use_boot"
+			       " FROM mount_layers ORDER BY mount, idx",
+			       "");
 }
 
 static int visit_file(sqlite3_stmt *row, void *user, struct error *e)
@@ -132,8 +134,8 @@ int usage_rows_load_files(sqlite3 *db, const char *layer,
 {
 	struct visit v = { .file = visit, .user = user };
 
-	return database_query(db, visit_file, &v, e,
-			      "SELECT inode, opens, read_bytes, last_access FROM layer_files"
-			      " WHERE layer = :layer",
-			      "t", layer);
+	return statement_query(db, visit_file, &v, e,
+			       "SELECT inode, opens, read_bytes, last_access FROM layer_files"
+			       " WHERE layer = :layer",
+			       "t", layer);
 }
