@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "store/change_set.h"
 #include "store/lease_rows.h"
+#include "store/statement.h"
 
 #define WRITERS 8
 #define WRITES 40
@@ -31,7 +33,7 @@ static int set_up(void **state)
 		return -1;
 	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->folder);
 	*state = f;
-	return database_open(f->path, &f->database, NULL);
+	return database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, NULL);
 }
 
 static int tear_down(void **state)
@@ -126,7 +128,7 @@ static void what_was_written_is_there_again(void **state)
 	assert_int_equal(add_lease(f->database, "kept", NULL), 0);
 	database_close(f->database);
 	f->database = NULL;
-	assert_int_equal(database_open(f->path, &f->database, NULL), 0);
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, NULL), 0);
 	assert_int_equal(count_leases(f->database), 1);
 }
 
@@ -147,9 +149,130 @@ static void a_newer_schema_is_refused(void **state)
 	database_close(f->database);
 	f->database = NULL;
 	run_sql(f->path, "PRAGMA user_version = 1000");
-	assert_int_equal(database_open(f->path, &f->database, &e), -ENOTSUP);
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, &e), -ENOTSUP);
 	assert_non_null(strstr(e.text, "newer varved"));
 	f->database = NULL;
+}
+
+static void a_schema_that_was_never_made_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	database_close(f->database);
+	f->database = NULL;
+	run_sql(f->path, "PRAGMA user_version = -1");
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, &e), -ENOTSUP);
+	assert_non_null(strstr(e.text, "schema -1"));
+	run_sql(f->path, "PRAGMA user_version = 0"); /* with all of the tables */
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, &e), -EILSEQ);
+	assert_non_null(strstr(e.text, "tables that no varved has made"));
+	assert_null(f->database);
+}
+
+/* Nothing is written to a database that is not opened: neither to its file nor to its log. */
+static void an_empty_database_is_refused_where_it_must_exist(void **state)
+{
+	struct fixture *f = *state;
+	char log[128];
+	struct error e = { 0 };
+	struct stat st;
+	FILE *file;
+
+	database_close(f->database);
+	f->database = NULL;
+	assert_int_equal(unlink(f->path), 0);
+	assert_int_equal(database_open(f->path, DATABASE_MUST_EXIST, &f->database, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "missing"));
+	assert_int_equal(stat(f->path, &st), -1);
+
+	(void)snprintf(log, sizeof(log), "%s-wal", f->path);
+	file = fopen(log, "w");
+	assert_true(fputs("what is left of it", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(fclose(fopen(f->path, "w")), 0);
+	assert_int_equal(database_open(f->path, DATABASE_MUST_EXIST, &f->database, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "empty"));
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(stat(log, &st), 0);
+	assert_true(st.st_size > 0);
+
+	run_sql(f->path, "VACUUM"); /* SQLite's own header, and nothing in it */
+	assert_int_equal(database_open(f->path, DATABASE_MUST_EXIST, &f->database, &e), -ENOENT);
+	run_sql(f->path, "PRAGMA user_version = 3");
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, &e), -ENOENT);
+	assert_null(f->database);
+}
+
+static mode_t mode_of(const struct fixture *f, const char *suffix)
+{
+	char path[128];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s%s", f->path, suffix);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void assert_private(const struct fixture *f)
+{
+	assert_int_equal(mode_of(f, ""), 0600);
+	assert_int_equal(mode_of(f, "-wal"), 0600);
+	assert_int_equal(mode_of(f, "-shm"), 0600);
+}
+
+static void only_its_owner_can_read_or_lock_it(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	mode_t umasks[] = { 0, 022, 0777 }, before = umask(0);
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(umasks); i++) {
+		database_close(f->database);
+		f->database = NULL;
+		for (size_t k = 0; k < ARRAY_SIZE(suffixes); k++) {
+			(void)snprintf(path, sizeof(path), "%s%s", f->path, suffixes[k]);
+			(void)unlink(path);
+		}
+		(void)umask(umasks[i]);
+		assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, NULL),
+				 0);
+		assert_int_equal(add_lease(f->database, "l", NULL), 0);
+		(void)umask(before);
+		assert_private(f);
+	}
+
+	/* As earlier versions left them. */
+	database_close(f->database);
+	f->database = NULL;
+	for (size_t k = 0; k < ARRAY_SIZE(suffixes); k++) {
+		(void)snprintf(path, sizeof(path), "%s%s", f->path, suffixes[k]);
+		(void)chmod(path, 0644); /* there may be no shared memory now */
+	}
+	assert_int_equal(database_open(f->path, DATABASE_MUST_EXIST, &f->database, NULL), 0);
+	assert_int_equal(count_leases(f->database), 1);
+	assert_private(f);
+}
+
+static void who_has_locked_it_can_be_found(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	sqlite3 *holder, *other; /* which does not wait, unlike a struct database */
+
+	assert_int_equal(sqlite3_open(f->path, &holder), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_open(f->path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_BUSY);
+	assert_int_equal(statement_error(other, SQLITE_BUSY, &e), -EAGAIN);
+	assert_non_null(strstr(e.text, "another process has locked the database"));
+	assert_non_null(strstr(e.text, f->path));
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(holder), SQLITE_OK);
+	assert_int_equal(add_lease(f->database, "l", NULL), 0);
 }
 
 static void a_file_that_is_no_database_is_named(void **state)
@@ -164,7 +287,7 @@ static void a_file_that_is_no_database_is_named(void **state)
 	for (int i = 0; i < 1000; i++)
 		assert_true(fputs("no database\n", file) >= 0);
 	assert_int_equal(fclose(file), 0);
-	assert_int_equal(database_open(f->path, &f->database, &e), -EILSEQ);
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->database, &e), -EILSEQ);
 	assert_non_null(strstr(e.text, f->path));
 	f->database = NULL;
 }
@@ -178,6 +301,10 @@ int main(void)
 		WITH_DATABASE(a_change_set_is_all_or_nothing),
 		WITH_DATABASE(what_was_written_is_there_again),
 		WITH_DATABASE(a_newer_schema_is_refused),
+		WITH_DATABASE(a_schema_that_was_never_made_is_refused),
+		WITH_DATABASE(an_empty_database_is_refused_where_it_must_exist),
+		WITH_DATABASE(only_its_owner_can_read_or_lock_it),
+		WITH_DATABASE(who_has_locked_it_can_be_found),
 		WITH_DATABASE(a_file_that_is_no_database_is_named),
 	};
 

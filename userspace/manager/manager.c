@@ -75,6 +75,9 @@ static int take_lock(struct manager *m, struct error *e)
 	m->lock_fd = openat(m->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (m->lock_fd < 0)
 		return error_set(e, -errno, "open %s/lock: %s", m->root, strerror(errno));
+	/* Whoever can open it can keep every agent from starting. */
+	if (fchmod(m->lock_fd, 0600) < 0)
+		return error_set(e, -errno, "chmod %s/lock: %s", m->root, strerror(errno));
 	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(e, errno == EWOULDBLOCK ? -EBUSY : -errno,
 				 "the store %s is in use by another varved: stop it, or give this "
@@ -206,7 +209,7 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 		code = error_set(e, -ENOMEM, "out of memory");
 	}
 	if (code == 0)
-		code = database_open(database, &m->database, e);
+		code = database_open(database, DATABASE_MAY_BE_NEW, &m->database, e);
 	if (code == 0)
 		code = read_store_id(m, e);
 	if (code == 0)

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fail_point.h"
 #include "store/schema.h"
@@ -15,6 +17,8 @@
 
 /* SQLite goes back to the log's beginning after a checkpoint, each 1000 pages. */
 #define LOG_BYTES (5 << 20)
+
+#define PRIVATE_MODE 0600 /* of all its files */
 
 struct write_request {
 	enum database_durability durability;
@@ -142,9 +146,9 @@ void database_unlock_reader(struct database *d)
 	pthread_mutex_unlock(&d->reader_lock);
 }
 
-static int open_connection(const char *path, int flags, sqlite3 **ret_db, struct error *e)
+static int open_connection(const char *path, sqlite3 **ret_db, struct error *e)
 {
-	int code = sqlite3_open_v2(path, ret_db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	int code = sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	int keep_log = 1;
 
 	if (code != SQLITE_OK) {
@@ -173,7 +177,52 @@ static void reserve_log(sqlite3 *db)
 		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES);
 }
 
-int database_open(const char *path, struct database **ret_database, struct error *e)
+/*
+ * Before SQLite opens the file, which would delete the log that it finds beside an empty one.
+ * SQLite gives its other files the mode of this one. Nothing holds a lock on it yet that closing it
+ * drops.
+ */
+static int prepare_file(const char *path, enum database_presence presence, struct error *e)
+{
+	bool must_exist = presence == DATABASE_MUST_EXIST;
+	cleanup(close_fd) int fd =
+		open(path, O_RDWR | O_CLOEXEC | (must_exist ? 0 : O_CREAT), PRIVATE_MODE);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT && must_exist)
+		return error_set(e, -ENOENT, "the database %s is missing", path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(e, -errno, "open the database %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, -EILSEQ, "%s is not a database: it is not a regular file",
+				 path);
+	if (st.st_size == 0 && must_exist)
+		return error_set(e, -ENOENT, "the database %s is empty", path);
+	if ((st.st_mode & 07777) != PRIVATE_MODE && fchmod(fd, PRIVATE_MODE) < 0)
+		return error_set(e, -errno, "chmod %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Those that an earlier version has left readable. By name: to close one would drop its locks. */
+static int restrict_other_files(const char *path, struct error *e)
+{
+	static const char *const suffixes[] = { "-wal", "-shm" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		cleanup(free_ptr) char *name = NULL;
+
+		if (asprintf(&name, "%s%s", path, suffixes[i]) < 0) {
+			name = NULL;
+			return error_set(e, -ENOMEM, "open %s: out of memory", path);
+		}
+		if (chmod(name, PRIVATE_MODE) < 0 && errno != ENOENT)
+			return error_set(e, -errno, "chmod %s: %s", name, strerror(errno));
+	}
+	return 0;
+}
+
+int database_open(const char *path, enum database_presence presence, struct database **ret_database,
+		  struct error *e)
 {
 	cleanup(database_close) struct database *d = calloc(1, sizeof(*d));
 	int code;
@@ -185,14 +234,21 @@ int database_open(const char *path, struct database **ret_database, struct error
 	pthread_cond_init(&d->finished, NULL);
 	d->last = &d->first;
 
-	code = open_connection(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &d->writer, e);
+	code = prepare_file(path, presence, e);
+	if (code == 0)
+		code = restrict_other_files(path, e);
+	if (code == 0)
+		code = open_connection(path, &d->writer, e);
+	if (code < 0)
+		return code;
+	code = schema_check(d->writer, presence == DATABASE_MAY_BE_NEW, e);
 	if (code == 0)
 		code = statement_run(d->writer, e, "PRAGMA journal_mode=WAL", "");
 	if (code == 0)
 		code = schema_migrate(d->writer, e);
 	if (code < 0)
-		return error_context(e, "%s", path);
-	code = open_connection(path, SQLITE_OPEN_READWRITE, &d->reader, e);
+		return error_context(e, "the database %s", path);
+	code = open_connection(path, &d->reader, e);
 	if (code < 0)
 		return code;
 	reserve_log(d->writer);

@@ -15,9 +15,19 @@
 
 struct database;
 
-/* Makes or migrates the file. -EILSEQ: not a database or damaged; -ENOTSUP: made by a newer
- * varved. */
-int database_open(const char *path, struct database **ret_database, struct error *e);
+enum database_presence {
+	DATABASE_MAY_BE_NEW, /* a missing or empty file becomes a new database */
+	DATABASE_MUST_EXIST, /* such a file is refused and left as it is, with its log */
+};
+
+/*
+ * Opens the file, makes it if it may be new, and migrates it. The file, its log and its shared
+ * memory can afterwards be read by their owner only: whoever can read them can lock them.
+ * -ENOENT: it has to exist, and is missing or empty. -EILSEQ: it is not a database, not one of
+ * Varve's, or damaged. -ENOTSUP: it has a schema that this version does not know.
+ */
+int database_open(const char *path, enum database_presence presence, struct database **ret_database,
+		  struct error *e);
 /* No call may be under way. */
 void database_close(struct database *d);
 DEFINE_CLEANUP(struct database *, database_close)

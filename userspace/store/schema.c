@@ -117,7 +117,7 @@ static const char *const migrations[] = {
 	") STRICT, WITHOUT ROWID;",
 };
 
-static int read_version(sqlite3_stmt *row, void *user, struct error *e)
+static int read_number(sqlite3_stmt *row, void *user, struct error *e)
 {
 	(void)e;
 	*(int64_t *)user = sqlite3_column_int64(row, 0);
@@ -146,22 +146,45 @@ static int run_migration(sqlite3 *db, size_t number, struct error *e)
 	return error_context(e, "migration %zu", number);
 }
 
-int schema_migrate(sqlite3 *db, struct error *e)
+static int read_version(sqlite3 *db, int64_t *ret_version, struct error *e)
 {
-	int64_t version = 0;
-	int code = statement_query(db, read_version, &version, e, "PRAGMA user_version", "");
+	return statement_query(db, read_number, ret_version, e, "PRAGMA user_version", "");
+}
 
+int schema_check(sqlite3 *db, bool may_be_new, struct error *e)
+{
+	int64_t version = 0, tables = 0;
+	int code = read_version(db, &version, e);
+
+	if (code == 0)
+		code = statement_query(db, read_number, &tables, e,
+				       "SELECT count(*) FROM sqlite_schema", "");
 	if (code < 0)
 		return code;
 	if (version > (int64_t)ARRAY_SIZE(migrations))
 		return error_set(e, -ENOTSUP,
-				 "made by a newer varved (its schema is %" PRId64
+				 "it was made by a newer varved (its schema is %" PRId64
 				 ", this one knows %zu): install that version again",
 				 version, ARRAY_SIZE(migrations));
-	for (size_t n = (size_t)version + 1; n <= ARRAY_SIZE(migrations); n++) {
-		code = run_migration(db, n, e);
-		if (code < 0)
-			return code;
-	}
+	if (version < 0)
+		return error_set(e, -ENOTSUP,
+				 "it has schema %" PRId64
+				 ", which no varved writes: restore it from a backup",
+				 version);
+	if (version == 0 && tables > 0)
+		return error_set(e, -EILSEQ,
+				 "it has tables that no varved has made: restore it from a backup");
+	if (tables == 0 && (version > 0 || !may_be_new))
+		return error_set(e, -ENOENT, "it is empty");
 	return 0;
+}
+
+int schema_migrate(sqlite3 *db, struct error *e)
+{
+	int64_t version = 0;
+	int code = read_version(db, &version, e);
+
+	for (size_t n = (size_t)version + 1; code == 0 && n <= ARRAY_SIZE(migrations); n++)
+		code = run_migration(db, n, e);
+	return code;
 }

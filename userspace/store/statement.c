@@ -16,11 +16,18 @@ int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 		{ SQLITE_NOTADB, -EILSEQ },	{ SQLITE_BUSY, -EAGAIN },
 		{ SQLITE_PERM, -EACCES },	{ SQLITE_TOOBIG, -E2BIG },
 	};
+	const char *path;
 	int code = -EIO;
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
 		if (codes[i].sqlite == (sqlite_code & 0xff))
 			code = codes[i].code;
+	path = db ? sqlite3_db_filename(db, "main") : NULL;
+	if (code == -EAGAIN && path && *path)
+		return error_set(e, code,
+				 "another process has locked the database: end it (`fuser %s` "
+				 "shows which), then try again",
+				 path);
 	return error_set(e, code, "database: %s",
 			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
 }
