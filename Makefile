@@ -79,6 +79,7 @@ TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
 PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
 PEER := $(OUT)/tests/bench/peer_snapshotter
 LIBRARY := $(OUT)/libvarve.a
+TEST_LIBRARY := $(OUT)/libtest.a
 
 ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
@@ -135,13 +136,17 @@ $(OUT)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(DEP_LIBS)
 
-$(OUT)/tests/tools/%: tests/tools/%.c $(LIBRARY)
-	@mkdir -p $(@D)
-	$(call say,TOOL)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -luring $(DEP_LIBS)
+# What several tools share.
+$(TEST_LIBRARY): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/*.c))
+	$(call say,AR)rm -f $@ && ar rcs $@ $^
 
-$(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
+$(OUT)/tests/tools/%: tests/tools/%.c $(TEST_LIBRARY) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,BENCH)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(DEP_LIBS)
+	$(call say,TOOL)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBRARY) $(LIBRARY) -luring $(DEP_LIBS)
+
+$(OUT)/tests/bench/%: tests/bench/%.c $(TEST_LIBRARY) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,BENCH)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBRARY) $(LIBRARY) $(DEP_LIBS)
 
 $(GEN)/%_pb2.py: userspace/proto/%.proto
 	@mkdir -p $(GEN)

@@ -9,9 +9,12 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 
-#include "tests/tools/overlay_check.h"
+#include "overlay/overlay_mount.h"
+#include "overlay/overlay_probe.h"
+#include "tests/lib/check_store.h"
 #include "usage/usage_bpf.h"
 
 #define PIN_DIR "/sys/fs/bpf/varve-bench/v1"

@@ -11,10 +11,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "overlay/overlay_mount.h"
-#include "tests/tools/overlay_check.h"
-#include "tests/tools/probe_operations.h"
+#include "overlay/overlay_probe.h"
+#include "tests/lib/check_store.h"
+#include "tests/lib/probe_operations.h"
 #include "usage/usage_reader.h"
 
 #define PIN_DIR "/sys/fs/bpf/varve-usage-probe/v1"

@@ -21,8 +21,8 @@ static const struct {
 } strings[] = {
 	{ { three, 3, "9", false, NULL },
 	  false,
-	  "metacopy=off,redirect_dir=off,upperdir=../layers/9/fs,workdir=../layers/9/work,"
-	  "lowerdir=1f:2a:base" },
+	  "metacopy=off,redirect_dir=off,index=off,upperdir=../layers/9/fs,"
+	  "workdir=../layers/9/work,lowerdir=1f:2a:base" },
 	{ { three, 1, "9", false, NULL },
 	  true,
 	  "metacopy=off,redirect_dir=off,index=on,upperdir=../layers/9/fs,"
@@ -33,8 +33,8 @@ static const struct {
 	  "workdir=../layers/9/work,lowerdir=1f" },
 	{ { NULL, 0, "9", false, NULL },
 	  false,
-	  "metacopy=off,redirect_dir=off,upperdir=../layers/9/fs,workdir=../layers/9/work,"
-	  "lowerdir=../empty" },
+	  "metacopy=off,redirect_dir=off,index=off,upperdir=../layers/9/fs,"
+	  "workdir=../layers/9/work,lowerdir=../empty" },
 	/* Without an upper, the kernel would ignore index and volatile with a warning. */
 	{ { three, 2, NULL, true, NULL }, true, "metacopy=off,redirect_dir=off,lowerdir=1f:2a" },
 	{ { three, 1, NULL, false, NULL },

@@ -169,8 +169,9 @@ size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECK
 	check_backend(m, &r, USAGE_BACKEND_OVERLAY, "backend overlay");
 	check_backend(m, &r, USAGE_BACKEND_SYSCALL, "backend syscall");
 	check_accounting(m, &r);
-	add(&r, "overlayfs", DOCTOR_OK, "lowers by %s, index %s, volatile %s",
-	    overlay_method_name(m->features.method), m->features.index ? "on" : "not available",
+	add(&r, "overlayfs", DOCTOR_OK, "lowers by %s, index off, use of layers %s, volatile %s",
+	    overlay_method_name(m->features.method),
+	    m->features.index_guards ? "detected" : "not detected",
 	    m->features.volatile_mounts ? "available" : "not available");
 	if (*m->features.id_map_refusal)
 		add(&r, "maps of ids", DOCTOR_WARNING, "%s", m->features.id_map_refusal);

@@ -8,13 +8,16 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/vec.h"
 
-/* Processes come and go: whatever cannot be read is of one that holds nothing any more. */
+/* Processes come and go: what cannot be read belongs to a process that has ended. */
 
 static DIR *open_directory(int parent, const char *name)
 {
@@ -38,54 +41,69 @@ static bool read_start(int parent, const char *name, char *buffer, size_t size)
 	return true;
 }
 
-/* Where one of the process's links leads. */
-static bool link_leads_into(int process, const char *link, uint64_t mount_id)
+/* What is looked for: one mount, or every mount of one superblock. */
+struct wanted {
+	uint64_t mount_id; /* 0: any mount of the device */
+	dev_t device;
+};
+
+/* Whether one of the process's links leads into the mount. */
+static bool link_leads_into(int process, const char *link, const struct wanted *w)
 {
 	struct statx s;
 
-	/* Without sync: somebody's dead network file system must not hold us up. */
-	return statx(process, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &s) == 0 &&
-	       s.stx_mnt_id == mount_id;
+	/* Without sync: a network file system whose server is down must not block the agent. */
+	if (statx(process, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &s) < 0)
+		return false;
+	return w->mount_id ? s.stx_mnt_id == w->mount_id
+			   : makedev(s.stx_dev_major, s.stx_dev_minor) == w->device;
 }
 
-static bool has_open_file(int process, uint64_t mount_id)
+static bool descriptor_is_of_mount(int directory, const char *name, uint64_t mount_id)
 {
-	cleanup(close_directory) DIR *directory = open_directory(process, "fdinfo");
+	char text[256]; /* mnt_id is the third line */
+	const char *line;
+	uint64_t id;
+
+	if (!read_start(directory, name, text, sizeof(text)))
+		return false;
+	line = strstr(text, "mnt_id:");
+	return line && sscanf(line, "mnt_id: %" SCNu64, &id) == 1 && id == mount_id;
+}
+
+static bool has_open_file(int process, const struct wanted *w)
+{
+	cleanup(close_directory)
+		DIR *directory = open_directory(process, w->mount_id ? "fdinfo" : "fd");
 	const struct dirent *entry;
 
 	while (directory && (entry = readdir(directory))) {
-		char text[256]; /* mnt_id is the third line */
-		const char *line;
-		uint64_t id;
-
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    !read_start(dirfd(directory), entry->d_name, text, sizeof(text)))
+		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		line = strstr(text, "mnt_id:");
-		if (line && sscanf(line, "mnt_id: %" SCNu64, &id) == 1 && id == mount_id)
+		if (w->mount_id
+			    ? descriptor_is_of_mount(dirfd(directory), entry->d_name, w->mount_id)
+			    : link_leads_into(dirfd(directory), entry->d_name, w))
 			return true;
 	}
 	return false;
 }
 
-static bool has_mapped_file(int process, uint64_t mount_id)
+static bool has_mapped_file(int process, const struct wanted *w)
 {
 	cleanup(close_directory) DIR *directory = open_directory(process, "map_files");
 	const struct dirent *entry;
 
 	while (directory && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.' &&
-		    link_leads_into(dirfd(directory), entry->d_name, mount_id))
+		if (entry->d_name[0] != '.' && link_leads_into(dirfd(directory), entry->d_name, w))
 			return true;
 	return false;
 }
 
-static bool holds(int process, uint64_t mount_id)
+static bool holds(int process, const struct wanted *w)
 {
-	return link_leads_into(process, "cwd", mount_id) ||
-	       link_leads_into(process, "root", mount_id) ||
-	       link_leads_into(process, "exe", mount_id) || has_open_file(process, mount_id) ||
-	       has_mapped_file(process, mount_id);
+	return link_leads_into(process, "cwd", w) || link_leads_into(process, "root", w) ||
+	       link_leads_into(process, "exe", w) || has_open_file(process, w) ||
+	       has_mapped_file(process, w);
 }
 
 static void append_name(int process, const char *pid, struct strbuf *names)
@@ -101,26 +119,119 @@ static void append_name(int process, const char *pid, struct strbuf *names)
 	strbuf_appendf(names, "%s (%s)", name, pid);
 }
 
-size_t mount_holders_find(uint64_t mount_id, struct strbuf *names)
+/* ---- mount namespaces ---- */
+
+/* The mount namespaces that have been looked at, by inode number. */
+struct seen_namespaces {
+	uint64_t *numbers;
+	size_t count, capacity;
+};
+
+static void seen_namespaces_free(struct seen_namespaces *seen)
+{
+	free(seen->numbers);
+}
+DEFINE_CLEANUP_VALUE(struct seen_namespaces, seen_namespaces_free)
+
+/* Whether the process is the first one of its mount namespace that is looked at. */
+static bool is_first_of_namespace(int process, struct seen_namespaces *seen)
+{
+	struct stat s;
+
+	if (fstatat(process, "ns/mnt", &s, 0) < 0)
+		return false;
+	for (size_t i = 0; i < seen->count; i++)
+		if (seen->numbers[i] == s.st_ino)
+			return false;
+	uint64_t *numbers =
+		vec_reserve(seen->numbers, &seen->capacity, seen->count + 1, sizeof(*numbers));
+	if (!numbers)
+		return true; /* then the namespace may be named twice */
+	seen->numbers = numbers;
+	seen->numbers[seen->count++] = s.st_ino;
+	return true;
+}
+
+/* Copies the first mount point of the device in the process's mount namespace, as mountinfo shows
+ * it; false when the device is not mounted there. */
+static bool find_mount_point(int process, dev_t device, char ret_point[PATH_MAX])
+{
+	cleanup(close_fd) int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC);
+	cleanup(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	cleanup(free_ptr) char *line = NULL;
+	unsigned int device_major, device_minor;
+	size_t size = 0;
+
+	if (!file)
+		return false;
+	(void)take_fd(&fd); /* the stream's now */
+	while (getline(&line, &size, file) > 0)
+		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &device_major, &device_minor,
+			   ret_point) == 3 &&
+		    makedev(device_major, device_minor) == device)
+			return true;
+	return false;
+}
+
+/* ---- the search ---- */
+
+struct search {
+	struct wanted wanted;
+	struct seen_namespaces *seen; /* NULL: namespaces do not matter */
+	struct strbuf *names;
+	size_t count;
+};
+
+static void add_holder(struct search *s, int process, const char *pid, const char *point)
+{
+	if (s->count++ >= MOUNT_HOLDERS_NAMED_MAX)
+		return;
+	strbuf_append(s->names, s->count > 1 ? ", " : "");
+	append_name(process, pid, s->names);
+	if (point)
+		strbuf_appendf(s->names, " in whose mount namespace it is mounted on %s", point);
+}
+
+static void look_at_process(struct search *s, int process, const char *pid)
+{
+	char point[PATH_MAX];
+
+	if (holds(process, &s->wanted))
+		add_holder(s, process, pid, NULL);
+	else if (s->seen && is_first_of_namespace(process, s->seen) &&
+		 find_mount_point(process, s->wanted.device, point))
+		add_holder(s, process, pid, point);
+}
+
+static size_t search_processes(struct search *s)
 {
 	cleanup(close_directory) DIR *proc = open_directory(AT_FDCWD, "/proc");
 	const struct dirent *entry;
-	size_t count = 0;
 
 	while (proc && (entry = readdir(proc))) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		cleanup(close_fd) int process =
 			openat(dirfd(proc), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (process < 0 || !holds(process, mount_id))
-			continue;
-		if (count < MOUNT_HOLDERS_NAMED_MAX) {
-			strbuf_append(names, count ? ", " : "");
-			append_name(process, entry->d_name, names);
-		}
-		count++;
+		if (process >= 0)
+			look_at_process(s, process, entry->d_name);
 	}
-	if (count > MOUNT_HOLDERS_NAMED_MAX)
-		strbuf_appendf(names, " and %zu more", count - MOUNT_HOLDERS_NAMED_MAX);
-	return count;
+	if (s->count > MOUNT_HOLDERS_NAMED_MAX)
+		strbuf_appendf(s->names, " and %zu more", s->count - MOUNT_HOLDERS_NAMED_MAX);
+	return s->count;
+}
+
+size_t mount_holders_find(uint64_t mount_id, struct strbuf *names)
+{
+	struct search s = { .wanted = { .mount_id = mount_id }, .names = names };
+
+	return search_processes(&s);
+}
+
+size_t mount_holders_find_device(dev_t device, struct strbuf *names)
+{
+	cleanup(seen_namespaces_free) struct seen_namespaces seen = { 0 };
+	struct search s = { .wanted = { .device = device }, .seen = &seen, .names = names };
+
+	return search_processes(&s);
 }

@@ -11,7 +11,10 @@ enum overlay_method {
 
 struct overlay_features {
 	enum overlay_method method;
-	bool index; /* index=on is accepted, and refuses a layer that is in use */
+	/* Mount with index=on. Off for every mount that is used: a layer has to mean the same by
+	 * itself, without the index in its work directory, and in a copy of the store. */
+	bool index;
+	bool index_guards; /* index=on is accepted, and refuses a layer that is in use */
 	bool volatile_mounts;
 	char file_system[32]; /* what the store lies on, e.g. "ext4" */
 	/* Why owners cannot be shown by a map of ids; "" when they can. */

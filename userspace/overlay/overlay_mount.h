@@ -16,9 +16,7 @@
 
 /* The mount's root, detached (O_PATH-like, close-on-exec). A read-only spec with one lower gets
  * the store's empty directory as second, since overlayfs wants two; a writable one without any
- * gets it as its only lower. -EMFILE: more than OVERLAY_MAX_LOWERS; -EBUSY: a layer of it is
- * mounted elsewhere as an upper, which the kernel checks only when there is an upper and with
- * index=on; -ESTALE: the upper was mounted over another first lower before; -ENOTSUP: the kernel
+ * gets it as its only lower. -EMFILE: more than OVERLAY_MAX_LOWERS; -ENOTSUP: the kernel
  * cannot map ids in this store; -EROFS: the upper cannot be written. Nothing is left behind on
  * failure. */
 int overlay_mount_create(int store, const struct overlay_features *features,

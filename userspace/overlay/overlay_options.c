@@ -51,8 +51,9 @@ size_t overlay_options_plain(const struct overlay_features *features,
 	ret_options[count++] = (struct overlay_option){ "metacopy", "off" };
 	ret_options[count++] = (struct overlay_option){ "redirect_dir", "off" };
 	/* Without an upper, the kernel ignores index and volatile with a warning in its log. */
-	if (spec->upper && features->index)
-		ret_options[count++] = (struct overlay_option){ "index", "on" };
+	if (spec->upper)
+		ret_options[count++] =
+			(struct overlay_option){ "index", features->index ? "on" : "off" };
 	if (spec->upper && spec->volatile_upper)
 		ret_options[count++] = (struct overlay_option){ "volatile", NULL };
 	return count;

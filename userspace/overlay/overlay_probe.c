@@ -275,7 +275,7 @@ static int probe_scratch(int scratch, const struct candidates *c, struct overlay
 
 	if (r < 0)
 		return r;
-	features->index = try_index(scratch, features);
+	features->index_guards = try_index(scratch, features);
 	features->volatile_mounts = try_volatile(scratch, features);
 	try_id_map(scratch, features);
 	return 0;
@@ -304,4 +304,61 @@ int overlay_probe(int store, struct overlay_features *ret_features, struct error
 		return r < 0 ? r : removed;
 	*ret_features = features;
 	return 0;
+}
+
+/* ---- layers in use ---- */
+
+/* Makes the store's layer one of the scratch store's, too. */
+static int link_layer(int store, int scratch, const char *layer)
+{
+	char target[PATH_MAX], path[64];
+
+	(void)snprintf(target, sizeof(target), "/proc/self/fd/%d/layers/%s", store, layer);
+	(void)snprintf(path, sizeof(path), "layers/%s", layer);
+	if (symlinkat(target, scratch, path) < 0)
+		return -errno;
+	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	(void)snprintf(path, sizeof(path), "l/%s", layer);
+	return symlinkat(target, scratch, path) < 0 ? -errno : 0;
+}
+
+/* The kernel marks the root of an upper while a superblock has it. With index=on it refuses such a
+ * directory even as a lower, and of a lower it changes nothing. */
+static int try_as_lower(int scratch, const struct overlay_features *features, const char *layer,
+			bool *ret_in_use, struct error *e)
+{
+	struct overlay_features guarded = *features;
+	struct overlay_spec spec = { &layer, 1, "trial", false, NULL };
+	cleanup(close_fd) int mount = -EBADF;
+	int code = add_layer(scratch, spec.upper);
+
+	guarded.index = true;
+	if (code < 0)
+		return error_set(e, code, "make a layer in the store: %s", strerror(-code));
+	code = overlay_mount_create(scratch, &guarded, &spec, &mount, e);
+	if (code < 0 && code != -EBUSY)
+		return code;
+	*ret_in_use = code == -EBUSY;
+	return 0;
+}
+
+int overlay_probe_upper_in_use(int store, const struct overlay_features *features,
+			       const char *layer, bool *ret_in_use, struct error *e)
+{
+	cleanup(close_fd) int scratch = -EBADF;
+	int removed, code;
+
+	if (!features->index_guards)
+		return error_set(e, -ENOTSUP,
+				 "this kernel does not tell whether a layer is in use");
+	code = make_scratch(store, &scratch, e);
+	if (code < 0)
+		return code;
+	code = link_layer(store, scratch, layer);
+	if (code < 0)
+		(void)error_set(e, code, "make a layer in the store: %s", strerror(-code));
+	else
+		code = try_as_lower(scratch, features, layer, ret_in_use, e);
+	removed = remove_scratch(store, code < 0 ? NULL : e);
+	return code < 0 ? code : removed;
 }

@@ -75,11 +75,6 @@ int overlay_refusal_explain(int store, const struct overlay_spec *spec, int code
 				 "the work directory of layer %s was used by a volatile mount: it "
 				 "needs a fresh one",
 				 spec->upper);
-	if (code == -ESTALE && spec->upper)
-		return error_set(e, code,
-				 "layer %s was mounted over other layers before: index=on ties a "
-				 "writable layer to the first layer below it",
-				 spec->upper);
 	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++)
 		if (sentences[i].code == code)
 			return error_set(e, code, "%s%s%s%s", sentences[i].sentence, before,

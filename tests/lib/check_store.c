@@ -1,48 +1,25 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* A store for overlay_check: it has the directories that userspace/overlay expects, and as many
- * layers as a test asks for. */
-#pragma once
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lib/check_store.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
-#include "overlay/overlay_probe.h"
 
-struct check {
-	const char *path; /* of the store */
-	int store;
-	struct overlay_features features;
-	unsigned int last_layer; /* names are numbers */
-};
-
-struct layer_name {
-	char text[16];
-};
-
-static inline bool failed_at(int line, const char *condition, const struct error *e)
+bool failed_at(int line, const char *condition, const struct error *e)
 {
 	printf("  line %d: %s (%s; last error: %s)\n", line, condition, strerror(errno),
 	       e->code ? e->text : "none");
 	return false;
 }
 
-#define require(condition)                                         \
-	do {                                                       \
-		if (!(condition))                                  \
-			return failed_at(__LINE__, #condition, e); \
-	} while (0)
-
-static inline bool make_store(const char *path, struct check *ret_check)
+bool make_store(const char *path, struct check *ret_check)
 {
 	static const char *const directories[] = { "layers", "l", "empty", "staging", "mounts" };
 
@@ -56,20 +33,19 @@ static inline bool make_store(const char *path, struct check *ret_check)
 	return true;
 }
 
-static inline bool write_file(int directory, const char *name)
+bool write_file(int directory, const char *name)
 {
 	cleanup(close_fd) int fd = openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	return fd >= 0 && write(fd, name, strlen(name)) == (ssize_t)strlen(name);
 }
 
-static inline bool has_file(int directory, const char *name)
+bool has_file(int directory, const char *name)
 {
 	return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* A new layer, with a file of its name. What fails here is seen by the mount. */
-static inline struct layer_name add_layer(struct check *c)
+struct layer_name add_layer(struct check *c)
 {
 	struct layer_name name;
 	char path[64], target[64];
@@ -89,7 +65,7 @@ static inline struct layer_name add_layer(struct check *c)
 	return name;
 }
 
-static inline bool has_in_layer(struct check *c, const char *layer, const char *name)
+bool has_in_layer(struct check *c, const char *layer, const char *name)
 {
 	char path[128];
 
@@ -97,16 +73,15 @@ static inline bool has_in_layer(struct check *c, const char *layer, const char *
 	return has_file(c->store, path);
 }
 
-/* A mount of one lower and an upper, or read-only. */
-static inline int mount_pair(struct check *c, const char *lower, const char *upper, int *ret_mount,
-			     struct error *e)
+int mount_pair(struct check *c, const char *lower, const char *upper, int *ret_mount,
+	       struct error *e)
 {
 	struct overlay_spec spec = { .lowers = &lower, .lower_count = 1, .upper = upper };
 
 	return overlay_mount_create(c->store, &c->features, &spec, ret_mount, e);
 }
 
-static inline size_t count_mounts(const struct check *c)
+size_t count_mounts(const struct check *c)
 {
 	cleanup(mount_table_free) struct mount_table *t = NULL;
 	cleanup(free_ptr) char *path = realpath(c->path, NULL);
@@ -114,7 +89,22 @@ static inline size_t count_mounts(const struct check *c)
 	return path && mount_table_below(path, &t, NULL) == 0 ? t->count : SIZE_MAX;
 }
 
-static inline bool is_empty(int parent, const char *name)
+bool is_empty(int parent, const char *name)
 {
 	return unlinkat(parent, name, AT_REMOVEDIR) == 0 && mkdirat(parent, name, 0700) == 0;
+}
+
+int check_attach_new(struct check *c, const char *name, int *ret_mount, struct error *e)
+{
+	struct layer_name lower = add_layer(c), upper = add_layer(c);
+	cleanup(close_fd) int mounts = openat(c->store, "mounts", O_PATH | O_CLOEXEC);
+	cleanup(close_fd) int mount = -EBADF;
+
+	if (mkdirat(mounts, name, 0700) < 0 ||
+	    mount_pair(c, lower.text, upper.text, &mount, e) < 0 ||
+	    overlay_mount_attach(mount, mounts, name, e) < 0)
+		return -1;
+	if (ret_mount)
+		*ret_mount = take_fd(&mount);
+	return take_fd(&mounts);
 }

@@ -1,14 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Ways to access a file, one call of the kernel's interface each, for usage_probe. An operation
- * gets a path and perhaps a second one, and returns false when a call failed.
- */
-#pragma once
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lib/probe_operations.h"
 
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -20,9 +15,9 @@
 
 #include "base/cleanup.h"
 
-static char probe_bytes[65536];
+char probe_bytes[PROBE_BYTES];
 
-static inline bool op_open(const char *path, const char *other)
+bool op_open(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -30,7 +25,7 @@ static inline bool op_open(const char *path, const char *other)
 	return fd >= 0;
 }
 
-static inline bool op_openat2(const char *path, const char *other)
+bool op_openat2(const char *path, const char *other)
 {
 	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC };
 	cleanup(close_fd) int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
@@ -39,7 +34,7 @@ static inline bool op_openat2(const char *path, const char *other)
 	return fd >= 0;
 }
 
-static inline bool op_opath(const char *path, const char *other)
+bool op_opath(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
 
@@ -47,8 +42,7 @@ static inline bool op_opath(const char *path, const char *other)
 	return fd >= 0;
 }
 
-/* As cat does: until a read gives nothing. */
-static inline bool op_cat(const char *path, const char *other)
+bool op_cat(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -62,7 +56,7 @@ static inline bool op_cat(const char *path, const char *other)
 	return n == 0;
 }
 
-static inline bool op_pread(const char *path, const char *other)
+bool op_pread(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -70,7 +64,7 @@ static inline bool op_pread(const char *path, const char *other)
 	return fd >= 0 && pread(fd, probe_bytes, 100, 5) == 100;
 }
 
-static inline bool op_readv(const char *path, const char *other)
+bool op_readv(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct iovec parts[] = { { probe_bytes, 10 }, { probe_bytes + 10, 20 } };
@@ -79,7 +73,7 @@ static inline bool op_readv(const char *path, const char *other)
 	return fd >= 0 && readv(fd, parts, 2) == 30;
 }
 
-static inline bool op_preadv2(const char *path, const char *other)
+bool op_preadv2(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct iovec part = { probe_bytes, 50 };
@@ -88,7 +82,7 @@ static inline bool op_preadv2(const char *path, const char *other)
 	return fd >= 0 && preadv2(fd, &part, 1, 0, 0) == 50;
 }
 
-static inline bool op_dup_read(const char *path, const char *other)
+bool op_dup_read(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup(close_fd) int copy = fcntl(fd, F_DUPFD_CLOEXEC, 100);
@@ -97,7 +91,7 @@ static inline bool op_dup_read(const char *path, const char *other)
 	return copy >= 0 && read(copy, probe_bytes, 10) == 10;
 }
 
-static inline bool op_mmap(const char *path, const char *other)
+bool op_mmap(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	volatile char *bytes = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -111,7 +105,7 @@ static inline bool op_mmap(const char *path, const char *other)
 	return munmap((void *)bytes, 4096) == 0;
 }
 
-static inline bool op_stat(const char *path, const char *other)
+bool op_stat(const char *path, const char *other)
 {
 	struct stat st;
 
@@ -119,14 +113,13 @@ static inline bool op_stat(const char *path, const char *other)
 	return lstat(path, &st) == 0;
 }
 
-static inline bool op_readlink(const char *path, const char *other)
+bool op_readlink(const char *path, const char *other)
 {
 	(void)other;
 	return readlink(path, probe_bytes, sizeof(probe_bytes)) > 0;
 }
 
-/* The program is this one: with a first argument "exit" it does just that. */
-static inline bool op_exec(const char *path, const char *other)
+bool op_exec(const char *path, const char *other)
 {
 	pid_t child = fork();
 	int status;
@@ -139,7 +132,7 @@ static inline bool op_exec(const char *path, const char *other)
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-static inline bool op_uring_read(const char *path, const char *other)
+bool op_uring_read(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct io_uring ring;
@@ -156,7 +149,7 @@ static inline bool op_uring_read(const char *path, const char *other)
 	return ok;
 }
 
-static inline bool op_creat_write(const char *path, const char *other)
+bool op_creat_write(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = creat(path, 0644);
 
@@ -164,7 +157,7 @@ static inline bool op_creat_write(const char *path, const char *other)
 	return fd >= 0 && write(fd, probe_bytes, 1000) == 1000;
 }
 
-static inline bool op_pwrite(const char *path, const char *other)
+bool op_pwrite(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -172,7 +165,7 @@ static inline bool op_pwrite(const char *path, const char *other)
 	return fd >= 0 && pwrite(fd, "hello", 5, 0) == 5;
 }
 
-static inline bool op_sendfile(const char *path, const char *other)
+bool op_sendfile(const char *path, const char *other)
 {
 	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -180,7 +173,7 @@ static inline bool op_sendfile(const char *path, const char *other)
 	return in >= 0 && out >= 0 && sendfile(out, in, NULL, 1000) == 1000;
 }
 
-static inline bool op_splice(const char *path, const char *other)
+bool op_splice(const char *path, const char *other)
 {
 	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -196,7 +189,7 @@ static inline bool op_splice(const char *path, const char *other)
 	return ok;
 }
 
-static inline bool op_copy_file_range(const char *path, const char *other)
+bool op_copy_file_range(const char *path, const char *other)
 {
 	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup(close_fd) int out = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -204,13 +197,13 @@ static inline bool op_copy_file_range(const char *path, const char *other)
 	return in >= 0 && out >= 0 && copy_file_range(in, NULL, out, NULL, 1000, 0) == 1000;
 }
 
-static inline bool op_truncate(const char *path, const char *other)
+bool op_truncate(const char *path, const char *other)
 {
 	(void)other;
 	return truncate(path, 10) == 0;
 }
 
-static inline bool op_ftruncate(const char *path, const char *other)
+bool op_ftruncate(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -218,18 +211,18 @@ static inline bool op_ftruncate(const char *path, const char *other)
 	return fd >= 0 && ftruncate(fd, 5) == 0;
 }
 
-static inline bool op_rename(const char *path, const char *other)
+bool op_rename(const char *path, const char *other)
 {
 	return rename(path, other) == 0;
 }
 
-static inline bool op_mkdir(const char *path, const char *other)
+bool op_mkdir(const char *path, const char *other)
 {
 	(void)other;
 	return mkdir(path, 0755) == 0;
 }
 
-static inline bool op_unlink(const char *path, const char *other)
+bool op_unlink(const char *path, const char *other)
 {
 	(void)other;
 	return unlink(path) == 0;

@@ -1,22 +1,27 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* The part of overlay_check that is about mounts with a map of ids. */
-#pragma once
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lib/check_idmap.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "tests/tools/overlay_check.h"
+#include "base/cleanup.h"
+#include "overlay/overlay_mount.h"
+#include "overlay/overlay_staging.h"
 
 #define FIRST_MAP "0:100000:65536"
 #define SECOND_MAP "0:500000:1000,1000:600000:1000"
 
-static inline int mount_mapped(struct check *c, const char *const *lowers, size_t lower_count,
-			       const char *upper, const char *list, int *ret_mount, struct error *e)
+static int mount_mapped(struct check *c, const char *const *lowers, size_t lower_count,
+			const char *upper, const char *list, int *ret_mount, struct error *e)
 {
 	struct id_map map = { (char *)list, (char *)list };
 	struct overlay_spec spec = { lowers, lower_count, upper, false, &map };
@@ -25,7 +30,7 @@ static inline int mount_mapped(struct check *c, const char *const *lowers, size_
 }
 
 /* A file of a layer with this owner on disk. */
-static inline bool add_owned(struct check *c, const char *layer, const char *name, uid_t owner)
+static bool add_owned(struct check *c, const char *layer, const char *name, uid_t owner)
 {
 	char path[128];
 
@@ -33,7 +38,7 @@ static inline bool add_owned(struct check *c, const char *layer, const char *nam
 	return write_file(c->store, path) && fchownat(c->store, path, owner, owner, 0) == 0;
 }
 
-static inline bool owner_is(int directory, const char *name, uid_t owner)
+static bool owner_is(int directory, const char *name, uid_t owner)
 {
 	struct stat s;
 
@@ -41,8 +46,7 @@ static inline bool owner_is(int directory, const char *name, uid_t owner)
 	       s.st_gid == owner;
 }
 
-static inline bool owner_on_disk_is(struct check *c, const char *layer, const char *name,
-				    uid_t owner)
+static bool owner_on_disk_is(struct check *c, const char *layer, const char *name, uid_t owner)
 {
 	char path[128];
 
@@ -50,14 +54,14 @@ static inline bool owner_on_disk_is(struct check *c, const char *layer, const ch
 	return owner_is(c->store, path, owner);
 }
 
-static inline bool write_text(const char *path, const char *text)
+static bool write_text(const char *path, const char *text)
 {
 	cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-static inline bool give_map(pid_t child, const char *file, const char *map)
+static bool give_map(pid_t child, const char *file, const char *map)
 {
 	char path[64];
 
@@ -67,7 +71,7 @@ static inline bool give_map(pid_t child, const char *file, const char *map)
 
 /* As root of a user namespace with the first map, in the mount: the number of the step that failed,
  * 0 when none did. */
-static inline int live_in_container(int mount)
+static int live_in_container(int mount)
 {
 	if (fchdir(mount) < 0 || setgid(0) < 0 || setuid(0) < 0)
 		return 1;
@@ -87,7 +91,7 @@ static inline int live_in_container(int mount)
 }
 
 /* The status of live_in_container() in a child with a user namespace of its own; -1: no child. */
-static inline int run_container(int mount)
+static int run_container(int mount)
 {
 	int ready[2], status = -1;
 	char byte = 0;
@@ -107,7 +111,7 @@ static inline int run_container(int mount)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static inline bool a_map_shows_other_owners(struct check *c, struct error *e)
+bool check_idmap_a_map_shows_other_owners(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c), upper = add_layer(c);
 	const char *lowers[] = { lower.text };
@@ -128,7 +132,7 @@ static inline bool a_map_shows_other_owners(struct check *c, struct error *e)
 	return true;
 }
 
-static inline bool a_container_writes_what_is_its_own(struct check *c, struct error *e)
+bool check_idmap_a_container_writes_what_is_its_own(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c), upper = add_layer(c);
 	const char *lowers[] = { lower.text };
@@ -152,7 +156,7 @@ static inline bool a_container_writes_what_is_its_own(struct check *c, struct er
 	return true;
 }
 
-static inline bool two_maps_of_one_layer(struct check *c, struct error *e)
+bool check_idmap_two_maps_of_one_layer(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c), a = add_layer(c), b = add_layer(c);
 	const char *lowers[] = { lower.text };
@@ -166,7 +170,7 @@ static inline bool two_maps_of_one_layer(struct check *c, struct error *e)
 	return true;
 }
 
-static inline bool five_hundred_lowers_with_a_map(struct check *c, struct error *e)
+bool check_idmap_five_hundred_lowers_with_a_map(struct check *c, struct error *e)
 {
 	static struct layer_name names[OVERLAY_MAX_LOWERS];
 	const char *lowers[OVERLAY_MAX_LOWERS];
@@ -184,7 +188,7 @@ static inline bool five_hundred_lowers_with_a_map(struct check *c, struct error 
 }
 
 /* Neither a mount that was made nor one that failed; and this thread is as it was. */
-static inline bool a_mapped_mount_leaves_no_trace(struct check *c, struct error *e)
+bool check_idmap_a_mapped_mount_leaves_no_trace(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c);
 	const char *lowers[] = { lower.text, "no-such" };
@@ -203,7 +207,7 @@ static inline bool a_mapped_mount_leaves_no_trace(struct check *c, struct error 
 
 /* What an agent leaves that is killed at the innermost step: a clone of the store on one stage, and
  * through that clone a mount on another. */
-static inline bool a_mapped_stage_left_behind_is_cleared(struct check *c, struct error *e)
+bool check_idmap_a_mapped_stage_left_behind_is_cleared(struct check *c, struct error *e)
 {
 	static const char *const names[] = { "a", "b" };
 	char path[128];
@@ -230,7 +234,7 @@ static inline bool a_mapped_stage_left_behind_is_cleared(struct check *c, struct
 }
 
 /* A store on a file system that has no such mounts: ramfs, on every kernel so far. */
-static inline bool what_has_no_map_says_why(struct check *c, struct error *e)
+bool check_idmap_what_has_no_map_says_why(struct check *c, struct error *e)
 {
 	struct layer_name lower;
 	const char *lowers[] = { lower.text };

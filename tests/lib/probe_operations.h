@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ways to access a file, one call of the kernel's interface each, for usage_probe. An operation
+ * gets a path and perhaps a second one, and returns false when a call failed.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#define PROBE_BYTES 65536
+extern char probe_bytes[PROBE_BYTES];
+
+bool op_open(const char *path, const char *other);
+bool op_openat2(const char *path, const char *other);
+bool op_opath(const char *path, const char *other);
+/* As cat does: until a read gives nothing. */
+bool op_cat(const char *path, const char *other);
+bool op_pread(const char *path, const char *other);
+bool op_readv(const char *path, const char *other);
+bool op_preadv2(const char *path, const char *other);
+bool op_dup_read(const char *path, const char *other);
+bool op_mmap(const char *path, const char *other);
+bool op_stat(const char *path, const char *other);
+bool op_readlink(const char *path, const char *other);
+/* The program is this one: with a first argument "exit" it does just that. */
+bool op_exec(const char *path, const char *other);
+bool op_uring_read(const char *path, const char *other);
+bool op_creat_write(const char *path, const char *other);
+bool op_pwrite(const char *path, const char *other);
+bool op_sendfile(const char *path, const char *other);
+bool op_splice(const char *path, const char *other);
+bool op_copy_file_range(const char *path, const char *other);
+bool op_truncate(const char *path, const char *other);
+bool op_ftruncate(const char *path, const char *other);
+bool op_rename(const char *path, const char *other);
+bool op_mkdir(const char *path, const char *other);
+bool op_unlink(const char *path, const char *other);
