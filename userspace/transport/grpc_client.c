@@ -298,9 +298,11 @@ static int conclude(struct grpc_client *c, struct error *e)
 				 c->path, c->http_status);
 	if (c->grpc_status == 0)
 		return 0;
-	return error_set(e, grpc_status_to_errno(c->grpc_status), "%s",
-			 c->grpc_message && *c->grpc_message ? c->grpc_message
-							     : "the agent gave no reason");
+	if (!c->grpc_message || !*c->grpc_message)
+		return error_set(e, grpc_status_to_errno(c->grpc_status),
+				 "the call failed and the agent did not say why (gRPC status %d)",
+				 c->grpc_status);
+	return error_set(e, grpc_status_to_errno(c->grpc_status), "%s", c->grpc_message);
 }
 
 int grpc_client_call(struct grpc_client *c, const char *path, const void *message, size_t length,

@@ -30,6 +30,9 @@ static int new_session(struct http2_session *s, enum http2_session_role role,
 		return to_errno(err);
 	/* Closed streams would be kept for the priority tree, which gRPC does not use. */
 	nghttp2_option_set_no_closed_streams(option, 1);
+	/* nghttp2 would drop a grpc-message that an older agent ended with a blank. */
+	if (role == HTTP2_SESSION_CLIENT)
+		nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
 	if (role == HTTP2_SESSION_SERVER)
 		err = nghttp2_session_server_new2(&s->nghttp2, callbacks, user, option);
 	else
