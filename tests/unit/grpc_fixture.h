@@ -29,7 +29,8 @@
 #define BIG ((size_t)8 * 1024 * 1024)
 #define CLIENTS 32
 
-static const char odd_text[] = " 100% \"of\" caf\xc3\xa9\n\x01 is odd "; /* blanks at both ends, too */
+static const char odd_text[] =
+	" 100% \"of\" caf\xc3\xa9\n\x01 is odd "; /* blanks at both ends, too */
 
 struct fixture {
 	char folder[64], path[96];

@@ -20,11 +20,11 @@ int cli_usage(struct cli *c, struct error *e, const char *format, ...)
 
 int cli_flush(struct cli *c, struct error *e)
 {
-	int r = output_flush(&c->out, e);
+	int code = output_flush(&c->out, e);
 
-	if (r < 0)
+	if (code < 0)
 		c->exit = CLI_EXIT_FAILED;
-	return r;
+	return code;
 }
 
 void cli_print_id(struct cli *c, const char *id)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/vec.h"
 #include "varve.pb-c.h"
 
 struct call {
@@ -23,15 +24,12 @@ struct call {
 
 static int keep(struct cli_replies *replies, ProtobufCMessage *message, struct error *e)
 {
-	if (replies->count == replies->capacity) {
-		size_t capacity = replies->capacity ? 2 * replies->capacity : 16;
-		void *grown = reallocarray(replies->items, capacity, sizeof(ProtobufCMessage *));
+	ProtobufCMessage **items =
+		vec_reserve(replies->items, &replies->capacity, replies->count + 1, sizeof(*items));
 
-		if (!grown)
-			return error_set(e, -ENOMEM, "out of memory for the agent's reply");
-		replies->items = grown;
-		replies->capacity = capacity;
-	}
+	if (!items)
+		return error_set(e, -ENOMEM, "out of memory for the agent's reply");
+	replies->items = items;
 	replies->items[replies->count++] = message;
 	return 0;
 }
@@ -41,7 +39,7 @@ static int receive(const uint8_t *message, size_t length, void *user)
 	struct call *call = user;
 	cleanup(free_reply) ProtobufCMessage *reply =
 		protobuf_c_message_unpack(call->type, NULL, length, message);
-	int r;
+	int code;
 
 	if (!reply) {
 		call->refused = error_set(call->e, -EBADMSG,
@@ -52,32 +50,32 @@ static int receive(const uint8_t *message, size_t length, void *user)
 	}
 	call->count++;
 	if (call->keep) {
-		r = keep(call->keep, reply, call->e);
-		if (r == 0)
+		code = keep(call->keep, reply, call->e);
+		if (code == 0)
 			reply = NULL;
 	} else {
-		r = call->each(reply, call->user, call->e);
+		code = call->each(reply, call->user, call->e);
 	}
-	if (r < 0)
-		call->refused = r;
-	return r;
+	if (code < 0)
+		call->refused = code;
+	return code;
 }
 
 static int connect_once(struct cli *c, struct error *e)
 {
-	int r;
+	int code;
 
 	if (c->client)
 		return 0;
-	r = grpc_client_connect(c->address, &c->client, e);
+	code = grpc_client_connect(c->address, &c->client, e);
 	/* Who may only look need not know of two sockets; what changes something says so then. */
-	if (r == -EACCES && strcmp(c->address, CLI_DEFAULT_ADDRESS) == 0 &&
+	if (code == -EACCES && strcmp(c->address, CLI_DEFAULT_ADDRESS) == 0 &&
 	    grpc_client_connect(CLI_READ_ONLY_ADDRESS, &c->client, NULL) == 0)
 		return 0;
 	/* A socket that is not there is no record that is not there. */
-	if (r < 0 && r != -EACCES && r != -EPERM)
+	if (code < 0 && code != -EACCES && code != -EPERM)
 		c->exit = CLI_EXIT_UNREACHABLE;
-	return r;
+	return code;
 }
 
 static int make_call(struct cli *c, struct call *call, const ProtobufCMessage *request)
@@ -87,23 +85,23 @@ static int make_call(struct cli *c, struct call *call, const ProtobufCMessage *r
 	struct error reported = { 0 };
 	int64_t started_ns = clock_boot_ns();
 	char path[64];
-	int r = connect_once(c, call->e);
+	int code = connect_once(c, call->e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (!packed)
 		return error_set(call->e, -ENOMEM, "out of memory for the request");
 	(void)protobuf_c_message_pack(request, packed);
 	(void)snprintf(path, sizeof(path), "/varve.v1.Cache/%s", call->method); /* short names */
 
-	r = grpc_client_call(c->client, path, packed, length, receive, call, &reported);
+	code = grpc_client_call(c->client, path, packed, length, receive, call, &reported);
 	if (c->line.globals.verbose)
 		(void)fprintf(stderr, "varve: %s: %zu replies in %.1f ms\n", call->method,
 			      call->count, (double)(clock_boot_ns() - started_ns) / 1e6);
 	if (call->refused < 0)
 		return call->refused; /* our own text, not the cancelled call's */
-	if (r < 0)
-		return error_set(call->e, r, "%s", reported.text);
+	if (code < 0)
+		return error_set(call->e, code, "%s", reported.text);
 	return 0;
 }
 
@@ -113,10 +111,10 @@ int cli_call_all(struct cli *c, const char *method, const ProtobufCMessage *requ
 {
 	cleanup(cli_call_free_replies) struct cli_replies replies = { 0 };
 	struct call call = { .method = method, .type = type, .keep = &replies, .e = e };
-	int r = make_call(c, &call, request);
+	int code = make_call(c, &call, request);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	*ret_replies = replies;
 	replies = (struct cli_replies){ 0 };
 	return 0;

@@ -9,6 +9,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "base/cleanup.h"
 #include "cli/cli.h"
 
 struct cli_replies {
@@ -32,11 +33,7 @@ int cli_call_each(struct cli *c, const char *method, const ProtobufCMessage *req
 int cli_call(struct cli *c, const char *method, const ProtobufCMessage *request, struct error *e);
 
 void cli_call_free_replies(struct cli_replies *replies);
-
-static inline void cleanup_cli_call_free_replies(struct cli_replies *replies)
-{
-	cli_call_free_replies(replies);
-}
+DEFINE_CLEANUP_VALUE(struct cli_replies, cli_call_free_replies)
 
 /* For a reply of any type. */
 static inline void cleanup_free_reply(void *reply)

@@ -2,6 +2,7 @@
 /* The options --uid-map and --gid-map, and how a map of ids is printed. */
 #pragma once
 
+#include "base/cleanup.h"
 #include "base/json_writer.h"
 #include "base/strbuf.h"
 #include "cli/cli_call.h"
@@ -23,10 +24,6 @@ void cli_id_map_add(struct strbuf *list, const char *text);
 int cli_id_map_finish(struct cli *c, struct cli_id_map *map, Varve__V1__IdMap **ret_message,
 		      struct error *e);
 void cli_id_map_free(struct cli_id_map *map);
+DEFINE_CLEANUP_VALUE(struct cli_id_map, cli_id_map_free)
 /* {"uids":…,"gids":…} or null. */
 void cli_id_map_json(struct json_writer *w, const char *key, const Varve__V1__IdMap *map);
-
-static inline void cleanup_cli_id_map_free(struct cli_id_map *map)
-{
-	cli_id_map_free(map);
-}

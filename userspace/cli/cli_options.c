@@ -195,24 +195,24 @@ static int read_options(int argc, char **argv, const struct getopt_tables *table
 	opterr = 0;
 	optind = 0; /* glibc: start anew */
 	while ((found = getopt_long(argc, argv, tables->letters, tables->names, NULL)) != -1) {
-		int value, r;
+		int value, code;
 
 		if (found == '?' || found == ':')
 			return refuse(found, argv, line->verb, e);
 		value = option_value(own, found);
 		if (value < FIRST_GLOBAL) {
-			r = check_value(line->verb, &own[value - FIRST_OWN], e);
-			if (r < 0)
-				return r;
+			code = check_value(line->verb, &own[value - FIRST_OWN], e);
+			if (code < 0)
+				return code;
 			line->given[line->given_count++] = (struct cli_given){
 				.option = value - FIRST_OWN,
 				.value = optarg,
 			};
 			continue;
 		}
-		r = set_global(&line->globals, (enum global_option)(value - FIRST_GLOBAL), e);
-		if (r < 0)
-			return r;
+		code = set_global(&line->globals, (enum global_option)(value - FIRST_GLOBAL), e);
+		if (code < 0)
+			return code;
 	}
 	return 0;
 }
@@ -274,16 +274,16 @@ static int read_verb(int argc, char **argv, const struct cli_verb *const *verbs,
 
 	fill_tables(&tables, "+:", NULL);
 	while (!line->verb) {
-		int r = read_options(argc - *at, argv + *at, &tables, line, e);
+		int code = read_options(argc - *at, argv + *at, &tables, line, e);
 
-		if (r < 0)
-			return r;
+		if (code < 0)
+			return code;
 		*at += optind;
 		if (*at == argc)
 			return -ENODATA;
-		r = find_verb(verbs, argv[*at], line, e);
-		if (r < 0)
-			return r;
+		code = find_verb(verbs, argv[*at], line, e);
+		if (code < 0)
+			return code;
 	}
 	return 0;
 }
@@ -293,20 +293,20 @@ static int parse(int argc, char **argv, const struct cli_verb *const *verbs, str
 {
 	struct getopt_tables tables;
 	int at = 0;
-	int r = read_verb(argc, argv, verbs, &at, line, e);
+	int code = read_verb(argc, argv, verbs, &at, line, e);
 
-	if (r == -ENODATA && (line->globals.help || (line->globals.version && !line->family)))
+	if (code == -ENODATA && (line->globals.help || (line->globals.version && !line->family)))
 		return 0;
-	if (r == -ENODATA)
+	if (code == -ENODATA)
 		return error_set(e, -EINVAL, "no command given (see varve%s%s --help)",
 				 line->family ? " " : "", line->family ? line->family : "");
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 
 	fill_tables(&tables, ":", line->verb->options);
-	r = read_options(argc - at, argv + at, &tables, line, e);
-	if (r < 0)
-		return r;
+	code = read_options(argc - at, argv + at, &tables, line, e);
+	if (code < 0)
+		return code;
 	line->words = argv + at + optind;
 	line->word_count = (size_t)(argc - at - optind);
 	return line->globals.help || line->globals.version ? 0 : check_words(line, e);
@@ -317,7 +317,7 @@ int cli_options_parse(int argc, char **argv, const struct cli_verb *const *verbs
 {
 	struct cli_line line = { 0 };
 	size_t letters = 1;
-	int r;
+	int code;
 
 	/* No more options than characters, as one word may hold several letters. */
 	for (int i = 0; i < argc; i++)
@@ -326,10 +326,10 @@ int cli_options_parse(int argc, char **argv, const struct cli_verb *const *verbs
 	if (!line.given)
 		return error_set(e, -ENOMEM, "out of memory for the command line");
 
-	r = parse(argc, argv, verbs, &line, e);
-	if (r < 0) {
+	code = parse(argc, argv, verbs, &line, e);
+	if (code < 0) {
 		cli_options_free(&line);
-		return r;
+		return code;
 	}
 	*ret_line = line;
 	return 0;

@@ -126,18 +126,18 @@ int cli_progress_call(struct cli *c, const char *method, const ProtobufCMessage 
 		      struct cli_image *ret_image, struct error *e)
 {
 	struct progress p = { .c = c };
-	int r;
+	int code;
 
 	p.bar = isatty(STDERR_FILENO) && !c->line.globals.quiet;
 	p.lines = !p.bar && !c->line.globals.quiet;
-	r = cli_call_each(c, method, request, &varve__v1__content_event__descriptor, see_event, &p,
-			  e);
+	code = cli_call_each(c, method, request, &varve__v1__content_event__descriptor, see_event,
+			     &p, e);
 	if (p.shown)
 		(void)fputs("\r\033[K", stderr);
-	if (r == 0 && !p.summary_seen)
-		r = error_set(e, -EPROTO, "the agent ended without a summary");
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
+	if (!p.summary_seen)
+		return error_set(e, -EPROTO, "the agent ended without a summary");
 	*ret_image = p.image;
 	return 0;
 }

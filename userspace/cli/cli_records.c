@@ -43,11 +43,11 @@ int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
 {
 	cleanup(cli_records_free) struct cli_records records = { 0 };
 	size_t total = 0;
-	int r = cli_call_all(c, "List", &request->base, &varve__v1__record_batch__descriptor,
-			     &records.replies, e);
+	int code = cli_call_all(c, "List", &request->base, &varve__v1__record_batch__descriptor,
+				&records.replies, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < records.replies.count; i++)
 		total += ((Varve__V1__RecordBatch *)records.replies.items[i])->n_records;
 	records.items = calloc(total + 1, sizeof(*records.items));

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/cleanup.h"
 #include "base/json_writer.h"
 #include "cli/cli_call.h"
 #include "cli/output_table.h"
@@ -50,11 +51,7 @@ struct cli_records {
 int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
 		      struct cli_records *ret_records, struct error *e);
 void cli_records_free(struct cli_records *records);
-
-static inline void cleanup_cli_records_free(struct cli_records *records)
-{
-	cli_records_free(records);
-}
+DEFINE_CLEANUP_VALUE(struct cli_records, cli_records_free)
 
 /* Fills the newest row. BuildKit's marks are an asterisk at a mutable record's id and at a shared
  * one's size. */

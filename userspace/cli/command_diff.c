@@ -32,18 +32,18 @@ static int write_piece(const ProtobufCMessage *reply, void *user, struct error *
 static int run(struct cli *c, struct error *e)
 {
 	Varve__V1__DiffRequest request = VARVE__V1__DIFF_REQUEST__INIT;
-	int r;
+	int code;
 
 	if (isatty(STDOUT_FILENO))
 		return cli_usage(c, e, "a tar is not for a terminal: send it to a file or a pipe");
 	request.id = c->line.words[0];
 	for (size_t i = 0; i < c->line.given_count; i++)
 		request.compression = (char *)c->line.given[i].value; /* its only option */
-	r = cli_call_each(c, "Diff", &request.base, &varve__v1__diff_piece__descriptor, write_piece,
-			  NULL, e);
-	if (r == -EPIPE)
+	code = cli_call_each(c, "Diff", &request.base, &varve__v1__diff_piece__descriptor,
+			     write_piece, NULL, e);
+	if (code == -EPIPE)
 		c->exit = CLI_EXIT_FAILED; /* of standard output; the agent is not to blame */
-	return r;
+	return code;
 }
 
 const struct cli_verb command_diff = {

@@ -122,7 +122,7 @@ static int run(struct cli *c, struct error *e)
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
 	struct totals totals;
 	bool verbose = false;
-	int r;
+	int code;
 
 	if (!filters)
 		return error_set(e, -ENOMEM, "out of memory for the filters");
@@ -136,9 +136,9 @@ static int run(struct cli *c, struct error *e)
 		return cli_usage(c, e, "-o chooses columns, which --verbose does not have");
 	request.filters = filters;
 	request.disk_usage = true;
-	r = cli_records_fetch(c, &request, &records, e);
-	if (r < 0)
-		return r;
+	code = cli_records_fetch(c, &request, &records, e);
+	if (code < 0)
+		return code;
 
 	qsort(records.items, records.count, sizeof(*records.items), compare_sizes);
 	if (cli_records_print_plain(c, &records))
@@ -147,9 +147,9 @@ static int run(struct cli *c, struct error *e)
 		for (size_t i = 0; i < records.count; i++)
 			print_block(&c->out, records.items[i]);
 	} else {
-		r = print_table(c, &records, e);
-		if (r < 0)
-			return r;
+		code = print_table(c, &records, e);
+		if (code < 0)
+			return code;
 	}
 	totals = add_up(&records);
 	print_totals(&c->out, &totals);

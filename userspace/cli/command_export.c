@@ -19,16 +19,17 @@ static int export_to(struct cli *c, const char *reference, struct error *e)
 {
 	Varve__V1__ExportRequest request = VARVE__V1__EXPORT_REQUEST__INIT;
 	struct cli_image image;
-	int r;
+	int code;
 
 	request.id = c->line.words[0];
 	request.destination = (char *)reference;
 	for (size_t i = 0; i < c->line.given_count; i++)
 		request.compression = (char *)c->line.given[i].value; /* its only option */
-	r = cli_progress_call(c, "Export", &request.base, &image, e);
-	if (r == 0)
-		cli_progress_print(c, &image, reference);
-	return r;
+	code = cli_progress_call(c, "Export", &request.base, &image, e);
+	if (code < 0)
+		return code;
+	cli_progress_print(c, &image, reference);
+	return 0;
 }
 
 static int run_export(struct cli *c, struct error *e)

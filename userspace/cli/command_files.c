@@ -151,17 +151,17 @@ static int count_halves(struct files *f, struct tally *read, struct tally *unrea
 	Varve__V1__FilesRequest request = VARVE__V1__FILES_REQUEST__INIT;
 	struct tally known = { 0 };
 	bool never_read = f->request.never_read;
-	int r;
+	int code;
 
 	tally_files(&f->replies, never_read ? unread : read, unread);
 	if (!never_read && unread->count > 0)
 		return 0; /* the answer held both */
 	request.id = f->request.id;
 	request.never_read = !never_read;
-	r = cli_call_all(f->c, "Files", &request.base, &varve__v1__file_batch__descriptor, &others,
-			 e);
-	if (r < 0)
-		return r;
+	code = cli_call_all(f->c, "Files", &request.base, &varve__v1__file_batch__descriptor,
+			    &others, e);
+	if (code < 0)
+		return code;
 	tally_files(&others, never_read ? read : unread, never_read ? &known : unread);
 	return 0;
 }
@@ -171,10 +171,10 @@ static int print_summary(struct files *f, struct error *e)
 	struct output *o = &f->c->out;
 	struct tally read = { 0 }, unread = { 0 };
 	char read_size[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], text[160];
-	int r = count_halves(f, &read, &unread, e);
+	int code = count_halves(f, &read, &unread, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (!f->counted && read.count == 0) {
 		output_text(o, "accesses are not counted (see varve doctor): whether these files "
 			       "were read is not known");
@@ -220,38 +220,46 @@ static int parse_number(struct cli *c, const char *text, uint32_t *ret_number, s
 static int read_options(struct files *f, struct error *e)
 {
 	struct cli *c = f->c;
-	int r = 0;
 
-	for (size_t i = 0; i < c->line.given_count && r == 0; i++) {
-		if (c->line.given[i].option == OPTION_HOT)
+	for (size_t i = 0; i < c->line.given_count; i++) {
+		const struct cli_given *given = &c->line.given[i];
+
+		if (given->option == OPTION_HOT)
 			f->request.hot = true;
-		else if (c->line.given[i].option == OPTION_NEVER_READ)
+		else if (given->option == OPTION_NEVER_READ)
 			f->request.never_read = true;
-		else
-			r = parse_number(c, c->line.given[i].value, &f->limit, e);
+		else if (parse_number(c, given->value, &f->limit, e) < 0)
+			return e->code;
 	}
-	if (r == 0 && f->request.hot && f->request.never_read)
+	if (f->request.hot && f->request.never_read)
 		return cli_usage(c, e, "--hot and --never-read exclude each other");
-	return r;
+	return 0;
 }
+
+static void files_free(struct files *f)
+{
+	cli_call_free_replies(&f->replies);
+}
+
+DEFINE_CLEANUP_VALUE(struct files, files_free)
 
 static int run(struct cli *c, struct error *e)
 {
-	struct files f = { .c = c, .request = VARVE__V1__FILES_REQUEST__INIT };
+	cleanup(files_free) struct files f = { .c = c, .request = VARVE__V1__FILES_REQUEST__INIT };
 	bool table = !c->line.globals.json && !c->line.globals.quiet;
-	int r = read_options(&f, e);
+	int code = read_options(&f, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	f.request.id = c->line.words[0];
 	f.request.limit = table ? 0 : f.limit; /* the closing line counts them all */
-	r = ask_agent(&f, e);
-	if (r == 0)
-		r = print_files(&f, e);
-	if (r == 0 && table)
-		r = print_summary(&f, e);
-	cli_call_free_replies(&f.replies);
-	return r;
+	code = ask_agent(&f, e);
+	if (code < 0)
+		return code;
+	code = print_files(&f, e);
+	if (code < 0 || !table)
+		return code;
+	return print_summary(&f, e);
 }
 
 const struct cli_verb command_files = {

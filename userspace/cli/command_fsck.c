@@ -106,15 +106,15 @@ static int run(struct cli *c, struct error *e)
 		output_table_new(&c->out, columns, "KIND,WHAT,REPAIRED,DETAIL");
 	Varve__V1__FsckRequest request = VARVE__V1__FSCK_REQUEST__INIT;
 	struct fsck f = { .c = c, .table = table };
-	int r;
+	int code;
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	request.repair = c->line.given_count > 0;
-	r = cli_call_each(c, "Fsck", &request.base, &varve__v1__fsck_event__descriptor, print_event,
-			  &f, e);
-	if (r < 0)
-		return r;
+	code = cli_call_each(c, "Fsck", &request.base, &varve__v1__fsck_event__descriptor,
+			     print_event, &f, e);
+	if (code < 0)
+		return code;
 	if (!f.summary_seen)
 		return error_set(e, -EPROTO, "the agent ended without a summary");
 	print_summary(&f);

@@ -28,7 +28,7 @@ static int import_reference(struct cli *c, const char *reference, struct error *
 {
 	Varve__V1__ImportRequest request = VARVE__V1__IMPORT_REQUEST__INIT;
 	struct cli_image image;
-	int r;
+	int code;
 
 	request.source = (char *)reference;
 	request.lease = (char *)CLI_DEFAULT_LEASE;
@@ -38,10 +38,11 @@ static int import_reference(struct cli *c, const char *reference, struct error *
 		else
 			request.lease = (char *)c->line.given[i].value;
 	}
-	r = cli_progress_call(c, "Import", &request.base, &image, e);
-	if (r == 0)
-		cli_progress_print(c, &image, reference);
-	return r;
+	code = cli_progress_call(c, "Import", &request.base, &image, e);
+	if (code < 0)
+		return code;
+	cli_progress_print(c, &image, reference);
+	return 0;
 }
 
 static int run_import(struct cli *c, struct error *e)

@@ -142,14 +142,14 @@ static int run(struct cli *c, struct error *e)
 {
 	cleanup(cli_records_free) struct cli_records records = { 0 };
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
-	int r;
+	int code;
 
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
 	request.disk_usage = true; /* stale sizes are measured */
-	r = cli_records_fetch(c, &request, &records, e);
-	if (r < 0)
-		return r;
+	code = cli_records_fetch(c, &request, &records, e);
+	if (code < 0)
+		return code;
 	if (c->line.globals.quiet) {
 		(void)cli_records_print_plain(c, &records); /* -q is one of its two cases */
 		return 0;

@@ -40,15 +40,15 @@ static int run(struct cli *c, struct error *e)
 	cleanup(free_ptr) char **removed = calloc(c->line.given_count + 1, sizeof(*removed));
 	cleanup(free_reply) Varve__V1__IdReply *reply = NULL;
 	Varve__V1__LabelRequest request = VARVE__V1__LABEL_REQUEST__INIT;
-	int r;
+	int code;
 
 	if (!labels || !pointers || !removed)
 		return error_set(e, -ENOMEM, "out of memory for the labels");
 	for (size_t i = 0; i < c->line.given_count; i++)
 		removed[i] = (char *)c->line.given[i].value; /* of its only option */
-	r = read_labels(c, labels, pointers, e);
-	if (r < 0)
-		return r;
+	code = read_labels(c, labels, pointers, e);
+	if (code < 0)
+		return code;
 	if (c->line.word_count == 1 && c->line.given_count == 0)
 		return cli_usage(c, e, "which label? (KEY=VALUE, or --remove KEY)");
 

@@ -112,7 +112,7 @@ static int run_create(struct cli *c, struct error *e)
 	cleanup(free_reply) Varve__V1__Lease *lease = NULL;
 	cleanup(cli_id_map_free) struct cli_id_map map = { 0 };
 	Varve__V1__LeaseRequest request = VARVE__V1__LEASE_REQUEST__INIT;
-	int r;
+	int code;
 
 	request.name = c->line.words[0];
 	for (size_t i = 0; i < c->line.given_count; i++) {
@@ -126,9 +126,9 @@ static int run_create(struct cli *c, struct error *e)
 			 request.expires_after_ns == 0) /* which would mean never */
 			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
 	}
-	r = cli_id_map_finish(c, &map, &request.id_map, e);
-	if (r < 0)
-		return r;
+	code = cli_id_map_finish(c, &map, &request.id_map, e);
+	if (code < 0)
+		return code;
 	lease = cli_call_one(c, "LeaseCreate", &request.base, &varve__v1__lease__descriptor, e);
 	if (!lease)
 		return e->code;

@@ -17,7 +17,7 @@ static int run(struct cli *c, struct error *e)
 	cleanup(cli_records_free) struct cli_records records = { 0 };
 	cleanup(output_table_free) struct output_table *table = NULL;
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
-	int r;
+	int code;
 
 	if (!filters)
 		return error_set(e, -ENOMEM, "out of memory for the filters");
@@ -25,9 +25,9 @@ static int run(struct cli *c, struct error *e)
 		filters[i] = (char *)c->line.given[i].value; /* its only option */
 	request.filters = filters;
 	request.n_filters = c->line.given_count;
-	r = cli_records_fetch(c, &request, &records, e);
-	if (r < 0)
-		return r;
+	code = cli_records_fetch(c, &request, &records, e);
+	if (code < 0)
+		return code;
 	if (cli_records_print_plain(c, &records))
 		return 0;
 

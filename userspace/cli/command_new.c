@@ -47,10 +47,7 @@ static void labels_free(struct labels *l)
 	free(l->pointers);
 }
 
-static inline void cleanup_labels_free(struct labels *l)
-{
-	labels_free(l);
-}
+DEFINE_CLEANUP_VALUE(struct labels, labels_free)
 
 static int labels_add(struct cli *c, struct labels *l, const char *text, struct error *e)
 {
@@ -81,7 +78,7 @@ static int read_options(struct cli *c, Varve__V1__NewRequest *request, struct la
 
 	for (size_t i = 0; i < c->line.given_count; i++) {
 		char *value = (char *)c->line.given[i].value;
-		int r;
+		int code;
 
 		switch ((enum option)c->line.given[i].option) {
 		case OPTION_PARENT:
@@ -97,9 +94,9 @@ static int read_options(struct cli *c, Varve__V1__NewRequest *request, struct la
 			request->retain = true;
 			break;
 		case OPTION_LABEL:
-			r = labels_add(c, labels, value, e);
-			if (r < 0)
-				return r;
+			code = labels_add(c, labels, value, e);
+			if (code < 0)
+				return code;
 			break;
 		case OPTION_LEASE:
 			request->lease = value;
@@ -127,12 +124,12 @@ static int run(struct cli *c, struct error *e)
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
 	Varve__V1__NewRequest request = VARVE__V1__NEW_REQUEST__INIT;
-	int r;
+	int code;
 
 	request.lease = (char *)CLI_DEFAULT_LEASE;
-	r = read_options(c, &request, &labels, &map, e);
-	if (r < 0)
-		return r;
+	code = read_options(c, &request, &labels, &map, e);
+	if (code < 0)
+		return code;
 	reply = cli_call_one(c, "New", &request.base, &varve__v1__mount_reply__descriptor, e);
 	if (!reply)
 		return e->code;

@@ -211,14 +211,14 @@ static int run_check(struct cli *c, struct error *e)
 	for (size_t i = 0; i < reply->n_policies; i++) {
 		Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
 		struct check check = { 0 };
-		int r;
+		int code;
 
 		request.policy = reply->policies[i]->name;
 		request.dry_run = true;
-		r = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
-				  add_event, &check, e);
-		if (r < 0)
-			return r;
+		code = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
+				     add_event, &check, e);
+		if (code < 0)
+			return code;
 		print_check(c, table, request.policy, &check);
 		if (check.shortfall[0])
 			c->exit = CLI_EXIT_PROBLEMS_FOUND;

@@ -286,59 +286,52 @@ static void limits_init(struct limits *l, Varve__V1__PruneRequest *request)
 	request->limits = &l->limits;
 }
 
-static int read_options(struct cli *c, Varve__V1__PruneRequest *request, struct limits *limits,
-			struct prune *p, struct error *e)
+static int read_option(struct prune *p, const struct cli_given *given,
+		       Varve__V1__PruneRequest *request, struct limits *limits, struct error *e)
 {
-	int r = 0;
+	char *value = (char *)given->value;
 
-	for (size_t i = 0; i < c->line.given_count && r == 0; i++) {
-		const char *value = c->line.given[i].value;
-
-		switch ((enum option)c->line.given[i].option) {
-		case OPTION_ALL:
-			request->all = true;
-			break;
-		case OPTION_FILTER:
-			request->filters[request->n_filters++] = (char *)value;
-			break;
-		case OPTION_KEEP_DURATION:
-			if (units_parse_duration(value, &request->keep_duration_ns) < 0)
-				r = cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)",
-					      value);
-			break;
-		case OPTION_KEEP_STORAGE:
-		case OPTION_MAX_USED:
-			r = parse_space(c, value, &limits->max_used, e);
-			break;
-		case OPTION_RESERVED:
-			r = parse_space(c, value, &limits->reserved, e);
-			break;
-		case OPTION_MIN_FREE:
-			r = parse_space(c, value, &limits->min_free, e);
-			break;
-		case OPTION_POLICY:
-			request->policy = (char *)value;
-			break;
-		case OPTION_PLAN:
-			request->plan = (char *)value;
-			break;
-		case OPTION_SCORER:
-			request->scorer = (char *)value;
-			break;
-		case OPTION_TO_LAZY:
-			request->to_lazy = true;
-			break;
-		case OPTION_DRY_RUN:
-			request->dry_run = p->dry_run = true;
-			break;
-		case OPTION_STRICT:
-			p->strict = true;
-			break;
-		case OPTION_END:
-			break;
-		}
+	switch ((enum option)given->option) {
+	case OPTION_ALL:
+		request->all = true;
+		break;
+	case OPTION_FILTER:
+		request->filters[request->n_filters++] = value;
+		break;
+	case OPTION_KEEP_DURATION:
+		if (units_parse_duration(value, &request->keep_duration_ns) < 0)
+			return cli_usage(p->c, e, "'%s' is no duration (try 15m, 72h or 7d)",
+					 value);
+		break;
+	case OPTION_KEEP_STORAGE:
+	case OPTION_MAX_USED:
+		return parse_space(p->c, value, &limits->max_used, e);
+	case OPTION_RESERVED:
+		return parse_space(p->c, value, &limits->reserved, e);
+	case OPTION_MIN_FREE:
+		return parse_space(p->c, value, &limits->min_free, e);
+	case OPTION_POLICY:
+		request->policy = value;
+		break;
+	case OPTION_PLAN:
+		request->plan = value;
+		break;
+	case OPTION_SCORER:
+		request->scorer = value;
+		break;
+	case OPTION_TO_LAZY:
+		request->to_lazy = true;
+		break;
+	case OPTION_DRY_RUN:
+		request->dry_run = p->dry_run = true;
+		break;
+	case OPTION_STRICT:
+		p->strict = true;
+		break;
+	case OPTION_END:
+		break;
 	}
-	return r;
+	return 0;
 }
 
 /* Whether the line says itself what may go. */
@@ -350,6 +343,23 @@ static bool is_ruled(const struct cli *c)
 	return false;
 }
 
+static int read_options(struct prune *p, Varve__V1__PruneRequest *request, struct limits *limits,
+			struct error *e)
+{
+	struct cli *c = p->c;
+
+	for (size_t i = 0; i < c->line.given_count; i++)
+		if (read_option(p, &c->line.given[i], request, limits, e) < 0)
+			return e->code;
+	if ((request->policy[0] || request->plan[0]) && is_ruled(c))
+		return cli_usage(c, e,
+				 "--policy and --plan say what goes: no filter, limit, -a or "
+				 "scorer besides");
+	if (request->plan[0] && (request->policy[0] || request->dry_run))
+		return cli_usage(c, e, "--plan goes with neither --policy nor --dry-run");
+	return 0;
+}
+
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
@@ -358,27 +368,21 @@ static int run(struct cli *c, struct error *e)
 	Varve__V1__PruneRequest request = VARVE__V1__PRUNE_REQUEST__INIT;
 	struct limits limits;
 	struct prune p = { .c = c, .table = table };
-	int r;
+	int code;
 
 	if (!filters || !table)
 		return error_set(e, -ENOMEM, "out of memory for the command line");
 	p.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
 	request.filters = filters;
 	limits_init(&limits, &request);
-	r = read_options(c, &request, &limits, &p, e);
-	if (r == 0 && (request.policy[0] || request.plan[0]) && is_ruled(c))
-		r = cli_usage(c, e,
-			      "--policy and --plan say what goes: no filter, limit, -a or "
-			      "scorer besides");
-	if (r == 0 && request.plan[0] && (request.policy[0] || request.dry_run))
-		r = cli_usage(c, e, "--plan goes with neither --policy nor --dry-run");
-	if (r < 0)
-		return r;
-	r = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
-			  print_event, &p, e);
-	if (r < 0) {
+	code = read_options(&p, &request, &limits, e);
+	if (code < 0)
+		return code;
+	code = cli_call_each(c, "Prune", &request.base, &varve__v1__prune_event__descriptor,
+			     print_event, &p, e);
+	if (code < 0) {
 		end_progress(&p);
-		return r;
+		return code;
 	}
 	if (!p.summary_seen)
 		return error_set(e, -EPROTO, "the agent ended without a summary");

@@ -157,12 +157,13 @@ static int run_state(struct cli *c, const struct simulation *s, struct error *e)
 	struct json_writer w = { .out = &line };
 	int64_t remaining;
 	size_t count;
-	int r = saved_state_read(s->state, &state, e);
+	int code = saved_state_read(s->state, &state, e);
 
-	if (r == 0)
-		r = saved_state_plan(state, &s->options, &steps, &count, &remaining, e);
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
+	code = saved_state_plan(state, &s->options, &steps, &count, &remaining, e);
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < count; i++)
 		print_step(c, &w, &steps[i]);
 	return 0;
@@ -239,28 +240,25 @@ static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
 	int64_t limit_bytes = s->options.keep_bytes;
 	struct trace_replay replay;
 	double bound;
-	int r;
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
-	r = trace_read(s->trace, &trace, e);
-	for (size_t i = 0; i < PRUNE_SCORERS && r == 0; i++) {
+	if (trace_read(s->trace, &trace, e) < 0)
+		return e->code;
+	for (size_t i = 0; i < PRUNE_SCORERS; i++) {
 		const char *name = prune_scorers[i]->name;
 
 		if (*s->options.scorer && strcmp(s->options.scorer, name) != 0)
 			continue;
-		r = trace_replay(&trace, limit_bytes, prune_scorers[i], &replay, e);
-		if (r == 0)
-			print_replay(c, table, name, &replay);
+		if (trace_replay(&trace, limit_bytes, prune_scorers[i], &replay, e) < 0)
+			return e->code;
+		print_replay(c, table, name, &replay);
 	}
-	if (r == 0)
-		r = trace_replay_clairvoyant(&trace, limit_bytes, &replay, e);
-	if (r == 0)
-		print_replay(c, table, "clairvoyant", &replay);
-	if (r == 0)
-		r = trace_bound(&trace, limit_bytes, &bound, e);
-	if (r < 0)
-		return r;
+	if (trace_replay_clairvoyant(&trace, limit_bytes, &replay, e) < 0)
+		return e->code;
+	print_replay(c, table, "clairvoyant", &replay);
+	if (trace_bound(&trace, limit_bytes, &bound, e) < 0)
+		return e->code;
 	print_bound(c, table, bound);
 	if (!c->line.globals.json)
 		output_table_print(table);
@@ -271,17 +269,15 @@ static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) const char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
 	struct simulation s = { .options = { .scorer = "", .now_ns = clock_wall_ns() } };
-	int r = 0;
 
 	if (!filters)
 		return error_set(e, -ENOMEM, "out of memory for the command line");
 	s.options.filters = filters;
-	for (size_t i = 0; i < c->line.given_count && r == 0; i++)
-		r = read_option(c, &c->line.given[i], &s, filters, e);
-	if (r == 0)
-		r = check_options(c, &s, e);
-	if (r < 0)
-		return r;
+	for (size_t i = 0; i < c->line.given_count; i++)
+		if (read_option(c, &c->line.given[i], &s, filters, e) < 0)
+			return e->code;
+	if (check_options(c, &s, e) < 0)
+		return e->code;
 	return s.state ? run_state(c, &s, e) : run_trace(c, &s, e);
 }
 

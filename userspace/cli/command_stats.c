@@ -168,15 +168,15 @@ static int run(struct cli *c, struct error *e)
 	cleanup(output_table_free) struct output_table *table = NULL;
 	Varve__V1__StatsRequest request = VARVE__V1__STATS_REQUEST__INIT;
 	uint64_t lost = 0;
-	int r;
+	int code;
 
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
 	request.by_mount = c->line.given_count > 0; /* its only option */
-	r = cli_call_all(c, "Stats", &request.base, &varve__v1__stats_batch__descriptor, &replies,
-			 e);
-	if (r < 0)
-		return r;
+	code = cli_call_all(c, "Stats", &request.base, &varve__v1__stats_batch__descriptor,
+			    &replies, e);
+	if (code < 0)
+		return code;
 	table = output_table_new(&c->out, columns,
 				 request.by_mount
 					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,OF,WRITES,"

@@ -32,12 +32,12 @@ static int link_nodes(const struct cli_records *records, struct node *top, struc
 	if (!by_id)
 		return -ENOMEM;
 	for (size_t i = 0; i < records->count; i++) {
-		int r;
+		int code;
 
 		nodes[i].record = records->items[i];
-		r = hashmap_insert(by_id, nodes[i].record->id, &nodes[i]);
-		if (r < 0)
-			return r;
+		code = hashmap_insert(by_id, nodes[i].record->id, &nodes[i]);
+		if (code < 0)
+			return code;
 	}
 	for (size_t i = 0; i < records->count; i++) {
 		const Varve__V1__Record *record = nodes[i].record;
@@ -87,13 +87,13 @@ static int find_root(struct cli *c, struct node *nodes, size_t count, struct nod
 {
 	cleanup(cli_records_free) struct cli_records found = { 0 };
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
-	int r;
+	int code;
 
 	request.ids = c->line.words;
 	request.n_ids = 1;
-	r = cli_records_fetch(c, &request, &found, e);
-	if (r < 0)
-		return r;
+	code = cli_records_fetch(c, &request, &found, e);
+	if (code < 0)
+		return code;
 	for (size_t i = 0; found.count > 0 && i < count; i++) {
 		if (strcmp(nodes[i].record->id, found.items[0]->id) == 0) {
 			*ret_root = &nodes[i];
@@ -125,24 +125,24 @@ static int run(struct cli *c, struct error *e)
 	cleanup(free_ptr) struct node *nodes = NULL, **order = NULL;
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
 	struct node top = { 0 }, *root = &top;
-	int r = cli_records_fetch(c, &request, &records, e);
+	int code = cli_records_fetch(c, &request, &records, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	nodes = calloc(records.count + 1, sizeof(*nodes));
 	if (!nodes)
 		return error_set(e, -ENOMEM, "out of memory for the tree");
-	r = link_nodes(&records, &top, nodes);
-	if (r < 0)
-		return error_set(e, r, "the agent's records make no tree: %s", strerror(-r));
+	code = link_nodes(&records, &top, nodes);
+	if (code < 0)
+		return error_set(e, code, "the agent's records make no tree: %s", strerror(-code));
 	if (c->line.word_count > 0) {
-		r = find_root(c, nodes, records.count, &root, e);
-		if (r < 0)
-			return r;
+		code = find_root(c, nodes, records.count, &root, e);
+		if (code < 0)
+			return code;
 	}
-	r = sort_tree(&records, root, &sorted, &order, e);
-	if (r < 0)
-		return r;
+	code = sort_tree(&records, root, &sorted, &order, e);
+	if (code < 0)
+		return code;
 	if (cli_records_print_plain(c, &sorted))
 		return 0;
 	return print_table(c, &sorted, order, e);

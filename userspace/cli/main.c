@@ -93,7 +93,7 @@ static int check_globals(struct cli *c, struct error *e)
 static int run(struct cli *c, struct error *e)
 {
 	const struct cli_line *line = &c->line;
-	int r;
+	int code;
 
 	if (line->globals.version) {
 		printf("varve %s\n", VARVE_VERSION);
@@ -108,8 +108,8 @@ static int run(struct cli *c, struct error *e)
 			cli_help_overview(verbs);
 		return 0;
 	}
-	r = check_globals(c, e);
-	return r < 0 ? r : line->verb->run(c, e);
+	code = check_globals(c, e);
+	return code < 0 ? code : line->verb->run(c, e);
 }
 
 static void report(const struct output *o, const struct error *e)
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 	struct cli c = { .verbs = verbs };
 	struct error e = { 0 };
 	enum cli_exit status;
-	int r;
+	int code;
 
 	if (open_standard_files() < 0)
 		return CLI_EXIT_FAILED;
@@ -152,14 +152,14 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	choose_locale();
 
-	r = cli_options_parse(argc, argv, verbs, &c.line, &e);
+	code = cli_options_parse(argc, argv, verbs, &c.line, &e);
 	c.out = output_from_options(&c.line.globals);
 	c.address = choose_address(&c.line.globals);
-	if (r == -EINVAL)
+	if (code == -EINVAL)
 		c.exit = CLI_EXIT_USAGE;
-	if (r == 0)
-		r = run(&c, &e);
-	status = end(&c, r, &e);
+	if (code == 0)
+		code = run(&c, &e);
+	status = end(&c, code, &e);
 
 	grpc_client_free(c.client);
 	cli_options_free(&c.line);

@@ -53,12 +53,12 @@ int output_flush(struct output *o, struct error *e)
 
 int output_finish(struct output *o, struct error *e)
 {
-	int r = output_flush(o, e);
+	int code = output_flush(o, e);
 
 	/* Some file systems report a full disk only now. */
-	if (fclose(stdout) == EOF && r == 0)
+	if (fclose(stdout) == EOF && code == 0)
 		return error_set(e, -errno, "write to standard output: %s", strerror(errno));
-	return r;
+	return code;
 }
 
 const char *output_unknown(const struct output *o)
