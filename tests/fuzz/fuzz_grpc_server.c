@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 
 #include "tests/fuzz/fuzz_target.h"
-#include "transport/grpc_connection.h"
 #include "transport/grpc_server_state.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -111,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
 	client = ends[0];
-	grpc_connection_accept(&server->lanes[0], ends[1]);
+	grpc_server_accept(server, &server->lanes[0], ends[1]);
 	if (data[1] & WITH_PREFACE)
 		send_all(loop, client, PREFACE, strlen(PREFACE), SIZE_MAX / 2);
 	if (data[1] & WITH_SETTINGS)

@@ -85,6 +85,34 @@ static void wait_for_go(struct grpc_call *call, void *user)
 	grpc_call_finish(call, grpc_call_cancelled(call) ? -ECANCELED : 0, NULL);
 }
 
+/* Does not see that it is cancelled: it goes on until it is told to go. */
+static void hold(struct grpc_call *call, void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->running, 1);
+	while (!atomic_load(&f->go))
+		usleep(1000);
+	atomic_fetch_sub(&f->running, 1);
+	grpc_call_finish(call, 0, NULL);
+}
+
+/* Goes on a little after it has been cancelled. */
+static void be_late(struct grpc_call *call, void *user)
+{
+	struct fixture *f = user;
+
+	atomic_fetch_add(&f->running, 1);
+	while (!grpc_call_cancelled(call) && !atomic_load(&f->go))
+		usleep(1000);
+	for (int i = 0; i < 5; i++) {
+		usleep(1000);
+		(void)grpc_call_send(call, "late", 4);
+	}
+	atomic_fetch_sub(&f->running, 1);
+	grpc_call_finish(call, -EIO, "too late");
+}
+
 /* Sends until nobody takes it any more. */
 static void pour(struct grpc_call *call, void *user)
 {
@@ -105,6 +133,8 @@ static const struct grpc_method methods[] = {
 	{ "/test.Test/Fail", refuse, GRPC_METHOD_CHANGES },
 	{ "/test.Test/Wait", wait_for_go, GRPC_METHOD_CHANGES },
 	{ "/test.Test/Pour", pour, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Hold", hold, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Late", be_late, GRPC_METHOD_CHANGES },
 	{ NULL, NULL, GRPC_METHOD_CHANGES },
 };
 
@@ -267,7 +297,7 @@ struct waiting {
 	int code;
 };
 
-static void *wait_call(void *arg)
+static __attribute__((unused)) void *wait_call(void *arg)
 {
 	struct waiting *w = arg;
 

@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 #include "daemon/config.h"
-#include "transport/grpc_server.h"
+#include "base/error.h"
+#include "transport/grpc_service.h"
 
 struct access {
 	const struct config *config;

@@ -5,9 +5,7 @@
  */
 #pragma once
 
-#include "transport/grpc_server.h"
-#include "base/cleanup.h"
-#include "base/error.h"
+#include "transport/grpc_service.h"
 
 struct manager;
 

@@ -2,9 +2,7 @@
 /* varve.v1.Cache: the agent's own interface. Translates protobuf, decides nothing. */
 #pragma once
 
-#include "transport/grpc_server.h"
-#include "base/cleanup.h"
-#include "base/error.h"
+#include "transport/grpc_service.h"
 
 struct manager;
 

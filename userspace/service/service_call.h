@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "transport/grpc_server.h"
+#include "transport/grpc_service.h"
 
 /* The request, or NULL after the call has been ended with what is wrong with it: no such message,
  * or a text that holds a NUL or is not UTF-8. */

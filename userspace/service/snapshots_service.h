@@ -3,9 +3,7 @@
  * decides nothing. */
 #pragma once
 
-#include "transport/grpc_server.h"
-#include "base/cleanup.h"
-#include "base/error.h"
+#include "transport/grpc_service.h"
 
 struct manager;
 

@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "transport/grpc_reply.h"
-#include "transport/grpc_request.h"
 #include "transport/grpc_server_state.h"
 
-static uint64_t clock_us(const struct grpc_server *s)
+#define SWEEPS_PER_PATIENCE 8
+
+uint64_t grpc_connection_clock_us(const struct grpc_server *s)
 {
 	uint64_t now = 0;
 
@@ -18,84 +19,37 @@ static uint64_t clock_us(const struct grpc_server *s)
 	return now;
 }
 
-void grpc_connection_add_call(struct grpc_connection *c, struct grpc_call *call)
+void grpc_connection_expect_sweep(struct grpc_server *s)
 {
-	call->connection = c;
-	call->stream_open = true;
-	call->begun_us = clock_us(c->server);
-	call->next_of_connection = c->calls;
-	call->link = &c->calls;
-	if (c->calls)
-		c->calls->link = &call->next_of_connection;
-	c->calls = call;
-	c->call_count++;
-	c->lane->calls++;
-	grpc_server_expect_sweep(c->server);
-}
+	uint64_t us = s->options.patience_us / SWEEPS_PER_PATIENCE;
 
-void grpc_connection_drop_call(struct grpc_call *call)
-{
-	if (call->stream_open || (call->dispatched && !grpc_call_worker_is_done(call)))
-		return;
-	grpc_server_forget(call);
-	grpc_lane_leave(call->connection->lane, call);
-	call->connection->call_count--;
-	*call->link = call->next_of_connection;
-	if (call->next_of_connection)
-		call->next_of_connection->link = call->link;
-	grpc_call_free(call);
-}
-
-void grpc_connection_drop(struct grpc_connection *c)
-{
-	struct grpc_server *s = c->server;
-	uint64_t id = c->peer.connection;
-
-	if (!c->closed || c->calls)
-		return;
-	*c->link = c->next;
-	if (c->next)
-		c->next->link = c->link;
-	c->lane->connections--;
-	free(c);
-	if (s->options.connection_closed)
-		s->options.connection_closed(id, s->options.user);
-	if (s->draining && !s->connections && s->shut_down_done) {
-		void (*done)(void *user) = s->shut_down_done;
-
-		s->shut_down_done = NULL;
-		done(s->options.user);
-	}
-}
-
-void grpc_connection_close_stream(struct grpc_call *call)
-{
-	call->stream_open = false;
-	grpc_call_cancel(call);
-	grpc_connection_drop_call(call);
+	if (!s->sweeping && sd_event_source_set_time_relative(s->sweep, us) >= 0 &&
+	    sd_event_source_set_enabled(s->sweep, SD_EVENT_ONESHOT) >= 0)
+		s->sweeping = true;
 }
 
 void grpc_connection_close(struct grpc_connection *c)
 {
-	struct grpc_call *next;
+	struct grpc_origin *origin = c->origin;
 
-	c->closed = true;
-	c->io = sd_event_source_disable_unref(c->io);
+	while (c->streams)
+		grpc_stream_close(c->streams);
+	sd_event_source_disable_unref(c->io);
 	http2_session_close(&c->session);
-	for (struct grpc_call *call = c->calls; call; call = next) {
-		next = call->next_of_connection;
-		grpc_connection_close_stream(call);
-	}
-	grpc_connection_drop(c);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	free(c);
+	grpc_lane_close_origin(origin);
 }
 
 void grpc_connection_flush(struct grpc_connection *c)
 {
-	int err = http2_session_write(&c->session);
-	bool wants_write = err == -EAGAIN;
+	int code = http2_session_write(&c->session);
+	bool wants_write = code == -EAGAIN;
 
-	if ((err < 0 && err != -EAGAIN) || http2_session_is_over(&c->session) ||
-	    (c->server->draining && !c->calls && !wants_write)) {
+	if ((code < 0 && code != -EAGAIN) || http2_session_is_over(&c->session) ||
+	    (c->server->draining && !c->streams && !wants_write)) {
 		grpc_connection_close(c);
 		return;
 	}
@@ -103,7 +57,7 @@ void grpc_connection_flush(struct grpc_connection *c)
 		return;
 	c->wants_write = wants_write;
 	if (wants_write)
-		grpc_server_expect_sweep(c->server);
+		grpc_connection_expect_sweep(c->server);
 	if (sd_event_source_set_io_events(c->io, EPOLLIN | (wants_write ? EPOLLOUT : 0U)) < 0)
 		grpc_connection_close(c);
 }
@@ -115,11 +69,12 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
 	(void)source;
 	(void)fd;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		int err = http2_session_read(&c->session);
+		int code = http2_session_read(&c->session);
 
-		if (err == -EPROTO) /* let it know, as far as it listens */
+		c->heard_us = grpc_connection_clock_us(c->server);
+		if (code == -EPROTO) /* tell the peer, as far as it listens */
 			(void)http2_session_write(&c->session);
-		if (err < 0 && err != -EAGAIN) {
+		if (code < 0 && code != -EAGAIN) {
 			grpc_connection_close(c);
 			return 0;
 		}
@@ -128,85 +83,70 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
 	return 0;
 }
 
-static void identify_peer(struct grpc_connection *c, int fd)
+static int watch_socket(struct grpc_connection *c, int fd)
 {
-	struct ucred credentials = { .pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1 };
-	socklen_t size = sizeof(credentials);
+	int code = sd_event_add_io(c->server->loop, &c->io, fd, EPOLLIN, on_socket, c);
 
-	/* Whom the kernel does not name is nobody. */
-	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
-	c->peer = (struct grpc_peer){ .connection = ++c->server->next_connection,
-				      .pid = credentials.pid,
-				      .uid = credentials.uid,
-				      .gid = credentials.gid,
-				      .read_only = c->lane->options.read_only };
-}
-
-/* Root's are not counted: it could have what it wants otherwise. */
-static bool has_too_many_connections(const struct grpc_lane *lane, const struct grpc_peer *peer)
-{
-	size_t count = 0;
-
-	if (lane->connections >= lane->options.max_connections)
-		return true;
-	if (peer->uid == 0)
-		return false;
-	for (const struct grpc_connection *c = lane->server->connections; c; c = c->next)
-		count += c->lane == lane && c->peer.uid == peer->uid;
-	return count >= lane->options.max_connections_per_user;
-}
-
-static int open_connection(struct grpc_connection *c, int fd)
-{
-	int code = http2_session_open(&c->session, fd, HTTP2_SESSION_SERVER,
-				      grpc_request_set_callbacks, c);
-
-	if (code < 0)
-		return code;
-	code = sd_event_add_io(c->server->loop, &c->io, fd, EPOLLIN, on_socket, c);
-	/* Whoever may only look waits for those who may change something. */
+	/* Clients that can change something are served before those that only read. */
 	if (code >= 0 && c->lane->options.read_only)
 		code = sd_event_source_set_priority(c->io, SD_EVENT_PRIORITY_NORMAL + 1);
-	if (code < 0) {
-		c->io = sd_event_source_disable_unref(c->io);
-		http2_session_close(&c->session);
-	}
 	return code;
 }
 
-void grpc_connection_accept(struct grpc_lane *lane, int fd)
+static void add_to_server(struct grpc_connection *c)
 {
-	struct grpc_server *s = lane->server;
-	struct grpc_connection *c = calloc(1, sizeof(*c));
+	struct grpc_server *s = c->server;
 
-	if (c) {
-		c->server = s;
-		c->lane = lane;
-		c->accepted_us = clock_us(s);
-		identify_peer(c, fd);
-	}
-	if (!c || s->draining || has_too_many_connections(lane, &c->peer)) {
-		free(c);
-		(void)close(fd); /* the client sees it at once, and may come again */
-		return;
-	}
-	if (open_connection(c, fd) < 0) {
-		free(c);
-		return;
-	}
 	c->next = s->connections;
 	c->link = &s->connections;
 	if (c->next)
 		c->next->link = &c->next;
 	s->connections = c;
-	lane->connections++;
-	grpc_server_expect_sweep(s);
+}
+
+int grpc_connection_open(struct grpc_server *s, struct grpc_lane *lane, int fd,
+			 const struct grpc_peer *peer,
+			 void (*set_callbacks)(nghttp2_session_callbacks *callbacks))
+{
+	struct grpc_connection *c = calloc(1, sizeof(*c));
+	struct grpc_origin *origin = c ? grpc_lane_open_origin(lane, peer) : NULL;
+	int code;
+
+	if (!origin) {
+		free(c);
+		(void)close(fd); /* nothing was written to it */
+		return -ENOMEM;
+	}
+	*c = (struct grpc_connection){ .server = s, .lane = lane, .origin = origin };
+	c->accepted_us = c->heard_us = grpc_connection_clock_us(s);
+	add_to_server(c);
+	code = http2_session_open(&c->session, fd, HTTP2_SESSION_SERVER, set_callbacks, c);
+	if (code == 0)
+		code = watch_socket(c, fd);
+	if (code < 0) {
+		grpc_connection_close(c);
+		return code;
+	}
+	grpc_connection_expect_sweep(s);
+	grpc_connection_flush(c);
+	return 0;
+}
+
+void grpc_connection_go_away(struct grpc_connection *c)
+{
+	nghttp2_session *session = c->session.nghttp2;
+
+	/* By the last call's number clients know which of their calls to repeat. Without memory the
+	 * socket is just closed later. */
+	(void)nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
+				    nghttp2_session_get_last_proc_stream_id(session),
+				    NGHTTP2_NO_ERROR, NULL, 0);
 	grpc_connection_flush(c);
 }
 
 bool grpc_connection_needs_sweep(const struct grpc_connection *c)
 {
-	return !c->closed && (!c->greeted || c->wants_write || c->calls);
+	return !c->greeted || c->wants_write || c->streams;
 }
 
 /* Keeps *since up to date; true once it has stood still for too long. */
@@ -223,22 +163,23 @@ static bool is_out_of_patience(bool stalled, uint64_t *since_us, uint64_t now_us
 	return false;
 }
 
-static void sweep_call(struct grpc_call *call, uint64_t now_us, uint64_t patience_us)
+static void sweep_stream(struct grpc_stream *stream, uint64_t now_us, uint64_t patience_us)
 {
-	nghttp2_session *session = call->connection->session.nghttp2;
+	struct grpc_outbox *o = &stream->call->outbox;
 
-	if (!call->whole && !call->refused && now_us - call->begun_us >= patience_us) {
-		grpc_reply_refuse(call, -ETIMEDOUT, "the request did not arrive in time");
+	if (!stream->whole && !stream->refused && now_us - stream->begun_us >= patience_us) {
+		grpc_reply_refuse(stream, -ETIMEDOUT, "the request did not arrive in time");
 		return;
 	}
-	if (!is_out_of_patience(grpc_call_is_stalled(call), &call->stalled_since_us, now_us,
+	if (!is_out_of_patience(grpc_outbox_is_stalled(o), &stream->stalled_since_us, now_us,
 				patience_us))
 		return;
-	/* Nobody reads what it says, so that a status would not arrive either. */
-	grpc_call_end(call, -ETIMEDOUT, NULL);
-	grpc_call_cancel(call);
+	/* The client does not read, so that a status would not arrive either. */
+	grpc_outbox_end(o, -ETIMEDOUT, NULL);
+	grpc_outbox_cancel(o);
 	/* Without memory the next sweep does it. */
-	(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
+	(void)nghttp2_submit_rst_stream(stream->session, NGHTTP2_FLAG_NONE, stream->id,
+					NGHTTP2_CANCEL);
 }
 
 /* Neither a preface nor a block of headers can be answered before it is complete, and nothing else
@@ -247,9 +188,8 @@ static bool is_stuck(const struct grpc_connection *c, uint64_t now_us, uint64_t 
 {
 	if (!c->greeted && now_us - c->accepted_us >= patience_us)
 		return true;
-	for (const struct grpc_call *call = c->calls; call; call = call->next_of_connection)
-		if (call->stream_open && !call->has_headers &&
-		    now_us - call->begun_us >= patience_us)
+	for (const struct grpc_stream *stream = c->streams; stream; stream = stream->next)
+		if (!stream->has_headers && now_us - stream->begun_us >= patience_us)
 			return true;
 	return false;
 }
@@ -258,16 +198,13 @@ void grpc_connection_sweep(struct grpc_connection *c, uint64_t now_us, uint64_t 
 {
 	bool stalled = c->wants_write && c->session.total_written == c->written_when_swept;
 
-	if (c->closed)
-		return;
 	c->written_when_swept = c->session.total_written;
 	if (is_stuck(c, now_us, patience_us) ||
 	    is_out_of_patience(stalled, &c->stalled_since_us, now_us, patience_us)) {
 		grpc_connection_close(c);
 		return;
 	}
-	for (struct grpc_call *call = c->calls; call; call = call->next_of_connection)
-		if (call->stream_open)
-			sweep_call(call, now_us, patience_us);
+	for (struct grpc_stream *stream = c->streams; stream; stream = stream->next)
+		sweep_stream(stream, now_us, patience_us);
 	grpc_connection_flush(c);
 }

@@ -1,211 +1,219 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transport/grpc_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "transport/grpc_connection.h"
 #include "transport/grpc_reply.h"
+#include "transport/grpc_request.h"
 #include "transport/grpc_server_state.h"
 
 /* How long a shutdown waits for calls under way. */
 #define SHUT_DOWN_US (UINT64_C(60) * 1000000)
-#define SWEEPS_PER_PATIENCE 8
 #define ACCEPTS_AT_ONCE 32
+/* Of a lane's connections, for root alone: one in so many. */
+#define ROOT_PART 16
 
-bool grpc_server_enqueue(struct grpc_call *call)
+/* A worker has put something into the call, or is done with it. */
+static void read_mail(struct grpc_call *call, bool last)
 {
-	struct grpc_server *s = call->connection->server;
-	bool first;
+	struct grpc_stream *stream = call->stream;
 
-	pthread_mutex_lock(&s->ready_lock);
-	first = !s->ready; /* else the loop knows already */
-	if (!call->ready) {
-		call->ready = true;
-		call->next_ready = s->ready;
-		s->ready = call;
+	if (last)
+		grpc_lane_take_back(call);
+	if (stream) {
+		grpc_reply_advance(stream);
+		grpc_connection_flush(stream->connection);
+	} else if (last) {
+		grpc_lane_drop_call(call);
 	}
-	pthread_mutex_unlock(&s->ready_lock);
-	return first;
-}
-
-void grpc_server_forget(struct grpc_call *call)
-{
-	struct grpc_server *s = call->connection->server;
-	struct grpc_call **at;
-
-	pthread_mutex_lock(&s->ready_lock);
-	for (at = &s->ready; *at && *at != call; at = &(*at)->next_ready)
-		;
-	if (*at)
-		*at = call->next_ready;
-	pthread_mutex_unlock(&s->ready_lock);
 }
 
 static int on_wake(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_server *s = user;
-	uint64_t count;
+	struct grpc_mail *mail;
+	bool last;
 
 	(void)source;
+	(void)fd;
 	(void)events;
-	(void)!read(fd, &count, sizeof(count)); /* only to make it unreadable again */
-	for (;;) {
-		struct grpc_connection *c;
-		struct grpc_call *call;
-
-		pthread_mutex_lock(&s->ready_lock);
-		call = s->ready;
-		if (call) {
-			s->ready = call->next_ready;
-			call->ready = false;
-		}
-		pthread_mutex_unlock(&s->ready_lock);
-		if (!call)
-			return 0;
-		c = call->connection;
-		grpc_reply_advance(call);
-		grpc_connection_drop_call(call);
-		if (c->closed)
-			grpc_connection_drop(c);
-		else
-			grpc_connection_flush(c);
-	}
-}
-
-static void run_call(void *arg)
-{
-	struct grpc_call *call = arg;
-
-	if (grpc_call_cancelled(call))
-		grpc_call_finish(call, -ECANCELED, NULL);
-	else
-		call->method->run(call, call->user);
-}
-
-static int start_call(struct grpc_lane *lane, struct grpc_call *call)
-{
-	const struct grpc_server_options *o = &lane->server->options;
-	int code;
-
-	call->dispatched = true;
-	code = o->submit(run_call, call, o->user);
-	if (code < 0)
-		call->dispatched = false;
-	else
-		lane->running++;
-	return code;
-}
-
-int grpc_lane_submit(struct grpc_lane *lane, struct grpc_call *call)
-{
-	if (lane->running < lane->options.max_running)
-		return start_call(lane, call);
-	call->waiting = true;
-	call->next_waiting = NULL;
-	*lane->last_waiting = call;
-	lane->last_waiting = &call->next_waiting;
+	grpc_mailbox_acknowledge(&s->mailbox);
+	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
+		read_mail((struct grpc_call *)mail, last);
 	return 0;
 }
 
-static void stop_waiting(struct grpc_lane *lane, struct grpc_call *call)
-{
-	struct grpc_call **at = &lane->waiting;
-
-	while (*at != call)
-		at = &(*at)->next_waiting;
-	*at = call->next_waiting;
-	if (lane->last_waiting == &call->next_waiting)
-		lane->last_waiting = at;
-	call->waiting = false;
-}
-
-static void start_waiting_calls(struct grpc_lane *lane)
-{
-	while (lane->waiting && lane->running < lane->options.max_running) {
-		struct grpc_call *call = lane->waiting;
-
-		if (start_call(lane, call) < 0) {
-			grpc_server_expect_sweep(lane->server); /* which tries again */
-			return;
-		}
-		stop_waiting(lane, call);
-	}
-}
-
-void grpc_lane_leave(struct grpc_lane *lane, struct grpc_call *call)
-{
-	lane->calls--;
-	if (call->waiting)
-		stop_waiting(lane, call);
-	if (!call->dispatched)
-		return;
-	lane->running--;
-	start_waiting_calls(lane);
-}
-
-static uint64_t patience_of(const struct grpc_lane *lane)
+static uint64_t patience_of(const struct grpc_server *s, struct grpc_lane *lane)
 {
 	bool short_of_workers = atomic_load(&lane->budget.blocked) > lane->options.max_blocked;
 
-	return short_of_workers || lane->server->draining ? 0 : lane->server->options.patience_us;
+	return short_of_workers || s->draining ? 0 : s->options.patience_us;
 }
 
 static int on_sweep(sd_event_source *source, uint64_t time_us, void *user)
 {
 	struct grpc_server *s = user;
 	struct grpc_connection *next;
-	uint64_t now_us = time_us;
+	uint64_t now_us = grpc_connection_clock_us(s);
 
-	(void)sd_event_now(sd_event_source_get_event(source), CLOCK_MONOTONIC, &now_us);
+	(void)source;
+	(void)time_us;
 	s->sweeping = false;
 	for (struct grpc_connection *c = s->connections; c; c = next) {
 		next = c->next;
-		grpc_connection_sweep(c, now_us, patience_of(c->lane));
+		grpc_connection_sweep(c, now_us, patience_of(s, c->lane));
 	}
 	for (struct grpc_connection *c = s->connections; c && !s->sweeping; c = c->next)
 		if (grpc_connection_needs_sweep(c))
-			grpc_server_expect_sweep(s);
+			grpc_connection_expect_sweep(s);
 	for (size_t i = 0; i < s->lane_count && !s->draining; i++) {
-		start_waiting_calls(&s->lanes[i]);
+		grpc_lane_start_calls(&s->lanes[i]);
 		(void)sd_event_source_set_enabled(s->lanes[i].source, SD_EVENT_ON);
 	}
 	return 0;
 }
 
-void grpc_server_expect_sweep(struct grpc_server *s)
+static void identify_peer(struct grpc_server *s, const struct grpc_lane *lane, int fd,
+			  struct grpc_peer *ret_peer)
 {
-	uint64_t us = s->options.patience_us / SWEEPS_PER_PATIENCE;
+	struct ucred credentials = { .pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	socklen_t size = sizeof(credentials);
 
-	if (!s->sweeping && sd_event_source_set_time_relative(s->sweep, us) >= 0 &&
-	    sd_event_source_set_enabled(s->sweep, SD_EVENT_ONESHOT) >= 0)
-		s->sweeping = true;
+	/* A peer that the kernel does not name has no rights. */
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+	*ret_peer = (struct grpc_peer){ .connection = ++s->last_connection,
+					.pid = credentials.pid,
+					.uid = credentials.uid,
+					.gid = credentials.gid,
+					.read_only = lane->options.read_only };
+}
+
+/* Whether `a` is to be closed rather than `b`: that of the user with more connections, but not
+ * root's, and of two of one user the one that has been silent for longer. */
+static bool is_worse(const struct grpc_connection *a, const struct grpc_connection *b)
+{
+	const struct grpc_user *user = a->origin->user, *other = b->origin->user;
+
+	if (user->share.limited != other->share.limited)
+		return user->share.limited;
+	if (user->connections != other->connections)
+		return user->connections > other->connections;
+	return a->heard_us < b->heard_us;
+}
+
+/* Makes room on a socket where connections hold nothing that their clients could miss. */
+static bool close_an_idle_connection(struct grpc_server *s, struct grpc_lane *lane)
+{
+	struct grpc_connection *worst = NULL;
+
+	for (struct grpc_connection *c = s->connections; c; c = c->next)
+		if (c->lane == lane && c->origin->calls == 0 && (!worst || is_worse(c, worst)))
+			worst = c;
+	if (!worst)
+		return false;
+	grpc_connection_go_away(worst);
+	return true;
+}
+
+static bool has_room(struct grpc_server *s, struct grpc_lane *lane, const struct grpc_peer *peer)
+{
+	const struct grpc_listener_options *o = &lane->options;
+	size_t reserved = peer->uid == 0 ? 0 : o->max_connections / ROOT_PART;
+
+	if (grpc_lane_user_is_full(lane, peer))
+		return false;
+	if (lane->connections + reserved < o->max_connections)
+		return true;
+	return o->read_only && close_an_idle_connection(s, lane);
+}
+
+void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd)
+{
+	struct grpc_peer peer;
+
+	identify_peer(s, lane, fd, &peer);
+	if (s->draining || !has_room(s, lane, &peer)) {
+		(void)close(fd); /* the client sees it at once, and may come again */
+		return;
+	}
+	/* Without memory it is closed, too. */
+	(void)grpc_connection_open(s, lane, fd, &peer, grpc_request_set_callbacks);
 }
 
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_lane *lane = user;
+	struct grpc_server *s = lane->server.user;
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (accepted >= 0) {
-			grpc_connection_accept(lane, accepted);
+			grpc_server_accept(s, lane, accepted);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			/* It would be asked again and again; clients wait until the next sweep. */
 			(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-			grpc_server_expect_sweep(lane->server);
+			grpc_connection_expect_sweep(s);
 		}
-		break; /* nobody is left, or a client is gone already */
+		break; /* no client waits any more, or one is gone already */
 	}
 	return 0;
+}
+
+static bool has_origins(const struct grpc_server *s)
+{
+	for (size_t i = 0; i < s->lane_count; i++)
+		if (s->lanes[i].origins > 0)
+			return true;
+	return false;
+}
+
+/* Has shut_down_done called after the last call of the last connection. */
+static void end_if_drained(struct grpc_server *s)
+{
+	/* Fails only after the loop has ended. */
+	if (s->draining && !has_origins(s))
+		(void)sd_event_source_set_enabled(s->drained, SD_EVENT_ONESHOT);
+}
+
+static int on_drained(sd_event_source *source, void *user)
+{
+	struct grpc_server *s = user;
+
+	(void)source;
+	s->shut_down_done(s->options.user);
+	return 0;
+}
+
+static int submit(void (*work)(void *arg), void *arg, void *user)
+{
+	const struct grpc_server_options *o = &((struct grpc_server *)user)->options;
+
+	return o->submit(work, arg, o->user);
+}
+
+static void origin_gone(uint64_t connection, void *user)
+{
+	struct grpc_server *s = user;
+
+	if (s->options.connection_closed)
+		s->options.connection_closed(connection, s->options.user);
+	end_if_drained(s);
+}
+
+static void must_retry(void *user)
+{
+	grpc_connection_expect_sweep(user);
 }
 
 static struct grpc_service *copy_services(const struct grpc_service *services)
@@ -225,23 +233,26 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e)
 {
 	cleanup(grpc_server_free) struct grpc_server *s = calloc(1, sizeof(*s));
+	int code;
 
 	if (!s)
 		return error_set(e, -ENOMEM, "out of memory");
-	s->wake_fd = -EBADF;
-	pthread_mutex_init(&s->ready_lock, NULL);
+	code = grpc_mailbox_open(&s->mailbox);
+	if (code < 0) {
+		free(take_ptr(s));
+		return error_set(e, code, "eventfd: %s", strerror(-code));
+	}
 	s->loop = sd_event_ref(loop);
 	s->options = *options;
 	s->services = copy_services(options->services);
 	s->options.services = NULL;
 	if (!s->services)
 		return error_set(e, -ENOMEM, "out of memory");
-	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0)
-		return error_set(e, -errno, "eventfd: %s", strerror(errno));
-	if (sd_event_add_io(loop, &s->wake, s->wake_fd, EPOLLIN, on_wake, s) < 0 ||
+	if (sd_event_add_io(loop, &s->wake, s->mailbox.wake_fd, EPOLLIN, on_wake, s) < 0 ||
 	    sd_event_add_time(loop, &s->sweep, CLOCK_MONOTONIC, 0, 0, on_sweep, s) < 0 ||
-	    sd_event_source_set_enabled(s->sweep, SD_EVENT_OFF) < 0)
+	    sd_event_source_set_enabled(s->sweep, SD_EVENT_OFF) < 0 ||
+	    sd_event_add_defer(loop, &s->drained, on_drained, s) < 0 ||
+	    sd_event_source_set_enabled(s->drained, SD_EVENT_OFF) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	*ret_server = take_ptr(s);
 	return 0;
@@ -250,6 +261,9 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e)
 {
+	const struct grpc_lane_server server = {
+		.submit = submit, .origin_gone = origin_gone, .must_retry = must_retry, .user = s
+	};
 	struct grpc_lane *lane = &s->lanes[s->lane_count];
 	int code;
 
@@ -258,10 +272,7 @@ int grpc_server_listen(struct grpc_server *s, int listener,
 		return error_set(e, -EMFILE, "more than %d sockets to listen on",
 				 GRPC_SERVER_LISTENERS_MAX);
 	}
-	*lane = (struct grpc_lane){ .server = s,
-				    .options = *options,
-				    .last_waiting = &lane->waiting,
-				    .budget.max_held_bytes = options->max_held_bytes };
+	grpc_lane_init(lane, options, &server);
 	code = sd_event_add_io(s->loop, &lane->source, listener, EPOLLIN, on_listener, lane);
 	if (code < 0) {
 		(void)close(listener);
@@ -272,18 +283,24 @@ int grpc_server_listen(struct grpc_server *s, int listener,
 	return 0;
 }
 
+static void close_connections(struct grpc_server *s)
+{
+	while (s->connections)
+		grpc_connection_close(s->connections);
+}
+
 static int on_shut_down_timer(sd_event_source *source, uint64_t now_us, void *user)
 {
-	struct grpc_server *s = user;
-	struct grpc_connection *next;
-
 	(void)source;
 	(void)now_us;
-	for (struct grpc_connection *c = s->connections; c; c = next) {
-		next = c->next;
-		grpc_connection_close(c);
-	}
+	close_connections(user);
 	return 0;
+}
+
+static void close_listeners(struct grpc_server *s)
+{
+	for (size_t i = 0; i < s->lane_count; i++)
+		s->lanes[i].source = sd_event_source_disable_unref(s->lanes[i].source);
 }
 
 void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
@@ -291,53 +308,40 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
 	struct grpc_connection *next;
 
 	s->draining = true;
-	for (size_t i = 0; i < s->lane_count; i++)
-		s->lanes[i].source = sd_event_source_disable_unref(s->lanes[i].source);
-	if (!s->connections) {
-		done(s->options.user);
-		return;
-	}
 	s->shut_down_done = done;
+	close_listeners(s);
 	/* Without the timer a call that does not end could only be ended by a signal. */
 	(void)sd_event_add_time_relative(s->loop, &s->shut_down_timer, CLOCK_MONOTONIC,
 					 SHUT_DOWN_US, 0, on_shut_down_timer, s);
 	for (struct grpc_connection *c = s->connections; c; c = next) {
 		next = c->next;
-		if (c->closed)
-			continue;
-		/* What has arrived is still taken. If the socket is at its end flush finds out. */
+		/* What has arrived is still taken. A socket at its end is found when writing. */
 		(void)http2_session_read(&c->session);
-		/* Calls under way go on; by the last one's number clients know which to repeat.
-		 * Without memory the socket is just closed later. */
-		(void)nghttp2_submit_goaway(
-			c->session.nghttp2, NGHTTP2_FLAG_NONE,
-			nghttp2_session_get_last_proc_stream_id(c->session.nghttp2),
-			NGHTTP2_NO_ERROR, NULL, 0);
-		grpc_connection_flush(c);
+		grpc_connection_go_away(c);
 	}
+	end_if_drained(s);
 }
 
 void grpc_server_free(struct grpc_server *s)
 {
-	struct grpc_connection *next;
+	struct grpc_mail *mail;
+	bool last;
 
 	if (!s)
 		return;
-	s->shut_down_done = NULL;
 	for (size_t i = 0; i < s->lane_count; i++)
 		s->lanes[i].options.max_running = 0; /* nothing is started any more */
-	for (struct grpc_connection *c = s->connections; c; c = next) {
-		next = c->next;
-		grpc_connection_close(c);
-	}
-	for (size_t i = 0; i < s->lane_count; i++)
-		sd_event_source_disable_unref(s->lanes[i].source);
+	close_connections(s);
+	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
+		read_mail((struct grpc_call *)mail, last);
+	assert(!has_origins(s));
+	close_listeners(s);
 	sd_event_source_disable_unref(s->sweep);
 	sd_event_source_disable_unref(s->shut_down_timer);
+	sd_event_source_disable_unref(s->drained);
 	sd_event_source_disable_unref(s->wake);
-	cleanup_close_fd(&s->wake_fd);
+	grpc_mailbox_close(&s->mailbox);
 	sd_event_unref(s->loop);
-	pthread_mutex_destroy(&s->ready_lock);
 	free(s->services);
 	free(s);
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the clients of one listening socket may have at a time, so that those of one cannot exhaust
+ * what those of another need. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct grpc_listener_options {
+	bool read_only;
+	size_t max_connections;
+	size_t max_connections_per_user; /* root is not limited */
+	size_t max_calls; /* further ones are refused, so that a client tries again */
+	size_t max_running; /* on workers at a time; others wait */
+	size_t max_running_per_user; /* root is not limited; 0: nor are others */
+	size_t max_blocked; /* with more workers waiting for slow readers, patience is short */
+	size_t max_held_bytes; /* of requests and of replies that are not sent yet */
+	size_t max_message_bytes; /* of a request; 0: as the server's */
+};

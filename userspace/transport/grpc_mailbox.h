@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How workers tell the loop that a call has something to send. Mail that is in the box belongs to
+ * its sender still, but for the last one: with that the loop gets the call. So nothing that is in
+ * the box is ever freed.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct grpc_mail {
+	struct grpc_mail *next;
+	bool posted; /* it is in the box */
+	bool last; /* its sender is done with it */
+};
+
+struct grpc_mailbox {
+	pthread_mutex_t lock;
+	struct grpc_mail *first;
+	int wake_fd; /* readable when there is mail */
+};
+
+/* -ENOMEM, -EMFILE, … */
+int grpc_mailbox_open(struct grpc_mailbox *box);
+void grpc_mailbox_close(struct grpc_mailbox *box);
+
+/* Thread-safe. After the last one the sender must not touch the mail. */
+void grpc_mailbox_post(struct grpc_mailbox *box, struct grpc_mail *mail, bool last);
+/* Makes `wake_fd` unreadable; then everything has to be taken. */
+void grpc_mailbox_acknowledge(struct grpc_mailbox *box);
+/* NULL: the box is empty. */
+struct grpc_mail *grpc_mailbox_take(struct grpc_mailbox *box, bool *ret_last);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables of methods, which services offer and a server serves. */
+#pragma once
+
+#include "transport/grpc_call.h"
+
+/* Only methods that read may be called through a read-only socket. */
+enum grpc_method_kind { GRPC_METHOD_CHANGES, GRPC_METHOD_READS };
+
+struct grpc_method {
+	const char *path; /* "/package.Service/Method" */
+	/* On a worker; must end with grpc_call_finish or grpc_call_reply. */
+	void (*run)(struct grpc_call *call, void *user);
+	enum grpc_method_kind kind;
+};
+
+/* One service, or several whose methods need the same. */
+struct grpc_service {
+	const struct grpc_method *methods; /* ends with a NULL path; borrowed */
+	void *user; /* of its methods */
+};
