@@ -21,6 +21,11 @@ int64_t clock_boot_ns(void)
 	return read_clock(CLOCK_BOOTTIME);
 }
 
+int64_t clock_monotonic_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
 int64_t clock_boot_to_wall_ns(int64_t boot_ns)
 {
 	return boot_ns ? clock_wall_ns() - (clock_boot_ns() - boot_ns) : 0;

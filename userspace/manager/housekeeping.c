@@ -24,11 +24,11 @@ static void end_expired_leases(struct manager *m)
 		size_t position = 0;
 		struct lease *l;
 
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		while (!name && (l = hashmap_next(m->leases, &position)))
 			if (l->expires_ns && l->expires_ns <= now && !l->hidden)
 				name = strdup(l->name);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		if (!name)
 			return;
 		if (leases_remove(m, name, &e) < 0) {
@@ -42,7 +42,7 @@ static void end_expired_leases(struct manager *m)
 /* Unmounts what nobody holds and somebody was in when it was released. */
 static void end_unwanted_mounts(struct manager *m)
 {
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
 		struct record *r = mount->record;
 		bool gone = false;
@@ -54,15 +54,15 @@ static void end_unwanted_mounts(struct manager *m)
 			continue;
 		}
 		manager_reserve(r);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		if (mount_detach(m, r, NULL) == 0 && record_delete_is_due(r))
 			gone = record_delete_reserved(m, &r, 1, NULL) == 0;
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		if (!gone)
 			manager_unreserve(m, r);
 		break; /* the list has changed; the next run looks at the others */
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }
 
 /* Now and then: it reads all rows of contents. */

@@ -155,13 +155,13 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
 	m->started_ns = clock_wall_ns();
-	pthread_mutex_init(&m->lock, NULL);
+	ranked_lock_init(&m->lock, MANAGER_RANK_STATE);
 	pthread_cond_init(&m->idle, NULL);
-	pthread_mutex_init(&m->fold_lock, NULL);
-	pthread_mutex_init(&m->prune_lock, NULL);
-	pthread_mutex_init(&m->needs_lock, NULL);
-	pthread_mutex_init(&m->walk_lock, NULL);
-	pthread_mutex_init(&m->trash_lock, NULL);
+	ranked_lock_init(&m->fold_lock, MANAGER_RANK_FOLD);
+	ranked_lock_init(&m->prune_lock, MANAGER_RANK_PRUNE);
+	ranked_lock_init(&m->needs_lock, MANAGER_RANK_NEEDS);
+	ranked_lock_init(&m->walk_lock, MANAGER_RANK_WALK);
+	ranked_lock_init(&m->trash_lock, MANAGER_RANK_TRASH);
 	pthread_cond_init(&m->trash_arrived, NULL);
 }
 
@@ -294,10 +294,10 @@ void manager_close(struct manager *m)
 	if (m->trash_thread_runs) {
 		if (m->usage)
 			counter_fold(m);
-		pthread_mutex_lock(&m->trash_lock);
+		ranked_lock_acquire(&m->trash_lock);
 		m->stopping = true;
 		pthread_cond_broadcast(&m->trash_arrived);
-		pthread_mutex_unlock(&m->trash_lock);
+		ranked_lock_release(&m->trash_lock);
 		pthread_join(m->trash_thread, NULL);
 	}
 	content_blobs_close(m);
@@ -318,13 +318,13 @@ void manager_close(struct manager *m)
 	cleanup_close_fd(&m->root_fd);
 	free(m->pin_directory);
 	free(m->root);
-	pthread_mutex_destroy(&m->lock);
+	ranked_lock_destroy(&m->lock);
 	pthread_cond_destroy(&m->idle);
-	pthread_mutex_destroy(&m->fold_lock);
-	pthread_mutex_destroy(&m->prune_lock);
-	pthread_mutex_destroy(&m->needs_lock);
-	pthread_mutex_destroy(&m->walk_lock);
-	pthread_mutex_destroy(&m->trash_lock);
+	ranked_lock_destroy(&m->fold_lock);
+	ranked_lock_destroy(&m->prune_lock);
+	ranked_lock_destroy(&m->needs_lock);
+	ranked_lock_destroy(&m->walk_lock);
+	ranked_lock_destroy(&m->trash_lock);
 	pthread_cond_destroy(&m->trash_arrived);
 	free(m);
 }
@@ -341,21 +341,21 @@ int manager_tear_down(struct manager *m, struct error *e)
 {
 	struct record *r;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	while ((r = first_mounted(m))) {
 		int code;
 
 		manager_reserve(r);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = mount_detach(m, r, e);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		manager_unreserve(m, r);
 		if (code < 0) {
-			pthread_mutex_unlock(&m->lock);
+			manager_unlock(m);
 			return code;
 		}
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	usage_bpf_close(m->usage);
 	m->usage = NULL;
 	return usage_bpf_unpin(m->pin_directory, e);
@@ -397,12 +397,12 @@ int manager_info(struct manager *m, struct manager_info *ret_info, struct error 
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	memcpy(info.store_id, m->store_id, sizeof(info.store_id));
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	info.records = record_graph_count(m->graph);
 	info.layers = record_graph_layer_count(m->graph);
 	info.leases = hashmap_count(m->leases);
 	info.mounts = count_mounted(m);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	*ret_info = info;
 	return 0;
 }

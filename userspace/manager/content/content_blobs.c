@@ -109,6 +109,7 @@ bool content_blobs_has(const struct manager *m, const struct digest *digest)
 {
 	const struct known_blob *b = find(m, digest);
 
+	manager_assert_locked(m);
 	return b && b->size_bytes >= 0 && !b->doomed;
 }
 
@@ -116,6 +117,7 @@ int64_t content_blobs_size(const struct manager *m, const struct record *r)
 {
 	const struct known_blob *b = r->content ? find(m, &r->content->blob) : NULL;
 
+	manager_assert_locked(m);
 	return b && b->size_bytes > 0 ? b->size_bytes : 0;
 }
 
@@ -123,13 +125,13 @@ int content_blobs_pin(struct manager *m, const struct digest *digest)
 {
 	struct known_blob *b;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	while ((b = find(m, digest)) && b->doomed)
-		pthread_cond_wait(&m->idle, &m->lock);
+		manager_wait(m);
 	b = find_or_add(m, digest);
 	if (b)
 		b->pins++;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return b ? 0 : -ENOMEM;
 }
 
@@ -137,22 +139,22 @@ void content_blobs_unpin(struct manager *m, const struct digest *digest)
 {
 	struct known_blob *b;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	b = find(m, digest);
 	b->pins--;
 	b->needed_ns = clock_boot_ns();
 	forget_if_idle(m, b);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }
 
 void content_blobs_arrived(struct manager *m, const struct digest *digest, int64_t size_bytes)
 {
 	struct known_blob *b;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	b = find(m, digest);
 	b->size_bytes = size_bytes;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }
 
 struct counted_blob {
@@ -168,6 +170,7 @@ static struct counted_blob *list_counted(struct manager *m, size_t *ret_count)
 	const struct record *r;
 	size_t at = 0;
 
+	manager_assert_locked(m);
 	while (all && (r = record_graph_next(m->graph, &at))) {
 		struct counted_blob *b = &all[*ret_count];
 
@@ -185,13 +188,13 @@ static void stop_counting(struct manager *m, const struct digest *digest)
 {
 	struct known_blob *b;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	b = find(m, digest);
 	if (b && !b->doomed) {
 		b->size_bytes = -1;
 		forget_if_idle(m, b);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }
 
 int content_blobs_check(struct manager *m, bool repair,
@@ -202,9 +205,9 @@ int content_blobs_check(struct manager *m, bool repair,
 	size_t count = 0;
 	int code = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	all = list_counted(m, &count);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (!all)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && code == 0; i++) {
@@ -266,6 +269,7 @@ static struct known_blob **doom(struct manager *m, const struct needed *needed, 
 	struct known_blob *b;
 	size_t at = 0;
 
+	manager_assert_locked(m);
 	while (doomed && (b = hashmap_next(m->known_blobs, &at))) {
 		if (needed->count > 0 && bsearch(&b->digest, needed->items, needed->count,
 						 sizeof(*needed->items), by_text))
@@ -283,14 +287,14 @@ static int remove_doomed(struct manager *m, struct known_blob *b, struct error *
 {
 	int code = blob_store_remove(m->blobs, &b->digest, e);
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	b->doomed = false;
 	if (code == 0) {
 		b->size_bytes = -1;
 		forget_if_idle(m, b);
 	}
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -303,9 +307,9 @@ int content_blobs_collect(struct manager *m, int64_t unneeded_ns, struct error *
 	int code = gather_needed(m, &needed, e);
 
 	if (code == 0) {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		doomed = doom(m, &needed, then, unneeded_ns, &count);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		if (!doomed)
 			code = error_set(e, -ENOMEM, "out of memory");
 	}

@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "content/blob_fetch.h"
@@ -55,7 +54,7 @@ struct chain_job {
 	struct chain_layer *layers; /* lowest first; those that lack files */
 	size_t count;
 	char (*chain)[LAYER_NAME_LENGTH + 1]; /* all of the chain, lowest first */
-	pthread_mutex_t lock;
+	struct ranked_lock lock;
 	pthread_cond_t changed;
 	size_t next; /* to be fetched */
 	const char *adopt; /* a directory that has the files of the only layer already, or NULL */
@@ -64,16 +63,10 @@ struct chain_job {
 };
 
 /* With the given lock: woken, or a moment later. */
-static void wait_a_moment(pthread_cond_t *cond, pthread_mutex_t *lock)
+static void wait_a_moment(struct ranked_lock *lock, pthread_cond_t *condition)
 {
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_REALTIME, &until); /* cannot fail */
-	until.tv_nsec += LOOK_NS;
-	until.tv_sec += until.tv_nsec / NS_PER_S;
-	until.tv_nsec %= NS_PER_S;
-	(void)pthread_cond_timedwait(cond, lock,
-				     &until); /* the caller looks at what it waits for */
+	/* The caller looks at what it waits for. */
+	(void)ranked_lock_wait_until(lock, condition, clock_monotonic_ns() + LOOK_NS);
 }
 
 /* ---- what is missing ---- */
@@ -110,6 +103,7 @@ int content_extract_check(struct manager *m, const struct record *r, const char 
 	char digests[800] = "";
 	size_t count = 0;
 
+	manager_assert_locked(m);
 	for (const struct record *at = r; at; at = at->parent)
 		count += is_missing(m, at, unreachable);
 	if (count == 0)
@@ -147,9 +141,9 @@ static int bring_blob(struct chain_job *job, const struct chain_layer *l, struct
 	bool here;
 	int code;
 
-	pthread_mutex_lock(&job->m->lock);
+	manager_lock(job->m);
 	here = content_blobs_has(job->m, &l->content->blob);
-	pthread_mutex_unlock(&job->m->lock);
+	manager_unlock(job->m);
 	if (here)
 		return 0;
 	if (!record_content_has_source(l->content))
@@ -168,16 +162,16 @@ static void *fetch_layers(void *arg)
 {
 	struct chain_job *job = arg;
 
-	pthread_mutex_lock(&job->lock);
+	ranked_lock_acquire(&job->lock);
 	while (job->next < job->count && job->code == 0 &&
 	       !atomic_load(content_progress_stop(job->progress))) {
 		struct chain_layer *l = &job->layers[job->next++];
 		struct error e = { 0 };
 		int code;
 
-		pthread_mutex_unlock(&job->lock);
+		ranked_lock_release(&job->lock);
 		code = bring_blob(job, l, &e);
-		pthread_mutex_lock(&job->lock);
+		ranked_lock_acquire(&job->lock);
 		l->blob = code == 0 ? BLOB_HERE : BLOB_FAILED;
 		if (code < 0 && job->code == 0) {
 			job->code = code;
@@ -185,7 +179,7 @@ static void *fetch_layers(void *arg)
 		}
 		pthread_cond_broadcast(&job->changed);
 	}
-	pthread_mutex_unlock(&job->lock);
+	ranked_lock_release(&job->lock);
 	return NULL;
 }
 
@@ -195,12 +189,12 @@ static int wait_for_blob(struct chain_job *job, const struct chain_layer *l, str
 {
 	int code = 0;
 
-	pthread_mutex_lock(&job->lock);
+	ranked_lock_acquire(&job->lock);
 	while (code == 0 && l->blob == BLOB_WANTED) {
 		if (job->code < 0)
 			code = -EAGAIN;
 		else
-			wait_a_moment(&job->changed, &job->lock);
+			wait_a_moment(&job->lock, &job->changed);
 		if (content_progress_check(job->progress) < 0)
 			code = -ECANCELED;
 	}
@@ -208,7 +202,7 @@ static int wait_for_blob(struct chain_job *job, const struct chain_layer *l, str
 		code = job->code;
 		error_set(e, code, "%s", job->error.text);
 	}
-	pthread_mutex_unlock(&job->lock);
+	ranked_lock_release(&job->lock);
 	return code == -ECANCELED ? error_set(e, code, "it was cancelled") : code;
 }
 
@@ -353,6 +347,7 @@ static void publish_layer(struct manager *m, struct extraction *x, int code, con
 {
 	struct layer *layer = record_graph_find_layer(m->graph, x->layer);
 
+	manager_assert_locked(m);
 	if (code == 0) {
 		layer->lazy = false;
 		layer->allocated_bytes = x->size.allocated_bytes;
@@ -373,12 +368,13 @@ static int wait_for_other(struct chain_job *job, struct extraction *x, struct er
 {
 	int code = 0;
 
+	manager_assert_locked(job->m);
 	x->users++;
 	while (!x->done && code == 0) {
-		wait_a_moment(&job->m->idle, &job->m->lock);
-		pthread_mutex_unlock(&job->m->lock);
+		wait_a_moment(&job->m->lock, &job->m->idle);
+		manager_unlock(job->m);
 		code = content_progress_check(job->progress);
-		pthread_mutex_lock(&job->m->lock);
+		manager_lock(job->m);
 	}
 	if (x->done)
 		code = x->code == -ECANCELED ? -EAGAIN : error_set(e, x->code, "%s", x->error.text);
@@ -395,7 +391,7 @@ static int make_once(struct chain_job *job, const struct chain_layer *l, struct 
 	struct extraction *x;
 	int code = -EAGAIN;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	while (code == -EAGAIN) {
 		struct error own = { 0 };
 
@@ -417,16 +413,16 @@ static int make_once(struct chain_job *job, const struct chain_layer *l, struct 
 			break;
 		}
 		x->users = 1;
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = make_layer(job, l, &x->size, &own);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		publish_layer(m, x, code, &own);
 		if (--x->users == 0)
 			free(x);
 		if (code < 0)
 			error_set(e, code, "%s", own.text);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -445,9 +441,10 @@ static int list_layers(struct record *r, struct chain_job *job)
 {
 	size_t room = record_graph_depth(r);
 
+	manager_assert_locked(job->m);
 	/* What falls back to lazy at the moment will be found so. */
 	while (somebody_works_on(r))
-		pthread_cond_wait(&job->m->idle, &job->m->lock);
+		manager_wait(job->m);
 
 	job->layers = calloc(room, sizeof(*job->layers));
 	job->chain = calloc(room, sizeof(*job->chain));
@@ -489,7 +486,7 @@ static void free_job(struct chain_job *job)
 	free(job->layers);
 	free(job->chain);
 	content_progress_free(job->progress);
-	pthread_mutex_destroy(&job->lock);
+	ranked_lock_destroy(&job->lock);
 	pthread_cond_destroy(&job->changed);
 }
 
@@ -526,9 +523,9 @@ static int name_missing(struct manager *m, struct record *r, int code, struct er
 	    code != -ECONNRESET && code != -EAGAIN && code != -EREMOTEIO && code != -EIO)
 		return code;
 	(void)snprintf(why, sizeof(why), "%s", e->text);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	missing = content_extract_check(m, r, why, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return missing < 0 ? missing : code;
 }
 
@@ -538,13 +535,13 @@ static int extract_chain(struct manager *m, struct record *r, const struct conte
 	struct chain_job job = { .m = m, .progress = content_progress_new(watch), .adopt = adopt };
 	int code;
 
-	pthread_mutex_init(&job.lock, NULL);
+	ranked_lock_init(&job.lock, MANAGER_RANK_EXTRACTION);
 	pthread_cond_init(&job.changed, NULL);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = job.progress ? list_layers(r, &job) : -ENOMEM;
 	if (code == 0 && !adopt)
 		code = content_extract_check(m, r, NULL, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0)
 		code = pin_blobs(&job);
 	if (code == -ENOMEM)
@@ -568,13 +565,14 @@ int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_b
 	char id[RECORD_ID_LENGTH + 1];
 	int code = 0;
 
+	manager_assert_locked(m);
 	memcpy(id, (*r)->id, sizeof(id));
 	/* Again, since a layer may have gone back to lazy as soon as the lock is free. */
 	while (code == 0 && record_content_lowest_lazy(*r)) {
 		(*r)->extractions++;
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = content_extract_chain(m, *r, &watch, e);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		(*r)->extractions--;
 		if (code == 0)
 			code = manager_find(m, id, r, e);
@@ -590,19 +588,19 @@ static int extract_by_id(struct manager *m, const char *id, const struct content
 	struct record *r;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0) {
 		memcpy(whole_id, r->id, sizeof(whole_id));
 		r->extractions++;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	code = extract_chain(m, r, watch, adopt, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	r->extractions--;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code < 0 ? error_context(e, "extract %s", whole_id) : 0;
 }
 

@@ -43,12 +43,14 @@ static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 
 bool content_lazy_could_be_made(struct manager *m, const struct record *r)
 {
+	manager_assert_locked(m);
 	return r->content && !r->twin && !r->snapshot && !r->layer->lazy &&
 	       (record_content_has_source(r->content) || content_blobs_has(m, &r->content->blob));
 }
 
 bool content_lazy_may_fall_back(struct manager *m, const struct record *r)
 {
+	manager_assert_locked(m);
 	return content_lazy_could_be_made(m, r) && is_unneeded_by_all(m, r);
 }
 
@@ -76,7 +78,7 @@ int content_lazy_fall_back(struct manager *m, struct record *const *records, siz
 				       "up",
 				       records[i]->layer->name, late.text);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
 		struct layer *layer = records[i]->layer;
 
@@ -85,6 +87,6 @@ int content_lazy_fall_back(struct manager *m, struct record *const *records, siz
 		layer->upper_changes++;
 		manager_unreserve(m, records[i]);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return 0;
 }

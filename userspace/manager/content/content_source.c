@@ -196,9 +196,9 @@ int content_source_bring(struct content_source *s, const struct image_descriptor
 	bool here;
 	int code;
 
-	pthread_mutex_lock(&s->m->lock);
+	manager_lock(s->m);
 	here = content_blobs_has(s->m, &blob->digest);
-	pthread_mutex_unlock(&s->m->lock);
+	manager_unlock(s->m);
 	if (here)
 		return 0;
 	code = s->layout_fd >= 0 ? bring_from_layout(s, blob, e) : bring_from_registry(s, blob, e);

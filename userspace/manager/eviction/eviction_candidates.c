@@ -104,6 +104,7 @@ static int by_record(const void *a, const void *b)
 static void link_parents(struct manager *m, struct eviction_candidates *v, bool to_lazy,
 			 struct position *positions)
 {
+	manager_assert_locked(m);
 	qsort(positions, v->count, sizeof(*positions), by_record);
 	for (size_t i = 0; i < v->count; i++) {
 		const struct record *r = positions[i].record;
@@ -187,9 +188,9 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 	struct eviction_candidates v = { .disk = eviction_candidates_disk(m) };
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = gather(m, rule, &v);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0) {
 		eviction_candidates_free(&v);
 		return error_set(e, code, "no memory to look at the records");

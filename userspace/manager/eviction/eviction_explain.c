@@ -114,11 +114,11 @@ static void explain_parent(struct manager *m, const struct eviction_candidates *
 	for (size_t i = 0; goes && i < steps->count; i++)
 		goes[steps->items[i].step.record] = true;
 	stayer = goes ? find_stayer(v, goes, record) : record;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	r = record_graph_find(m->graph, v->ids[stayer]);
 	if (r && stayer != record)
 		explain_kept(r, v->kept[stayer], why, sizeof(why));
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (*why)
 		(void)snprintf(x->why, sizeof(x->why), "kept: record %.12s lies on it, which is %s",
 			       v->ids[stayer], why);
@@ -153,11 +153,11 @@ static void explain_why(struct manager *m, const struct eviction_candidates *v,
 	} else if (record < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
 		explain_parent(m, v, steps, record, x);
 	} else if (record < v->count) {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		r = record_graph_find(m->graph, x->id);
 		if (r)
 			explain_kept(r, v->kept[record], x->why, sizeof(x->why));
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 }
 
@@ -206,11 +206,11 @@ int eviction_explain(struct manager *m, const char *id,
 
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = record_graph_resolve(m->graph, id, &r, e);
 	if (code == 0)
 		memcpy(x.id, listed_half(r)->id, sizeof(x.id));
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0)
 		code = eviction_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
 	if (code < 0)

@@ -62,6 +62,7 @@ static bool is_in_batch(const struct batch *b, const struct record *r)
 static bool may_go(struct manager *m, const struct batch *b, const struct record *r,
 		   const struct eviction_planned *p)
 {
+	manager_assert_locked(m);
 	if (!r || !eviction_candidates_is_free(r) ||
 	    eviction_candidates_fingerprint(r) != p->fingerprint)
 		return false;
@@ -109,6 +110,7 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 static int fill_batch(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct batch *b)
 {
+	manager_assert_locked(run->m);
 	for (size_t i = 0; i < count; i++) {
 		struct record *r = record_graph_find(run->m->graph, planned[i].id);
 
@@ -128,10 +130,10 @@ static int fill_batch(struct prune_run *run, const struct eviction_planned *plan
 
 static void unreserve_batch(struct prune_run *run, const struct batch *b)
 {
-	pthread_mutex_lock(&run->m->lock);
+	manager_lock(run->m);
 	for (size_t i = 0; i < b->count && !run->dry_run; i++)
 		manager_unreserve(run->m, b->records[i]);
-	pthread_mutex_unlock(&run->m->lock);
+	manager_unlock(run->m);
 }
 
 static int take_steps(struct prune_run *run, const struct eviction_planned *planned, size_t count,
@@ -142,9 +144,9 @@ static int take_steps(struct prune_run *run, const struct eviction_planned *plan
 
 	if (run->cancelled && atomic_load(run->cancelled))
 		return error_set(e, -ECANCELED, "prune was cancelled");
-	pthread_mutex_lock(&run->m->lock);
+	manager_lock(run->m);
 	code = fill_batch(run, planned, count, &b);
-	pthread_mutex_unlock(&run->m->lock);
+	manager_unlock(run->m);
 	if (code < 0)
 		error_set(e, code, "out of memory");
 	else if (!run->dry_run && b.count > 0)
@@ -275,6 +277,7 @@ static int find_stale(struct manager *m, const struct eviction_steps *steps,
 {
 	cleanup(hashmap_free) struct hashmap *before = hashmap_new();
 
+	manager_assert_locked(m);
 	if (!before || record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	*ret_stale = NULL;
@@ -303,9 +306,9 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 	if (!steps)
 		return -ENOENT;
 	counter_fold(run->m);
-	pthread_mutex_lock(&run->m->lock);
+	manager_lock(run->m);
 	code = find_stale(run->m, steps, &stale);
-	pthread_mutex_unlock(&run->m->lock);
+	manager_unlock(run->m);
 	if (code < 0)
 		return error_set(e, code, "out of memory");
 	if (stale)
@@ -341,11 +344,11 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 	int code;
 
 	*ret_summary = (struct eviction_summary){ 0 };
-	pthread_mutex_lock(&m->prune_lock);
+	ranked_lock_acquire(&m->prune_lock);
 	if (options->plan && *options->plan)
 		code = execute_locked(&run, options->plan, ret_summary, e);
 	else
 		code = prune_locked(&run, options, ret_summary, e);
-	pthread_mutex_unlock(&m->prune_lock);
+	ranked_lock_release(&m->prune_lock);
 	return code;
 }

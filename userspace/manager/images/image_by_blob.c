@@ -106,6 +106,7 @@ static struct record *find_same(struct manager *m, struct wanted *w)
 	struct record *r;
 	size_t at = 0;
 
+	manager_assert_locked(m);
 	w->lent = NULL;
 	while ((r = record_graph_next(m->graph, &at))) {
 		if (!r->content)
@@ -123,6 +124,7 @@ static struct record *find_same(struct manager *m, struct wanted *w)
 static int look_around(struct manager *m, struct wanted *w, struct record **ret_same,
 		       struct error *e)
 {
+	manager_assert_locked(m);
 	for (;;) {
 		struct record *same;
 		int code = find_parent(m, w, e);
@@ -136,7 +138,7 @@ static int look_around(struct manager *m, struct wanted *w, struct record **ret_
 			*ret_same = same;
 			return 0;
 		}
-		pthread_cond_wait(&m->idle, &m->lock);
+		manager_wait(m);
 	}
 }
 
@@ -172,6 +174,7 @@ static int insert(struct manager *m, struct wanted *w, struct lease *l, struct r
 	struct layer *layer = w->lent;
 	int code;
 
+	manager_assert_locked(m);
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
 		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
@@ -219,6 +222,7 @@ static int make_record(struct manager *m, struct wanted *w, struct lease *l,
 	struct record *r;
 	int code;
 
+	manager_assert_locked(m);
 	if (!unborn)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = insert(m, w, l, &unborn, e);
@@ -228,9 +232,9 @@ static int make_record(struct manager *m, struct wanted *w, struct lease *l,
 	code = content_extract_check(m, r, NULL, e);
 	if (code == 0) {
 		add_rows(&c, r, l, !w->lent);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 	}
 	if (code == 0) {
 		r->state = RECORD_LIVE;
@@ -268,10 +272,10 @@ static int learn(struct manager *m, struct record *r, const struct wanted *w, st
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	record_content_free(r->content);
 	r->content = take_ptr(learnt);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return 0;
 }
 
@@ -286,17 +290,18 @@ static int reuse_record(struct manager *m, struct record *r, struct wanted *w, s
 	};
 	int code;
 
+	manager_assert_locked(m);
 	manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	code = learn(m, r, w, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0)
 		code = content_extract_check(m, r, NULL, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0)
 		code = record_hold_add_ref(m, r, l, &options, e);
 	memcpy(ret_id, r->id, sizeof(r->id));
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
 	return code;
 }
@@ -308,7 +313,7 @@ static int get_pinned(struct manager *m, struct wanted *w, const struct lease_ho
 	struct lease *l = NULL;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = lease_table_find(m, holder, &l, e);
 	if (code == 0) {
 		code = look_around(m, w, &same, e);
@@ -318,7 +323,7 @@ static int get_pinned(struct manager *m, struct wanted *w, const struct lease_ho
 			code = make_record(m, w, l, ret_id, e);
 		lease_table_put(m, l);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	*ret_new = code == 0 && !same;
 	return code;
 }

@@ -35,6 +35,7 @@ static int copy_chain(struct exporting *x, const struct record *top)
 {
 	size_t n;
 
+	manager_assert_locked(x->m);
 	x->count = record_graph_depth(top);
 	x->layers = calloc(x->count, sizeof(*x->layers));
 	if (!x->layers)
@@ -63,7 +64,7 @@ static int find_chain(struct exporting *x, struct error *e)
 
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, x->o->id, &r, e);
 	if (code == 0 && copy_chain(x, r) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");
@@ -71,7 +72,7 @@ static int find_chain(struct exporting *x, struct error *e)
 		x->top = r;
 		r->extractions++;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -145,9 +146,9 @@ static int bring_blob(struct exporting *x, struct export_layer *l, struct error 
 	if (content_blobs_pin(x->m, &l->content->blob) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	l->pinned = true;
-	pthread_mutex_lock(&x->m->lock);
+	manager_lock(x->m);
 	here = content_blobs_has(x->m, &l->content->blob);
-	pthread_mutex_unlock(&x->m->lock);
+	manager_unlock(x->m);
 	if (here)
 		return 0;
 	return record_content_has_source(l->content) ? fetch_layer(x, l, e) : repack_layer(x, l, e);
@@ -178,7 +179,7 @@ static int keep_content(struct exporting *x, struct export_layer *l, struct erro
 			record_rows_set_label(&c, r->id, labels[i].key, labels[i].value);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0 && !r->content) {
 		for (size_t i = 0; code == 0 && i < label_count; i++)
 			code = record_set_label(r, labels[i].key, labels[i].value);
@@ -187,7 +188,7 @@ static int keep_content(struct exporting *x, struct export_layer *l, struct erro
 			error_set(e, code, "out of memory");
 	}
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -349,9 +350,9 @@ static int make_manifest(struct exporting *x, struct error *e)
 static void free_exporting(struct exporting *x)
 {
 	if (x->top) {
-		pthread_mutex_lock(&x->m->lock);
+		manager_lock(x->m);
 		x->top->extractions--;
-		pthread_mutex_unlock(&x->m->lock);
+		manager_unlock(x->m);
 	}
 	for (size_t n = 0; x->layers && n < x->count; n++) {
 		if (x->layers[n].pinned)

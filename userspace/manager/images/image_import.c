@@ -101,11 +101,11 @@ static bool is_known(struct importing *i, const struct digest *blob_chain)
 	bool known = false;
 	size_t at = 0;
 
-	pthread_mutex_lock(&i->m->lock);
+	manager_lock(i->m);
 	while (!known && (r = record_graph_next(i->m->graph, &at)))
 		known = r->content && r->state == RECORD_LIVE &&
 			digest_equal(&r->content->blob_chain_id, blob_chain);
-	pthread_mutex_unlock(&i->m->lock);
+	manager_unlock(i->m);
 	return known;
 }
 
@@ -228,11 +228,11 @@ static int check_holder(struct manager *m, const struct lease_holder *holder, st
 	struct lease *l;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
 		lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 

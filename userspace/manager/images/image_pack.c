@@ -188,7 +188,7 @@ int image_pack_diff(struct manager *m, const char *id, enum image_compression co
 	code = content_extract(m, id, watch, e);
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && r->is_mutable && record_is_held(r))
 		code = error_set(e, -EBUSY,
@@ -199,13 +199,13 @@ int image_pack_diff(struct manager *m, const char *id, enum image_compression co
 		r->extractions++;
 		memcpy(layer, r->layer->name, sizeof(layer));
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	p.layer = layer;
 	code = pack(m, &p, write, user, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	r->extractions--;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

@@ -52,6 +52,7 @@ static struct mount **sorted_mounts(struct manager *m, bool gone_only, size_t *r
 	struct mount **sorted;
 	size_t count = 0;
 
+	manager_assert_locked(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
 		count++;
 	sorted = calloc(count + 1, sizeof(struct mount *));
@@ -112,6 +113,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	struct layer *layer = record_graph_find_layer(m->graph, ml->name);
 	struct usage_delta delta;
 
+	manager_assert_locked(m);
 	usage_fold(&ml->folded, &cell->totals, &delta);
 	if (is_empty(&delta) || !layer)
 		return;
@@ -148,6 +150,7 @@ static void save_dirty(struct manager *m, struct change_set *c)
 {
 	struct layer *layer;
 
+	manager_assert_locked(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
 		for (size_t i = 0; i < mount->layer_count; i++) {
 			struct mount_layer *ml = &mount->layers[i];
@@ -168,6 +171,7 @@ static void mark_unsaved(struct manager *m)
 {
 	struct layer *layer;
 
+	manager_assert_locked(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
 		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
 			mount->layers[i].dirty = true;
@@ -181,6 +185,7 @@ static void apply_unplaced_changes(struct manager *m)
 {
 	uint64_t changes = usage_read_unplaced_changes(m->usage);
 
+	manager_assert_locked(m);
 	if (changes == m->unplaced_changes_seen)
 		return;
 	m->unplaced_changes_seen = changes;
@@ -203,7 +208,7 @@ static int apply_cells(struct manager *m, const struct cells *all, struct change
 	cleanup(free_ptr) struct mount **sorted = NULL;
 	size_t count = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	sorted = sorted_mounts(m, false, &count);
 	for (size_t i = 0; sorted && i < all->count; i++) {
 		struct mount *mount = find_mount(sorted, count, all->cells[i].mount_id);
@@ -213,7 +218,7 @@ static int apply_cells(struct manager *m, const struct cells *all, struct change
 	}
 	apply_unplaced_changes(m);
 	save_dirty(m, c);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return sorted ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
@@ -262,9 +267,9 @@ static void forget(struct manager *m, const struct settling *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		usage_bpf_forget(m->usage, s->gone[i]->id);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		mount_list_unlink(m, s->gone[i]);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		mount_list_free(s->gone[i]);
 	}
 }
@@ -291,11 +296,11 @@ static void fold(struct manager *m, bool gone_only)
 	struct error e = { 0 };
 	int code;
 
-	pthread_mutex_lock(&m->fold_lock);
+	ranked_lock_acquire(&m->fold_lock);
 	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	settling.gone = gone = sorted_mounts(m, true, &settling.count);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	code = gone ? gather_cells(m, &settling, gone_only, &all, &e)
 		    : error_set(&e, -ENOMEM, "out of memory");
 	if (code == 0)
@@ -308,12 +313,12 @@ static void fold(struct manager *m, bool gone_only)
 	if (code == 0) {
 		forget(m, &settling);
 	} else {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		mark_unsaved(m);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	atomic_fetch_add(&m->folds, 1);
-	pthread_mutex_unlock(&m->fold_lock);
+	ranked_lock_release(&m->fold_lock);
 	free(all.cells);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
@@ -321,10 +326,12 @@ static void fold(struct manager *m, bool gone_only)
 
 void counter_fold(struct manager *m)
 {
+	manager_assert_unlocked(m);
 	fold(m, false);
 }
 
 void counter_fold_gone(struct manager *m)
 {
+	manager_assert_unlocked(m);
 	fold(m, true);
 }

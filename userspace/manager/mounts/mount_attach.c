@@ -32,6 +32,7 @@ int mount_attach_register(struct manager *m, struct mount *mount, int root_fd, s
 	size_t layers = mount->layer_count > least ? mount->layer_count : least;
 	int code = store_files_open_layer(m, own, &identity, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	return usage_bpf_register(m->usage, mount->id, root_fd, identity, mount->writable,
@@ -129,9 +130,10 @@ struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
 	struct mount *mount;
 	uint64_t id;
 
-	pthread_mutex_lock(&m->lock);
+	manager_assert_unlocked(m);
+	manager_lock(m);
 	id = next_mount_id(m);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	mount = mount_list_new(r, id, r->is_mutable, map);
 	if (mount)
 		add_rows(c, m, mount, r);
@@ -145,6 +147,7 @@ int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mou
 	struct error registered = { 0 };
 	int code;
 
+	manager_assert_unlocked(m);
 	/* What has just been committed may still be mounted, and its layer be an upper. */
 	unmount_queue_wait(m, r->layer->name);
 	if (r->parent)
@@ -171,9 +174,9 @@ int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mou
 		mount_list_free(mount);
 		return error_context(e, "mount %s", r->id);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	mount_list_link(m, mount, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return 0;
 }
 
@@ -183,6 +186,7 @@ int mount_attach(struct manager *m, struct record *r, const struct id_map *map, 
 	cleanup(mount_list_free) struct mount *mount = mount_attach_prepare(m, r, map, &c);
 	int code;
 
+	manager_assert_unlocked(m);
 	if (!mount)
 		return error_set(e, -ENOMEM, "mount %s: out of memory", r->id);
 	code = change_set_write(&c, m->database, DATABASE_RELAXED, e);
@@ -197,6 +201,7 @@ int mount_attach_clone(struct manager *m, struct record *r, struct error *e)
 	char name[MOUNT_POINT_NAME_SIZE];
 	int code;
 
+	manager_assert_unlocked(m);
 	mount_list_point_name(r, false, name);
 	code = overlay_mount_clone_read_only(m->mounts_fd, name, &fd, e);
 	if (code < 0)

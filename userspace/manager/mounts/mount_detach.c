@@ -36,6 +36,7 @@ int mount_detach(struct manager *m, struct record *r, struct error *e)
 	struct mount *mount = r->mount;
 	int code;
 
+	manager_assert_unlocked(m);
 	if (!mount)
 		return 0;
 	if (mount->read_only_clone) {
@@ -50,10 +51,10 @@ int mount_detach(struct manager *m, struct record *r, struct error *e)
 
 	usage_bpf_retire(m->usage, mount->id);
 	fail_point("mount.retired");
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	mount->record = NULL;
 	r->mount = NULL;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	counter_fold_gone(m);
 	return 0;
 }
@@ -63,6 +64,7 @@ int mount_detach_freeze(struct manager *m, const struct record *r, bool frozen, 
 	char name[MOUNT_POINT_NAME_SIZE];
 	int code;
 
+	manager_assert_unlocked(m);
 	if (!r->mount)
 		return 0;
 	mount_list_point_name(r, false, name);
@@ -72,16 +74,17 @@ int mount_detach_freeze(struct manager *m, const struct record *r, bool frozen, 
 
 void mount_detach_later(struct manager *m, struct record *r, struct unmount_task *task)
 {
+	manager_assert_unlocked(m);
 	memcpy(task->layer, r->layer->name, sizeof(task->layer));
 	memcpy(task->id, r->id, sizeof(task->id));
 	if (!r->mount)
 		return;
 	usage_bpf_retire(m->usage, r->mount->id);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	task->mounted = true;
 	task->read_only_clone = r->mount->read_only_clone;
 	r->mount->abandoned = true;
 	r->mount->record = NULL;
 	r->mount = NULL;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }

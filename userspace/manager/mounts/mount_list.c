@@ -84,6 +84,7 @@ void mount_list_free(struct mount *mount)
 
 void mount_list_link(struct manager *m, struct mount *mount, struct record *r)
 {
+	manager_assert_locked(m);
 	mount->record = r;
 	mount->next = m->mounts;
 	m->mounts = mount;

@@ -30,7 +30,7 @@ struct task {
 };
 
 struct unmount_queue {
-	pthread_mutex_t lock;
+	struct ranked_lock lock;
 	pthread_cond_t changed;
 	/* In the order in which they came; a thread takes the first that no other one has. */
 	struct task *first, **last;
@@ -73,137 +73,124 @@ static void do_task(struct manager *m, const struct unmount_task *task)
 }
 
 /* With the lock. */
-static struct task *take_task(struct unmount_queue *unmount_queue, size_t thread)
+static struct task *take_task(struct unmount_queue *queue, size_t thread)
 {
-	struct task *task = unmount_queue->first;
+	struct task *task = queue->first;
 
-	unmount_queue->first = task->next;
-	if (!unmount_queue->first)
-		unmount_queue->last = &unmount_queue->first;
-	unmount_queue->waiting--;
-	unmount_queue->busy++;
-	unmount_queue->taken[thread] = task;
+	queue->first = task->next;
+	if (!queue->first)
+		queue->last = &queue->first;
+	queue->waiting--;
+	queue->busy++;
+	queue->taken[thread] = task;
 	return task;
 }
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return t.tv_sec * NS_PER_S + t.tv_nsec;
-}
-
 /* With the lock: whether it is time. */
-static bool is_due(struct unmount_queue *unmount_queue)
+static bool is_due(struct unmount_queue *queue)
 {
-	if (!unmount_queue->first)
+	if (!queue->first)
 		return false;
-	unmount_queue->going |= unmount_queue->stopping || unmount_queue->waiting >= TOGETHER ||
-				monotonic_ns() >= unmount_queue->due_ns;
-	return unmount_queue->going;
+	queue->going |= queue->stopping || queue->waiting >= TOGETHER ||
+			clock_monotonic_ns() >= queue->due_ns;
+	return queue->going;
 }
 
 /* With the lock. */
-static void wait_for_due(struct unmount_queue *unmount_queue)
+static void wait_for_due(struct unmount_queue *queue)
 {
-	while (!is_due(unmount_queue) && !unmount_queue->stopping) {
-		struct timespec until = { .tv_sec = unmount_queue->due_ns / NS_PER_S,
-					  .tv_nsec = unmount_queue->due_ns % NS_PER_S };
-
-		if (unmount_queue->first)
-			pthread_cond_clockwait(&unmount_queue->changed, &unmount_queue->lock,
-					       CLOCK_MONOTONIC, &until);
+	while (!is_due(queue) && !queue->stopping) {
+		if (queue->first)
+			(void)ranked_lock_wait_until(&queue->lock, &queue->changed, queue->due_ns);
 		else
-			pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
+			ranked_lock_wait(&queue->lock, &queue->changed);
 	}
 }
 
 static void *do_tasks(void *arg)
 {
 	struct manager *m = arg;
-	struct unmount_queue *unmount_queue = m->unmount_queue;
+	struct unmount_queue *queue = m->unmount_queue;
 	size_t thread;
 
-	pthread_mutex_lock(&unmount_queue->lock);
-	thread = unmount_queue->thread_count++;
+	ranked_lock_acquire(&queue->lock);
+	thread = queue->thread_count++;
 	for (;;) {
 		struct task *task;
 
-		wait_for_due(unmount_queue);
-		if (!unmount_queue->first)
+		wait_for_due(queue);
+		if (!queue->first)
 			break;
-		task = take_task(unmount_queue, thread);
-		pthread_mutex_unlock(&unmount_queue->lock);
+		task = take_task(queue, thread);
+		ranked_lock_release(&queue->lock);
 		do_task(m, &task->what);
-		pthread_mutex_lock(&unmount_queue->lock);
-		unmount_queue->taken[thread] = NULL;
+		ranked_lock_acquire(&queue->lock);
+		queue->taken[thread] = NULL;
 		free(task);
-		unmount_queue->going &= unmount_queue->first != NULL;
-		pthread_cond_broadcast(&unmount_queue->changed);
-		unmount_queue->busy--;
-		unmount_queue->unfolded++;
-		if ((unmount_queue->busy > 0 || unmount_queue->first) &&
-		    unmount_queue->unfolded < TOGETHER)
+		queue->going &= queue->first != NULL;
+		pthread_cond_broadcast(&queue->changed);
+		queue->busy--;
+		queue->unfolded++;
+		if ((queue->busy > 0 || queue->first) && queue->unfolded < TOGETHER)
 			continue;
 		/* What their mounts counted; until then these keep their places in the maps. */
-		unmount_queue->unfolded = 0;
-		pthread_mutex_unlock(&unmount_queue->lock);
+		queue->unfolded = 0;
+		ranked_lock_release(&queue->lock);
 		counter_fold_gone(m);
-		pthread_mutex_lock(&unmount_queue->lock);
+		ranked_lock_acquire(&queue->lock);
 	}
-	pthread_mutex_unlock(&unmount_queue->lock);
+	ranked_lock_release(&queue->lock);
 	return NULL;
 }
 
 int unmount_queue_start(struct manager *m, struct error *e)
 {
-	struct unmount_queue *unmount_queue = calloc(1, sizeof(*unmount_queue));
+	struct unmount_queue *queue = calloc(1, sizeof(*queue));
 	size_t started = 0;
 
-	if (!unmount_queue)
+	if (!queue)
 		return error_set(e, -ENOMEM, "out of memory");
-	pthread_mutex_init(&unmount_queue->lock, NULL);
-	pthread_cond_init(&unmount_queue->changed, NULL);
-	unmount_queue->last = &unmount_queue->first;
-	m->unmount_queue = unmount_queue;
+	ranked_lock_init(&queue->lock, MANAGER_RANK_UNMOUNT_QUEUE);
+	pthread_cond_init(&queue->changed, NULL);
+	queue->last = &queue->first;
+	m->unmount_queue = queue;
 	while (started < THREADS &&
-	       pthread_create(&unmount_queue->threads[started], NULL, do_tasks, m) == 0)
+	       pthread_create(&queue->threads[started], NULL, do_tasks, m) == 0)
 		started++;
 	if (started == THREADS)
 		return 0;
-	pthread_mutex_lock(&unmount_queue->lock);
-	unmount_queue->stopping = true;
-	pthread_cond_broadcast(&unmount_queue->changed);
-	pthread_mutex_unlock(&unmount_queue->lock);
+	ranked_lock_acquire(&queue->lock);
+	queue->stopping = true;
+	pthread_cond_broadcast(&queue->changed);
+	ranked_lock_release(&queue->lock);
 	while (started > 0)
-		pthread_join(unmount_queue->threads[--started], NULL);
-	free(unmount_queue);
+		pthread_join(queue->threads[--started], NULL);
+	free(queue);
 	m->unmount_queue = NULL;
 	return error_set(e, -EAGAIN, "no threads to unmount what has been deleted");
 }
 
 void unmount_queue_stop(struct manager *m)
 {
-	struct unmount_queue *unmount_queue = m->unmount_queue;
+	struct unmount_queue *queue = m->unmount_queue;
 
-	if (!unmount_queue)
+	if (!queue)
 		return;
-	pthread_mutex_lock(&unmount_queue->lock);
-	unmount_queue->stopping = true;
-	pthread_cond_broadcast(&unmount_queue->changed);
-	pthread_mutex_unlock(&unmount_queue->lock);
+	ranked_lock_acquire(&queue->lock);
+	queue->stopping = true;
+	pthread_cond_broadcast(&queue->changed);
+	ranked_lock_release(&queue->lock);
 	for (size_t i = 0; i < THREADS; i++)
-		pthread_join(unmount_queue->threads[i], NULL);
-	pthread_mutex_destroy(&unmount_queue->lock);
-	pthread_cond_destroy(&unmount_queue->changed);
-	free(unmount_queue);
+		pthread_join(queue->threads[i], NULL);
+	ranked_lock_destroy(&queue->lock);
+	pthread_cond_destroy(&queue->changed);
+	free(queue);
 	m->unmount_queue = NULL;
 }
 
 void unmount_queue_add(struct manager *m, const struct unmount_task *what)
 {
-	struct unmount_queue *unmount_queue = m->unmount_queue;
+	struct unmount_queue *queue = m->unmount_queue;
 	struct task *task = malloc(sizeof(*task));
 
 	if (!task) {
@@ -211,17 +198,17 @@ void unmount_queue_add(struct manager *m, const struct unmount_task *what)
 		return;
 	}
 	*task = (struct task){ .what = *what };
-	pthread_mutex_lock(&unmount_queue->lock);
-	while (unmount_queue->waiting >= WAITING_MAX)
-		pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
-	if (!unmount_queue->first)
-		unmount_queue->due_ns = monotonic_ns() + DELAY_NS;
-	task->number = ++unmount_queue->last_number;
-	*unmount_queue->last = task;
-	unmount_queue->last = &task->next;
-	unmount_queue->waiting++;
-	pthread_cond_broadcast(&unmount_queue->changed);
-	pthread_mutex_unlock(&unmount_queue->lock);
+	ranked_lock_acquire(&queue->lock);
+	while (queue->waiting >= WAITING_MAX)
+		ranked_lock_wait(&queue->lock, &queue->changed);
+	if (!queue->first)
+		queue->due_ns = clock_monotonic_ns() + DELAY_NS;
+	task->number = ++queue->last_number;
+	*queue->last = task;
+	queue->last = &task->next;
+	queue->waiting++;
+	pthread_cond_broadcast(&queue->changed);
+	ranked_lock_release(&queue->lock);
 }
 
 static bool is_about(const struct task *task, const char *layer_or_id)
@@ -231,67 +218,67 @@ static bool is_about(const struct task *task, const char *layer_or_id)
 }
 
 /* With the lock. */
-static bool has(const struct unmount_queue *unmount_queue, const char *layer_or_id)
+static bool has(const struct unmount_queue *queue, const char *layer_or_id)
 {
 	for (size_t i = 0; i < THREADS; i++)
-		if (unmount_queue->taken[i] && is_about(unmount_queue->taken[i], layer_or_id))
+		if (queue->taken[i] && is_about(queue->taken[i], layer_or_id))
 			return true;
-	for (const struct task *task = unmount_queue->first; task; task = task->next)
+	for (const struct task *task = queue->first; task; task = task->next)
 		if (is_about(task, layer_or_id))
 			return true;
 	return false;
 }
 
 /* With the lock. */
-static void hurry(struct unmount_queue *unmount_queue)
+static void hurry(struct unmount_queue *queue)
 {
-	if (unmount_queue->going || !unmount_queue->first)
+	if (queue->going || !queue->first)
 		return;
-	unmount_queue->going = true;
-	pthread_cond_broadcast(&unmount_queue->changed);
+	queue->going = true;
+	pthread_cond_broadcast(&queue->changed);
 }
 
 bool unmount_queue_has(struct manager *m, const char *layer_or_id)
 {
 	bool found;
 
-	pthread_mutex_lock(&m->unmount_queue->lock);
+	ranked_lock_acquire(&m->unmount_queue->lock);
 	found = has(m->unmount_queue, layer_or_id);
-	pthread_mutex_unlock(&m->unmount_queue->lock);
+	ranked_lock_release(&m->unmount_queue->lock);
 	return found;
 }
 
 void unmount_queue_wait(struct manager *m, const char *layer)
 {
-	pthread_mutex_lock(&m->unmount_queue->lock);
+	ranked_lock_acquire(&m->unmount_queue->lock);
 	while (has(m->unmount_queue, layer)) {
 		hurry(m->unmount_queue);
-		pthread_cond_wait(&m->unmount_queue->changed, &m->unmount_queue->lock);
+		ranked_lock_wait(&m->unmount_queue->lock, &m->unmount_queue->changed);
 	}
-	pthread_mutex_unlock(&m->unmount_queue->lock);
+	ranked_lock_release(&m->unmount_queue->lock);
 }
 
 /* With the lock: the oldest task that is not done; UINT64_MAX: none. */
-static uint64_t oldest(const struct unmount_queue *unmount_queue)
+static uint64_t oldest(const struct unmount_queue *queue)
 {
-	uint64_t number = unmount_queue->first ? unmount_queue->first->number : UINT64_MAX;
+	uint64_t number = queue->first ? queue->first->number : UINT64_MAX;
 
 	for (size_t i = 0; i < THREADS; i++)
-		if (unmount_queue->taken[i] && unmount_queue->taken[i]->number < number)
-			number = unmount_queue->taken[i]->number;
+		if (queue->taken[i] && queue->taken[i]->number < number)
+			number = queue->taken[i]->number;
 	return number;
 }
 
 void unmount_queue_drain(struct manager *m)
 {
-	struct unmount_queue *unmount_queue = m->unmount_queue;
+	struct unmount_queue *queue = m->unmount_queue;
 	uint64_t last;
 
-	pthread_mutex_lock(&unmount_queue->lock);
-	last = unmount_queue->last_number;
-	while (oldest(unmount_queue) <= last) {
-		hurry(unmount_queue);
-		pthread_cond_wait(&unmount_queue->changed, &unmount_queue->lock);
+	ranked_lock_acquire(&queue->lock);
+	last = queue->last_number;
+	while (oldest(queue) <= last) {
+		hurry(queue);
+		ranked_lock_wait(&queue->lock, &queue->changed);
 	}
-	pthread_mutex_unlock(&unmount_queue->lock);
+	ranked_lock_release(&queue->lock);
 }

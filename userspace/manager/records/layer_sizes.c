@@ -74,6 +74,7 @@ static void walk_in_parallel(struct measuring *job)
 static bool needs_walk(const struct manager *m, const struct layer *layer,
 		       const struct hashmap *open)
 {
+	manager_assert_locked(m);
 	if (layer->lazy)
 		return false;
 	if (!layer->size_known)
@@ -86,7 +87,7 @@ static int gather_stale(struct manager *m, struct measuring *job)
 	struct hashmap *open = hashmap_new();
 	struct layer *layer;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	job->items = calloc(record_graph_layer_count(m->graph) + 1, sizeof(*job->items));
 	for (struct mount *mount = m->mounts; open && mount; mount = mount->next)
 		if (mount->writable) /* two of one layer cannot be */
@@ -98,7 +99,7 @@ static int gather_stale(struct manager *m, struct measuring *job)
 			memcpy(item->name, layer->name, sizeof(item->name));
 			item->upper_changes = layer->upper_changes;
 		}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	hashmap_free(open);
 	return open && job->items ? 0 : -ENOMEM;
 }
@@ -109,7 +110,7 @@ static int publish_sizes(struct manager *m, const struct measuring *job, struct 
 	struct error late = { 0 };
 	int code = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	for (size_t i = 0; i < job->count; i++) {
 		const struct measurement *item = &job->items[i];
 		struct layer *layer = record_graph_find_layer(m->graph, item->name);
@@ -128,7 +129,7 @@ static int publish_sizes(struct manager *m, const struct measuring *job, struct 
 		layer->size_known = layer->upper_changes == item->upper_changes;
 		layer_rows_update(&c, layer);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (change_set_write(&c, m->database, DATABASE_RELAXED, &late) < 0)
 		manager_report(m, true, "sizes are not written: %s", late.text);
 	return code;
@@ -139,7 +140,8 @@ int layer_sizes_measure(struct manager *m, const atomic_bool *cancelled, struct 
 	struct measuring job = { .m = m, .cancelled = cancelled };
 	int code = 0;
 
-	pthread_mutex_lock(&m->walk_lock);
+	manager_assert_unlocked(m);
+	ranked_lock_acquire(&m->walk_lock);
 	counter_fold(m);
 	if (gather_stale(m, &job) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");
@@ -147,7 +149,7 @@ int layer_sizes_measure(struct manager *m, const atomic_bool *cancelled, struct 
 		walk_in_parallel(&job);
 		code = publish_sizes(m, &job, e);
 	}
-	pthread_mutex_unlock(&m->walk_lock);
+	ranked_lock_release(&m->walk_lock);
 	free(job.items);
 	return code;
 }

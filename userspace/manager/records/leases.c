@@ -41,12 +41,12 @@ static int reserve_name(struct manager *m, struct lease *l, struct error *e)
 	int code;
 
 	l->hidden = true;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	while ((other = hashmap_find(m->leases, l->name)) && other->hidden)
-		pthread_cond_wait(&m->idle, &m->lock);
+		manager_wait(m);
 	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
 						     : -EMFILE;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0)
 		return 0;
 	return error_set(e, code, "lease '%s': %s", l->name,
@@ -95,14 +95,14 @@ int leases_create(struct manager *m, const struct lease_options *options, struct
 	}
 	lease_rows_insert(&c, l);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	l->hidden = false;
 	if (code < 0) {
 		(void)hashmap_remove(m->leases, l->name); /* inserted above */
 		lease_free(l);
 	}
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -113,19 +113,19 @@ static int release_all(struct manager *m, struct lease *l, struct error *e)
 		struct record *r;
 		int code;
 
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		r = l->holds ? l->holds->record : NULL;
 		if (!r) {
-			pthread_mutex_unlock(&m->lock);
+			manager_unlock(m);
 			return 0;
 		}
 		if (r->busy) {
-			pthread_cond_wait(&m->idle, &m->lock);
-			pthread_mutex_unlock(&m->lock);
+			manager_wait(m);
+			manager_unlock(m);
 			continue;
 		}
 		code = record_hold_drop_ref(m, r, l, e);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		if (code < 0)
 			return code;
 	}
@@ -141,15 +141,15 @@ int leases_remove(struct manager *m, const char *name, struct error *e)
 		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
 	if (snapshot_lease_is_one(name))
 		return snapshot_lease_refuse(name, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	l = hashmap_find(m->leases, name);
 	if (l && (l->connection || l->hidden))
 		l = NULL;
 	if (l)
 		l->hidden = true;
 	while (l && l->users > 0)
-		pthread_cond_wait(&m->idle, &m->lock);
-	pthread_mutex_unlock(&m->lock);
+		manager_wait(m);
+	manager_unlock(m);
 	if (!l)
 		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls)",
 				 MANAGER_LEASE_NAME_MAX, name);
@@ -159,14 +159,14 @@ int leases_remove(struct manager *m, const char *name, struct error *e)
 		lease_rows_delete(&c, l->name);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	l->hidden = false;
 	if (code == 0) {
 		(void)hashmap_remove(m->leases, l->name); /* found above */
 		lease_free(l);
 	}
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -176,9 +176,9 @@ bool leases_has_connection(struct manager *m, uint64_t connection)
 	bool found;
 
 	lease_table_connection_name(connection, name);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	found = hashmap_find(m->leases, name) != NULL;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return found;
 }
 
@@ -189,9 +189,9 @@ void leases_connection_closed(struct manager *m, uint64_t connection)
 	struct lease *l;
 
 	lease_table_connection_name(connection, name);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	l = hashmap_remove(m->leases, name);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (!l)
 		return;
 	while (release_all(m, l, &e) < 0) {
@@ -200,13 +200,13 @@ void leases_connection_closed(struct manager *m, uint64_t connection)
 		/* Of this record the ref goes all the same, and housekeeping tries the rest of it.
 		 */
 		manager_report(m, true, "release what a closed connection held: %s", e.text);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		r = l->holds ? l->holds->record : NULL;
 		if (r && r->mount)
 			r->mount->unwanted = true;
 		if (r)
 			record_refs_drop(r, l);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	lease_free(l);
 }
@@ -263,12 +263,12 @@ int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_c
 	struct lease *l;
 	int code = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	leases = calloc(hashmap_count(m->leases) + 1, sizeof(*leases));
 	while (leases && code == 0 && (l = hashmap_next(m->leases, &position)))
 		if (!l->hidden)
 			code = view_lease(l, &leases[count++]);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (!leases || code < 0) {
 		leases_free(leases, count);
 		return error_set(e, -ENOMEM, "out of memory");
@@ -331,10 +331,10 @@ int leases_set_references(struct manager *m, const struct lease_holder *holder,
 
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->needs_lock);
-	pthread_mutex_lock(&m->lock);
+	ranked_lock_acquire(&m->needs_lock);
+	manager_lock(m);
 	code = lease_table_find(m, holder, &l, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0 && l->connection == 0) {
 		lease_rows_set_needs(&c, l->name, copies, copied);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
@@ -343,7 +343,7 @@ int leases_set_references(struct manager *m, const struct lease_holder *holder,
 		lease_free_needs(copies, copied);
 		copies = NULL;
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		old = l->needs;
 		old_count = l->need_count;
@@ -353,7 +353,7 @@ int leases_set_references(struct manager *m, const struct lease_holder *holder,
 	}
 	if (l)
 		lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
-	pthread_mutex_unlock(&m->needs_lock);
+	manager_unlock(m);
+	ranked_lock_release(&m->needs_lock);
 	return code;
 }

@@ -34,6 +34,7 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	struct record *twin = NULL;
 	int code;
 
+	manager_assert_unlocked(m);
 	if (r->twin)
 		return error_set(e, -EINVAL, "record %s is committed already, as %s", r->id,
 				 r->twin->id);
@@ -51,7 +52,7 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 		return error_set(e, -ENOMEM, "out of memory");
 	twin->is_mutable = false;
 	twin->pinned = r->pinned;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = record_graph_insert(m->graph, twin, r->parent, r->layer);
 	if (code == 0) {
 		twin->twin = r; /* one-sided until it is published */
@@ -68,12 +69,12 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	} else {
 		record_free(twin);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return error_set(e, code, "commit %s: %s", r->id, strerror(-code));
 
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code < 0) {
 		twin->twin = NULL;
 		record_refs_clear(twin);
@@ -85,7 +86,7 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 		twin->state = RECORD_LIVE;
 		memcpy(ret_id, twin->id, sizeof(twin->id));
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -96,7 +97,7 @@ int record_commit(struct manager *m, const char *id, const struct lease_holder *
 	struct lease *l;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && !r->is_mutable)
 		code = error_set(e, -EINVAL, "record %s is immutable: there is nothing to commit",
@@ -107,13 +108,13 @@ int record_commit(struct manager *m, const char *id, const struct lease_holder *
 		code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
 		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	code = record_commit_reserved(m, r, l, false, ret_id, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
 	lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

@@ -56,9 +56,9 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 	cleanup(change_set_free) struct change_set c = { 0 };
 
 	record_rows_set_state(&c, r->id, RECORD_LIVE);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	lease_table_save_hold(&c, r, l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
@@ -82,7 +82,7 @@ int record_create(struct manager *m, const struct record_options *options,
 	unborn = record_draft_build(options, &map);
 	if (!unborn)
 		return error_set(e, -ENOMEM, "out of memory");
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = lease_table_find(m, holder, &l, e);
 	if (code == 0) {
 		if (!id_map_is_set(&map) && id_map_copy(&l->id_map, &unborn->id_map) < 0)
@@ -92,7 +92,7 @@ int record_create(struct manager *m, const struct record_options *options,
 		if (code < 0)
 			lease_table_put(m, l);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	r = take_ptr(unborn);
@@ -110,14 +110,14 @@ int record_create(struct manager *m, const struct record_options *options,
 		code = write_live(m, r, l, e);
 	if (code < 0)
 		record_draft_undo(m, r, mount, files);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		r->state = RECORD_LIVE;
 		memcpy(ret_id, r->id, sizeof(r->id));
 		manager_unreserve(m, r);
 	}
 	lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	*ret_mountpoint = take_ptr(mountpoint);

@@ -43,6 +43,7 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code = 0;
 
+	manager_assert_unlocked(m);
 	for (size_t i = 0; i < count && code == 0; i++) {
 		code = detach_both(m, records[i], e);
 		delete_rows(&c, records[i]);
@@ -63,14 +64,14 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 				       "record=%s deleted, but %s; the next start will clean up",
 				       records[i]->id, late.text);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
 		if (records[i]->twin)
 			record_graph_remove(m->graph, records[i]->twin);
 		record_graph_remove(m->graph, records[i]);
 	}
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return 0;
 }
 
@@ -91,7 +92,7 @@ int record_delete(struct manager *m, const char *id, struct error *e)
 	struct record *r;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0)
 		code = snapshot_lease_refuse_record(r, "containerd removes it", e);
@@ -111,14 +112,14 @@ int record_delete(struct manager *m, const char *id, struct error *e)
 				 r->first_child->id);
 	if (code == 0)
 		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	code = record_delete_reserved(m, &r, 1, e);
 	if (code < 0) {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		manager_unreserve(m, r);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	return code;
 }

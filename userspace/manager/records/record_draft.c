@@ -151,10 +151,11 @@ int record_draft_find_parent(struct manager *m, const char *id, struct record **
 	struct record *parent;
 	int code = manager_find(m, id, &parent, e);
 
+	manager_assert_locked(m);
 	if (code == 0 && parent->twin && !parent->is_mutable) {
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = record_finalize(m, id, e);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		if (code == 0)
 			code = manager_find(m, id, &parent, e);
 	}
@@ -176,6 +177,7 @@ int record_draft_insert(struct manager *m, struct record **r, struct record *par
 	struct layer *layer;
 	int code;
 
+	manager_assert_locked(m);
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
 		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
@@ -204,6 +206,7 @@ void record_draft_undo(struct manager *m, struct record *r, const struct mount *
 	struct error e = { 0 };
 	int code = mount_detach(m, r, &e);
 
+	manager_assert_unlocked(m);
 	if (code == 0 && files)
 		code = store_files_discard(m, r->layer->name, &e);
 	if (code == 0) {
@@ -216,9 +219,9 @@ void record_draft_undo(struct manager *m, struct record *r, const struct mount *
 	if (code < 0)
 		manager_report(m, true, "undo new record %s: %s; the next start will", r->id,
 			       e.text);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	record_refs_clear(r);
 	record_graph_remove(m->graph, r);
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }

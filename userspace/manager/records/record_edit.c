@@ -27,14 +27,14 @@ int record_edit_pin(struct manager *m, const char *id, bool pinned,
 	if (r->twin)
 		record_rows_set_pinned(&c, r->twin->id, pinned);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		r->pinned = pinned;
 		if (r->twin)
 			r->twin->pinned = pinned;
 	}
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -91,10 +91,10 @@ int record_edit_labels(struct manager *m, const char *id, const struct record_la
 		record_rows_add_labels(&c, r->id, draft->labels, draft->label_count);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0)
 		record_swap_labels(r, draft);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

@@ -205,7 +205,7 @@ int record_files(struct manager *m, const struct record_files_query *query,
 	int code;
 
 	counter_fold(m);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = record_graph_resolve(m->graph, query->id, &r, e);
 	if (code == 0 && r->layer->lazy)
 		code = error_set(e, -EINVAL,
@@ -213,15 +213,15 @@ int record_files(struct manager *m, const struct record_files_query *query,
 				 r->id, r->id);
 	if (code == 0)
 		memcpy(layer, r->layer->name, sizeof(layer));
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 
-	pthread_mutex_lock(&m->fold_lock);
+	ranked_lock_acquire(&m->fold_lock);
 	code = touched_files_read_live(m, &live, e);
 	if (code == 0)
 		code = touched_files_gather(m, layer, &live, &touched, e);
-	pthread_mutex_unlock(&m->fold_lock);
+	ranked_lock_release(&m->fold_lock);
 	if (code == 0)
 		code = list_files(m, layer, query, &touched, &list, e);
 	free(live.files);

@@ -20,18 +20,18 @@ int record_finalize(struct manager *m, const char *id, struct error *e)
 	struct record *r;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && r->is_mutable)
 		code = error_set(e, -EINVAL,
 				 "record %s is mutable: commit it first (varve commit %.12s)",
 				 r->id, r->id);
 	if (code < 0 || !r->twin) {
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		return code;
 	}
 	manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 
 	code = mount_detach(m, r->twin, e);
 	if (code == 0) {
@@ -39,10 +39,10 @@ int record_finalize(struct manager *m, const char *id, struct error *e)
 		record_rows_delete(&c, r->twin->id);
 		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0)
 		record_graph_remove(m->graph, r->twin);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code < 0 ? error_context(e, "finalize %s", r->id) : 0;
 }

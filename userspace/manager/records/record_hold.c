@@ -59,9 +59,9 @@ static int write_release(struct manager *m, struct record *r, struct change_set 
 	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
 	 * in it: housekeeping tries again, and prune keeps it. */
 	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0) {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		r->mount->unwanted = true;
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	return change_set_write(c, m->database, DATABASE_RELAXED, e);
 }
@@ -75,6 +75,7 @@ int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, s
 	bool goes;
 	int code;
 
+	manager_assert_locked(m);
 	if (!h)
 		return error_set(e, -ENOENT, "lease '%s' holds no ref on record %s", l->name,
 				 r->id);
@@ -92,9 +93,9 @@ int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, s
 	lease_table_save_hold(&c, r, l);
 	goes = record_delete_is_due(r);
 	manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	code = write_release(m, r, &c, goes, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code < 0)
 		take_back(r, l, &state);
 	if (code < 0 || !goes)
@@ -109,7 +110,7 @@ int record_hold_release(struct manager *m, const char *id, const struct lease_ho
 	struct lease *l;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0)
 		code = lease_table_find(m, holder, &l, e);
@@ -120,7 +121,7 @@ int record_hold_release(struct manager *m, const char *id, const struct lease_ho
 		code = record_hold_drop_ref(m, r, l, e);
 		lease_table_put(m, l);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -147,9 +148,9 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	record_graph_remove(m->graph, twin);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return 0;
 }
 
@@ -159,7 +160,8 @@ int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_assert_unlocked(m);
+	manager_lock(m);
 	code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
 	if (code == 0)
 		lease_table_save_hold(&c, r, l);
@@ -167,14 +169,14 @@ int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
 		code = record_add_image_ref(r, options->image_refs[i]);
 		record_rows_add_image_ref(&c, r->id, options->image_refs[i]);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return error_set(e, code, "out of memory");
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0) {
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		(void)record_refs_drop(r, l); /* added above */
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	return code;
 }
@@ -205,7 +207,7 @@ int record_hold_get(struct manager *m, const char *id, const struct record_get_o
 	struct lease *l;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && r->is_mutable)
 		code = snapshot_lease_refuse_record(r, "nobody else can have it", e);
@@ -215,7 +217,7 @@ int record_hold_get(struct manager *m, const char *id, const struct record_get_o
 		code = lease_table_find(m, holder, &l, e);
 	if (code == 0)
 		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 
@@ -226,9 +228,9 @@ int record_hold_get(struct manager *m, const char *id, const struct record_get_o
 		code = record_commit_reserved(m, r, l, true, ret_id, e);
 	else if (code == 0)
 		code = record_hold_add_ref(m, r, l, options, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
 	lease_table_put(m, l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

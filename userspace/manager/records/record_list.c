@@ -27,6 +27,7 @@ struct record_facts record_list_facts(const struct manager *m, const struct reco
 {
 	const struct layer *l = r->layer;
 
+	manager_assert_locked(m);
 	return (struct record_facts){
 		.id = r->id,
 		.parent = r->parent ? r->parent->id : NULL,
@@ -138,6 +139,7 @@ static int make_view(const struct manager *m, const struct record *r, bool on_di
 	const struct mount *mount = r->mount;
 	struct record *copy = &v->record;
 
+	manager_assert_locked(m);
 	v->record = *r;
 	v->record.pinned = record_is_pinned(r);
 	v->layer = *r->layer;
@@ -197,6 +199,7 @@ static int select_records(struct manager *m, const struct record_query *q, struc
 	size_t count = 0, position = 0;
 	struct record *r;
 
+	manager_assert_locked(m);
 	for (size_t i = 0; i < q->id_count; i++) {
 		int code = record_graph_resolve(m->graph, q->ids[i], &r, e);
 
@@ -271,8 +274,8 @@ int record_list(struct manager *m, const struct record_query *query, struct reco
 		return code;
 	if (!query->disk_usage)
 		counter_fold(m);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = view_selected(m, query, filter, ret_views, ret_count, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

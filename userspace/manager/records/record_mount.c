@@ -36,6 +36,7 @@ static int choose_map(struct manager *m, const struct record *r, const char *lea
 	struct lease *l = NULL;
 	int code = 0;
 
+	manager_assert_locked(m);
 	if (lease && *lease) {
 		code = lease_table_find(m, &holder, &l, e);
 		if (code < 0)
@@ -72,14 +73,14 @@ static int reserve_for_mount(struct manager *m, const char *id,
 	struct record *r;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && !r->is_mutable && r->twin && !o->read_only) {
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		code = record_finalize(m, id, e);
 		if (code < 0)
 			return code;
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		code = manager_find(m, id, &r, e);
 	}
 	if (code == 0 && r->is_mutable && r->twin && r->twin->refs > 0)
@@ -94,7 +95,7 @@ static int reserve_for_mount(struct manager *m, const char *id,
 		manager_reserve(r);
 		*ret_record = r;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -125,9 +126,9 @@ int record_mount(struct manager *m, const char *id, const struct record_mount_op
 		if (!*ret_mountpoint)
 			code = error_set(e, -ENOMEM, "out of memory");
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -136,7 +137,7 @@ int record_mount_end(struct manager *m, const char *id, struct error *e)
 	struct record *r;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, &r, e);
 	if (code == 0 && !r->mount)
 		code = error_set(e, -EINVAL, "record %s is not mounted", r->id);
@@ -144,12 +145,12 @@ int record_mount_end(struct manager *m, const char *id, struct error *e)
 		code = snapshot_lease_refuse_record(r, "its mount is containerd's", e);
 	if (code == 0)
 		manager_reserve(r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	code = mount_detach(m, r, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

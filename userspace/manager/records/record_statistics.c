@@ -40,6 +40,7 @@ static int count_files(struct manager *m, struct record_statistics_view *stats, 
 static int record_stats(const struct manager *m, const struct record *r,
 			struct record_statistics_view *s)
 {
+	manager_assert_locked(m);
 	memcpy(s->id, r->id, sizeof(s->id));
 	s->access = r->layer->access;
 	s->size_bytes = r->layer->measured ? r->layer->allocated_bytes : -1;
@@ -71,6 +72,7 @@ static int select_records(struct manager *m, const char *const *ids, size_t id_c
 	size_t count = 0, position = 0;
 	struct record *r;
 
+	manager_assert_locked(m);
 	for (size_t i = 0; i < id_count; i++) {
 		int code = record_graph_resolve(m->graph, ids[i], &r, e);
 
@@ -123,6 +125,7 @@ static int collect_stats(struct manager *m, struct record **records, size_t reco
 	size_t room = 1, count = 0;
 	int code = 0;
 
+	manager_assert_locked(m);
 	for (size_t i = 0; i < record_count; i++)
 		room += by_mount && records[i]->mount ? records[i]->mount->layer_count : 1;
 	*ret_stats = calloc(room, sizeof(**ret_stats));
@@ -153,19 +156,19 @@ int record_statistics(struct manager *m, const char *const *ids, size_t id_count
 	int code;
 
 	counter_fold(m);
-	pthread_mutex_lock(&m->fold_lock);
-	pthread_mutex_lock(&m->lock);
+	ranked_lock_acquire(&m->fold_lock);
+	manager_lock(m);
 	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
 	code = records ? select_records(m, ids, id_count, records, &selected, e)
 		       : error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = collect_stats(m, records, selected, by_mount, &stats, &layers, &count, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0)
 		code = touched_files_read_live(m, &live, e);
 	if (code == 0)
 		code = count_files(m, stats, layers, count, &live, e);
-	pthread_mutex_unlock(&m->fold_lock);
+	ranked_lock_release(&m->fold_lock);
 	free(live.files);
 	free(layers);
 	if (code < 0) {

@@ -79,9 +79,9 @@ int touched_files_read_live(struct manager *m, struct live_files *live, struct e
 	int code;
 
 	*live = (struct live_files){ .m = m };
-	pthread_mutex_lock(&m->lock); /* reading maps does not block */
+	manager_lock(m); /* reading maps does not block */
 	code = usage_read_files(m->usage, add_live, live, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0 && live->count)
 		qsort(live->files, live->count, sizeof(*live->files), by_layer);
 	return code;

@@ -14,13 +14,14 @@ int64_t clock_check_lag(struct manager *m)
 	const struct record *r;
 	size_t at = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_assert_unlocked(m);
+	manager_lock(m);
 	while ((r = record_graph_next(m->graph, &at))) {
 		int64_t used_ns = record_last_used_ns(r);
 
 		newest = r->created_ns > newest ? r->created_ns : newest;
 		newest = used_ns > newest ? used_ns : newest;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return newest > now + CLOCK_SLACK_NS ? newest - now : 0;
 }

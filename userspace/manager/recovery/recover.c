@@ -124,7 +124,8 @@ static int load_mount(const struct mount_row *row, void *user)
 		return -ENOMEM;
 	if (r->mount) /* two rows of one record: the older one was being retired */
 		r->mount->record = NULL;
-	mount_list_link(m, mount, r);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	mount_list_link(locked, mount, r);
 	return 0;
 }
 

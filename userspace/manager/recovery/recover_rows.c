@@ -400,6 +400,7 @@ static int hold_snapshot(struct loading *load, struct record *r, const char *key
 static int load_snapshot(const struct snapshot_row *row, void *user)
 {
 	struct loading *load = user;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(load->m);
 	struct record *r = record_graph_find(load->m->graph, row->record);
 	struct snapshot *s;
 	int code;
@@ -420,7 +421,7 @@ static int load_snapshot(const struct snapshot_row *row, void *user)
 				.size_bytes = row->size_bytes,
 				.inodes = row->inodes,
 				.record = r };
-	code = s->key ? snapshot_keys_insert(load->m, s) : -ENOMEM;
+	code = s->key ? snapshot_keys_insert(locked, s) : -ENOMEM;
 	if (code == 0 && !snapshot_keys_hold(r))
 		code = hold_snapshot(load, r, s->key);
 	return code;

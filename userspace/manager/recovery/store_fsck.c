@@ -134,9 +134,9 @@ static int drop_quarantined(struct check *c, struct quarantined_record *quaranti
 	bool owned;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	owned = record_graph_find_layer(m->graph, quarantined->layer);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	record_rows_delete(&changes, quarantined->id);
 	if (!owned)
 		layer_rows_delete(&changes, quarantined->layer);
@@ -145,11 +145,11 @@ static int drop_quarantined(struct check *c, struct quarantined_record *quaranti
 		code = store_files_discard(m, quarantined->layer, e);
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	hashmap_remove(m->quarantined, quarantined->id);
 	if (hashmap_find(m->quarantined_layers, quarantined->layer) == quarantined)
 		hashmap_remove(m->quarantined_layers, quarantined->layer);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	free(quarantined);
 	return 0;
 }
@@ -163,11 +163,11 @@ static int check_quarantined(struct check *c)
 	struct quarantined_record *quarantined;
 	int code = 0;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	all = calloc(hashmap_count(m->quarantined) + 1, sizeof(struct quarantined_record *));
 	while (all && (quarantined = hashmap_next(m->quarantined, &at)))
 		all[count++] = quarantined;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (!all)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && code == 0; i++) {
@@ -205,7 +205,7 @@ static int list_layers(struct check *c, struct layer_check **ret_layers, size_t 
 	size_t count = 0, at = 0;
 	struct record *r;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	layers = calloc(record_graph_count(m->graph) + 1, sizeof(*layers));
 	while (layers && (r = record_graph_next(m->graph, &at))) {
 		struct layer_check *l = &layers[count];
@@ -222,7 +222,7 @@ static int list_layers(struct check *c, struct layer_check **ret_layers, size_t 
 					       .inodes = r->layer->inodes };
 		count++;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (!layers)
 		return -ENOMEM;
 	*ret_layers = layers;
@@ -235,6 +235,7 @@ static struct record *find_unchanged(struct check *c, const struct layer_check *
 {
 	struct record *r = record_graph_find(c->m->graph, l->id);
 
+	manager_assert_locked(c->m);
 	if (!r || r->busy || strcmp(r->layer->name, l->layer) != 0 ||
 	    r->layer->upper_changes != l->upper_changes)
 		return NULL;
@@ -250,6 +251,7 @@ static bool collect_subtree(struct check *c, struct record *top, struct record *
 	size_t count = 0;
 	bool free = records != NULL;
 
+	manager_assert_locked(c->m);
 	*ret_records = records;
 	*ret_count = 0;
 	if (!records)
@@ -281,7 +283,7 @@ static int delete_subtree(struct check *c, const struct layer_check *l, struct e
 	struct record *r;
 	int code = 0;
 
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	r = find_unchanged(c, l);
 	if (!r)
 		code = error_set(e, -EBUSY, "it has changed meanwhile");
@@ -290,16 +292,16 @@ static int delete_subtree(struct check *c, const struct layer_check *l, struct e
 				 "it, or a record on top of it, is held, mounted or pinned");
 	for (size_t i = 0; i < count && code == 0; i++)
 		manager_reserve(records[i]);
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	if (code < 0)
 		return code;
 	code = record_delete_reserved(c->m, records, count, e);
 	if (code == 0)
 		return 0;
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	for (size_t i = 0; i < count; i++)
 		manager_unreserve(c->m, records[i]);
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	return code;
 }
 
@@ -307,9 +309,9 @@ static bool is_unchanged(struct check *c, const struct layer_check *l)
 {
 	bool unchanged;
 
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	unchanged = find_unchanged(c, l);
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	return unchanged;
 }
 
@@ -336,12 +338,12 @@ static int check_size(struct check *c, const struct layer_check *l, int fd)
 	    (now.allocated_bytes == l->size.allocated_bytes &&
 	     now.apparent_bytes == l->size.apparent_bytes && now.inodes == l->size.inodes))
 		return 0;
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	r = find_unchanged(c, l);
 	wrong = r && r->layer->size_known && !is_written(r);
 	if (wrong && c->o->repair)
 		r->layer->size_known = false;
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	if (!wrong)
 		return 0;
 	c->remeasure |= c->o->repair;
@@ -402,10 +404,10 @@ static bool layer_is_known(struct check *c, const char *name)
 {
 	bool known;
 
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	known = record_graph_find_layer(c->m->graph, name) ||
 		recover_rows_is_quarantined(c->m, name);
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	return known || unmount_queue_has(c->m, name);
 }
 
@@ -444,10 +446,10 @@ static bool mount_is_known(struct check *c, const char *name)
 	bool known;
 
 	(void)snprintf(id, sizeof(id), "%.*s", RECORD_ID_LENGTH, name);
-	pthread_mutex_lock(&c->m->lock);
+	manager_lock(c->m);
 	r = record_graph_find(c->m->graph, id);
 	known = r && (r->busy || r->mount);
-	pthread_mutex_unlock(&c->m->lock);
+	manager_unlock(c->m);
 	return known || unmount_queue_has(c->m, id);
 }
 
@@ -520,6 +522,7 @@ static struct record *next_lost_mount(struct check *c, uint64_t after, uint64_t 
 {
 	struct mount *found = NULL;
 
+	manager_assert_locked(c->m);
 	for (struct mount *mount = c->m->mounts; mount; mount = mount->next) {
 		char path[MOUNT_POINT_NAME_SIZE + 8], name[MOUNT_POINT_NAME_SIZE];
 
@@ -549,18 +552,18 @@ static int check_mounts(struct check *c)
 		bool repaired;
 		struct record *r;
 
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		r = next_lost_mount(c, id, &id);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 		if (!r)
 			break;
 		repaired = c->o->repair && mount_detach(m, r, &late) == 0;
 		code = report(c, "lost-mount", r->id, repaired,
 			      "somebody unmounted mnt/%s behind the agent's back%s%s", r->id,
 			      *late.text ? ": " : "", late.text);
-		pthread_mutex_lock(&m->lock);
+		manager_lock(m);
 		manager_unreserve(m, r);
-		pthread_mutex_unlock(&m->lock);
+		manager_unlock(m);
 	}
 	return code;
 }
@@ -601,9 +604,9 @@ int store_fsck(struct manager *m, const struct store_fsck_options *o,
 	struct check c = { .m = m, .o = o };
 	int code;
 
-	pthread_mutex_lock(&m->prune_lock); /* one at a time, and no prune meanwhile */
+	ranked_lock_acquire(&m->prune_lock); /* one at a time, and no prune meanwhile */
 	code = check_store(&c, e);
-	pthread_mutex_unlock(&m->prune_lock);
+	ranked_lock_release(&m->prune_lock);
 	*ret_summary = c.summary;
 	if (code < 0 && e && e->code == 0)
 		return error_set(e, code, "fsck: %s", strerror(-code));

@@ -78,6 +78,7 @@ int snapshot_keys_insert(struct manager *m, struct snapshot *s)
 {
 	int code = hashmap_insert(m->snapshots, s->key, s);
 
+	manager_assert_locked(m);
 	if (code == 0)
 		free(take_ptr(m->snapshots_sorted));
 	return code;
@@ -98,6 +99,7 @@ struct snapshot **snapshot_keys_sorted(struct manager *m, size_t *ret_count)
 {
 	size_t count = hashmap_count(m->snapshots), at = 0, position = 0;
 
+	manager_assert_locked(m);
 	*ret_count = count;
 	if (m->snapshots_sorted)
 		return m->snapshots_sorted;
@@ -114,9 +116,10 @@ struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *re
 {
 	struct snapshot *s;
 
+	manager_assert_locked(m);
 	while ((s = hashmap_find(m->snapshots, key)) && s->record->busy) {
 		*ret_waited = true;
-		pthread_cond_wait(&m->idle, &m->lock);
+		manager_wait(m);
 	}
 	return s;
 }
@@ -155,6 +158,7 @@ int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_l
 	char name[sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX];
 	struct lease *l;
 
+	manager_assert_locked(m);
 	name_lease(key, name);
 	l = hashmap_find(m->leases, name);
 	if (!l) {

@@ -80,6 +80,7 @@ static int find_parent(struct manager *m, const struct snapshot_request *q,
 {
 	struct snapshot *parent;
 
+	manager_assert_locked(m);
 	if (!*q->parent)
 		return 0;
 	parent = snapshot_keys_find(m, q->parent, ret_waited);
@@ -103,6 +104,7 @@ static int reserve_key(struct manager *m, const struct snapshot_request *q, stru
 	bool waited;
 	int code;
 
+	manager_assert_locked(m);
 	do {
 		waited = false;
 		code = find_parent(m, q, &parent, &waited, e);
@@ -168,9 +170,9 @@ static void add_rows(struct creation *n)
 	layer_rows_insert(&n->rows, n->r->layer->name);
 	record_rows_insert(&n->rows, n->r, RECORD_LIVE);
 	lease_rows_ensure(&n->rows, n->l);
-	pthread_mutex_lock(&n->m->lock);
+	manager_lock(n->m);
 	lease_table_save_hold(&n->rows, n->r, n->l);
-	pthread_mutex_unlock(&n->m->lock);
+	manager_unlock(n->m);
 	snapshot_rows_set(&n->rows, n->r->snapshot);
 }
 
@@ -231,9 +233,9 @@ static void undo(struct creation *n)
 {
 	struct error late = { 0 };
 
-	pthread_mutex_lock(&n->m->lock);
+	manager_lock(n->m);
 	snapshot_keys_remove(n->m, n->r->snapshot->key);
-	pthread_mutex_unlock(&n->m->lock);
+	manager_unlock(n->m);
 	if (n->written < 0)
 		record_draft_undo(n->m, n->r, NULL, n->files);
 	else if (write_removed(n->m, n->r, n->l, false, &late) == 0)
@@ -255,9 +257,9 @@ int snapshot_life_create(struct manager *m, const struct snapshot_request *reque
 	if (code < 0)
 		return code;
 	n.r = unborn;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = reserve_key(m, request, &unborn, &n.l, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	unborn = NULL; /* the graph's */
@@ -267,13 +269,13 @@ int snapshot_life_create(struct manager *m, const struct snapshot_request *reque
 	change_set_free(&n.rows);
 	if (code < 0)
 		undo(&n);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		n.r->state = RECORD_LIVE;
 		manager_unreserve(m, n.r);
 	}
 	snapshot_keys_put_lease(m, n.l);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	*ret_mountpoint = take_ptr(mountpoint);
@@ -290,7 +292,7 @@ int snapshot_life_mount(struct manager *m, const char *key, char **ret_mountpoin
 	struct snapshot *s;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = snapshot_keys_get(m, key, &s, e);
 	if (code == 0 && s->kind == SNAPSHOT_COMMITTED)
 		code = error_set(e, -EBUSY,
@@ -302,7 +304,7 @@ int snapshot_life_mount(struct manager *m, const char *key, char **ret_mountpoin
 		manager_reserve(r);
 		*ret_read_only = s->kind == SNAPSHOT_VIEW;
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 
@@ -313,9 +315,9 @@ int snapshot_life_mount(struct manager *m, const char *key, char **ret_mountpoin
 		code = mount_attach(m, r, &r->id_map, e);
 	if (code == 0 && !(*ret_mountpoint = mount_list_path(m, r, false)))
 		code = error_set(e, -ENOMEM, "out of memory");
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -337,6 +339,7 @@ static int reserve_name(struct commit *commit, const char *key, const char *name
 	struct snapshot *s, *taken;
 	bool waited;
 
+	manager_assert_locked(commit->m);
 	do {
 		waited = false;
 		s = snapshot_keys_find(m, key, &waited);
@@ -390,13 +393,13 @@ static int write_committed(struct commit *commit, struct error *e)
 	record_rows_delete_labels(&c, r->id);
 	record_rows_add_labels(&c, r->id, commit->draft->labels, commit->draft->label_count);
 	snapshot_rows_set(&c, commit->committed);
-	pthread_mutex_lock(&commit->m->lock);
+	manager_lock(commit->m);
 	r->layer->allocated_bytes = commit->size.allocated_bytes;
 	r->layer->apparent_bytes = commit->size.apparent_bytes;
 	r->layer->inodes = commit->size.inodes;
 	r->layer->size_known = r->layer->measured = true;
 	layer_rows_update(&c, r->layer);
-	pthread_mutex_unlock(&commit->m->lock);
+	manager_unlock(commit->m);
 	return change_set_write(&c, commit->m->database, DATABASE_DURABLE, e);
 }
 
@@ -405,6 +408,7 @@ static void publish_committed(struct commit *commit)
 {
 	struct record *r = commit->r;
 
+	manager_assert_locked(commit->m);
 	snapshot_keys_remove(commit->m, r->snapshot->key);
 	snapshot_free(r->snapshot);
 	r->snapshot = commit->committed;
@@ -450,9 +454,9 @@ int snapshot_life_commit(struct manager *m, const char *key, const char *name,
 		snapshot_free(commit.committed);
 		return error_set(e, -ENOMEM, "out of memory");
 	}
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = reserve_name(&commit, key, name, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0) {
 		snapshot_free(commit.committed);
 		return code;
@@ -460,19 +464,19 @@ int snapshot_life_commit(struct manager *m, const char *key, const char *name,
 	code = commit_reserved(&commit, e);
 	if (code == 0)
 		mount_detach_later(m, commit.r, &task);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		publish_committed(&commit);
 	} else {
 		snapshot_keys_remove(m, commit.committed->key);
 		snapshot_free(commit.committed);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (task.mounted)
 		unmount_queue_add(m, &task); /* before anybody can mount what is on top of it */
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, commit.r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code < 0 ? error_context(e, "failed to commit snapshot") : 0;
 }
 
@@ -510,17 +514,17 @@ static int write_removed(struct manager *m, const struct record *r, const struct
 
 static void let_go(struct manager *m, struct record *r)
 {
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	(void)record_refs_drop(r, snapshot_keys_hold(r)->lease); /* which has one */
 	snapshot_free(r->snapshot);
 	r->snapshot = NULL;
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	/* Whoever is in it keeps the mount; housekeeping tries again. */
 	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0)
 		r->mount->unwanted = true;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 }
 
 /* The record is reserved, and neither its rows nor its key are to be found any more. */
@@ -529,11 +533,11 @@ static void take_out(struct manager *m, struct record *r)
 	struct unmount_task task = { .discard = true };
 
 	mount_detach_later(m, r, &task);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	record_refs_clear(r);
 	record_graph_remove(m->graph, r);
 	pthread_cond_broadcast(&m->idle);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	unmount_queue_add(m, &task);
 }
 
@@ -545,7 +549,7 @@ int snapshot_life_remove(struct manager *m, const char *key, struct error *e)
 	bool stays = false;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = snapshot_keys_get(m, key, &s, e);
 	if (code == 0 && has_snapshot_child(s->record))
 		code = error_set(e, -ENOTEMPTY,
@@ -557,23 +561,23 @@ int snapshot_life_remove(struct manager *m, const char *key, struct error *e)
 		stays = is_needed(r, snapshot_keys_hold(r));
 		manager_reserve(r);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return error_context(e, "failed to remove");
 	code = write_removed(m, r, lease, stays, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0)
 		snapshot_keys_remove(m, key);
 	else
 		manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code == 0 && stays)
 		let_go(m, r);
 	else if (code == 0)
 		take_out(m, r);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	snapshot_keys_put_lease(m, lease);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 

@@ -82,11 +82,11 @@ int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view 
 	struct snapshot *s;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = snapshot_keys_get(m, key, &s, e);
 	if (code == 0)
 		code = give_view(s, ret_view, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 
@@ -150,7 +150,7 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 
 	if (code < 0)
 		return code;
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	sorted = snapshot_keys_sorted(m, &count);
 	if (sorted)
 		views = calloc(count + 1, sizeof(*views));
@@ -158,7 +158,7 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 	for (size_t i = 0; code == 0 && i < count; i++)
 		if (is_listed(sorted[i], filter))
 			code = make_view(sorted[i], &views[made++]);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0) {
 		snapshot_views_free(views, made);
 		return error_set(e, code, "out of memory");
@@ -177,6 +177,7 @@ static int look_at(struct manager *m, const char *key, char name[LAYER_NAME_LENG
 	struct snapshot *s;
 	int code = snapshot_keys_get(m, key, &s, e);
 
+	manager_assert_locked(m);
 	if (code < 0)
 		return code;
 	*bytes = s->size_bytes;
@@ -195,9 +196,9 @@ int snapshot_view_usage(struct manager *m, const char *key, const atomic_bool *c
 	struct stat root;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = look_at(m, key, name, ret_bytes, ret_inodes, e);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0 || !*name)
 		return code;
 	atomic_fetch_add(&m->disk_walks, 1);
@@ -303,25 +304,25 @@ int snapshot_view_update(struct manager *m, const char *key, const char *const *
 	struct snapshot *s;
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = snapshot_keys_get(m, key, &s, e);
 	if (code == 0) {
 		r = s->record;
 		manager_reserve(r);
 	}
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	if (code < 0)
 		return code;
 	code = draft_update(r, &u, paths, path_count, &draft, e);
 	if (code == 0)
 		code = write_update(m, r, draft, now, e);
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	if (code == 0) {
 		record_swap_labels(r, draft);
 		r->snapshot->updated_ns = now;
 		code = give_view(r->snapshot, ret_view, e);
 	}
 	manager_unreserve(m, r);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }

@@ -43,6 +43,7 @@ int lease_table_find(struct manager *m, const struct lease_holder *holder, struc
 {
 	struct lease *l;
 
+	manager_assert_locked(m);
 	if (!holder->lease || !*holder->lease)
 		return find_connection_lease(m, holder->connection, ret_lease, e);
 	if (snapshot_lease_is_one(holder->lease))
@@ -58,6 +59,7 @@ int lease_table_find(struct manager *m, const struct lease_holder *holder, struc
 
 void lease_table_put(struct manager *m, struct lease *l)
 {
+	manager_assert_locked(m);
 	l->users--;
 	pthread_cond_broadcast(&m->idle);
 }

@@ -6,6 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
+struct manager *manager_lock(struct manager *m)
+{
+	ranked_lock_acquire(&m->lock);
+	return m;
+}
+
+void manager_unlock(struct manager *m)
+{
+	ranked_lock_release(&m->lock);
+}
+
+void manager_wait(struct manager *m)
+{
+	ranked_lock_wait(&m->lock, &m->idle);
+}
+
 void manager_report(struct manager *m, bool problem, const char *format, ...)
 {
 	char text[1200];
@@ -23,11 +39,12 @@ int manager_find(struct manager *m, const char *id, struct record **ret_record, 
 	struct record *r;
 	int code = record_graph_resolve(m->graph, id, &r, e);
 
+	manager_assert_locked(m);
 	if (code < 0)
 		return code;
 	memcpy(whole_id, r->id, sizeof(whole_id));
 	while (r && r->busy) {
-		pthread_cond_wait(&m->idle, &m->lock);
+		manager_wait(m);
 		r = record_graph_find(m->graph, whole_id);
 	}
 	if (!r || r->state != RECORD_LIVE)
@@ -48,11 +65,11 @@ int manager_find_reserved(struct manager *m, const char *id, struct record **ret
 {
 	int code;
 
-	pthread_mutex_lock(&m->lock);
+	manager_lock(m);
 	code = manager_find(m, id, ret_record, e);
 	if (code == 0)
 		manager_reserve(*ret_record);
-	pthread_mutex_unlock(&m->lock);
+	manager_unlock(m);
 	return code;
 }
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the rooms of the manager share: its state, its locks, and the reservation of records. Lock
- * order: walk_lock, then fold_lock, then lock. `lock` guards the graph, the leases and the mounts,
- * and is never held across a system call that may be slow: a record that is worked on meanwhile is
- * `busy`, and whoever wants it waits for `idle`.
+ * What the rooms of the manager share: its state, its locks, and the reservation of records. `lock`
+ * guards the graph, the leases and the mounts, and is never held across a system call that may be
+ * slow: a record that is worked on meanwhile is reserved, and a thread that wants it waits. Locks
+ * are taken in the order of enum manager_rank, which is checked at run time.
  */
 #pragma once
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/hashmap.h"
+#include "base/ranked_lock.h"
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
 #include "overlay/overlay_probe.h"
@@ -39,6 +42,17 @@ struct mount {
 	struct mount *next;
 };
 
+enum manager_rank {
+	MANAGER_RANK_PRUNE,
+	MANAGER_RANK_WALK,
+	MANAGER_RANK_NEEDS,
+	MANAGER_RANK_FOLD,
+	MANAGER_RANK_STATE, /* `lock` */
+	MANAGER_RANK_EXTRACTION, /* of one extraction's threads */
+	MANAGER_RANK_UNMOUNT_QUEUE,
+	MANAGER_RANK_TRASH,
+};
+
 struct manager {
 	char *root;
 	int root_fd, lock_fd, mounts_fd; /* the store, its lock file, mnt/ */
@@ -53,7 +67,7 @@ struct manager {
 	int64_t started_ns;
 	atomic_uint_fast64_t disk_walks, folds;
 
-	pthread_mutex_t lock;
+	struct ranked_lock lock;
 	pthread_cond_t idle; /* some record is no longer busy */
 	struct record_graph *graph;
 	struct hashmap *leases; /* by name */
@@ -82,12 +96,11 @@ struct manager {
 	atomic_int_fast64_t collected_boot_ns; /* when blobs were collected last by housekeeping */
 	atomic_uint_fast64_t content_works; /* for names that are used once */
 
-	pthread_mutex_t fold_lock; /* one fold at a time, from reading cells to writing rows */
-	pthread_mutex_t prune_lock; /* one prune at a time */
-	pthread_mutex_t needs_lock; /* one change of needs at a time; before `lock` */
-	pthread_mutex_t
-		walk_lock; /* one measuring of sizes at a time: others then find them known */
-	pthread_mutex_t trash_lock; /* with `trash_wanted`, for the thread that empties trash/ */
+	struct ranked_lock fold_lock; /* one fold at a time, from reading cells to writing rows */
+	struct ranked_lock prune_lock; /* one prune at a time; guards `plans` */
+	struct ranked_lock needs_lock; /* one change of a lease's external references at a time */
+	struct ranked_lock walk_lock; /* one measuring of sizes at a time */
+	struct ranked_lock trash_lock; /* guards what follows, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
 	struct unmount_queue *unmount_queue; /* its own lock, the last of all */
@@ -100,6 +113,17 @@ struct quarantined_record {
 	char layer[LAYER_NAME_LENGTH + 1];
 	const char *damage; /* "its data": static */
 };
+
+/* Takes `lock`; for `cleanup(manager_unlock) struct manager *locked = manager_lock(m);`. */
+struct manager *manager_lock(struct manager *m);
+void manager_unlock(struct manager *m);
+DEFINE_CLEANUP(struct manager *, manager_unlock)
+/* Waits until a reservation or another change of state has ended; gives `lock` back meanwhile. */
+void manager_wait(struct manager *m);
+/* For functions that want the caller to have the lock, or not to have it; macros, so that a failed
+ * assertion names the function. */
+#define manager_assert_locked(m) assert(ranked_lock_is_held(&(m)->lock))
+#define manager_assert_unlocked(m) assert(!ranked_lock_is_held(&(m)->lock))
 
 void manager_report(struct manager *m, bool problem, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

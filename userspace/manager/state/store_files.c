@@ -46,6 +46,7 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 	char link[PATH_SIZE], target[PATH_SIZE], present[PATH_SIZE];
 	ssize_t length;
 
+	manager_assert_unlocked(m);
 	(void)snprintf(link, sizeof(link), "l/%s", layer);
 	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
 	length = readlinkat(m->root_fd, link, present, sizeof(present));
@@ -64,6 +65,7 @@ DIR *store_files_open_directory(struct manager *m, const char *name)
 	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
+	manager_assert_unlocked(m);
 	if (!d && fd >= 0)
 		(void)close(fd);
 	return d;
@@ -74,6 +76,7 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	char path[PATH_SIZE], target[PATH_SIZE];
 	int code;
 
+	manager_assert_unlocked(m);
 	(void)snprintf(path, sizeof(path), "layers/%s", layer);
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
@@ -105,6 +108,7 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e)
 {
 	int code = discard_as(m, layer, e);
 
+	manager_assert_unlocked(m);
 	trash_wake(m);
 	return code;
 }
@@ -113,6 +117,7 @@ int store_files_make_scratch(struct manager *m, char **ret_path, struct error *e
 {
 	cleanup(free_ptr) char *path = NULL;
 
+	manager_assert_unlocked(m);
 	if (asprintf(&path, "scratch/%" PRIx64, (uint64_t)atomic_fetch_add(&m->content_works, 1)) <
 	    0) {
 		path = NULL;
@@ -128,6 +133,7 @@ void store_files_drop_scratch(struct manager *m, const char *path)
 {
 	char to[PATH_SIZE];
 
+	manager_assert_unlocked(m);
 	(void)snprintf(to, sizeof(to), "trash/scratch.%" PRIx64, (uint64_t)clock_wall_ns());
 	/* What has become a layer is no longer there. */
 	if (renameat(m->root_fd, path, m->root_fd, to) < 0 && errno != ENOENT)
@@ -141,6 +147,7 @@ int store_files_clear_scratch(struct manager *m, struct error *e)
 	cleanup(close_directory) DIR *d = store_files_open_directory(m, "scratch");
 	struct dirent *entry;
 
+	manager_assert_unlocked(m);
 	if (!d)
 		return error_set(e, -errno, "open %s/scratch: %s", m->root, strerror(errno));
 	while ((entry = readdir(d))) {
@@ -159,6 +166,7 @@ int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, st
 	char path[PATH_SIZE];
 	int fd;
 
+	manager_assert_unlocked(m);
 	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
 	fd = openat(m->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

@@ -96,38 +96,38 @@ static void empty_trash_once(struct manager *m)
 
 void trash_wake(struct manager *m)
 {
-	pthread_mutex_lock(&m->trash_lock);
+	ranked_lock_acquire(&m->trash_lock);
 	m->trash_wanted = true;
 	pthread_cond_broadcast(&m->trash_arrived);
-	pthread_mutex_unlock(&m->trash_lock);
+	ranked_lock_release(&m->trash_lock);
 }
 
 void trash_drain(struct manager *m)
 {
-	pthread_mutex_lock(&m->trash_lock);
+	ranked_lock_acquire(&m->trash_lock);
 	while (m->trash_thread_runs && (m->trash_wanted || m->trash_busy))
-		pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
-	pthread_mutex_unlock(&m->trash_lock);
+		ranked_lock_wait(&m->trash_lock, &m->trash_arrived);
+	ranked_lock_release(&m->trash_lock);
 }
 
 void *trash_empty_thread(void *manager)
 {
 	struct manager *m = manager;
 
-	pthread_mutex_lock(&m->trash_lock);
+	ranked_lock_acquire(&m->trash_lock);
 	for (;;) {
 		while (!m->trash_wanted && !m->stopping)
-			pthread_cond_wait(&m->trash_arrived, &m->trash_lock);
+			ranked_lock_wait(&m->trash_lock, &m->trash_arrived);
 		if (!m->trash_wanted)
 			break;
 		m->trash_wanted = false;
 		m->trash_busy = true;
-		pthread_mutex_unlock(&m->trash_lock);
+		ranked_lock_release(&m->trash_lock);
 		empty_trash_once(m);
-		pthread_mutex_lock(&m->trash_lock);
+		ranked_lock_acquire(&m->trash_lock);
 		m->trash_busy = false;
 		pthread_cond_broadcast(&m->trash_arrived);
 	}
-	pthread_mutex_unlock(&m->trash_lock);
+	ranked_lock_release(&m->trash_lock);
 	return NULL;
 }

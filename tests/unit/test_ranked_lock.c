@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/ranked_lock.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+enum { FIRST, SECOND };
+
+static struct ranked_lock first, second;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+
+static int set_up(void **state)
+{
+	(void)state;
+	ranked_lock_init(&first, FIRST);
+	ranked_lock_init(&second, SECOND);
+	return 0;
+}
+
+/* In a process of its own: true when the function ends it by abort(3). */
+static bool aborts(void (*function)(void))
+{
+	const struct rlimit no_core = { 0 };
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)setrlimit(RLIMIT_CORE, &no_core);
+		(void)signal(SIGABRT, SIG_DFL); /* not cmocka's */
+		(void)close(STDERR_FILENO);
+		function();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void take_in_order(void)
+{
+	ranked_lock_acquire(&first);
+	ranked_lock_acquire(&second);
+	ranked_lock_release(&first);
+	ranked_lock_release(&second);
+}
+
+static void take_against_order(void)
+{
+	ranked_lock_acquire(&second);
+	ranked_lock_acquire(&first);
+}
+
+static void take_twice(void)
+{
+	ranked_lock_acquire(&first);
+	ranked_lock_acquire(&first);
+}
+
+static void release_what_is_free(void)
+{
+	ranked_lock_release(&first);
+}
+
+static void wait_with_a_later_lock(void)
+{
+	ranked_lock_acquire(&first);
+	ranked_lock_acquire(&second);
+	(void)ranked_lock_wait_until(&first, &condition, clock_monotonic_ns());
+}
+
+static void locks_are_taken_in_the_order_of_their_ranks(void **state)
+{
+	(void)state;
+	assert_false(aborts(take_in_order));
+	assert_true(aborts(take_against_order));
+	assert_true(aborts(take_twice));
+	assert_true(aborts(release_what_is_free));
+	assert_true(aborts(wait_with_a_later_lock));
+}
+
+static void *is_held_here(void *result)
+{
+	*(bool *)result = ranked_lock_is_held(&first);
+	return NULL;
+}
+
+static void a_lock_is_held_by_the_thread_that_took_it(void **state)
+{
+	bool elsewhere = true;
+	pthread_t thread;
+
+	(void)state;
+	assert_false(ranked_lock_is_held(&first));
+	ranked_lock_acquire(&first);
+	assert_true(ranked_lock_is_held(&first));
+	assert_int_equal(pthread_create(&thread, NULL, is_held_here, &elsewhere), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(elsewhere);
+	ranked_lock_release(&first);
+	assert_false(ranked_lock_is_held(&first));
+}
+
+static void a_wait_ends_at_its_time_with_the_lock_held(void **state)
+{
+	(void)state;
+	ranked_lock_acquire(&first);
+	assert_int_equal(ranked_lock_wait_until(&first, &condition, clock_monotonic_ns()),
+			 -ETIMEDOUT);
+	assert_true(ranked_lock_is_held(&first));
+	ranked_lock_release(&first);
+}
+
+static int leave_early(int code)
+{
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&first);
+
+	return held && code < 0 ? code : 0;
+}
+
+static void a_scope_gives_the_lock_back(void **state)
+{
+	(void)state;
+	assert_int_equal(leave_early(-EIO), -EIO);
+	assert_false(ranked_lock_is_held(&first));
+	assert_int_equal(leave_early(0), 0);
+	assert_false(ranked_lock_is_held(&first));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(locks_are_taken_in_the_order_of_their_ranks),
+		cmocka_unit_test(a_lock_is_held_by_the_thread_that_took_it),
+		cmocka_unit_test(a_wait_ends_at_its_time_with_the_lock_held),
+		cmocka_unit_test(a_scope_gives_the_lock_back),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A mutex with a rank. A thread takes locks in the order of their ranks only, so that threads
+ * cannot wait for each other in a circle, and a function that needs a lock can assert that its
+ * thread has it. Both are checked on every call, in every build: a thread-local word and no shared
+ * memory.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ranked_lock {
+	pthread_mutex_t mutex;
+	unsigned rank; /* 0 to 31; two locks of one rank are never held together */
+};
+
+void ranked_lock_init(struct ranked_lock *l, unsigned rank);
+void ranked_lock_destroy(struct ranked_lock *l);
+/* Returns its argument, for `cleanup(ranked_lock_release) struct ranked_lock *held = …`. */
+struct ranked_lock *ranked_lock_acquire(struct ranked_lock *l);
+void ranked_lock_release(struct ranked_lock *l);
+/* pthread_cond_wait(3), and with a time by the monotonic clock. The latter: 0 or -ETIMEDOUT. */
+void ranked_lock_wait(struct ranked_lock *l, pthread_cond_t *condition);
+int ranked_lock_wait_until(struct ranked_lock *l, pthread_cond_t *condition, int64_t until_ns);
+/* Whether this thread holds a lock of this rank. */
+bool ranked_lock_is_held(const struct ranked_lock *l);
+
+static inline void cleanup_ranked_lock_release(struct ranked_lock **l)
+{
+	if (*l)
+		ranked_lock_release(*l);
+}
