@@ -236,10 +236,10 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 
 @test "B32 B33 records are found by their labels, also after a restart" {
 	start_agent
-	id=$(varve new --retain --label varve.chain=abc)
-	varve new --label varve.chain=def
+	id=$(varve new --retain --label build.chain=abc)
+	varve new --label build.chain=def
 	kill_agent
 	start_agent
-	[[ $(varve ls -q --filter 'labels."varve.chain"==abc') == "$id" ]]
-	[[ $(varve ls -q --filter 'labels."varve.chain"' | wc -l) == 1 || $(varve ls -q | wc -l) == 2 ]]
+	[[ $(varve ls -q --filter 'labels."build.chain"==abc') == "$id" ]]
+	[[ $(varve ls -q --filter 'labels."build.chain"' | wc -l) == 1 || $(varve ls -q | wc -l) == 2 ]]
 }
