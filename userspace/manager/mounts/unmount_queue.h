@@ -21,7 +21,7 @@ int unmount_queue_start(struct manager *m, struct error *e);
 void unmount_queue_stop(struct manager *m);
 
 /* Waits while too much is left to do. Without memory the task is done at once. */
-void unmount_queue_add(struct manager *m, const struct unmount_task *task);
+void unmount_queue_add(struct manager *m, const struct unmount_task *what);
 
 /* Whether there is a task with this layer, or with this record's id. */
 bool unmount_queue_has(struct manager *m, const char *layer_or_id);
