@@ -17,6 +17,9 @@ static const char help[] =
 	"      --backend NAME     only this accounting: overlay, syscall or none\n"
 	"      --config FILE      settings and policies (" CONFIG_DEFAULT_FILE ", if it is there)\n"
 	"      --check-config     say what is wrong with the configuration, exit\n"
+	"      --quarantine-layers\n"
+	"                         move the layers of a store that has lost its database to\n"
+	"                         quarantine/ in it, exit\n"
 	"      --teardown         unmount everything of the store, end its accounting, exit\n"
 	"      --verbose          log more\n"
 	"      --help, --version\n"
@@ -79,6 +82,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 		BACKEND,
 		FILE_PATH,
 		CHECK,
+		QUARANTINE,
 		TEARDOWN,
 		VERBOSE,
 		HELP,
@@ -91,6 +95,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 		{ "backend", required_argument, NULL, BACKEND },
 		{ "config", required_argument, NULL, FILE_PATH },
 		{ "check-config", no_argument, NULL, CHECK },
+		{ "quarantine-layers", no_argument, NULL, QUARANTINE },
 		{ "teardown", no_argument, NULL, TEARDOWN },
 		{ "verbose", no_argument, NULL, VERBOSE },
 		{ "help", no_argument, NULL, HELP },
@@ -121,6 +126,9 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 			break;
 		case CHECK:
 			c.check = true;
+			break;
+		case QUARANTINE:
+			c.quarantine_layers = true;
 			break;
 		case TEARDOWN:
 			c.tear_down = true;

@@ -59,6 +59,7 @@ struct config {
 	bool backend_forced;
 	enum usage_backend backend;
 	bool tear_down;
+	bool quarantine_layers;
 	bool verbose;
 };
 

@@ -183,6 +183,7 @@ static int open_manager(struct agent *a, struct error *e)
 					   .policy_interval_ns = a->config->file.interval_ns,
 					   .credentials_file = a->config->file.credentials,
 					   .drop_blobs = !a->config->file.keep_blobs,
+					   .quarantine_layers = a->config->quarantine_layers,
 					   .report = report };
 
 	/* The store may still have to be made, so its path is made absolute by hand. */
@@ -354,6 +355,17 @@ int daemon_run(const struct config *config, struct error *e)
 			error_set(e, code, "event loop: %s", strerror(-code));
 	}
 	dismantle(&a);
+	return code;
+}
+
+int daemon_quarantine_layers(const struct config *config, struct error *e)
+{
+	struct agent a = { .config = config };
+	int code = open_manager(&a, e);
+
+	manager_close(a.manager);
+	free(a.root);
+	free(a.fetch_helper);
 	return code;
 }
 

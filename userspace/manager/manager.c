@@ -18,6 +18,7 @@
 #include "manager/state/new_names.h"
 #include "manager/eviction/eviction_plans.h"
 #include "manager/mounts/unmount_queue.h"
+#include "manager/recovery/lost_database.h"
 #include "manager/recovery/recover.h"
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
@@ -187,7 +188,6 @@ static int read_store_id(struct manager *m, struct error *e)
 
 static int open_store(struct manager *m, const struct manager_options *options, struct error *e)
 {
-	cleanup(free_ptr) char *database = NULL;
 	int code = make_directory(m->root, e);
 
 	if (code == 0)
@@ -204,12 +204,8 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 		code = choose_pin_directory(m, options->default_root, e);
 	if (code == 0)
 		code = overlay_probe(m->root_fd, &m->features, e);
-	if (code == 0 && asprintf(&database, "%s/varve.db", m->root) < 0) {
-		database = NULL;
-		code = error_set(e, -ENOMEM, "out of memory");
-	}
 	if (code == 0)
-		code = database_open(database, DATABASE_MAY_BE_NEW, &m->database, e);
+		code = lost_database_open(m, options->quarantine_layers, e);
 	if (code == 0)
 		code = read_store_id(m, e);
 	if (code == 0)

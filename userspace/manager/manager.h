@@ -30,13 +30,14 @@ struct manager_options {
 	const char *fetch_helper; /* the program varve-fetch */
 	const char *credentials_file; /* for registries, or NULL */
 	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
+	bool quarantine_layers; /* of a store whose database is lost, and only of such a one */
 	/* What start-up found and did, and what background work could not do; a line each. */
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
 };
 
 /* Opens the store, takes its lock, and reconciles database, files and mounts. -EBUSY: another
- * agent has it. */
+ * agent has it. -ENOENT: the store has layers or blobs, and no database. */
 int manager_open(const struct manager_options *options, struct manager **ret_manager,
 		 struct error *e);
 

@@ -22,6 +22,7 @@
 #include "manager/mounts/mount_list.h"
 #include "manager/mounts/mount_attach.h"
 #include "manager/records/record_delete.h"
+#include "manager/recovery/quarantine.h"
 #include "manager/recovery/recover_rows.h"
 #include "manager/state/store_files.h"
 #include "manager/mounts/counter_fold.h"
@@ -31,15 +32,78 @@
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
 
+/* A layer without a record that is older than this was not left by a crash just now. */
+#define NEW_LAYER_NS (3600 * NS_PER_S)
+
 struct recovering {
 	struct manager *m;
 	struct change_set *changes;
 };
 
+/* Whether the directory was made about now, give or take what a crash and the restart after it may
+ * take. A clock that is wrong makes nothing new. */
+static bool is_new(const struct stat *st)
+{
+	int64_t age_ns = clock_wall_ns() - (st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec);
+
+	return age_ns > -NEW_LAYER_NS && age_ns < NEW_LAYER_NS;
+}
+
+/*
+ * A crash leaves a layer without a record when it hits between making the files and writing the
+ * row, or between deleting the row and the files. One that is older belonged to a record that this
+ * database, perhaps restored from a backup, does not know.
+ */
+static int remove_stray(struct manager *m, const char *name, struct quarantine *q, struct error *e)
+{
+	char path[sizeof("layers/") + LAYER_NAME_LENGTH];
+	struct stat st;
+	int code;
+
+	(void)snprintf(path, sizeof(path), "layers/%s", name);
+	if (fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_set(e, -errno, "stat %s/%s: %s", m->root, path, strerror(errno));
+	if (is_new(&st)) {
+		manager_report(m, false, "layer=%s belongs to no record: discarded", name);
+		return store_files_discard(m, name, e);
+	}
+	code = quarantine_put(m, q, path, e);
+	if (code < 0)
+		return code;
+	(void)snprintf(path, sizeof(path), "l/%s", name);
+	(void)unlinkat(m->root_fd, path, 0); /* there may be none; fsck finds one that stays */
+	manager_report(m, true,
+		       "layer=%s belongs to no record, though it is old: moved to %s/%s; "
+		       "varve fsck --repair deletes it",
+		       name, m->root, q->path);
+	return 0;
+}
+
+static int reconcile_layer(struct manager *m, const char *name, struct quarantine *q,
+			   struct error *e)
+{
+	const struct layer *layer;
+	int code;
+
+	recover_rows_take_name(m, name);
+	if (recover_rows_is_quarantined(m, name))
+		return 0;
+	layer = record_graph_find_layer(m->graph, name);
+	if (!layer)
+		return remove_stray(m, name, q, e);
+	if (layer->lazy) {
+		manager_report(m, false, "layer=%s was never whole: discarded", name);
+		return store_files_discard(m, name, e);
+	}
+	code = store_files_link(m, name, e);
+	return code < 0 ? code : 0;
+}
+
 /* Directories of layers that the database does not know, and the links of those that it does. */
 static int reconcile_layers(struct manager *m, struct error *e)
 {
 	cleanup(close_directory) DIR *d = store_files_open_directory(m, "layers");
+	struct quarantine q = { 0 };
 	struct dirent *entry;
 	int code = 0;
 
@@ -47,7 +111,6 @@ static int reconcile_layers(struct manager *m, struct error *e)
 		return error_set(e, -errno, "open %s/layers: %s", m->root, strerror(errno));
 	while (code == 0 && (entry = readdir(d))) {
 		const char *name = entry->d_name;
-		const struct layer *layer;
 
 		if (name[0] == '.')
 			continue;
@@ -56,23 +119,7 @@ static int reconcile_layers(struct manager *m, struct error *e)
 				       name);
 			continue;
 		}
-		recover_rows_take_name(m, name);
-		if (recover_rows_is_quarantined(m, name))
-			continue;
-		layer = record_graph_find_layer(m->graph, name);
-		if (layer && layer->lazy) {
-			manager_report(m, false, "layer=%s was never whole: discarded", name);
-			code = store_files_discard(m, name, e);
-			continue;
-		}
-		if (layer) {
-			int linked = store_files_link(m, name, e);
-
-			code = linked < 0 ? linked : 0;
-			continue;
-		}
-		manager_report(m, false, "layer=%s belongs to no record: discarded", name);
-		code = store_files_discard(m, name, e);
+		code = reconcile_layer(m, name, &q, e);
 	}
 	return code;
 }

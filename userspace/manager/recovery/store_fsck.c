@@ -498,6 +498,24 @@ static int check_directory(struct check *c, const char *directory,
 	return code;
 }
 
+/* Files that no record of the database at some start had named. */
+static int in_quarantine(struct check *c, const char *name, const char *path)
+{
+	char to[PATH_SIZE + 16];
+	bool repaired;
+
+	(void)snprintf(to, sizeof(to), "trash/quarantine.%s", name);
+	repaired = c->o->repair && renameat(c->m->root_fd, path, c->m->root_fd, to) == 0;
+	return report(c, "quarantine", path, repaired,
+		      "no record has named what is in it since the agent started at that time");
+}
+
+static int check_quarantine(struct check *c, struct error *e)
+{
+	return is_still_there(c, "quarantine") ? check_directory(c, "quarantine", in_quarantine, e)
+					       : 0;
+}
+
 static int left_in_trash(struct check *c, const char *name, const char *path)
 {
 	(void)name;
@@ -595,6 +613,8 @@ static int check_store(struct check *c, struct error *e)
 		code = check_directory(c, "l", orphan_link, e);
 	if (code == 0)
 		code = check_directory(c, "mnt", stray_mount_point, e);
+	if (code == 0)
+		code = check_quarantine(c, e);
 	return code == 0 ? check_trash(c, e) : code;
 }
 

@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq sqlite3
+# SPDX-License-Identifier: Apache-2.0
+#
+# A store whose database is deleted, emptied, damaged or read by others. The layers in it must stay.
+
+load ../lib/helpers
+
+# Starts an agent that must refuse the store with the exit status 1, and prints what it says.
+refused() {
+	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" 3>&-
+	echo "$output"
+}
+
+layer_files() {
+	find "$agent_root/layers" "$agent_root/blobs" -printf '%P %s\n' | sort
+}
+
+stopped_store() { # a store with two records, without an agent; its database is kept in $backup
+	start_agent
+	a=$(result a)
+	b=$(result b --parent "$a")
+	stop_agent
+	backup=$BATS_TEST_TMPDIR/backup.db
+	cp "$agent_root/varve.db" "$backup"
+	files=$(layer_files)
+}
+
+@test "a store without its database is refused, and left as it is" {
+	stopped_store
+	rm "$agent_root/varve.db"
+	refused
+	[[ $output == *"$agent_root/varve.db is missing or empty, but the store has layers"* ]]
+	[[ $output == *"restore it from a backup"*"--root $agent_root --quarantine-layers"* ]]
+	refused
+	[[ $(layer_files) == "$files" && ! -e $agent_root/varve.db ]]
+	cp "$backup" "$agent_root/varve.db"
+	start_agent
+	[[ $(varve ls -q | sort) == $(printf '%s\n' "$a" "$b" | sort) ]]
+	run -0 varve fsck
+}
+
+@test "a store with an empty database is refused, and its log is not deleted" {
+	stopped_store
+	: > "$agent_root/varve.db"
+	echo kept > "$agent_root/varve.db-wal"
+	refused
+	[[ $output == *"missing or empty"* ]]
+	[[ $(layer_files) == "$files" && $(< "$agent_root/varve.db-wal") == kept ]]
+	[[ $(stat -c %s "$agent_root/varve.db") == 0 ]]
+	rm "$agent_root/varve.db" "$agent_root/varve.db-wal"
+	sqlite3 "$agent_root/varve.db" VACUUM
+	refused
+	[[ $output == *"missing or empty"* && $(layer_files) == "$files" ]]
+	cp "$backup" "$agent_root/varve.db"
+	start_agent
+	[[ $(varve ls -q | wc -l) == 2 ]]
+}
+
+@test "blobs without a database are not taken for unneeded ones" {
+	start_agent
+	id=$(result a)
+	varve export "$id" "oci:$BATS_TEST_TMPDIR/a"
+	[[ $(find "$agent_root/blobs/sha256" -type f | wc -l) -gt 0 ]]
+	stop_agent
+	backup=$BATS_TEST_TMPDIR/backup.db
+	mv "$agent_root/varve.db" "$backup"
+	rm -rf "$agent_root/layers"
+	blobs=$(find "$agent_root/blobs" | sort)
+	refused
+	[[ $output == *"layers or blobs"* && $(find "$agent_root/blobs" | sort) == "$blobs" ]]
+	mv "$backup" "$agent_root/varve.db"
+}
+
+@test "a damaged or foreign database, or one of an unknown schema, is refused" {
+	stopped_store
+	head -c 100000 /dev/urandom > "$agent_root/varve.db"
+	refused
+	[[ $output == *"varve.db"*"file is not a database"* && $(layer_files) == "$files" ]]
+	for version in -1 1000; do
+		cp "$backup" "$agent_root/varve.db"
+		sqlite3 "$agent_root/varve.db" "PRAGMA user_version = $version"
+		refused
+		[[ $output == *"varve.db"*"schema"*"$version"* && $(layer_files) == "$files" ]]
+	done
+	rm -f "$agent_root/varve.db"*
+	sqlite3 "$agent_root/varve.db" "CREATE TABLE addresses(name TEXT)"
+	refused
+	[[ $output == *"tables that no varved has made"* && $(layer_files) == "$files" ]]
+	cp "$backup" "$agent_root/varve.db"
+	start_agent
+	[[ $(varve ls -q | wc -l) == 2 ]]
+}
+
+@test "the layers of a lost database can be set aside, and dropped by fsck" {
+	stopped_store
+	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --quarantine-layers 3>&-
+	[[ $output == *"is not lost: there is nothing to quarantine"* ]]
+	rm "$agent_root/varve.db"
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --quarantine-layers 3>&-
+	place=$(echo "$agent_root"/quarantine/*)
+	[[ -d $place && $(count_layers) == 0 && $(find "$place/layers" -name data -size 1M | wc -l) == 2 ]]
+	start_agent
+	[[ $(varve ls -q) == "" && $(count_layers) == 0 ]]
+	new=$(result new)
+	[[ $(varve ls -q) == "$new" && -d $place/layers ]]
+	run -8 varve fsck
+	[[ $output == *"quarantine"*"1 problem"*" found, 0 repaired"* ]]
+	[[ -d $place/layers ]]
+	run -0 varve fsck --repair
+	[[ ! -e $place && $(varve ls -q) == "$new" ]]
+	run -0 varve fsck
+}
+
+@test "layers that are newer than a restored database are quarantined, not deleted" {
+	stopped_store
+	start_agent
+	c=$(result c)
+	layer=$(varve inspect "$c" --json | jq -r .layer)
+	stop_agent
+	mkdir -p "$agent_root/layers/zzz/fs" # as a crash leaves it
+	touch -d "2 hours ago" "$agent_root/layers/$layer"
+	cp "$backup" "$agent_root/varve.db"
+	start_agent
+	[[ $(varve ls -q | sort) == $(printf '%s\n' "$a" "$b" | sort) ]]
+	[[ ! -e $agent_root/layers/$layer && ! -e $agent_root/layers/zzz ]]
+	[[ -s $(echo "$agent_root"/quarantine/*/"$layer"/fs/data) && ! -e $(echo "$agent_root"/quarantine/*/zzz) ]]
+	grep -q "layer=$layer belongs to no record, though it is old: moved to $agent_root/quarantine/" "$agent_log"
+	run -8 varve fsck
+	[[ $output == *"quarantine"*"1 problem"*" found, 0 repaired"* ]]
+	run -0 varve fsck --repair
+	[[ $(find "$agent_root/quarantine" -mindepth 1) == "" ]]
+}
+
+@test "a new store is made without a word about quarantine" {
+	start_agent
+	[[ ! -e $agent_root/quarantine ]]
+	id=$(varve new --retain)
+	stop_agent
+	start_agent
+	[[ $(varve ls -q) == "$id" ]]
+}
+
+@test "nobody but root can read or lock the database, whatever the umask" {
+	umask 000
+	start_agent
+	varve new --retain > /dev/null
+	modes() {
+		stat -c %a "$agent_root"/varve.db "$agent_root"/varve.db-wal "$agent_root"/varve.db-shm "$agent_root"/lock | sort -u
+	}
+	[[ $(modes) == 600 ]]
+	kill_agent
+	chmod 644 "$agent_root"/varve.db* "$agent_root"/lock
+	start_agent
+	[[ $(modes) == 600 ]]
+	umask 022
+}
