@@ -197,7 +197,7 @@ while True:
 	for command in "stats $work" "files $work -n 1" "du" "du --verbose"; do
 		# shellcheck disable=SC2086
 		run varve $command
-		assert_output_has "accesses could not be counted (maps full): the numbers above may be short"
+		assert_output_has "accesses could not be counted because a map was full; the numbers above may be too low"
 	done
 	run varve doctor --json
 	assert_json_lines 'map(select(.name == "lost"))[0] | .state == "warning" and (.found | contains("found a full map"))'

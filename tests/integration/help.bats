@@ -44,7 +44,7 @@ complete_bash() {
 		grep -qE -e "-a ${verb#* } -d" "$BATS_TEST_TMPDIR/fish"
 	done < <(verbs)
 	run -2 varve completion tcsh
-	[[ $output == "varve: completion: there is no completion for 'tcsh', but for bash, fish or zsh"* ]]
+	[[ $output == "varve: completion: no completion for shell 'tcsh' (bash, fish or zsh)"* ]]
 }
 
 @test "completion: words, families, values and ids" {

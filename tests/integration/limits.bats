@@ -70,11 +70,11 @@ refused() {
 	start_agent
 	refused 2 "unknown command 'frobnicate'" varve frobnicate
 	refused 2 "--frob" varve ls --frob
-	refused 2 "no size" varve prune --keep-storage lots
+	refused 2 "invalid size 'lots'" varve prune --keep-storage lots
 	refused 2 "ID" varve mount
-	refused 2 "no size" varve prune --max-used-space 10Q
-	refused 2 "no duration" varve prune --keep-duration 3parsecs
-	refused 2 "no duration" varve lease create short --expires -1h
+	refused 2 "invalid size '10Q'" varve prune --max-used-space 10Q
+	refused 2 "invalid duration '3parsecs'" varve prune --keep-duration 3parsecs
+	refused 2 "invalid duration '-1h'" varve lease create short --expires -1h
 }
 
 @test "a prune that is asked for wrongly evicts nothing" {

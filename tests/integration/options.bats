@@ -36,7 +36,7 @@ escape=$'\e'
 	[[ $(varve lease ls -q) == cli ]]
 	[[ $(varve policy show -q) == "$(varve policy check -q)" ]]
 	run -2 varve ls -o nosuch
-	[[ $output == *"no column 'nosuch', but: ID, "* ]]
+	[[ $output == *"unknown column 'nosuch' (columns: ID, "* ]]
 	run -2 varve info -o id
 	run -2 varve ls -o id --json
 	run -2 varve ls -q --json

@@ -135,9 +135,9 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	record a > "$BATS_TEST_TMPDIR/state"
 	refused 'either --state or --trace'
 	refused 'either --state or --trace' --state x --trace y
-	refused "no scorer 'best'" --state "$BATS_TEST_TMPDIR/state" --scorer best
-	refused 'no disk to take a share of' --state "$BATS_TEST_TMPDIR/state" --keep-storage 10%
-	refused 'is no time' --state "$BATS_TEST_TMPDIR/state" --now noon
+	refused "unknown scorer 'best'" --state "$BATS_TEST_TMPDIR/state" --scorer best
+	refused 'no file system to take a share of' --state "$BATS_TEST_TMPDIR/state" --keep-storage 10%
+	refused "invalid time 'noon'" --state "$BATS_TEST_TMPDIR/state" --now noon
 	refused "filter 'id=x'" --state "$BATS_TEST_TMPDIR/state" --filter id=x
 	refused '--trace needs a limit' --trace "$BATS_TEST_TMPDIR/state"
 	refused '--filter is for --state only' --trace x --keep-storage 1G --filter id

@@ -170,12 +170,13 @@ static void wrong_lines_are_refused(void **unused)
 		{ "varve ls --color red", "'red'" },
 		{ "varve dig", "dig needs ID (see varve dig --help)" },
 		{ "varve dig _", "an argument is empty (see varve dig --help)" },
-		{ "varve dig --filter _ x", "option '--filter' is empty (see varve dig --help)" },
+		{ "varve dig --filter _ x",
+		  "the value of option '--filter' is empty (see varve dig --help)" },
 		{ "varve dig --filter= x", "option '--filter' is empty" },
 		{ "varve dig -n _ x", "option '--number' is empty" },
-		{ "varve dig x y z", "'z' is one argument too many (see varve dig --help)" },
+		{ "varve dig x y z", "unexpected argument 'z' (see varve dig --help)" },
 		{ "varve lease create", "lease create needs NAME (see varve lease create --help)" },
-		{ "varve ls x", "'x' is one argument too many" },
+		{ "varve ls x", "unexpected argument 'x'" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

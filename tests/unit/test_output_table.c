@@ -30,11 +30,11 @@ static void column_names_are_checked(void **unused)
 		{ "last-used,copy-ups", NULL },
 		{ "id,", NULL },
 		{ "", "no column" },
-		{ ",id", "no column ''" },
-		{ "i", "no column 'i', but: ID, LAST USED, COPY-UPS" },
-		{ "idx", "no column 'idx'" },
-		{ "id,nix", "no column 'nix'" },
-		{ "copy_ups", "no column 'copy_ups'" },
+		{ ",id", "unknown column ''" },
+		{ "i", "unknown column 'i' (columns: ID, LAST USED, COPY-UPS)" },
+		{ "idx", "unknown column 'idx'" },
+		{ "id,nix", "unknown column 'nix'" },
+		{ "copy_ups", "unknown column 'copy_ups'" },
 		{ "id,ID", "'ID' is named twice" },
 	};
 

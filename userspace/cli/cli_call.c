@@ -15,10 +15,10 @@ struct call {
 	const char *method;
 	const ProtobufCMessageDescriptor *type;
 	int (*each)(const ProtobufCMessage *reply, void *user, struct error *e);
-	struct cli_replies *keep; /* or, instead of `each`, where replies are kept */
+	struct cli_replies *keep; /* where replies are collected, instead of `each` */
 	void *user;
 	struct error *e;
-	int refused; /* what receive() returned, whose text is in e */
+	int refused; /* what receive() returned; its text is in e */
 	size_t count;
 };
 
@@ -42,10 +42,11 @@ static int receive(const uint8_t *message, size_t length, void *user)
 	int code;
 
 	if (!reply) {
-		call->refused = error_set(call->e, -EBADMSG,
-					  "the agent's reply to %s makes no sense here; are varve "
-					  "and varved of the same version? (see varve version)",
-					  call->method);
+		call->refused =
+			error_set(call->e, -EBADMSG,
+				  "cannot decode the agent's reply to %s; check that varve and "
+				  "varved have the same version (varve version)",
+				  call->method);
 		return call->refused;
 	}
 	call->count++;
@@ -68,11 +69,11 @@ static int connect_once(struct cli *c, struct error *e)
 	if (c->client)
 		return 0;
 	code = grpc_client_connect(c->address, &c->client, e);
-	/* Who may only look need not know of two sockets; what changes something says so then. */
+	/* Callers with read-only access need not know about two sockets. */
 	if (code == -EACCES && strcmp(c->address, CLI_DEFAULT_ADDRESS) == 0 &&
 	    grpc_client_connect(CLI_READ_ONLY_ADDRESS, &c->client, NULL) == 0)
 		return 0;
-	/* A socket that is not there is no record that is not there. */
+	/* A missing socket must not look like a missing record. */
 	if (code < 0 && code != -EACCES && code != -EPERM)
 		c->exit = CLI_EXIT_UNREACHABLE;
 	return code;
@@ -81,7 +82,7 @@ static int connect_once(struct cli *c, struct error *e)
 static int make_call(struct cli *c, struct call *call, const ProtobufCMessage *request)
 {
 	size_t length = protobuf_c_message_get_packed_size(request);
-	cleanup(free_ptr) uint8_t *packed = malloc(length + 1); /* an empty message has none */
+	cleanup(free_ptr) uint8_t *packed = malloc(length + 1); /* an empty message has no bytes */
 	struct error reported = { 0 };
 	int64_t started_ns = clock_boot_ns();
 	char path[64];
@@ -92,14 +93,15 @@ static int make_call(struct cli *c, struct call *call, const ProtobufCMessage *r
 	if (!packed)
 		return error_set(call->e, -ENOMEM, "out of memory for the request");
 	(void)protobuf_c_message_pack(request, packed);
-	(void)snprintf(path, sizeof(path), "/varve.v1.Cache/%s", call->method); /* short names */
+	(void)snprintf(path, sizeof(path), "/varve.v1.Cache/%s",
+		       call->method); /* method names are short */
 
 	code = grpc_client_call(c->client, path, packed, length, receive, call, &reported);
 	if (c->line.globals.verbose)
 		(void)fprintf(stderr, "varve: %s: %zu replies in %.1f ms\n", call->method,
 			      call->count, (double)(clock_boot_ns() - started_ns) / 1e6);
 	if (call->refused < 0)
-		return call->refused; /* our own text, not the cancelled call's */
+		return call->refused; /* its text is ours, not that of the cancelled call */
 	if (code < 0)
 		return error_set(call->e, code, "%s", reported.text);
 	return 0;
@@ -129,7 +131,7 @@ void *cli_call_one(struct cli *c, const char *method, const ProtobufCMessage *re
 	if (make_call(c, &call, request) < 0)
 		return NULL;
 	if (replies.count != 1) {
-		(void)error_set(e, -EPROTO, "the agent gave %zu replies to %s instead of one",
+		(void)error_set(e, -EPROTO, "the agent sent %zu replies to %s instead of one",
 				replies.count, method);
 		return NULL;
 	}

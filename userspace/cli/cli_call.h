@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls the agent: `method` is one of the service varve.v1.Cache, `type` describes its replies.
- * The first call connects; an agent that cannot be reached sets the exit of `c`.
+ * Calls the agent. `method` names a method of the service varve.v1.Cache, `type` describes its
+ * replies. The first call connects; when the agent cannot be reached it sets c->exit.
  */
 #pragma once
 
@@ -17,19 +17,20 @@ struct cli_replies {
 	size_t count, capacity;
 };
 
-/* Exactly one reply, which the caller frees; NULL on failure. */
+/* Returns the only reply, which the caller frees; NULL on failure or when there is not exactly one.
+ */
 void *cli_call_one(struct cli *c, const char *method, const ProtobufCMessage *request,
 		   const ProtobufCMessageDescriptor *type, struct error *e);
-/* All replies. */
+/* Collects all replies. */
 int cli_call_all(struct cli *c, const char *method, const ProtobufCMessage *request,
 		 const ProtobufCMessageDescriptor *type, struct cli_replies *ret_replies,
 		 struct error *e);
-/* Each reply as it comes, borrowed for the call; a negative return of `each` cancels. */
+/* Passes each reply to `each` as it arrives, borrowed; a negative return value cancels the call. */
 int cli_call_each(struct cli *c, const char *method, const ProtobufCMessage *request,
 		  const ProtobufCMessageDescriptor *type,
 		  int (*each)(const ProtobufCMessage *reply, void *user, struct error *e),
 		  void *user, struct error *e);
-/* For methods whose reply says nothing. */
+/* For methods whose reply is empty. */
 int cli_call(struct cli *c, const char *method, const ProtobufCMessage *request, struct error *e);
 
 void cli_call_free_replies(struct cli_replies *replies);

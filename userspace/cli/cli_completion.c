@@ -7,14 +7,14 @@
 
 #include "base/cleanup.h"
 
-/* Written with printf alone: main() asks stdout in the end whether it went well. */
+/* printf() is not checked here: main() checks stdout at the end. */
 
 static bool takes_id(const struct cli_verb *verb)
 {
 	return strncmp(verb->arguments, "ID", 2) == 0 || strncmp(verb->arguments, "[ID", 3) == 0;
 }
 
-/* Its first word when the verb is the first of a family, NULL otherwise. */
+/* The first word of the verb's name, if this verb is the first one of a family; else NULL. */
 static const char *new_family(const struct cli_verb *const *verbs, size_t at, char family[32])
 {
 	const char *blank = strchr(verbs[at]->name, ' ');
@@ -28,7 +28,7 @@ static const char *new_family(const struct cli_verb *const *verbs, size_t at, ch
 	return family;
 }
 
-/* ---- bash and zsh: one function that both understand prints the candidates ---- */
+/* ---- bash and zsh: both can run the one function that prints the candidates ---- */
 
 static void print_options(const struct cli_option *options)
 {
@@ -39,7 +39,7 @@ static void print_options(const struct cli_option *options)
 	}
 }
 
-/* As patterns of a case: "--filter|-f". */
+/* As the patterns of a case statement: "--filter|-f". */
 static void print_options_with_value(const struct cli_option *options)
 {
 	for (; options && options->name; options++) {
@@ -93,8 +93,8 @@ static void print_cases(const struct cli_verb *const *verbs)
 	printf("' ;;\n");
 }
 
-/* The verb is the words before the cursor that are neither options nor their values; at most two.
- */
+/* The verb is the first word before the cursor that is neither an option nor its value; in a
+ * family, the first two. */
 static void print_candidates_function(const struct cli_verb *const *verbs)
 {
 	char family[32];

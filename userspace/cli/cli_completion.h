@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints what completes varve's words in a shell, from the tables that --help is printed from. */
+/* Prints the completion script for a shell, made from the same tables as --help. */
 #pragma once
 
 #include "cli/cli_options.h"
 
 #define CLI_COMPLETION_SHELLS "bash, fish or zsh"
 
-/* -EINVAL: not one of these. */
+/* -EINVAL for any other shell. */
 int cli_completion_print(const char *shell, const struct cli_verb *const *verbs);

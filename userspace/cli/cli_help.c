@@ -6,7 +6,7 @@
 
 #include "cli/output_table.h"
 
-/* Written with printf alone: main() asks stdout in the end whether it went well. */
+/* printf() is not checked here: main() checks stdout at the end. */
 
 static void print_options(const char *title, const struct cli_option *options)
 {
@@ -29,7 +29,7 @@ static void print_verb(const struct cli_verb *verb)
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "%s %s", verb->name, verb->arguments);
-	printf("  %-22s %s\n", text, verb->summary);
+	printf("  %-23s %s\n", text, verb->summary);
 }
 
 void cli_help_overview(const struct cli_verb *const *verbs)
@@ -38,8 +38,8 @@ void cli_help_overview(const struct cli_verb *const *verbs)
 	for (; *verbs; verbs++)
 		print_verb(*verbs);
 	print_options("Options, before or after the command", cli_options_global);
-	printf("\nAn id may be cut to its first characters, four or more. 'varve COMMAND --help'\n"
-	       "tells more about a command, and so does varve(1).\n");
+	printf("\nAn id may be shortened to its first characters, at least four. For details see\n"
+	       "'varve COMMAND --help' and varve(1).\n");
 }
 
 void cli_help_family(const struct cli_verb *const *verbs, const char *family)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts of --help, made from the table of verbs: what it does not say cannot be typed. */
+/* The texts of --help, made from the same tables that the command line is parsed with. */
 #pragma once
 
 #include "cli/cli_options.h"

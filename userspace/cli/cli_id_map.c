@@ -17,7 +17,7 @@ int cli_id_map_finish(struct cli *c, struct cli_id_map *map, Varve__V1__IdMap **
 	struct error wrong = { 0 };
 
 	if (map->uids.failed || map->gids.failed)
-		return error_set(e, -ENOMEM, "out of memory for the map of ids");
+		return error_set(e, -ENOMEM, "out of memory for the id map");
 	if (!map->uids.text && !map->gids.text)
 		return 0;
 	if (id_map_parse(map->uids.text ?: "", map->gids.text ?: "", &parsed, &wrong) < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options --uid-map and --gid-map, and how a map of ids is printed. */
+/* The options --uid-map and --gid-map, and the JSON form of an id map. */
 #pragma once
 
 #include "base/cleanup.h"
@@ -9,18 +9,17 @@
 #include "varve.pb-c.h"
 
 #define CLI_ID_MAP_ARGUMENT "CONTAINER:HOST:LENGTH"
-#define CLI_ID_MAP_HELP(what)                                      \
-	"show " what " ids mapped like this; may be repeated and " \
-	"joined by commas"
+#define CLI_ID_MAP_HELP(what) \
+	"map " what " ids; may be repeated, or several ranges joined by commas"
 
 struct cli_id_map {
 	Varve__V1__IdMap message;
 	struct strbuf uids, gids;
 };
 
-/* One more range, or several by commas. */
+/* Adds one range, or several ranges joined by commas. */
 void cli_id_map_add(struct strbuf *list, const char *text);
-/* Points *ret_message to the map's, or leaves it when no range was added. */
+/* Points *ret_message to the message of the map; leaves it alone when no range was added. */
 int cli_id_map_finish(struct cli *c, struct cli_id_map *map, Varve__V1__IdMap **ret_message,
 		      struct error *e);
 void cli_id_map_free(struct cli_id_map *map);

@@ -10,8 +10,8 @@
 
 #include "base/cleanup.h"
 
-#define MAX_OPTIONS 40 /* of a verb and global ones */
-#define FIRST_OWN 0x100 /* beyond every letter */
+#define MAX_OPTIONS 40 /* of one verb, the global ones included */
+#define FIRST_OWN 0x100 /* greater than any letter */
 #define FIRST_GLOBAL 0x200
 
 enum global_option {
@@ -31,20 +31,20 @@ enum global_option {
 
 const struct cli_option cli_options_global[] = {
 	[GLOBAL_ADDRESS] = { 'H', "address", "ADDRESS", "the agent's socket (VARVE_ADDRESS)" },
-	[GLOBAL_JSON] = { 0, "json", NULL, "JSON; listings print one object a line" },
-	[GLOBAL_OUTPUT] = { 'o', "output", "COL[,COL]", "which columns, in which order" },
-	[GLOBAL_BYTES] = { 'b', "bytes", NULL, "sizes in bytes" },
-	[GLOBAL_NO_HEADINGS] = { 'n', "no-headings", NULL, "tables without headings" },
-	[GLOBAL_QUIET] = { 'q', "quiet", NULL, "only ids" },
-	[GLOBAL_NO_TRUNCATION] = { 0, "no-trunc", NULL, "whole ids and texts" },
-	[GLOBAL_COLOR] = { 0, "color", "WHEN", "auto, always or never (NO_COLOR)" },
-	[GLOBAL_VERBOSE] = { 'v', "verbose", NULL, "tell about each call to the agent" },
+	[GLOBAL_JSON] = { 0, "json", NULL, "print JSON; listings have one object per line" },
+	[GLOBAL_OUTPUT] = { 'o', "output", "COL[,COL]", "columns to show, in this order" },
+	[GLOBAL_BYTES] = { 'b', "bytes", NULL, "print sizes in bytes" },
+	[GLOBAL_NO_HEADINGS] = { 'n', "no-headings", NULL, "print tables without headings" },
+	[GLOBAL_QUIET] = { 'q', "quiet", NULL, "print only ids" },
+	[GLOBAL_NO_TRUNCATION] = { 0, "no-trunc", NULL, "do not shorten ids and texts" },
+	[GLOBAL_COLOR] = { 0, "color", "WHEN", "use color: auto, always or never (NO_COLOR)" },
+	[GLOBAL_VERBOSE] = { 'v', "verbose", NULL, "report each call to the agent" },
 	[GLOBAL_VERSION] = { 0, "version", NULL, "print the version" },
-	[GLOBAL_HELP] = { 'h', "help", NULL, "print this help, or that of a command" },
+	[GLOBAL_HELP] = { 'h', "help", NULL, "print this help, or the help of a command" },
 	[GLOBAL_END] = { 0, NULL, NULL, NULL },
 };
 
-/* What getopt_long wants to know, made from our tables. */
+/* The arguments of getopt_long(), made from our tables. */
 struct getopt_tables {
 	char letters[2 * MAX_OPTIONS + 3];
 	struct option names[MAX_OPTIONS + 1];
@@ -56,7 +56,7 @@ static void add_option(struct getopt_tables *t, const struct cli_option *option,
 	assert(t->name_count < MAX_OPTIONS);
 	for (size_t i = 0; i < t->name_count; i++)
 		if (strcmp(t->names[i].name, option->name) == 0)
-			return; /* the verb's own came first */
+			return; /* hidden by the verb's own option */
 	t->names[t->name_count++] = (struct option){
 		.name = option->name,
 		.has_arg = option->argument ? required_argument : no_argument,
@@ -69,7 +69,7 @@ static void add_option(struct getopt_tables *t, const struct cli_option *option,
 		t->letters[t->letter_length++] = ':';
 }
 
-/* `first` is how getopt is told to treat words: "+:" ends at the first one, ":" sorts them last. */
+/* `first` says how getopt treats words: "+:" stops at the first one, ":" moves them to the end. */
 static void fill_tables(struct getopt_tables *t, const char *first, const struct cli_option *own)
 {
 	*t = (struct getopt_tables){ .letter_length = strlen(first) };
@@ -88,7 +88,7 @@ static int find_letter(const struct cli_option *options, int letter)
 	return -1;
 }
 
-/* FIRST_OWN or FIRST_GLOBAL plus an index, whichever way the option was written. */
+/* FIRST_OWN or FIRST_GLOBAL plus an index, for a letter as well as for a long name. */
 static int option_value(const struct cli_option *own, int found)
 {
 	int index;
@@ -114,7 +114,7 @@ static int set_color(struct cli_globals *g, const char *when, struct error *e)
 			return 0;
 		}
 	}
-	return error_set(e, -EINVAL, "--color is auto, always or never, not '%s'", when);
+	return error_set(e, -EINVAL, "invalid --color '%s' (auto, always or never)", when);
 }
 
 static int set_global(struct cli_globals *g, enum global_option option, struct error *e)
@@ -158,7 +158,7 @@ static int set_global(struct cli_globals *g, enum global_option option, struct e
 	return 0;
 }
 
-/* getopt names the culprit in optopt, or by its long text only in argv. */
+/* getopt leaves the letter of a bad option in optopt; a bad long name is only in argv. */
 static int refuse(int found, char **argv, const struct cli_verb *verb, struct error *e)
 {
 	const char *space = verb ? " " : "", *name = verb ? verb->name : "";
@@ -176,14 +176,14 @@ static int refuse(int found, char **argv, const struct cli_verb *verb, struct er
 			 culprit, space, name);
 }
 
-/* An empty variable of a script must not become "no limit" or "no parent". */
+/* An empty variable in a script must not turn into "no limit" or "no parent". */
 static int check_value(const struct cli_verb *verb, const struct cli_option *option,
 		       struct error *e)
 {
 	if (!option->argument || *optarg || strcmp(option->argument, "TEXT") == 0)
 		return 0;
-	return error_set(e, -EINVAL, "option '--%s' is empty (see varve %s --help)", option->name,
-			 verb->name);
+	return error_set(e, -EINVAL, "the value of option '--%s' is empty (see varve %s --help)",
+			 option->name, verb->name);
 }
 
 static int read_options(int argc, char **argv, const struct getopt_tables *tables,
@@ -193,7 +193,7 @@ static int read_options(int argc, char **argv, const struct getopt_tables *table
 	int found;
 
 	opterr = 0;
-	optind = 0; /* glibc: start anew */
+	optind = 0; /* glibc: start over */
 	while ((found = getopt_long(argc, argv, tables->letters, tables->names, NULL)) != -1) {
 		int value, code;
 
@@ -261,12 +261,12 @@ static int check_words(const struct cli_line *line, struct error *e)
 		return error_set(e, -EINVAL, "%s needs %s (see varve %s --help)", verb->name,
 				 verb->arguments, verb->name);
 	if (line->word_count > verb->max_words)
-		return error_set(e, -EINVAL, "'%s' is one argument too many (see varve %s --help)",
+		return error_set(e, -EINVAL, "unexpected argument '%s' (see varve %s --help)",
 				 line->words[verb->max_words], verb->name);
 	return 0;
 }
 
-/* Reads on until the verb is known, leaving its place to the caller; -ENODATA at the end. */
+/* Parses up to the verb, whose position goes to *at; -ENODATA when there is none. */
 static int read_verb(int argc, char **argv, const struct cli_verb *const *verbs, int *at,
 		     struct cli_line *line, struct error *e)
 {
@@ -319,7 +319,7 @@ int cli_options_parse(int argc, char **argv, const struct cli_verb *const *verbs
 	size_t letters = 1;
 	int code;
 
-	/* No more options than characters, as one word may hold several letters. */
+	/* There are at most as many options as characters: one word can hold several letters. */
 	for (int i = 0; i < argc; i++)
 		letters += strlen(argv[i]);
 	line.given = calloc(letters, sizeof(*line.given));

@@ -18,12 +18,12 @@
 struct progress {
 	struct cli *c;
 	bool bar, lines, shown;
-	char told[80]; /* the newest piece that has a line */
+	char told[80]; /* the last piece that a line was printed for */
 	struct cli_image image;
 	bool summary_seen;
 };
 
-/* Nothing that the agent sends reaches the terminal but through this. */
+/* Everything that the agent sent passes through here on its way to the terminal. */
 static void append_visible(struct strbuf *out, const struct progress *p, const char *text,
 			   size_t length_max, int width)
 {
@@ -32,7 +32,7 @@ static void append_visible(struct strbuf *out, const struct progress *p, const c
 
 	visible_text_append(&visible, text, p->c->out.utf8);
 	if (strbuf_failed(&visible))
-		return; /* progress may lack a word */
+		return; /* a progress line may lack a word */
 	length = visible.length < length_max ? visible.length : length_max;
 	/* Not in the middle of a character. */
 	while (length > 0 && length < visible.length && (visible.text[length] & 0xc0) == 0x80)
@@ -40,7 +40,7 @@ static void append_visible(struct strbuf *out, const struct progress *p, const c
 	strbuf_appendf(out, "%-*.*s", width, (int)length, visible.text ? visible.text : "");
 }
 
-/* What is done to what: a digest is shown by its first characters, a file by its name. */
+/* The action and its object: the first characters of a digest, or the name of a file. */
 static void append_piece(struct strbuf *out, const struct progress *p,
 			 const Varve__V1__Progress *now, int name_width)
 {
@@ -55,7 +55,7 @@ static void append_piece(struct strbuf *out, const struct progress *p,
 		append_visible(out, p, slash ? slash + 1 : now->what, NAME_LENGTH, name_width);
 }
 
-/* In one write, so that lines of several programs do not mix. */
+/* One write, so that the lines of several programs do not mix. */
 static void print_error(struct strbuf *line)
 {
 	if (!strbuf_failed(line))
@@ -137,7 +137,7 @@ int cli_progress_call(struct cli *c, const char *method, const ProtobufCMessage 
 	if (code < 0)
 		return code;
 	if (!p.summary_seen)
-		return error_set(e, -EPROTO, "the agent ended without a summary");
+		return error_set(e, -EPROTO, "the agent ended the call without a summary");
 	*ret_image = p.image;
 	return 0;
 }

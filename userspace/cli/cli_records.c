@@ -7,34 +7,39 @@
 
 const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_ID] = { "ID", "the record", OUTPUT_TABLE_TREE, 0 },
-	[CLI_RECORDS_KIND] = { "KIND", "mutable, immutable or lazy, or a snapshot's",
+	[CLI_RECORDS_KIND] = { "KIND", "mutable, immutable, lazy, or the kind of snapshot",
 			       OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_TYPE] = { "TYPE", "the record type, as BuildKit names it", OUTPUT_TABLE_LEFT,
 			       0 },
 	[CLI_RECORDS_RECLAIMABLE] = { "RECLAIMABLE", "not in use", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_SIZE] = { "SIZE", "on disk, with its blob; a lazy one's blob",
+	[CLI_RECORDS_SIZE] = { "SIZE", "bytes on disk, blob included; if lazy, of the blob",
 			       OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 0 },
-	[CLI_RECORDS_LAST_USED] = { "LAST USED", "by a ref or an access", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_LAST_ACCESSED] = { "LAST ACCESSED", "the same, in du", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_LAST_USED] = { "LAST USED", "last release of a ref, or last access",
+				    OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_LAST_ACCESSED] = { "LAST ACCESSED", "the same as LAST USED", OUTPUT_TABLE_LEFT,
+					0 },
 	[CLI_RECORDS_IN_USE] = { "IN USE", "held by a lease or mounted", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_SHARED] = { "SHARED", "its data belongs to others too", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_PINNED] = { "PINNED", "never pruned", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_SHARED] = { "SHARED", "other records or leases rely on its data, too",
+				 OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_PINNED] = { "PINNED", "never pruned or removed", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_OPENS] = { "OPENS", "files opened", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_READS] = { "READS", "read calls", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_LAST_READ] = { "LAST READ", "the last access to a file", OUTPUT_TABLE_LEFT,
 				    0 },
-	[CLI_RECORDS_BACKEND] = { "BACKEND", "what counts the accesses", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
+	[CLI_RECORDS_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT,
+				  0 },
+	[CLI_RECORDS_CREATED] = { "CREATED", "when it was created", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_CHAIN] = { "CHAIN", "the chain id of an image layer", OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_SNAPSHOT] = { "SNAPSHOT", "as containerd calls it", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_SNAPSHOT] = { "SNAPSHOT", "its key in containerd", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_BLOB] = { "BLOB", "the digest of its blob", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_BLOB_SIZE] = { "BLOB SIZE", "the size of its blob", OUTPUT_TABLE_RIGHT, 0 },
-	[CLI_RECORDS_IMAGES] = { "IMAGES", "image references, by commas", OUTPUT_TABLE_CUT, 0 },
-	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, by commas", OUTPUT_TABLE_CUT, 0 },
-	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_IMAGES] = { "IMAGES", "image references, separated by commas",
+				 OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, separated by commas", OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "the description", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -89,7 +94,7 @@ bool cli_records_access_known(const Varve__V1__Record *record)
 	const Varve__V1__Access *a = record_access(record);
 
 	if (a->opens > 0 || a->reads > 0 || a->last_read_ns != 0)
-		return true; /* from when there was a backend */
+		return true; /* counted earlier, by a backend that is gone */
 	return a->backend[0] != '\0' && strcmp(a->backend, "none") != 0;
 }
 

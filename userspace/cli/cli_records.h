@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records as ls, tree, inspect and du all fetch and print them. */
+/* Fetching and printing records, for ls, tree, inspect and du. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +45,7 @@ extern const struct output_column cli_records_columns[];
 struct cli_records {
 	const Varve__V1__Record **items;
 	size_t count;
-	struct cli_replies replies; /* where they live */
+	struct cli_replies replies; /* owns the items */
 };
 
 int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
@@ -53,14 +53,14 @@ int cli_records_fetch(struct cli *c, const Varve__V1__ListRequest *request,
 void cli_records_free(struct cli_records *records);
 DEFINE_CLEANUP_VALUE(struct cli_records, cli_records_free)
 
-/* Fills the newest row. BuildKit's marks are an asterisk at a mutable record's id and at a shared
- * one's size. */
+/* Fills the newest row. With `marks`, as BuildKit does, an asterisk follows the id of a mutable
+ * record and the size of a shared one. */
 void cli_records_cells(struct output_table *t, const Varve__V1__Record *record, bool marks);
-/* The members of the JSON object, without its braces. */
+/* Writes the members of the JSON object, without its braces. */
 void cli_records_json(struct json_writer *w, const Varve__V1__Record *record);
-/* The member "snapshot", null for what containerd does not know. */
+/* Writes the member "snapshot"; null for a record that is not a snapshot. */
 void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind);
-/* All of them for --json and -q; false when neither was asked for and nothing was printed. */
+/* Prints the records for --json or -q; false, and nothing printed, without either option. */
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
-/* Whether the accesses of a record were ever counted; if not, a 0 says nothing. */
+/* Whether the accesses of a record were ever counted; if not, its zeros mean "unknown". */
 bool cli_records_access_known(const Varve__V1__Record *record);

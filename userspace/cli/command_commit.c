@@ -5,7 +5,7 @@
 #include "varve.pb-c.h"
 
 static const struct cli_option commit_options[] = {
-	{ 0, "lease", "NAME", "who holds both (default: " CLI_DEFAULT_LEASE ")" },
+	{ 0, "lease", "NAME", "lease that holds both records (default: " CLI_DEFAULT_LEASE ")" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -36,8 +36,10 @@ static int run_finalize(struct cli *c, struct error *e)
 const struct cli_verb command_commit = {
 	.name = "commit",
 	.arguments = "ID",
-	.summary = "make an immutable record of a mutable one",
-	.details = "Prints the id of the new record, to which the lease's hold passes.",
+	.summary = "create an immutable record from a mutable one",
+	.details =
+		"Prints the id of the new record. The lease now holds the new record instead of\n"
+		"the mutable one.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = commit_options,
@@ -47,8 +49,8 @@ const struct cli_verb command_commit = {
 const struct cli_verb command_finalize = {
 	.name = "finalize",
 	.arguments = "ID",
-	.summary = "give a committed record its data for good",
-	.details = "The mutable record that it came from goes away.",
+	.summary = "make a committed record the only owner of its data",
+	.details = "The mutable record that it was committed from is removed.",
 	.min_words = 1,
 	.max_words = 1,
 	.run = run_finalize,

@@ -9,7 +9,7 @@
 #include "varve.pb-c.h"
 
 static const struct cli_option options[] = {
-	{ 0, "compression", "NAME", "gzip, zstd or none (default)" },
+	{ 0, "compression", "NAME", "gzip, zstd or none (default: none)" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -35,14 +35,15 @@ static int run(struct cli *c, struct error *e)
 	int code;
 
 	if (isatty(STDOUT_FILENO))
-		return cli_usage(c, e, "a tar is not for a terminal: send it to a file or a pipe");
+		return cli_usage(c, e,
+				 "standard output is a terminal; redirect it to a file or a pipe");
 	request.id = c->line.words[0];
 	for (size_t i = 0; i < c->line.given_count; i++)
 		request.compression = (char *)c->line.given[i].value; /* its only option */
 	code = cli_call_each(c, "Diff", &request.base, &varve__v1__diff_piece__descriptor,
 			     write_piece, NULL, e);
 	if (code == -EPIPE)
-		c->exit = CLI_EXIT_FAILED; /* of standard output; the agent is not to blame */
+		c->exit = CLI_EXIT_FAILED; /* standard output failed, not the agent */
 	return code;
 }
 
@@ -50,8 +51,9 @@ const struct cli_verb command_diff = {
 	.name = "diff",
 	.arguments = "ID",
 	.summary = "write a record's own layer as a tar",
-	.details = "To standard output, as an OCI layer: with whiteouts, sorted, and the same\n"
-		   "bytes every time.",
+	.details =
+		"Writes an OCI layer to standard output: sorted, with whiteouts, and with the same\n"
+		"bytes every time.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = options,

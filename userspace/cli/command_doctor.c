@@ -12,9 +12,9 @@
 enum column { COLUMN_CHECK, COLUMN_STATE, COLUMN_FOUND, COLUMN_ADVICE, COLUMN_END };
 
 static const struct output_column columns[] = {
-	[COLUMN_CHECK] = { "CHECK", "what was looked at", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_CHECK] = { "CHECK", "what was checked", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_STATE] = { "STATE", "ok, warning, degraded or failed", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_FOUND] = { "FOUND", "what was seen", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_FOUND] = { "FOUND", "what was found", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_ADVICE] = { "ADVICE", "what to do about it", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
@@ -67,7 +67,7 @@ static void print_json(struct output *o, const Varve__V1__Check *check)
 	output_json_line(o, &w);
 }
 
-/* Below the table, as advice is longer than a cell. */
+/* Advice is longer than a cell, so it is printed below the table. */
 static void print_advice(struct output *o, const Varve__V1__DoctorReply *reply)
 {
 	bool first = true;
@@ -119,8 +119,8 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_doctor = {
 	.name = "doctor",
 	.arguments = "",
-	.summary = "check what this kernel and this agent can do",
-	.details = "Ends with 8 when accounting is degraded or a check failed.",
+	.summary = "check what this kernel and this agent support",
+	.details = "Exits with 8 when accounting is degraded or a check failed.",
 	.columns = columns,
 	.run = run,
 };

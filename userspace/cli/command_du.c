@@ -11,12 +11,12 @@
 enum option { OPTION_FILTER, OPTION_VERBOSE, OPTION_END };
 
 static const struct cli_option options[] = {
-	[OPTION_FILTER] = { 0, "filter", "FILTER", "only what matches; may be repeated" },
-	[OPTION_VERBOSE] = { 'v', "verbose", NULL, "a block of lines for each record" },
+	[OPTION_FILTER] = { 0, "filter", "FILTER", "only matching records; may be repeated" },
+	[OPTION_VERBOSE] = { 'v', "verbose", NULL, "print a block of lines for each record" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
-/* What is not measured adds nothing. */
+/* Records whose size was not measured add nothing. */
 struct totals {
 	int64_t shared, reclaimable, total;
 };
@@ -133,7 +133,7 @@ static int run(struct cli *c, struct error *e)
 			filters[request.n_filters++] = (char *)c->line.given[i].value;
 	}
 	if (verbose && c->out.columns)
-		return cli_usage(c, e, "-o chooses columns, which --verbose does not have");
+		return cli_usage(c, e, "--verbose prints no columns that -o could choose from");
 	request.filters = filters;
 	request.disk_usage = true;
 	code = cli_records_fetch(c, &request, &records, e);
@@ -159,8 +159,8 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_du = {
 	.name = "du",
 	.arguments = "",
-	.summary = "show disk usage and who reads it",
-	.details = "Largest first. Marks: ID* is mutable, SIZE* is shared.",
+	.summary = "show disk usage and the last access",
+	.details = "Largest first. ID* marks a mutable record, SIZE* a shared one.",
 	.options = options,
 	.columns = cli_records_columns,
 	.run = run,

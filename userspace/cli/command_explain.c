@@ -49,7 +49,7 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_explain = {
 	.name = "explain",
 	.arguments = "ID",
-	.summary = "say why a record is kept, or when it would go",
+	.summary = "show why a record is kept, or when it would be evicted",
 	.min_words = 1,
 	.max_words = 1,
 	.run = run,

@@ -11,7 +11,7 @@
 #define REGISTRY "docker://"
 
 static const struct cli_option options[] = {
-	{ 0, "compression", "NAME", "of layers that have no blob yet: gzip, zstd or none" },
+	{ 0, "compression", "NAME", "for layers without a blob: gzip, zstd or none" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -37,7 +37,8 @@ static int run_export(struct cli *c, struct error *e)
 	cleanup(free_ptr) char *reference = cli_progress_absolute(c->line.words[1]);
 
 	if (!reference)
-		return error_set(e, -ENOMEM, "no absolute path for '%s'", c->line.words[1]);
+		return error_set(e, -ENOMEM, "cannot make the path of '%s' absolute",
+				 c->line.words[1]);
 	return export_to(c, reference, e);
 }
 
@@ -60,7 +61,8 @@ const struct cli_verb command_export = {
 	.summary = "write a record and its parents as an image",
 	.details =
 		"DESTINATION is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG],\n"
-		"or tar:FILE for the record's own layer. An existing layout is added to.",
+		"or tar:FILE for the record's own layer alone. The image is added to a layout that\n"
+		"exists.",
 	.min_words = 2,
 	.max_words = 2,
 	.options = options,
@@ -71,7 +73,7 @@ const struct cli_verb command_push = {
 	.name = "push",
 	.arguments = "ID HOST/NAME[:TAG]",
 	.summary = "export an image to a registry",
-	.details = "The same as 'varve export ID docker://HOST/NAME:TAG'.",
+	.details = "Same as 'varve export ID docker://HOST/NAME:TAG'.",
 	.min_words = 2,
 	.max_words = 2,
 	.options = options,

@@ -15,8 +15,8 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_extract = {
 	.name = "extract",
 	.arguments = "ID",
-	.summary = "give a lazy record and its parents their files now",
-	.details = "The first mount, or the first child, would do the same.",
+	.summary = "unpack a lazy record and its parents now",
+	.details = "The first mount or the first child does this, too.",
 	.min_words = 1,
 	.max_words = 1,
 	.run = run,

@@ -15,20 +15,20 @@
 enum option { OPTION_HOT, OPTION_NEVER_READ, OPTION_NUMBER, OPTION_END };
 
 static const struct cli_option options[] = {
-	[OPTION_HOT] = { 0, "hot", NULL, "most opened first" },
-	[OPTION_NEVER_READ] = { 0, "never-read", NULL, "only files that nobody ever read" },
-	[OPTION_NUMBER] = { 'n', "number", "N", "no more than N of them" },
+	[OPTION_HOT] = { 0, "hot", NULL, "list the most opened files first" },
+	[OPTION_NEVER_READ] = { 0, "never-read", NULL, "list only files that were never read" },
+	[OPTION_NUMBER] = { 'n', "number", "N", "list at most N files" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
 enum column { COLUMN_PATH, COLUMN_SIZE, COLUMN_OPENS, COLUMN_READ, COLUMN_LAST_ACCESS, COLUMN_END };
 
 static const struct output_column columns[] = {
-	[COLUMN_PATH] = { "PATH", "in the layer", OUTPUT_TABLE_CUT, 0 },
-	[COLUMN_SIZE] = { "SIZE", "of the file", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_OPENS] = { "OPENS", "how often it was opened", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_PATH] = { "PATH", "path in the layer", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_SIZE] = { "SIZE", "size of the file", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_OPENS] = { "OPENS", "number of opens", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "when", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -37,7 +37,7 @@ struct files {
 	Varve__V1__FilesRequest request;
 	uint32_t limit; /* 0: none */
 	struct cli_replies replies;
-	bool counted; /* by any backend */
+	bool counted; /* some backend is counting */
 	uint64_t lost;
 };
 
@@ -58,7 +58,7 @@ static bool was_read(const Varve__V1__File *file)
 	return file->opens > 0 || file->read_bytes > 0 || file->last_access_ns != 0;
 }
 
-/* Files that are in the layer now, by whether they were ever read. */
+/* Counts the files that are in the layer now: those that were read, and those that were not. */
 static void tally_files(const struct cli_replies *replies, struct tally *read, struct tally *unread)
 {
 	for (size_t i = 0; i < replies->count; i++) {
@@ -71,7 +71,7 @@ static void tally_files(const struct cli_replies *replies, struct tally *read, s
 	}
 }
 
-/* Where nothing is counted, a 0 says nothing. */
+/* Without a backend a 0 means "unknown". */
 static bool is_known(const struct files *f, const Varve__V1__File *file)
 {
 	return f->counted || was_read(file);
@@ -142,8 +142,8 @@ static int print_files(struct files *f, struct error *e)
 }
 
 /*
- * The closing line needs both halves of the layer, the files that were read and those that were
- * not: what the first answer lacks is asked for.
+ * The summary needs both the files that were read and those that were not. If the first reply has
+ * only one of the two, the other is requested.
  */
 static int count_halves(struct files *f, struct tally *read, struct tally *unread, struct error *e)
 {
@@ -155,7 +155,7 @@ static int count_halves(struct files *f, struct tally *read, struct tally *unrea
 
 	tally_files(&f->replies, never_read ? unread : read, unread);
 	if (!never_read && unread->count > 0)
-		return 0; /* the answer held both */
+		return 0; /* the reply had both */
 	request.id = f->request.id;
 	request.never_read = !never_read;
 	code = cli_call_all(f->c, "Files", &request.base, &varve__v1__file_batch__descriptor,
@@ -176,8 +176,9 @@ static int print_summary(struct files *f, struct error *e)
 	if (code < 0)
 		return code;
 	if (!f->counted && read.count == 0) {
-		output_text(o, "accesses are not counted (see varve doctor): whether these files "
-			       "were read is not known");
+		output_text(o,
+			    "accesses are not counted (see varve doctor), so it is unknown whether "
+			    "these files were read");
 		return 0;
 	}
 	(void)snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " files were read, %s of %s",
@@ -212,7 +213,7 @@ static int parse_number(struct cli *c, const char *text, uint32_t *ret_number, s
 	number = strtoul(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number == 0 ||
 	    number > UINT32_MAX)
-		return cli_usage(c, e, "-n takes a number from 1 on, not '%s'", text);
+		return cli_usage(c, e, "invalid number '%s' for -n (1 or more)", text);
 	*ret_number = (uint32_t)number;
 	return 0;
 }
@@ -232,7 +233,7 @@ static int read_options(struct files *f, struct error *e)
 			return e->code;
 	}
 	if (f->request.hot && f->request.never_read)
-		return cli_usage(c, e, "--hot and --never-read exclude each other");
+		return cli_usage(c, e, "--hot and --never-read cannot be combined");
 	return 0;
 }
 
@@ -252,7 +253,7 @@ static int run(struct cli *c, struct error *e)
 	if (code < 0)
 		return code;
 	f.request.id = c->line.words[0];
-	f.request.limit = table ? 0 : f.limit; /* the closing line counts them all */
+	f.request.limit = table ? 0 : f.limit; /* the summary counts all files */
 	code = ask_agent(&f, e);
 	if (code < 0)
 		return code;
@@ -265,7 +266,7 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_files = {
 	.name = "files",
 	.arguments = "ID",
-	.summary = "show which files of a layer were touched",
+	.summary = "show which files of a layer were accessed",
 	.min_words = 1,
 	.max_words = 1,
 	.options = options,

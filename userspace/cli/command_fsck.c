@@ -12,7 +12,7 @@
 enum option { OPTION_REPAIR, OPTION_END };
 
 static const struct cli_option options[] = {
-	[OPTION_REPAIR] = { 0, "repair", NULL, "mend what can be mended" },
+	[OPTION_REPAIR] = { 0, "repair", NULL, "repair what can be repaired" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
@@ -20,9 +20,9 @@ enum column { COLUMN_KIND, COLUMN_WHAT, COLUMN_REPAIRED, COLUMN_DETAIL, COLUMN_E
 
 static const struct output_column columns[] = {
 	[COLUMN_KIND] = { "KIND", "what is wrong", OUTPUT_TABLE_LEFT, 17 },
-	[COLUMN_WHAT] = { "WHAT", "the record, or the path in the store", OUTPUT_TABLE_LEFT, 25 },
+	[COLUMN_WHAT] = { "WHAT", "the record or the path in the store", OUTPUT_TABLE_LEFT, 25 },
 	[COLUMN_REPAIRED] = { "REPAIRED", "yes or no", OUTPUT_TABLE_LEFT, 8 },
-	[COLUMN_DETAIL] = { "DETAIL", "in words", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_DETAIL] = { "DETAIL", "description of the problem", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -47,7 +47,7 @@ static void print_finding_json(struct output *o, const Varve__V1__Finding *findi
 	output_json_line(o, &w);
 }
 
-/* As they come: a check of a big store takes its time. */
+/* Findings are printed as they arrive, because checking a big store takes long. */
 static int print_finding(struct fsck *f, const Varve__V1__Finding *finding, struct error *e)
 {
 	if (f->c->line.globals.json) {
@@ -116,7 +116,7 @@ static int run(struct cli *c, struct error *e)
 	if (code < 0)
 		return code;
 	if (!f.summary_seen)
-		return error_set(e, -EPROTO, "the agent ended without a summary");
+		return error_set(e, -EPROTO, "the agent ended the call without a summary");
 	print_summary(&f);
 	if (f.found > f.repaired)
 		c->exit = CLI_EXIT_PROBLEMS_FOUND;
@@ -126,8 +126,8 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_fsck = {
 	.name = "fsck",
 	.arguments = "",
-	.summary = "compare the store with its database, and mend it",
-	.details = "Ends with 8 when there are problems that were not repaired.",
+	.summary = "check the store against its database, and repair it",
+	.details = "Exits with 8 when problems remain.",
 	.options = options,
 	.columns = columns,
 	.run = run,

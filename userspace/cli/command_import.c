@@ -13,14 +13,16 @@
 enum option { OPTION_LAZY, OPTION_LEASE, OPTION_END };
 
 static const struct cli_option import_options[] = {
-	[OPTION_LAZY] = { 0, "lazy", NULL, "unpack nothing until it is needed" },
-	[OPTION_LEASE] = { 0, "lease", "NAME", "who holds it (default: " CLI_DEFAULT_LEASE ")" },
+	[OPTION_LAZY] = { 0, "lazy", NULL, "unpack layers when they are first needed" },
+	[OPTION_LEASE] = { 0, "lease", "NAME",
+			   "lease that holds the image (default: " CLI_DEFAULT_LEASE ")" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
 static const struct cli_option pull_options[] = {
-	[OPTION_LAZY] = { 0, "lazy", NULL, "fetch the manifest only; layers when they are needed" },
-	[OPTION_LEASE] = { 0, "lease", "NAME", "who holds it (default: " CLI_DEFAULT_LEASE ")" },
+	[OPTION_LAZY] = { 0, "lazy", NULL, "fetch layers when they are first needed" },
+	[OPTION_LEASE] = { 0, "lease", "NAME",
+			   "lease that holds the image (default: " CLI_DEFAULT_LEASE ")" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
@@ -50,7 +52,8 @@ static int run_import(struct cli *c, struct error *e)
 	cleanup(free_ptr) char *reference = cli_progress_absolute(c->line.words[0]);
 
 	if (!reference)
-		return error_set(e, -ENOMEM, "no absolute path for '%s'", c->line.words[0]);
+		return error_set(e, -ENOMEM, "cannot make the path of '%s' absolute",
+				 c->line.words[0]);
 	return import_reference(c, reference, e);
 }
 
@@ -70,10 +73,11 @@ static int run_pull(struct cli *c, struct error *e)
 const struct cli_verb command_import = {
 	.name = "import",
 	.arguments = "SOURCE",
-	.summary = "make records of an image, or of a tar",
-	.details = "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE or\n"
-		   "docker://HOST/NAME[:TAG]. Layers that are there already are shared. Prints\n"
-		   "the id of the top record, which the lease holds until 'varve release'.",
+	.summary = "create records from an image, or from a tar",
+	.details =
+		"SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE or\n"
+		"docker://HOST/NAME[:TAG]. Layers that exist already are reused. Prints the id of\n"
+		"the top record, which the lease holds until 'varve release'.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = import_options,
@@ -84,7 +88,7 @@ const struct cli_verb command_pull = {
 	.name = "pull",
 	.arguments = "HOST/NAME[:TAG]",
 	.summary = "import an image from a registry",
-	.details = "The same as 'varve import docker://HOST/NAME:TAG'.",
+	.details = "Same as 'varve import docker://HOST/NAME:TAG'.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = pull_options,

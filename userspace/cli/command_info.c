@@ -78,6 +78,6 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_info = {
 	.name = "info",
 	.arguments = "",
-	.summary = "show what the agent is and does",
+	.summary = "show the version, settings and state of the agent",
 	.run = run,
 };

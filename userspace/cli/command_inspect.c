@@ -39,7 +39,7 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 	char size[UNITS_TEXT_MAX], apparent[UNITS_TEXT_MAX];
 
 	if (r->lazy)
-		output_field(o, "Size", "%s, the blob's: lazy, no files yet",
+		output_field(o, "Size", "%s (of the blob; the record is lazy and has no files yet)",
 			     output_size(o, r->size, size));
 	else if (r->size < 0)
 		output_field(o, "Size", "%s", output_unknown(o));
@@ -53,7 +53,7 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 	if (r->blob) {
 		output_field(o, "Blob", "%s, %s%s", r->blob->digest,
 			     output_size(o, r->blob->size, size),
-			     r->blob->here ? "" : ", not here");
+			     r->blob->here ? "" : ", not in this store");
 		output_field(o, "Diff id", "%s", r->blob->diff_id);
 		if (r->blob->registry[0])
 			output_field(o, "Source", "docker://%s/%s", r->blob->registry,
@@ -61,7 +61,7 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 	}
 	if (r->twin[0])
 		output_field(o, "Twin", "%s", r->twin);
-	print_id_map(o, "Map of ids", r->id_map);
+	print_id_map(o, "Id map", r->id_map);
 	if (r->mountpoint[0])
 		output_field(o, "Mounted at", "%s%s", r->mountpoint,
 			     r->mounted_read_only ? " (read-only)" : "");
@@ -90,7 +90,7 @@ static void print_record(struct output *o, const Varve__V1__Record *r)
 	print_storage(o, r);
 	output_field(o, "Created", "%s", output_time(o, r->created_ns, time));
 	output_field(o, "Last used", "%s", output_time(o, r->last_used_ns, time));
-	output_field(o, "Uses", "%" PRId64 " (by refs alone: %" PRId64 ")", r->usage_count,
+	output_field(o, "Uses", "%" PRId64 " (%" PRId64 " counting refs only)", r->usage_count,
 		     r->ref_usage_count);
 	print_access(o, r);
 	output_field(o, "In use", "%s", r->in_use ? "yes" : "no");
@@ -146,7 +146,7 @@ static int run(struct cli *c, struct error *e)
 
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
-	request.disk_usage = true; /* stale sizes are measured */
+	request.disk_usage = true; /* measures stale sizes */
 	code = cli_records_fetch(c, &request, &records, e);
 	if (code < 0)
 		return code;
@@ -169,7 +169,7 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_inspect = {
 	.name = "inspect",
 	.arguments = "ID...",
-	.summary = "show everything about records",
+	.summary = "show all details of records",
 	.min_words = 1,
 	.max_words = CLI_ANY_NUMBER,
 	.run = run,

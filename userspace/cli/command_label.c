@@ -9,11 +9,11 @@
 #include "varve.pb-c.h"
 
 static const struct cli_option options[] = {
-	{ 0, "remove", "KEY", "without this label; may be repeated" },
+	{ 0, "remove", "KEY", "remove this label; may be repeated" },
 	{ 0, NULL, NULL, NULL },
 };
 
-/* Cuts the words in two at their first '='. */
+/* Splits the words at their first '='. */
 static int read_labels(struct cli *c, Varve__V1__Label *labels, Varve__V1__Label **pointers,
 		       struct error *e)
 {
@@ -22,7 +22,7 @@ static int read_labels(struct cli *c, Varve__V1__Label *labels, Varve__V1__Label
 		char *value = strchr(text, '=');
 
 		if (!value || value == text)
-			return cli_usage(c, e, "a label is KEY=VALUE, not '%s'", text);
+			return cli_usage(c, e, "invalid label '%s' (KEY=VALUE)", text);
 		*value = '\0';
 		varve__v1__label__init(&labels[i - 1]);
 		labels[i - 1].key = text;
@@ -45,12 +45,12 @@ static int run(struct cli *c, struct error *e)
 	if (!labels || !pointers || !removed)
 		return error_set(e, -ENOMEM, "out of memory for the labels");
 	for (size_t i = 0; i < c->line.given_count; i++)
-		removed[i] = (char *)c->line.given[i].value; /* of its only option */
+		removed[i] = (char *)c->line.given[i].value; /* its only option */
 	code = read_labels(c, labels, pointers, e);
 	if (code < 0)
 		return code;
 	if (c->line.word_count == 1 && c->line.given_count == 0)
-		return cli_usage(c, e, "which label? (KEY=VALUE, or --remove KEY)");
+		return cli_usage(c, e, "needs KEY=VALUE or --remove KEY");
 
 	request.id = c->line.words[0];
 	request.set = pointers;
@@ -67,10 +67,11 @@ static int run(struct cli *c, struct error *e)
 
 const struct cli_verb command_label = {
 	.name = "label",
-	.arguments = "ID [KEY=VALUE]…",
+	.arguments = "ID [KEY=VALUE]...",
 	.summary = "set or remove labels of a record",
-	.details = "All of them or, when one is refused, none.\n"
-		   "Says nothing; --json and -q print the whole id.",
+	.details =
+		"Changes nothing when one of the labels is refused. Prints the id only with --json\n"
+		"or -q. Keys that start with 'varve.' are the agent's.",
 	.min_words = 1,
 	.max_words = CLI_ANY_NUMBER,
 	.options = options,

@@ -12,7 +12,7 @@ enum create_option { CREATE_EXPIRES, CREATE_UID_MAP, CREATE_GID_MAP, CREATE_END 
 
 static const struct cli_option create_options[] = {
 	[CREATE_EXPIRES] = { 0, "expires", "TIME",
-			     "end it after this time (72h, 7d); otherwise never" },
+			     "let the lease expire after this time (72h, 7d); default: never" },
 	[CREATE_UID_MAP] = { 0, "uid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("user") },
 	[CREATE_GID_MAP] = { 0, "gid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("group") },
 	[CREATE_END] = { 0, NULL, NULL, NULL },
@@ -30,13 +30,13 @@ enum column {
 };
 
 static const struct output_column columns[] = {
-	[COLUMN_NAME] = { "NAME", "of the lease", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_RECORDS] = { "RECORDS", "how many it holds", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_REFS] = { "REFS", "by how many refs", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_NEEDS] = { "NEEDS", "what its owner needs besides", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_EXPIRES] = { "EXPIRES", "when it ends by itself", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_EPHEMERAL] = { "EPHEMERAL", "ends with its connection", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_NAME] = { "NAME", "name of the lease", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_RECORDS] = { "RECORDS", "number of records it holds", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_REFS] = { "REFS", "number of refs on them", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_NEEDS] = { "NEEDS", "number of its external references", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_CREATED] = { "CREATED", "when it was created", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_EXPIRES] = { "EXPIRES", "when it expires", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_EPHEMERAL] = { "EPHEMERAL", "yes: ends with its connection", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -53,7 +53,8 @@ static void print_json(struct output *o, const Varve__V1__Lease *lease)
 	json_open_array(&w, "holds");
 	for (size_t i = 0; i < lease->n_holds; i++) {
 		json_open_object(&w, NULL);
-		json_string(&w, "id", lease->holds[i]->lease); /* here it is the record's */
+		json_string(&w, "id",
+			    lease->holds[i]->lease); /* in a lease this field is the record's id */
 		json_uint(&w, "refs", lease->holds[i]->refs);
 		json_close_object(&w);
 	}
@@ -123,8 +124,9 @@ static int run_create(struct cli *c, struct error *e)
 		else if (c->line.given[i].option == CREATE_GID_MAP)
 			cli_id_map_add(&map.gids, value);
 		else if (units_parse_duration(value, &request.expires_after_ns) < 0 ||
-			 request.expires_after_ns == 0) /* which would mean never */
-			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
+			 request.expires_after_ns == 0) /* 0 would mean "never" */
+			return cli_usage(c, e, "invalid duration '%s' (examples: 15m, 72h, 7d)",
+					 value);
 	}
 	code = cli_id_map_finish(c, &map, &request.id_map, e);
 	if (code < 0)
@@ -168,8 +170,9 @@ const struct cli_verb command_lease_ls = {
 const struct cli_verb command_lease_create = {
 	.name = "lease create",
 	.arguments = "NAME",
-	.summary = "make a lease, a named holder of refs",
-	.details = "With a map of ids, what is made through it is mounted with that map.",
+	.summary = "create a lease, a named holder of refs",
+	.details =
+		"Records that are created through a lease with an id map are mounted with that map.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = create_options,
@@ -187,11 +190,12 @@ const struct cli_verb command_lease_rm = {
 
 const struct cli_verb command_lease_need = {
 	.name = "lease need",
-	.arguments = "NAME [ID|CHAIN]…",
-	.summary = "say what the owner of a lease needs besides what it holds",
+	.arguments = "NAME [ID|CHAIN]...",
+	.summary = "set the external references of a lease",
 	.details =
-		"What these name, and what lies below it, is shared: prune keeps it without --all.\n"
-		"Instead of what was named before; with a name alone it needs nothing more.",
+		"The records that are named, and those below them, count as shared: prune keeps\n"
+		"them unless it is given --all. Replaces all earlier external references of the\n"
+		"lease; with a NAME alone, it has none any more.",
 	.min_words = 1,
 	.max_words = CLI_ANY_NUMBER,
 	.run = run_need,

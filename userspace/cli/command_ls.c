@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 
 static const struct cli_option options[] = {
-	{ 0, "filter", "FILTER", "only what matches; may be repeated, then any of them" },
+	{ 0, "filter", "FILTER", "only matching records; if repeated, those that match any" },
 	{ 0, NULL, NULL, NULL },
 };
 

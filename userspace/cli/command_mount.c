@@ -7,8 +7,9 @@
 enum mount_option { MOUNT_READ_ONLY, MOUNT_LEASE, MOUNT_END };
 
 static const struct cli_option mount_options[] = {
-	[MOUNT_READ_ONLY] = { 0, "read-only", NULL, "even where it could be written" },
-	[MOUNT_LEASE] = { 0, "lease", "NAME", "which holds it, with that lease's map of ids" },
+	[MOUNT_READ_ONLY] = { 0, "read-only", NULL,
+			      "mount read-only even if the record is mutable" },
+	[MOUNT_LEASE] = { 0, "lease", "NAME", "a lease that holds the record; its id map is used" },
 	[MOUNT_END] = { 0, NULL, NULL, NULL },
 };
 
@@ -52,8 +53,8 @@ static int run_umount(struct cli *c, struct error *e)
 const struct cli_verb command_mount = {
 	.name = "mount",
 	.arguments = "ID",
-	.summary = "mount a record and print where",
-	.details = "Mounting what is mounted already prints the same place again.",
+	.summary = "mount a record and print the mount point",
+	.details = "If the record is mounted already, prints its mount point again.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = mount_options,

@@ -23,11 +23,12 @@ enum option {
 
 static const struct cli_option options[] = {
 	[OPTION_PARENT] = { 0, "parent", "ID", "the record to start from" },
-	[OPTION_DESCRIPTION] = { 0, "description", "TEXT", "what it is, for people" },
+	[OPTION_DESCRIPTION] = { 0, "description", "TEXT", "description for people" },
 	[OPTION_TYPE] = { 0, "type", "TYPE", "record type (default: regular)" },
-	[OPTION_RETAIN] = { 0, "retain", NULL, "keep it when nothing holds it any more" },
-	[OPTION_LABEL] = { 0, "label", "KEY=VALUE", "a label; may be repeated" },
-	[OPTION_LEASE] = { 0, "lease", "NAME", "who holds it (default: " CLI_DEFAULT_LEASE ")" },
+	[OPTION_RETAIN] = { 0, "retain", NULL, "keep the record when no lease holds it any more" },
+	[OPTION_LABEL] = { 0, "label", "KEY=VALUE", "set a label; may be repeated" },
+	[OPTION_LEASE] = { 0, "lease", "NAME",
+			   "lease that holds the record (default: " CLI_DEFAULT_LEASE ")" },
 	[OPTION_UID_MAP] = { 0, "uid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("user") },
 	[OPTION_GID_MAP] = { 0, "gid-map", CLI_ID_MAP_ARGUMENT, CLI_ID_MAP_HELP("group") },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
@@ -35,14 +36,14 @@ static const struct cli_option options[] = {
 
 struct labels {
 	Varve__V1__NewRequest__LabelsEntry *entries;
-	Varve__V1__NewRequest__LabelsEntry **pointers; /* what the request wants */
+	Varve__V1__NewRequest__LabelsEntry **pointers; /* as the request needs them */
 	size_t count;
 };
 
 static void labels_free(struct labels *l)
 {
 	for (size_t i = 0; i < l->count; i++)
-		free(l->entries[i].key); /* the value lies in the same piece */
+		free(l->entries[i].key); /* key and value are one allocation */
 	free(l->entries);
 	free(l->pointers);
 }
@@ -55,7 +56,7 @@ static int labels_add(struct cli *c, struct labels *l, const char *text, struct 
 	char *copy;
 
 	if (key_length == 0 || text[key_length] == '\0')
-		return cli_usage(c, e, "a label is KEY=VALUE, not '%s'", text);
+		return cli_usage(c, e, "invalid label '%s' (KEY=VALUE)", text);
 	copy = strdup(text);
 	if (!copy)
 		return error_set(e, -ENOMEM, "out of memory for the labels");
@@ -148,9 +149,10 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_new = {
 	.name = "new",
 	.arguments = "",
-	.summary = "make a mutable record and mount it",
-	.details = "Prints its id. The lease holds it until 'varve release'.\n"
-		   "Without a map of ids it takes the lease's, if that has one.",
+	.summary = "create a mutable record and mount it",
+	.details =
+		"Prints its id. The lease holds it until 'varve release'. Without --uid-map and\n"
+		"--gid-map the id map of the lease is used, if it has one.",
 	.options = options,
 	.run = run,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's policies: what they say, and what they would do now. */
+/* The agent's policies, and what they would evict now. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,17 +25,21 @@ enum show_column {
 };
 
 static const struct output_column show_columns[] = {
-	[SHOW_NAME] = { "NAME", "of the policy", OUTPUT_TABLE_LEFT, 0 },
-	[SHOW_FILTERS] = { "FILTERS", "which records, one of them has to match", OUTPUT_TABLE_CUT,
-			   0 },
-	[SHOW_ALL] = { "ALL", "internal, frontend and shared records, too", OUTPUT_TABLE_LEFT, 0 },
-	[SHOW_KEEP_DURATION] = { "UNUSED FOR", "at least this long", OUTPUT_TABLE_RIGHT, 0 },
-	[SHOW_RESERVED] = { "RESERVED", "never less than this stays", OUTPUT_TABLE_RIGHT, 0 },
-	[SHOW_MAX_USED] = { "MAX USED", "by the store", OUTPUT_TABLE_RIGHT, 0 },
-	[SHOW_MIN_FREE] = { "MIN FREE", "of the file system", OUTPUT_TABLE_RIGHT, 0 },
-	[SHOW_SCORER] = { "SCORER", "what goes first", OUTPUT_TABLE_LEFT, 0 },
-	[SHOW_USED] = { "USED", "by the store now", OUTPUT_TABLE_RIGHT, 0 },
-	[SHOW_KEEP] = { "KEEP", "what the limits let stay now", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_NAME] = { "NAME", "name of the policy", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_FILTERS] = { "FILTERS", "which records; one of the filters has to match",
+			   OUTPUT_TABLE_CUT, 0 },
+	[SHOW_ALL] = { "ALL", "whether internal, frontend and shared records are included",
+		       OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_KEEP_DURATION] = { "UNUSED FOR", "minimum time since the last use",
+				 OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_RESERVED] = { "RESERVED", "the store keeps at least this much", OUTPUT_TABLE_RIGHT,
+			    0 },
+	[SHOW_MAX_USED] = { "MAX USED", "the store may use this much", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_MIN_FREE] = { "MIN FREE", "free space to keep on the file system", OUTPUT_TABLE_RIGHT,
+			    0 },
+	[SHOW_SCORER] = { "SCORER", "decides which record is evicted first", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_USED] = { "USED", "the store uses this much now", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_KEEP] = { "KEEP", "the store may keep this much now", OUTPUT_TABLE_RIGHT, 0 },
 	[SHOW_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -138,10 +142,11 @@ static int run_show(struct cli *c, struct error *e)
 enum check_column { CHECK_NAME, CHECK_RECORDS, CHECK_SIZE, CHECK_RESULT, CHECK_END };
 
 static const struct output_column check_columns[] = {
-	[CHECK_NAME] = { "NAME", "of the policy", OUTPUT_TABLE_LEFT, 0 },
-	[CHECK_RECORDS] = { "RECORDS", "that it would evict now", OUTPUT_TABLE_RIGHT, 0 },
-	[CHECK_SIZE] = { "SIZE", "of these", OUTPUT_TABLE_RIGHT, 0 },
-	[CHECK_RESULT] = { "RESULT", "whether its goal can be reached", OUTPUT_TABLE_LEFT, 0 },
+	[CHECK_NAME] = { "NAME", "name of the policy", OUTPUT_TABLE_LEFT, 0 },
+	[CHECK_RECORDS] = { "RECORDS", "number of records it would evict now", OUTPUT_TABLE_RIGHT,
+			    0 },
+	[CHECK_SIZE] = { "SIZE", "size of these records", OUTPUT_TABLE_RIGHT, 0 },
+	[CHECK_RESULT] = { "RESULT", "whether the goal can be reached", OUTPUT_TABLE_LEFT, 0 },
 	[CHECK_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -230,8 +235,8 @@ static int run_check(struct cli *c, struct error *e)
 const struct cli_verb command_policy_show = {
 	.name = "policy show",
 	.arguments = "",
-	.summary = "show what is evicted without being asked",
-	.details = "In the order in which the policies run. Sizes are those of now.",
+	.summary = "show the policies by which the agent evicts",
+	.details = "Policies run in the order shown. Shares of the disk are shown as bytes.",
 	.columns = show_columns,
 	.run = run_show,
 };
@@ -240,7 +245,7 @@ const struct cli_verb command_policy_check = {
 	.name = "policy check",
 	.arguments = "",
 	.summary = "show what the policies would evict now",
-	.details = "Ends with 8 when one of them cannot reach its goal.",
+	.details = "Exits with 8 when a policy cannot reach its goal.",
 	.columns = check_columns,
 	.run = run_check,
 };

@@ -25,7 +25,7 @@ enum option {
 	OPTION_MIN_FREE,
 	OPTION_SCORER,
 	OPTION_TO_LAZY,
-	OPTION_POLICY, /* what stands before it says itself what may go: see is_ruled() */
+	OPTION_POLICY, /* options before this one choose what is evicted: see chooses_records() */
 	OPTION_DRY_RUN,
 	OPTION_PLAN,
 	OPTION_STRICT,
@@ -33,22 +33,24 @@ enum option {
 };
 
 static const struct cli_option options[] = {
-	[OPTION_ALL] = { 'a', "all", NULL, "internal, frontend and shared records, too" },
-	[OPTION_FILTER] = { 0, "filter", "FILTER", "only what matches; may be repeated" },
+	[OPTION_ALL] = { 'a', "all", NULL, "include internal, frontend and shared records" },
+	[OPTION_FILTER] = { 0, "filter", "FILTER", "only matching records; may be repeated" },
 	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
-				   "not what was used since (72h, 7d)" },
-	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G, 10%)" },
-	[OPTION_RESERVED] = { 0, "reserved-space", "SIZE", "never less than this much stays" },
-	[OPTION_MAX_USED] = { 0, "max-used-space", "SIZE", "the same as --keep-storage" },
+				   "only records unused for this long (72h, 7d)" },
+	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE",
+				  "stop when this much is left (10G, 10%)" },
+	[OPTION_RESERVED] = { 0, "reserved-space", "SIZE", "always keep at least this much" },
+	[OPTION_MAX_USED] = { 0, "max-used-space", "SIZE", "same as --keep-storage" },
 	[OPTION_MIN_FREE] = { 0, "min-free-space", "SIZE",
-			      "go on until this much of the file system is free" },
-	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, gdsf or lru" },
+			      "evict until this much of the file system is free" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "ranks records: access, buildkit, gdsf or lru" },
 	[OPTION_TO_LAZY] = { 0, "to-lazy", NULL,
-			     "what could be unpacked or fetched again loses its files only" },
-	[OPTION_POLICY] = { 0, "policy", "NAME", "by the agent's policy of this name" },
-	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show what would go, as a plan" },
-	[OPTION_PLAN] = { 0, "plan", "ID", "exactly this plan, unless a record of it has changed" },
-	[OPTION_STRICT] = { 0, "strict", NULL, "end with 7 when the goal is not reached" },
+			     "delete only files that can be unpacked or fetched again" },
+	[OPTION_POLICY] = { 0, "policy", "NAME", "run this policy of the agent" },
+	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show a plan of what would be evicted" },
+	[OPTION_PLAN] = { 0, "plan", "ID",
+			  "execute this plan, unless one of its records has changed" },
+	[OPTION_STRICT] = { 0, "strict", NULL, "exit with 7 when the goal is not reached" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
@@ -68,21 +70,23 @@ enum column {
 	COLUMN_END,
 };
 
-/* Records are printed as they go, when nobody knows yet how wide the next one is: hence widths. */
+/* Rows are printed one by one, before the next one is known, so most columns have fixed widths. */
 static const struct output_column columns[] = {
 	[COLUMN_ID] = { "ID", "the record", OUTPUT_TABLE_LEFT, OUTPUT_TABLE_SHORT_ID },
 	[COLUMN_SIZE] = { "SIZE", "allocated on disk", OUTPUT_TABLE_RIGHT, 9 },
 	[COLUMN_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 5 },
-	[COLUMN_LAST_USED] = { "LAST USED", "by a ref or an access", OUTPUT_TABLE_LEFT, 14 },
-	[COLUMN_SCORE] = { "SCORE", "the lowest goes first", OUTPUT_TABLE_RIGHT, 8 },
+	[COLUMN_LAST_USED] = { "LAST USED", "last release of a ref, or last access",
+			       OUTPUT_TABLE_LEFT, 14 },
+	[COLUMN_SCORE] = { "SCORE", "the lowest is evicted first", OUTPUT_TABLE_RIGHT, 8 },
 	[COLUMN_KIND] = { "KIND", "mutable or immutable", OUTPUT_TABLE_LEFT, 9 },
 	[COLUMN_TYPE] = { "TYPE", "the record type", OUTPUT_TABLE_LEFT, 20 },
-	[COLUMN_SHARED] = { "SHARED", "its data belongs to others too", OUTPUT_TABLE_LEFT, 6 },
-	[COLUMN_CREATED] = { "CREATED", "when it was made", OUTPUT_TABLE_LEFT, 14 },
+	[COLUMN_SHARED] = { "SHARED", "other records or leases rely on its data, too",
+			    OUTPUT_TABLE_LEFT, 6 },
+	[COLUMN_CREATED] = { "CREATED", "when it was created", OUTPUT_TABLE_LEFT, 14 },
 	[COLUMN_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT,
 			    OUTPUT_TABLE_SHORT_ID },
-	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "what it was", OUTPUT_TABLE_LEFT, 24 },
-	[COLUMN_REASON] = { "REASON", "why it, in words", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "the description", OUTPUT_TABLE_LEFT, 24 },
+	[COLUMN_REASON] = { "REASON", "why this record", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -90,10 +94,10 @@ struct prune {
 	struct cli *c;
 	struct output_table *table;
 	bool dry_run, strict;
-	bool progress; /* on standard error, where standard output is not on the same terminal */
+	bool progress; /* show it on standard error, if that alone is a terminal */
 	uint64_t count;
 	int64_t bytes;
-	int64_t shown_ns; /* when progress was shown last */
+	int64_t shown_ns; /* when progress was last shown */
 	bool summary_seen, goal_missed;
 	char shortfall[512];
 };
@@ -199,7 +203,7 @@ static void print_summary_json(struct output *o, const Varve__V1__PruneSummary *
 	output_json_line(o, &w);
 }
 
-/* Less than nothing where others filled the disk meanwhile; elsewhere that means not known. */
+/* Unlike other sizes, a negative one is known: the disk filled up meanwhile. */
 static const char *freed_size(const struct output *o, int64_t bytes, char buffer[UNITS_TEXT_MAX])
 {
 	if (bytes >= 0)
@@ -251,7 +255,7 @@ static int print_event(const ProtobufCMessage *reply, void *user, struct error *
 		print_summary(p, event->summary);
 		break;
 	default:
-		break; /* of a newer agent: nothing that we could tell */
+		break; /* an event that only newer agents send */
 	}
 	return cli_flush(p->c, e);
 }
@@ -260,15 +264,16 @@ static int parse_space(struct cli *c, const char *text, Varve__V1__Space *space,
 {
 	if (!strchr(text, '%'))
 		return units_parse_size(text, 0, &space->bytes) < 0
-			       ? cli_usage(c, e, "'%s' is no size (try 10G, 500MB or 10%%)", text)
+			       ? cli_usage(c, e, "invalid size '%s' (examples: 10G, 500MB, 10%%)",
+					   text)
 			       : 0;
 	if (units_parse_share(text, &space->percent) < 0)
-		return cli_usage(c, e, "'%s' is no share of a file system (try 10%%)", text);
+		return cli_usage(c, e, "invalid share of a file system '%s' (example: 10%%)", text);
 	space->percent *= 100;
 	return 0;
 }
 
-/* What a request points to. */
+/* The messages that a request points to. */
 struct limits {
 	Varve__V1__Limits limits;
 	Varve__V1__Space reserved, max_used, min_free;
@@ -300,7 +305,7 @@ static int read_option(struct prune *p, const struct cli_given *given,
 		break;
 	case OPTION_KEEP_DURATION:
 		if (units_parse_duration(value, &request->keep_duration_ns) < 0)
-			return cli_usage(p->c, e, "'%s' is no duration (try 15m, 72h or 7d)",
+			return cli_usage(p->c, e, "invalid duration '%s' (examples: 15m, 72h, 7d)",
 					 value);
 		break;
 	case OPTION_KEEP_STORAGE:
@@ -334,8 +339,8 @@ static int read_option(struct prune *p, const struct cli_given *given,
 	return 0;
 }
 
-/* Whether the line says itself what may go. */
-static bool is_ruled(const struct cli *c)
+/* Whether an option chooses what is evicted. */
+static bool chooses_records(const struct cli *c)
 {
 	for (size_t i = 0; i < c->line.given_count; i++)
 		if (c->line.given[i].option < OPTION_POLICY)
@@ -351,12 +356,13 @@ static int read_options(struct prune *p, Varve__V1__PruneRequest *request, struc
 	for (size_t i = 0; i < c->line.given_count; i++)
 		if (read_option(p, &c->line.given[i], request, limits, e) < 0)
 			return e->code;
-	if ((request->policy[0] || request->plan[0]) && is_ruled(c))
-		return cli_usage(c, e,
-				 "--policy and --plan say what goes: no filter, limit, -a or "
-				 "scorer besides");
+	if ((request->policy[0] || request->plan[0]) && chooses_records(c))
+		return cli_usage(
+			c, e,
+			"--policy and --plan decide what is evicted and cannot be combined with "
+			"filters, limits, -a or --scorer");
 	if (request->plan[0] && (request->policy[0] || request->dry_run))
-		return cli_usage(c, e, "--plan goes with neither --policy nor --dry-run");
+		return cli_usage(c, e, "--plan cannot be combined with --policy or --dry-run");
 	return 0;
 }
 
@@ -385,7 +391,7 @@ static int run(struct cli *c, struct error *e)
 		return code;
 	}
 	if (!p.summary_seen)
-		return error_set(e, -EPROTO, "the agent ended without a summary");
+		return error_set(e, -EPROTO, "the agent ended the call without a summary");
 	if (p.goal_missed && p.strict) {
 		c->exit = CLI_EXIT_GOAL_MISSED;
 		return error_set(e, -ENOSPC, "%s", p.shortfall);
@@ -396,8 +402,9 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_prune = {
 	.name = "prune",
 	.arguments = "",
-	.summary = "evict what nobody uses",
-	.details = "Prints every record as it goes, then what was predicted and what was freed.",
+	.summary = "evict records that are not in use",
+	.details =
+		"Prints each evicted record, then how much was predicted and how much was freed.",
 	.options = options,
 	.columns = columns,
 	.run = run,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lease's refs: get takes one, release drops one. */
+/* Refs of a lease: get takes one, release drops one. */
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
 #include "cli/commands.h"
@@ -8,14 +8,16 @@
 enum get_option { GET_MUTABLE, GET_NO_USE, GET_LEASE, GET_END };
 
 static const struct cli_option get_options[] = {
-	[GET_MUTABLE] = { 0, "mutable", NULL, "to write to it; there is only one such ref" },
-	[GET_NO_USE] = { 0, "no-use", NULL, "releasing this ref does not count as a use" },
-	[GET_LEASE] = { 0, "lease", "NAME", "who takes it (default: " CLI_DEFAULT_LEASE ")" },
+	[GET_MUTABLE] = { 0, "mutable", NULL,
+			  "take the ref that allows writing; there is only one" },
+	[GET_NO_USE] = { 0, "no-use", NULL, "do not count the release of this ref as a use" },
+	[GET_LEASE] = { 0, "lease", "NAME",
+			"lease that takes the ref (default: " CLI_DEFAULT_LEASE ")" },
 	[GET_END] = { 0, NULL, NULL, NULL },
 };
 
 static const struct cli_option release_options[] = {
-	{ 0, "lease", "NAME", "whose ref it is (default: " CLI_DEFAULT_LEASE ")" },
+	{ 0, "lease", "NAME", "lease that has the ref (default: " CLI_DEFAULT_LEASE ")" },
 	{ 0, NULL, NULL, NULL },
 };
 
@@ -63,8 +65,8 @@ static int run_release(struct cli *c, struct error *e)
 const struct cli_verb command_get = {
 	.name = "get",
 	.arguments = "ID",
-	.summary = "take a ref on a record, which keeps it",
-	.details = "Says nothing; --json and -q print the whole id.",
+	.summary = "take a ref on a record, to keep it",
+	.details = "Prints the id only with --json or -q.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = get_options,

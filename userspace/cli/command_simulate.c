@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Needs no agent: what it works on are files. */
+/* Works on files and needs no agent. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ enum option {
 	OPTION_KEEP_STORAGE,
 	OPTION_SCORER,
 	OPTION_POLICY,
-	OPTION_ALL, /* this and what follows is for states only: see is_for_states() */
+	OPTION_ALL, /* this and the following are for --state only: see is_for_states() */
 	OPTION_FILTER,
 	OPTION_KEEP_DURATION,
 	OPTION_NOW,
@@ -27,15 +27,16 @@ enum option {
 };
 
 static const struct cli_option options[] = {
-	[OPTION_STATE] = { 0, "state", "FILE", "what du --json printed; - is standard input" },
-	[OPTION_TRACE] = { 0, "trace", "FILE", "replay a workload with every scorer" },
-	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop at this much (10G)" },
-	[OPTION_SCORER] = { 0, "scorer", "NAME", "what goes first: access, buildkit, gdsf or lru" },
-	[OPTION_POLICY] = { 0, "policy", "NAME", "the same as --scorer" },
-	[OPTION_ALL] = { 'a', "all", NULL, "internal, frontend and shared records, too" },
-	[OPTION_FILTER] = { 0, "filter", "FILTER", "only what matches; may be repeated" },
+	[OPTION_STATE] = { 0, "state", "FILE",
+			   "plan with the output of du --json; - is standard input" },
+	[OPTION_TRACE] = { 0, "trace", "FILE", "replay a workload with each scorer" },
+	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop when this much is left (10G)" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "ranks records: access, buildkit, gdsf or lru" },
+	[OPTION_POLICY] = { 0, "policy", "NAME", "same as --scorer" },
+	[OPTION_ALL] = { 'a', "all", NULL, "include internal, frontend and shared records" },
+	[OPTION_FILTER] = { 0, "filter", "FILTER", "only matching records; may be repeated" },
 	[OPTION_KEEP_DURATION] = { 0, "keep-duration", "TIME",
-				   "not what was used since (72h, 7d)" },
+				   "only records unused for this long (72h, 7d)" },
 	[OPTION_NOW] = { 0, "now", "TIME", "the time to plan for (2024-05-01T10:00:00Z)" },
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
@@ -51,12 +52,14 @@ enum column {
 };
 
 static const struct output_column columns[] = {
-	[COLUMN_SCORER] = { "SCORER", "what chose what goes", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_HITS] = { "HITS", "uses that found their record", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_BYTE_HITS] = { "BYTE HITS", "the same, by size", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_RECREATED] = { "RE-CREATED", "bytes made again", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_EVICTED] = { "EVICTED", "records", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_MOST] = { "MOST KEPT", "bytes, at any time", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_SCORER] = { "SCORER", "the scorer that ranked the records", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_HITS] = { "HITS", "share of uses that found their record", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_BYTE_HITS] = { "BYTE HITS", "share of their bytes", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_RECREATED] = { "RE-CREATED", "bytes that had to be created again",
+			       OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_EVICTED] = { "EVICTED", "number of evicted records", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_MOST] = { "MOST KEPT", "the most bytes in the store at any time",
+			  OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -86,14 +89,15 @@ static int read_option(struct cli *c, const struct cli_given *given, struct simu
 	case OPTION_KEEP_STORAGE:
 		if (units_parse_size(value, 0, &o->keep_bytes) < 0)
 			return cli_usage(c, e,
-					 "'%s' is no size (try 10G or 500MB; there is no disk to "
-					 "take a share of)",
+					 "invalid size '%s' (examples: 10G, 500MB); there is no "
+					 "file system to take a share of",
 					 value);
 		break;
 	case OPTION_SCORER:
 	case OPTION_POLICY:
 		if (!prune_scorer_find(value))
-			return cli_usage(c, e, "no scorer '%s': try " PRUNE_SCORER_NAMES, value);
+			return cli_usage(c, e, "unknown scorer '%s' (" PRUNE_SCORER_NAMES ")",
+					 value);
 		o->scorer = value;
 		break;
 	case OPTION_ALL:
@@ -104,11 +108,13 @@ static int read_option(struct cli *c, const struct cli_given *given, struct simu
 		break;
 	case OPTION_KEEP_DURATION:
 		if (units_parse_duration(value, &o->keep_duration_ns) < 0)
-			return cli_usage(c, e, "'%s' is no duration (try 15m, 72h or 7d)", value);
+			return cli_usage(c, e, "invalid duration '%s' (examples: 15m, 72h, 7d)",
+					 value);
 		break;
 	case OPTION_NOW:
 		if (units_parse_time(value, &o->now_ns) < 0)
-			return cli_usage(c, e, "'%s' is no time (try 2024-05-01T10:00:00Z)", value);
+			return cli_usage(c, e, "invalid time '%s' (example: 2024-05-01T10:00:00Z)",
+					 value);
 		break;
 	case OPTION_END:
 		break;
@@ -123,9 +129,9 @@ static int check_options(struct cli *c, const struct simulation *s, struct error
 	if (s->state)
 		return c->out.columns ? cli_usage(c, e, "-o is for the table of --trace") : 0;
 	if (s->options.keep_bytes <= 0)
-		return cli_usage(c, e, "--trace needs a limit to replay it under (--keep-storage)");
+		return cli_usage(c, e, "--trace needs a limit (--keep-storage)");
 	if (c->line.globals.quiet)
-		return cli_usage(c, e, "-q is for the ids of --state");
+		return cli_usage(c, e, "-q prints the ids of --state and is not for --trace");
 	for (size_t i = 0; i < c->line.given_count; i++)
 		if (is_for_states(c->line.given[i].option))
 			return cli_usage(c, e, "--%s is for --state only",
@@ -284,10 +290,11 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_simulate = {
 	.name = "simulate",
 	.arguments = "",
-	.summary = "plan an eviction offline, or compare scorers on a workload",
+	.summary = "plan an eviction without an agent, or compare scorers",
 	.details =
-		"With --state, prints the ids that would go, in that order. With --trace, how each\n"
-		"scorer, an evictor that knows the future, and the bound on all of them would do.",
+		"With --state, prints the ids of the records that would be evicted, in that order.\n"
+		"With --trace, compares the scorers with an evictor that knows the future, and with\n"
+		"the bound that no evictor can beat.",
 	.options = options,
 	.columns = columns,
 	.run = run,

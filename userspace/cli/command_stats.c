@@ -36,10 +36,11 @@ enum column {
 };
 
 static const struct output_column columns[] = {
-	[COLUMN_ID] = { "ID", "the record whose layer it is", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_ID] = { "ID", "the record that owns the layer", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_MOUNT] = { "MOUNT", "number of the mount", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_LAYER] = { "LAYER", "place in the mount, 0 is the upper", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "what it is", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_LAYER] = { "LAYER", "position in the mount; 0 is the upper layer",
+			   OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_DESCRIPTION] = { "DESCRIPTION", "the description", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_OPENS] = { "OPENS", "files opened", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_EXECS] = { "EXECS", "programs started", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READS] = { "READS", "read calls", OUTPUT_TABLE_RIGHT, 0 },
@@ -48,23 +49,24 @@ static const struct output_column columns[] = {
 	[COLUMN_WRITES] = { "WRITES", "write calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_WRITTEN] = { "WRITTEN", "bytes written", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_MMAPS] = { "MMAPS", "files mapped into memory", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_STATS] = { "STATS", "attributes asked for", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_STATS] = { "STATS", "stat calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READLINKS] = { "READLINKS", "symbolic links read", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_COPY_UPS] = { "COPY-UPS", "files copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_COPIED_UP] = { "COPIED UP", "their bytes", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_FILES] = { "FILES", "different files touched", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_FIRST_ACCESS] = { "FIRST ACCESS", "since it is counted", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "to any file of it", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_BACKEND] = { "BACKEND", "what counts", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_COPIED_UP] = { "COPIED UP", "bytes copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_FILES] = { "FILES", "number of files accessed", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_FIRST_ACCESS] = { "FIRST ACCESS", "time of the first counted access",
+				  OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_MOUNTPOINT] = { "MOUNTPOINT", "where it is mounted", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
-/* The counters in the order of their JSON names: where each one is shown, and as what. */
+/* The counters, in the order in which JSON shows them. */
 static const struct counter {
 	const char *key; /* NULL: not in JSON */
 	size_t offset;
-	unsigned int field; /* its number in the message, and so its bit in `unseen` */
+	unsigned int field; /* its number in the message, which is its bit in `unseen` */
 	enum column column;
 	bool is_size;
 } counters[] = {
@@ -190,7 +192,8 @@ static int run(struct cli *c, struct error *e)
 
 		for (size_t j = 0; j < batch->n_stats; j++) {
 			print_one(c, table, batch->stats[j], request.by_mount);
-			if (batch->stats[j]->lost > lost) /* it is the store's, in every row */
+			if (batch->stats[j]->lost >
+			    lost) /* every row has the count of the whole store */
 				lost = batch->stats[j]->lost;
 		}
 	}
@@ -201,15 +204,15 @@ static int run(struct cli *c, struct error *e)
 }
 
 static const struct cli_option options[] = {
-	{ 0, "mounts", NULL, "a line for each layer of each mount" },
+	{ 0, "mounts", NULL, "print a line for each layer of each mount" },
 	{ 0, NULL, NULL, NULL },
 };
 
 const struct cli_verb command_stats = {
 	.name = "stats",
 	.arguments = "[ID...]",
-	.summary = "show what the kernel counted in each layer",
-	.details = "A dash stands for what the kernel does not let us see; it is no zero.",
+	.summary = "show the access counters of each layer",
+	.details = "A dash stands for a value that the backend cannot see; it is not zero.",
 	.max_words = CLI_ANY_NUMBER,
 	.options = options,
 	.columns = columns,

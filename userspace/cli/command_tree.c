@@ -24,7 +24,7 @@ static void append_child(struct node *parent, struct node *child)
 	parent->last_child = child;
 }
 
-/* Links the nodes by their records' first parents, all under `top`, which stands for none. */
+/* Links each node below its record's first parent, or below `top` when there is none. */
 static int link_nodes(const struct cli_records *records, struct node *top, struct node *nodes)
 {
 	cleanup(hashmap_free) struct hashmap *by_id = hashmap_new();
@@ -60,7 +60,7 @@ static struct node *next_node(struct node *node, const struct node *root)
 	return node == root ? NULL : node->next_sibling;
 }
 
-/* The records below the root, and itself unless it is `top`, parents first. */
+/* The records below the root, and the root unless it is `top`; parents come first. */
 static int sort_tree(const struct cli_records *records, struct node *root,
 		     struct cli_records *ret_sorted, struct node ***ret_nodes, struct error *e)
 {
@@ -81,7 +81,7 @@ static int sort_tree(const struct cli_records *records, struct node *root,
 	return 0;
 }
 
-/* The agent knows what a prefix of an id stands for. */
+/* The agent resolves the prefix of an id. */
 static int find_root(struct cli *c, struct node *nodes, size_t count, struct node **ret_root,
 		     struct error *e)
 {
@@ -100,7 +100,7 @@ static int find_root(struct cli *c, struct node *nodes, size_t count, struct nod
 			return 0;
 		}
 	}
-	return error_set(e, -ENOENT, "no record '%s' in the list", c->line.words[0]);
+	return error_set(e, -ENOENT, "record '%s' is not in the list", c->line.words[0]);
 }
 
 static int print_table(struct cli *c, const struct cli_records *records, struct node **nodes,
@@ -134,7 +134,8 @@ static int run(struct cli *c, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory for the tree");
 	code = link_nodes(&records, &top, nodes);
 	if (code < 0)
-		return error_set(e, code, "the agent's records make no tree: %s", strerror(-code));
+		return error_set(e, code, "cannot build a tree of the agent's records: %s",
+				 strerror(-code));
 	if (c->line.word_count > 0) {
 		code = find_root(c, nodes, records.count, &root, e);
 		if (code < 0)
@@ -151,8 +152,8 @@ static int run(struct cli *c, struct error *e)
 const struct cli_verb command_tree = {
 	.name = "tree",
 	.arguments = "[ID]",
-	.summary = "show which record lies on which",
-	.details = "With an ID, that record and what lies on it.",
+	.summary = "show the tree of records",
+	.details = "With an ID, only that record and the records on top of it.",
 	.max_words = 1,
 	.columns = cli_records_columns,
 	.run = run,

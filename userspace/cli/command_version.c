@@ -12,7 +12,7 @@ static int run(struct cli *c, struct error *e)
 	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
 
 	reply = cli_call_one(c, "Info", &request.base, &varve__v1__info_reply__descriptor, e);
-	c->exit = CLI_EXIT_DONE; /* without an agent there is still our own version to tell */
+	c->exit = CLI_EXIT_DONE; /* without an agent, print the version of varve alone */
 	if (c->line.globals.json) {
 		json_open_object(&w, NULL);
 		json_string(&w, "version", VARVE_VERSION);
@@ -23,7 +23,7 @@ static int run(struct cli *c, struct error *e)
 	}
 	output_field(&c->out, "varve", "%s", VARVE_VERSION);
 	output_field(&c->out, "varved", "%s%s",
-		     reply ? reply->version : "not known: ", reply ? "" : e->text);
+		     reply ? reply->version : "unknown: ", reply ? "" : e->text);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs; command_<verb>.c holds one or a small family of them, main.c lists them. */
+/* The verbs. Each command_<verb>.c defines one, or a small family of them; main.c lists them. */
 #pragma once
 
 #include "cli/cli_options.h"

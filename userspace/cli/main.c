@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* varve, the command line of varved: reads the line, runs the verb, reports how it ended. */
+/* varve, the command line of varved: parses the line, runs the verb, reports its result. */
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -38,11 +38,11 @@ static const struct cli_verb *const verbs[] = {
 	&command_version,     NULL,
 };
 
-/* A descriptor that was closed would become the agent's socket, and get what is printed. */
+/* If standard output were closed, the agent's socket would get its number, and our output. */
 static int open_standard_files(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		/* Read-only for standard output, so that writing fails as it should. */
+		/* Standard output is opened read-only, so that writing to it fails. */
 		int flags = fd == STDERR_FILENO ? O_WRONLY : O_RDONLY;
 
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
@@ -51,7 +51,7 @@ static int open_standard_files(void)
 	return 0;
 }
 
-/* Nobody asks for a C locale by saying nothing: what is UTF-8 is then printed as such. */
+/* Without any locale set, UTF-8 is printed as UTF-8; only LC_ALL=C asks for plain ASCII. */
 static void choose_locale(void)
 {
 	const char *all = getenv("LC_ALL");
@@ -76,13 +76,13 @@ static int check_globals(struct cli *c, struct error *e)
 	const struct cli_verb *verb = c->line.verb;
 
 	if (g->json && g->quiet)
-		return cli_usage(c, e, "--json and -q exclude each other");
+		return cli_usage(c, e, "--json and -q cannot be combined");
 	if (!g->columns)
 		return 0;
 	if (!verb->columns)
-		return cli_usage(c, e, "prints no table, so -o has nothing to choose from");
+		return cli_usage(c, e, "-o is for tables, and this command prints none");
 	if (g->json || g->quiet)
-		return cli_usage(c, e, "-o is for tables; with --json or -q it has no meaning");
+		return cli_usage(c, e, "-o is for tables and cannot be combined with --json or -q");
 	if (output_table_check(g->columns, verb->columns, e) < 0) {
 		c->exit = CLI_EXIT_USAGE;
 		return error_context(e, "%s", verb->name);
@@ -120,7 +120,7 @@ static void report(const struct output *o, const struct error *e)
 	(void)fprintf(stderr, "varve: %s\n", strbuf_failed(&text) ? "out of memory" : text.text);
 }
 
-/* What was printed before a failure is still to be flushed; the first failure is the one told. */
+/* Flushes output, also after a failure. The first failure is the one that is reported. */
 static enum cli_exit end(struct cli *c, int result, struct error *e)
 {
 	enum cli_exit status = c->exit != CLI_EXIT_DONE ? c->exit : cli_exit_from_errno(result);
@@ -133,7 +133,7 @@ static enum cli_exit end(struct cli *c, int result, struct error *e)
 		status = CLI_EXIT_FAILED;
 		reader_left = result == -EPIPE;
 	}
-	if (result < 0 && !reader_left) /* who closed the pipe knows that it is closed */
+	if (result < 0 && !reader_left) /* the reader that closed the pipe knows about it */
 		report(&c->out, e);
 	return status;
 }
@@ -147,8 +147,7 @@ int main(int argc, char **argv)
 
 	if (open_standard_files() < 0)
 		return CLI_EXIT_FAILED;
-	/* A reader that goes away shows as EPIPE, which ends the call to the agent in good order.
-	 */
+	/* When the reader of a pipe goes away, EPIPE lets the call to the agent end properly. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	choose_locale();
 

@@ -44,7 +44,7 @@ int output_flush(struct output *o, struct error *e)
 {
 	if (fflush(stdout) == EOF)
 		return error_set(e, -errno, "write to standard output: %s", strerror(errno));
-	if (ferror(stdout)) /* an earlier write failed, whose errno is gone */
+	if (ferror(stdout)) /* an earlier write failed, and its errno is gone */
 		return error_set(e, -EIO, "write to standard output failed");
 	if (o->failed)
 		return error_set(e, -ENOMEM, "out of memory while printing");
@@ -55,7 +55,7 @@ int output_finish(struct output *o, struct error *e)
 {
 	int code = output_flush(o, e);
 
-	/* Some file systems report a full disk only now. */
+	/* Some file systems report a full disk only when the file is closed. */
 	if (fclose(stdout) == EOF && code == 0)
 		return error_set(e, -errno, "write to standard output: %s", strerror(errno));
 	return code;
@@ -82,7 +82,7 @@ const char *output_time(const struct output *o, int64_t wall_ns, char buffer[2 *
 
 	if (wall_ns == 0)
 		return output_unknown(o);
-	/* Without the nanoseconds, which are for programs. */
+	/* People do not need the nanoseconds. */
 	(void)snprintf(buffer, 2 * UNITS_TEXT_MAX, "%s (%s)",
 		       units_format_time(wall_ns - wall_ns % NS_PER_S, time),
 		       units_format_age(wall_ns, clock_wall_ns(), age));
@@ -98,7 +98,7 @@ void output_text(struct output *o, const char *text)
 	if (strbuf_failed(&line))
 		o->failed = true;
 	else
-		(void)fputs(line.text, stdout); /* output_flush() asks stdout */
+		(void)fputs(line.text, stdout); /* output_flush() checks stdout */
 }
 
 void output_lost(struct output *o, uint64_t lost)
@@ -106,8 +106,9 @@ void output_lost(struct output *o, uint64_t lost)
 	char text[128];
 
 	(void)snprintf(text, sizeof(text),
-		       "%" PRIu64 " accesses could not be counted (maps full): the numbers above "
-		       "may be short",
+		       "%" PRIu64
+		       " accesses could not be counted because a map was full; the numbers "
+		       "above may be too low",
 		       lost);
 	output_text(o, text);
 }
@@ -123,7 +124,7 @@ void output_field(struct output *o, const char *name, const char *format, ...)
 	length = vasprintf(&value, format, args);
 	va_end(args);
 	if (length < 0) {
-		value = NULL; /* undefined after a failure */
+		value = NULL; /* vasprintf() leaves it undefined on failure */
 		o->failed = true;
 		return;
 	}
@@ -142,7 +143,7 @@ void output_json_line(struct output *o, struct json_writer *w)
 	cleanup(strbuf_free) struct strbuf visible = { 0 };
 	struct strbuf *line = w->out;
 
-	/* The writer escapes what JSON must have escaped; terminals obey more than that. */
+	/* JSON requires fewer escapes than a terminal does. */
 	if (!strbuf_failed(line) && utf8_ascii_length(line->text, line->length) < line->length) {
 		visible_text_append_json(&visible, line->text);
 		line = &visible;
@@ -151,7 +152,7 @@ void output_json_line(struct output *o, struct json_writer *w)
 	if (strbuf_failed(line))
 		o->failed = true;
 	else
-		(void)fputs(line->text, stdout); /* output_flush() asks stdout */
+		(void)fputs(line->text, stdout); /* output_flush() checks stdout */
 	strbuf_reset(w->out);
 	w->comma = false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that goes to standard output: values for people and JSON lines here, tables and trees
- * in output_table.h. Failed writes and allocations are remembered and asked for once, at the end.
+ * Everything printed on standard output: values for people and JSON lines here, tables and trees in
+ * output_table.h. Failed writes and allocations are remembered, and reported once at the end.
  */
 #pragma once
 
@@ -14,23 +14,23 @@
 #include "cli/cli_options.h"
 
 struct output {
-	const char *columns; /* what -o says, or NULL */
+	const char *columns; /* the value of -o, or NULL */
 	bool bytes, headings, truncate, color, utf8;
 	bool failed; /* out of memory, or the table could not be printed */
 };
 
-/* Looks at the terminal and the environment. */
+/* Also looks at the terminal and the environment. */
 struct output output_from_options(const struct cli_globals *g);
-/* Flushes; -EPIPE or what else kept text from being written. The end of all output. */
+/* Flushes and closes standard output; the error of the first failed write, such as -EPIPE. */
 int output_finish(struct output *o, struct error *e);
-/* The same in the midst of it, so that long work does not go on for nobody. */
+/* Flushes during long work, so that the work can end when the reader is gone. */
 int output_flush(struct output *o, struct error *e);
 
-/* "name:  value", for what is no table; an empty name goes on with the field before. */
+/* Prints "name:  value"; with an empty name, another value of the field before. */
 void output_field(struct output *o, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void output_text(struct output *o, const char *text); /* escaped, with a newline */
-/* The caveat under a table of numbers that may be short. */
+/* Says below a table that its numbers may be too low. */
 void output_lost(struct output *o, uint64_t lost);
 const char *output_unknown(const struct output *o); /* a dash */
 const char *output_size(const struct output *o, int64_t bytes, char buffer[UNITS_TEXT_MAX]);

@@ -22,13 +22,13 @@
 struct output_table {
 	struct output *out;
 	struct libscols_table *table;
-	struct libscols_line *line; /* the newest */
+	struct libscols_line *line; /* the newest row */
 	const struct output_column *columns;
-	int shown; /* how many of them */
-	int places[MAX_COLUMNS]; /* of our columns in the table, or NOT_SHOWN */
+	int shown; /* how many columns are shown */
+	int places[MAX_COLUMNS]; /* positions of `columns` in the table, or NOT_SHOWN */
 };
 
-/* "last_used" and "Last-Used" are "LAST USED" too: no shell needs quotes for them. */
+/* "last_used" and "Last-Used" mean "LAST USED", so that the shell needs no quotes. */
 static bool same_name(const char *name, const char *wanted, size_t length)
 {
 	if (strlen(name) != length)
@@ -42,7 +42,7 @@ static bool same_name(const char *name, const char *wanted, size_t length)
 	return true;
 }
 
-/* The next of the comma-separated names: its index, or -ENOENT, or -ENODATA at the end. */
+/* The index of the next of the comma-separated names; -ENOENT, or -ENODATA at the end. */
 static int next_column(const char **list, const struct output_column *columns, size_t *ret_length)
 {
 	size_t length = strcspn(*list, ",");
@@ -65,7 +65,7 @@ static int refuse_column(const char *name, size_t length, const struct output_co
 
 	for (size_t i = 0; columns[i].name; i++)
 		strbuf_appendf(&all, "%s%s", i > 0 ? ", " : "", columns[i].name);
-	return error_set(e, -EINVAL, "there is no column '%.*s', but: %s", (int)length, name,
+	return error_set(e, -EINVAL, "unknown column '%.*s' (columns: %s)", (int)length, name,
 			 strbuf_failed(&all) ? "" : all.text);
 }
 
@@ -112,7 +112,7 @@ static int add_column(struct output_table *t, const struct output_column *column
 	return 0;
 }
 
-/* Names were checked: -o by output_table_check(), the usual ones are ours. */
+/* The names are valid: output_table_check() checked -o, and the usual ones are ours. */
 static int add_columns(struct output_table *t, const char *names)
 {
 	const struct output_column *columns = t->columns;
@@ -141,13 +141,13 @@ static int set_up(struct output_table *t, const char *usual)
 	t->table = scols_new_table();
 	if (!t->table)
 		return -ENOMEM;
-	/* Our cells are escaped already, and smartcols would escape the escapes. */
+	/* Cells are escaped already; smartcols would escape them again. */
 	if (scols_table_enable_noencoding(t->table, 1) < 0 ||
 	    scols_table_enable_ascii(t->table, !o->utf8) < 0 ||
 	    scols_table_enable_noheadings(t->table, !o->headings) < 0 ||
 	    scols_table_enable_colors(t->table, o->color) < 0)
 		return -ENOMEM;
-	/* What is no terminal has no width to fit into. */
+	/* Without truncation the width of the terminal does not matter. */
 	if (!o->truncate && scols_table_set_termforce(t->table, SCOLS_TERMFORCE_NEVER) < 0)
 		return -ENOMEM;
 	return add_columns(t, o->columns ? o->columns : usual);
@@ -187,7 +187,7 @@ struct output_row *output_table_row(struct output_table *t, struct output_row *p
 	return (struct output_row *)t->line;
 }
 
-/* How many of the bytes fit into `width` columns of a terminal, and how many columns they take. */
+/* How many bytes fit into `width` terminal columns, and how many columns these bytes take. */
 static size_t fitting(const char *text, int width, int *ret_taken)
 {
 	mbstate_t state = { 0 };
@@ -211,7 +211,7 @@ static size_t fitting(const char *text, int width, int *ret_taken)
 	return length;
 }
 
-/* smartcols makes columns as wide as the rows that it has seen; here it sees one at a time. */
+/* smartcols sees one row at a time and cannot know the width of a column, so cells are padded. */
 static void set_fixed_cell(struct output_table *t, int column, const char *text)
 {
 	cleanup(strbuf_free) struct strbuf cell = { 0 };
@@ -221,7 +221,7 @@ static void set_fixed_cell(struct output_table *t, int column, const char *text)
 	size_t length = fitting(text, c->width, &taken);
 
 	if (text[length] && (right || !t->out->truncate)) {
-		strbuf_append(&cell, text); /* a number is never cut */
+		strbuf_append(&cell, text); /* numbers are never cut */
 	} else if (text[length]) {
 		length = fitting(text, c->width - 1, &taken);
 		strbuf_append_bytes(&cell, text, length);
@@ -242,7 +242,8 @@ static void set_cell(struct output_table *t, int column, const char *text)
 
 	if (place == NOT_SHOWN || !t->line)
 		return;
-	if (t->columns[column].width > 0 && place < t->shown - 1) /* the last is left as it is */
+	if (t->columns[column].width > 0 &&
+	    place < t->shown - 1) /* the last column needs no padding */
 		set_fixed_cell(t, column, text);
 	else if (scols_line_set_data(t->line, (size_t)place, text) < 0)
 		t->out->failed = true;

@@ -11,7 +11,7 @@ struct character_range {
 	uint32_t first, last;
 };
 
-/* What a terminal obeys or what reorders its neighbours, beyond ASCII. */
+/* Characters beyond ASCII that a terminal obeys, or that reorder the text around them. */
 static const struct character_range hidden[] = {
 	{ 0x80, 0x9f }, /* C1: 0x9b starts a sequence as ESC [ does */
 	{ 0x61c, 0x61c }, /* Arabic letter mark */
@@ -77,7 +77,7 @@ void visible_text_append_json(struct strbuf *out, const char *json)
 		uint32_t character = 0;
 		size_t size = utf8_ascii_length(json, left);
 
-		if (size > 0) { /* nearly always all of it */
+		if (size > 0) { /* usually the whole line */
 			strbuf_append_bytes(out, json, size);
 			json += size;
 			left -= size;
@@ -85,7 +85,7 @@ void visible_text_append_json(struct strbuf *out, const char *json)
 		}
 		size = utf8_decode(json, left, &character);
 
-		if (size == 0) /* an 8-bit terminal takes a stray byte for a control character */
+		if (size == 0) /* an 8-bit terminal may obey a stray byte */
 			strbuf_append(out, "\\ufffd");
 		else if (character == 0x7f || is_hidden(character))
 			strbuf_appendf(out, "\\u%04x", (unsigned int)character);

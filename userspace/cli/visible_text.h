@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names and descriptions come from outside: shown as they are, they could steer the terminal or
- * pretend to be other lines. Here they become text that can only be read.
+ * Makes text from outside safe to print. Names and descriptions could otherwise control the
+ * terminal or look like other lines of output.
  */
 #pragma once
 
@@ -9,8 +9,9 @@
 
 #include "base/strbuf.h"
 
-/* Control characters, bytes that are no UTF-8 and marks that turn the direction of writing become
- * "\n", "\x1b" or "\u202e". Without `utf8` so does every byte beyond ASCII. */
+/* Escapes control characters, bytes that are not valid UTF-8, and marks that change the direction
+ * of writing, as "\n", "\x1b" and "\u202e". Without `utf8`, escapes every byte that is not ASCII.
+ */
 void visible_text_append(struct strbuf *out, const char *text, bool utf8);
-/* The same for finished JSON, by escapes that leave its meaning alone. */
+/* The same for a finished line of JSON, with escapes that do not change its meaning. */
 void visible_text_append_json(struct strbuf *out, const char *json);
