@@ -111,7 +111,7 @@ listing() {
 	start_stuck_prune
 	kill "$prune"
 	wait "$prune" || true
-	timeout 5 head -n 20 <&8 | jq -r .id > "$BATS_TEST_TMPDIR/told"
+	timeout 60 head -n 20 <&8 | jq -r .id > "$BATS_TEST_TMPDIR/told"
 	exec 8>&-
 	run -0 varve fsck # which waits for the prune to end
 	varve ls -q | sort > "$BATS_TEST_TMPDIR/after"

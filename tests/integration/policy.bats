@@ -12,7 +12,7 @@ plan() { # the name of the plan of a dry run for everything
 
 wait_for() { # TEXT: in the agent's log
 	local attempt
-	for ((attempt = 0; attempt < 300; attempt++)); do
+	for ((attempt = 0; attempt < 3000; attempt++)); do
 		! grep -q "$1" "$agent_log" || return 0
 		sleep 0.1
 	done

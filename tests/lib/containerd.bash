@@ -59,7 +59,7 @@ containerd_teardown() {
 		done < <(awk 1 "$containerd_dir"/state/io.containerd.runtime.v2.task/*/*/init.pid 2> /dev/null)
 		for pid in $(containerd_processes); do
 			kill -9 "$pid" 2> /dev/null
-			timeout 10 tail --pid="$pid" -s 0.05 -f /dev/null
+			timeout 100 tail --pid="$pid" -s 0.05 -f /dev/null
 		done
 		while read -r id; do
 			umount -l "$id"

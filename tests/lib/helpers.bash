@@ -23,7 +23,7 @@ agent_setup() {
 	agent_root=$BATS_TEST_TMPDIR/store
 	agent_log=$BATS_TEST_TMPDIR/agent.log
 	# The path of a socket is at most 107 bytes; that of the test's folder may not leave room.
-	agent_socket_dir=$(mktemp -d /tmp/varve.XXXXXX)
+	agent_socket_dir=$(mktemp -d -t varve.XXXXXX)
 	agent_socket=$agent_socket_dir/sock
 	agent_pid=
 	agent_pins=
@@ -86,7 +86,7 @@ start_agent() {
 	# shellcheck disable=SC2086
 	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
-	for ((attempt = 0; attempt < 500; attempt++)); do
+	for ((attempt = 0; attempt < 5000; attempt++)); do
 		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then
 			agent_pins=$(sed -n 's/.*"pinDirectory":"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/info.json")
 			return 0
@@ -122,8 +122,8 @@ stop_agent() {
 	local status=0 pid=$agent_pid
 	agent_pid=
 	kill "$pid" 2> /dev/null
-	timeout 20 tail --pid="$pid" -s 0.01 -f /dev/null || {
-		echo "the agent goes on 20 s after SIGTERM"
+	timeout 200 tail --pid="$pid" -s 0.01 -f /dev/null || {
+		echo "the agent still runs 200 s after SIGTERM"
 		kill -9 "$pid"
 	}
 	wait "$pid" || status=$?
@@ -148,9 +148,10 @@ count_layers() {
 	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l
 }
 
-# retry N COMMAND…: until it succeeds, N times at most, a tenth of a second apart.
+# retry N COMMAND…: until it succeeds, a tenth of a second apart. N tries are enough on a machine that
+# has nothing else to do; ten times as many are made.
 retry() {
-	local tries=$1 attempt
+	local tries=$(($1 * 10)) attempt
 	shift
 	for ((attempt = 1; attempt < tries; attempt++)); do
 		"$@" && return 0

@@ -152,7 +152,7 @@ start_registry() {
 	YML
 	docker-registry serve "$BATS_TEST_TMPDIR/registry.yml" > "$BATS_TEST_TMPDIR/registry.log" 2>&1 3>&- &
 	registry_pid=$!
-	for ((attempt = 0; attempt < 100; attempt++)); do
+	for ((attempt = 0; attempt < 1000; attempt++)); do
 		! curl -s "http://$registry/v2/" > /dev/null || return 0
 		sleep 0.1
 	done
