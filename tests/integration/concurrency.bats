@@ -1,16 +1,18 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3
+# requires root overlay bpf jq python3 sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Many clients at once, and what goes on while a prune of thousands does.
 
 load ../lib/helpers
 
-# A store of so many records that nobody holds, each with a file.
+# A store of so many records that nothing holds, each with a file, and with a description so long that
+# an answer about all of them does not fit into the buffers between the agent and its client.
 big_store() {
 	start_agent
 	stop_agent
 	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" "$1" 1
+	sqlite3 "$agent_root/varve.db" "UPDATE records SET description = description || hex(zeroblob(1000))"
 	start_agent
 }
 
