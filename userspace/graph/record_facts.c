@@ -1,9 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "graph/record_facts.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "graph/record_graph.h"
+
+void record_facts_free(struct record_facts *copy)
+{
+	free((char *)copy->id);
+	free((char *)copy->parent);
+	free((char *)copy->description);
+	free((char *)copy->type);
+	if (copy->labels)
+		record_labels_free((struct record_label *)copy->labels, copy->label_count);
+	*copy = (struct record_facts){ 0 };
+}
+
+int record_facts_copy(const struct record_facts *facts, struct record_facts *ret_copy)
+{
+	struct record_label *labels = calloc(facts->label_count + 1, sizeof(*labels));
+	cleanup(record_facts_free) struct record_facts copy = *facts;
+
+	copy.id = strdup(facts->id);
+	copy.parent = facts->parent ? strdup(facts->parent) : NULL;
+	copy.description = strdup(facts->description);
+	copy.type = strdup(facts->type);
+	copy.labels = labels;
+	copy.label_count = 0;
+	if (!copy.id || (facts->parent && !copy.parent) || !copy.description || !copy.type ||
+	    !labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < facts->label_count; i++) {
+		labels[i].key = strdup(facts->labels[i].key);
+		labels[i].value = strdup(facts->labels[i].value);
+		copy.label_count++;
+		if (!labels[i].key || !labels[i].value)
+			return -ENOMEM;
+	}
+	*ret_copy = copy;
+	copy = (struct record_facts){ 0 };
+	return 0;
+}
 
 struct asked {
 	const struct record_facts *facts;

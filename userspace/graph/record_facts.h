@@ -6,10 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "graph/record.h"
 #include "graph/record_filter.h"
 
-/* Everything is borrowed. Texts are not NULL but for the parent; times as in record.h. */
+/* Everything is borrowed, except in a copy. Texts are not NULL but for the parent; times as in
+ * record.h. */
 struct record_facts {
 	const char *id, *parent, *description, *type;
 	const struct record_label *labels;
@@ -19,6 +21,11 @@ struct record_facts {
 	int64_t created_ns, last_used_ns, last_read_ns;
 	uint64_t usage_count, opens;
 };
+
+/* A copy that owns what it points to. -ENOMEM. */
+int record_facts_copy(const struct record_facts *facts, struct record_facts *ret_copy);
+void record_facts_free(struct record_facts *copy); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct record_facts, record_facts_free)
 
 /* The fields are those of a record's JSON in lower case, and `age`, `lastused` and `lastread` as
  * nanoseconds before now. A field of something that never was is absent. */

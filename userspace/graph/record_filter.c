@@ -15,6 +15,7 @@
 #define MAX_BYTES (64 << 10) /* of all filters together, which bounds everything else */
 #define MAX_REGEXES 64
 #define MAX_REGEX_STEPS 4096 /* of all of them: the time that a match takes for each character */
+#define CHEAP_SELECTORS 16
 #define FIELD_TEXT_MAX 256 /* what a field's callback may need to make up a text */
 #define WHOLE_DIGITS 20 /* of a number: a 64-bit counter */
 #define DECIMALS 9
@@ -303,6 +304,11 @@ static bool selector_matches(const struct selector *s, record_filter_field field
 		return text && parse_number(text, &number) == 0 &&
 		       compare_numbers(s->comparison, number, s->number);
 	}
+}
+
+bool record_filter_is_cheap(const struct record_filter *f)
+{
+	return f->matches_all || (f->regexes == 0 && f->count <= CHEAP_SELECTORS);
 }
 
 bool record_filter_match(const struct record_filter *f, record_filter_field field, void *user)

@@ -30,6 +30,9 @@ typedef const char *(*record_filter_field)(const char *const *path, size_t parts
  */
 int record_filter_parse(const char *const *filters, size_t count, struct record_filter **ret_filter,
 			struct error *e);
+/* Whether a match takes so little time that it may be made with a lock held: few comparisons, and
+ * none with a regular expression. Others are for copies of records. */
+bool record_filter_is_cheap(const struct record_filter *f);
 bool record_filter_match(const struct record_filter *f, record_filter_field field, void *user);
 void record_filter_free(struct record_filter *f);
 DEFINE_CLEANUP(struct record_filter *, record_filter_free)

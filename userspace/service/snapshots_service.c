@@ -260,7 +260,7 @@ static void run_list(struct grpc_call *call, void *user)
 	size_t count = 0;
 
 	code = snapshot_view_list(user, (const char *const *)request->filters, request->n_filters,
-				  &views, &count, &e);
+				  grpc_call_cancel_flag(call), &views, &count, &e);
 	for (size_t sent = 0; code >= 0 && sent < count; sent += (size_t)code)
 		code = send_batch(call, &views[sent], count - sent);
 	snapshot_views_free(views, count);

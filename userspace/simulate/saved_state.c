@@ -6,7 +6,6 @@
 
 #include "base/hashmap.h"
 #include "base/vec.h"
-#include "graph/record_graph.h"
 #include "prune/prune_plan.h"
 #include "prune/prune_rule.h"
 #include "simulate/json_lines.h"
@@ -24,24 +23,12 @@ struct saved_state {
 	struct hashmap *by_id;
 };
 
-static void free_record(struct saved_record *r)
-{
-	struct record_facts *f = &r->facts;
-
-	free((char *)f->id);
-	free((char *)f->parent);
-	free((char *)f->description);
-	free((char *)f->type);
-	if (f->labels)
-		record_labels_free((struct record_label *)f->labels, f->label_count);
-}
-
 void saved_state_free(struct saved_state *s)
 {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->count; i++)
-		free_record(&s->records[i]);
+		record_facts_free(&s->records[i].facts);
 	free(s->records);
 	hashmap_free(s->by_id);
 	free(s);

@@ -126,6 +126,63 @@ static int64_t layer_bytes(const struct record *r)
 	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
 }
 
+/* A filter that takes long, and what it is to look at once the lock is free. */
+struct late_filter {
+	const struct record_filter *filter; /* NULL: there is none */
+	struct record_facts *facts;
+	size_t *candidates; /* which of the candidates the facts are of */
+	size_t count;
+};
+
+static void cleanup_late_filter_free(struct late_filter *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		record_facts_free(&f->facts[i]);
+	free(f->facts);
+	free(f->candidates);
+}
+
+/* The filter is the last reason but these two to keep a record. */
+static bool is_filtered_late(const struct late_filter *f, enum prune_keep keep)
+{
+	return f->filter &&
+	       (keep == PRUNE_KEEP_NOT || keep == PRUNE_KEEP_BUSY || keep == PRUNE_KEEP_LAZY);
+}
+
+static int note_late(const struct manager *m, struct late_filter *f, const struct record *r,
+		     size_t candidate)
+{
+	struct record_facts facts = record_list_facts(m, r, true);
+	int code = record_facts_copy(&facts, &f->facts[f->count]);
+
+	if (code == 0)
+		f->candidates[f->count++] = candidate;
+	return code;
+}
+
+/* Without the lock. */
+static int apply_late(struct manager *m, const struct late_filter *f, struct eviction_candidates *v,
+		      int64_t now_ns, const atomic_bool *cancelled, struct error *e)
+{
+	manager_assert_unlocked(m);
+	for (size_t i = 0; i < f->count; i++) {
+		size_t candidate = f->candidates[i];
+		struct prune_record *p = &v->records[candidate];
+
+		if (cancelled && atomic_load(cancelled))
+			return error_set(e, -ECANCELED, "prune was cancelled");
+		if (record_facts_match(&f->facts[i], f->filter, now_ns))
+			continue;
+		if (!p->shared) {
+			v->kept_bytes[v->kept[candidate]] -= p->size_bytes;
+			v->kept_bytes[PRUNE_KEEP_FILTERED] += p->size_bytes;
+		}
+		v->kept[candidate] = PRUNE_KEEP_FILTERED;
+		p->evictable = false;
+	}
+	return 0;
+}
+
 static void add_record(struct manager *m, struct eviction_candidates *v, const struct record *r,
 		       const struct prune_rule *rule, int64_t now_ns)
 {
@@ -156,18 +213,23 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 	v->count++;
 }
 
-static int gather(struct manager *m, const struct prune_rule *rule, struct eviction_candidates *v)
+static int gather(struct manager *m, const struct prune_rule *rule, struct late_filter *late,
+		  int64_t now_ns, struct eviction_candidates *v)
 {
 	size_t room = record_graph_count(m->graph) + 1, at = 0;
 	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
-	int64_t now = clock_wall_ns();
 	struct record *r;
 
 	v->records = calloc(room, sizeof(*v->records));
 	v->ids = calloc(room, sizeof(*v->ids));
 	v->kept = calloc(room, sizeof(*v->kept));
 	v->fingerprints = calloc(room, sizeof(*v->fingerprints));
+	if (late->filter) {
+		late->facts = calloc(room, sizeof(*late->facts));
+		late->candidates = calloc(room, sizeof(*late->candidates));
+	}
 	if (!positions || !v->records || !v->ids || !v->kept || !v->fingerprints ||
+	    (late->filter && (!late->facts || !late->candidates)) ||
 	    record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
@@ -175,7 +237,10 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct evict
 		if (!record_is_listed(r))
 			continue;
 		positions[v->count] = (struct position){ .record = r, .index = v->count };
-		add_record(m, v, r, rule, now);
+		add_record(m, v, r, rule, now_ns);
+		if (is_filtered_late(late, v->kept[v->count - 1]) &&
+		    note_late(m, late, r, v->count - 1) < 0)
+			return -ENOMEM;
 	}
 	v->used_bytes += v->fixed_bytes;
 	link_parents(m, v, rule->to_lazy, positions);
@@ -183,17 +248,29 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct evict
 }
 
 int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
-			       struct eviction_candidates *ret_view, struct error *e)
+			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
+			       struct error *e)
 {
 	struct eviction_candidates v = { .disk = eviction_candidates_disk(m) };
+	cleanup(late_filter_free) struct late_filter late = { .filter = NULL };
+	struct prune_rule early = *rule;
+	int64_t now = clock_wall_ns();
 	int code;
 
+	if (rule->filter && !record_filter_is_cheap(rule->filter)) {
+		late.filter = rule->filter;
+		early.filter = NULL;
+	}
 	manager_lock(m);
-	code = gather(m, rule, &v);
+	code = gather(m, &early, &late, now, &v);
 	manager_unlock(m);
+	if (code < 0)
+		error_set(e, code, "no memory to look at the records");
+	else
+		code = apply_late(m, &late, &v, now, cancelled, e);
 	if (code < 0) {
 		eviction_candidates_free(&v);
-		return error_set(e, code, "no memory to look at the records");
+		return code;
 	}
 	*ret_view = v;
 	return 0;

@@ -19,9 +19,10 @@ struct eviction_candidates {
 	struct prune_disk disk;
 };
 
-/* After a fold and a measuring; takes the lock. -ENOMEM. */
+/* After a fold and a measuring; takes the lock. `cancelled` may be NULL. -ENOMEM, -ECANCELED. */
 int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
-			       struct eviction_candidates *ret_view, struct error *e);
+			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
+			       struct error *e);
 void eviction_candidates_free(struct eviction_candidates *v); /* what it points to */
 static inline void cleanup_eviction_candidates_free(struct eviction_candidates *v)
 {

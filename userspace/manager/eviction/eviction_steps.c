@@ -106,7 +106,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	int code = make_rule(o, &filter, &rule, e);
 
 	if (code == 0)
-		code = eviction_candidates_gather(m, &rule, ret_view, e);
+		code = eviction_candidates_gather(m, &rule, o->cancelled, ret_view, e);
 	if (code < 0)
 		return code;
 	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);

@@ -216,54 +216,100 @@ static int select_records(struct manager *m, const struct record_query *q, struc
 	return 0;
 }
 
-static bool is_wanted(const struct manager *m, const struct record_query *q, const struct record *r,
-		      bool on_disk, const struct record_filter *filter, int64_t now_ns)
-{
-	struct record_facts facts = record_list_facts(m, r, on_disk);
+/* A list in the making: views, and what the filter is to look at of each of them. */
+struct listing {
+	struct record_view *views;
+	struct record_facts *facts; /* their texts are the views' */
+	size_t count;
+	int64_t now_ns;
+};
 
-	facts.shared |= has_several_images(r);
-	if (q->unused_for_ns && facts.last_used_ns &&
-	    facts.last_used_ns > now_ns - q->unused_for_ns)
-		return false;
-	return record_facts_match(&facts, filter, now_ns);
+static void cleanup_listing_free(struct listing *l)
+{
+	record_list_free(l->views, l->count);
+	free(l->facts);
 }
 
-static int view_selected(struct manager *m, const struct record_query *q,
-			 const struct record_filter *filter, struct record_view **ret_views,
-			 size_t *ret_count, struct error *e)
+static bool was_used(const struct record_query *q, const struct record_facts *facts, int64_t now_ns)
 {
-	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0, count = 0;
+	return q->unused_for_ns && facts->last_used_ns &&
+	       facts->last_used_ns > now_ns - q->unused_for_ns;
+}
+
+static int add_view(struct manager *m, struct listing *l, const struct record *r, bool on_disk,
+		    const struct record_facts *facts)
+{
+	struct record_view *v = &l->views[l->count];
+	struct record_facts *copy = &l->facts[l->count++];
+	int code = make_view(m, r, on_disk, v);
+
+	if (code < 0)
+		return code;
+	*copy = *facts;
+	copy->id = v->record.id;
+	copy->parent = *v->parent ? v->parent : NULL;
+	copy->description = v->record.description;
+	copy->type = v->record.type;
+	copy->labels = v->record.labels;
+	return 0;
+}
+
+/* With the lock. A filter that takes long is left to apply_filter(). */
+static int view_selected(struct manager *m, const struct record_query *q,
+			 const struct record_filter *filter, struct listing *l, struct error *e)
+{
+	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0;
 	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
-	struct record_view *views;
 	/* What the store takes, or what a record is. */
-	bool on_disk = q->disk_usage && q->id_count == 0;
-	int64_t now = clock_wall_ns();
+	bool on_disk = q->disk_usage && q->id_count == 0, cheap = record_filter_is_cheap(filter);
 	int code = records ? select_records(m, q, records, &selected, e)
 			   : error_set(e, -ENOMEM, "out of memory");
 
 	if (code < 0)
 		return code;
-	views = calloc(selected + 1, sizeof(*views));
-	if (!views)
+	l->views = calloc(selected + 1, sizeof(*l->views));
+	l->facts = calloc(selected + 1, sizeof(*l->facts));
+	if (!l->views || !l->facts || record_refs_mark_shared(m->graph, m->leases) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
-	code = record_refs_mark_shared(m->graph, m->leases);
-	for (size_t i = 0; i < selected && code == 0; i++)
-		if (is_wanted(m, q, records[i], on_disk, filter, now))
-			code = make_view(m, records[i], on_disk, &views[count++]);
-	if (code < 0) {
-		record_list_free(views, count);
-		return error_set(e, code, "out of memory");
+	for (size_t i = 0; i < selected; i++) {
+		struct record_facts facts = record_list_facts(m, records[i], on_disk);
+
+		facts.shared |= has_several_images(records[i]);
+		if (was_used(q, &facts, l->now_ns) ||
+		    (cheap && !record_facts_match(&facts, filter, l->now_ns)))
+			continue;
+		if (add_view(m, l, records[i], on_disk, &facts) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
 	}
-	*ret_views = views;
-	*ret_count = count;
 	return 0;
+}
+
+/* Without the lock: drops the views that do not match. */
+static int apply_filter(struct manager *m, struct listing *l, const struct record_filter *filter,
+			const atomic_bool *cancelled, struct error *e)
+{
+	size_t kept = 0;
+	int code = 0;
+
+	manager_assert_unlocked(m);
+	for (size_t i = 0; i < l->count; i++) {
+		if (code == 0 && cancelled && atomic_load(cancelled))
+			code = error_set(e, -ECANCELED, "the list was cancelled");
+		if (code == 0 && record_facts_match(&l->facts[i], filter, l->now_ns))
+			l->views[kept++] = l->views[i];
+		else
+			free_view(&l->views[i]);
+	}
+	l->count = kept;
+	return code;
 }
 
 int record_list(struct manager *m, const struct record_query *query, struct record_view **ret_views,
 		size_t *ret_count, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
+	cleanup(listing_free) struct listing l = { .count = 0 };
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
 
 	if (code == 0 && query->unused_for_ns < 0)
@@ -274,8 +320,16 @@ int record_list(struct manager *m, const struct record_query *query, struct reco
 		return code;
 	if (!query->disk_usage)
 		counter_fold(m);
+	l.now_ns = clock_wall_ns();
 	manager_lock(m);
-	code = view_selected(m, query, filter, ret_views, ret_count, e);
+	code = view_selected(m, query, filter, &l, e);
 	manager_unlock(m);
-	return code;
+	if (code == 0 && !record_filter_is_cheap(filter))
+		code = apply_filter(m, &l, filter, query->cancelled, e);
+	if (code < 0)
+		return code;
+	*ret_count = l.count;
+	*ret_views = take_ptr(l.views);
+	l.count = 0;
+	return 0;
 }

@@ -92,10 +92,10 @@ int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view 
 
 /* ---- list ---- */
 
-static const char *find_label(const struct record *r, const char *const *path, size_t parts)
+static const char *find_label(const struct snapshot_view *v, const char *const *path, size_t parts)
 {
-	for (size_t i = 0; i < r->label_count; i++) {
-		const char *key = r->labels[i].key;
+	for (size_t i = 0; i < v->label_count; i++) {
+		const char *key = v->labels[i].key;
 		size_t part = 0;
 
 		/* The parts, with dots between them. */
@@ -109,7 +109,7 @@ static const char *find_label(const struct record *r, const char *const *path, s
 				break;
 		}
 		if (part == parts && *key == '\0')
-			return r->labels[i].value;
+			return v->labels[i].value;
 	}
 	return NULL;
 }
@@ -117,54 +117,94 @@ static const char *find_label(const struct record *r, const char *const *path, s
 static const char *field(const char *const *path, size_t parts, char *buffer, size_t size,
 			 void *user)
 {
-	const struct snapshot *s = user;
+	const struct snapshot_view *v = user;
 
 	(void)buffer;
 	(void)size;
 	if (strcmp(path[0], "labels") == 0)
-		return find_label(s->record, path + 1, parts - 1);
+		return find_label(v, path + 1, parts - 1);
 	if (strcmp(path[0], "name") == 0)
-		return s->key;
+		return v->name;
 	if (strcmp(path[0], "parent") == 0)
-		return parent_of(s);
+		return v->parent;
 	if (strcmp(path[0], "kind") == 0)
-		return snapshot_kind_name(s);
+		return snapshot_kind_name(&(struct snapshot){ .kind = v->kind });
 	return NULL;
 }
 
-/* Those that are neither being made nor a commit's new name. */
-static bool is_listed(const struct snapshot *s, const struct record_filter *filter)
+/* Neither being made nor the new name of a commit under way. */
+static bool is_listed(const struct snapshot *s)
 {
-	return s->record->state == RECORD_LIVE && s->record->snapshot == s &&
-	       record_filter_match(filter, field, (void *)s);
+	return s->record->state == RECORD_LIVE && s->record->snapshot == s;
+}
+
+struct listing {
+	struct snapshot_view *views;
+	size_t count;
+};
+
+static void cleanup_listing_free(struct listing *l)
+{
+	snapshot_views_free(l->views, l->count);
+}
+
+static int view_all(struct manager *m, struct listing *l, struct error *e)
+{
+	size_t count = 0;
+	struct snapshot **sorted;
+	int code = 0;
+
+	manager_assert_locked(m);
+	sorted = snapshot_keys_sorted(m, &count);
+	if (sorted)
+		l->views = calloc(count + 1, sizeof(*l->views));
+	if (!l->views)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; code == 0 && i < count; i++)
+		if (is_listed(sorted[i]))
+			code = make_view(sorted[i], &l->views[l->count++]);
+	return code < 0 ? error_set(e, code, "out of memory") : 0;
+}
+
+/* On copies, since a filter may take long: the lock is for others meanwhile. */
+static int apply_filter(struct listing *l, const struct record_filter *filter,
+			const atomic_bool *cancelled, struct error *e)
+{
+	size_t kept = 0;
+	int code = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (code == 0 && cancelled && atomic_load(cancelled))
+			code = error_set(e, -ECANCELED, "the list was cancelled");
+		if (code == 0 && record_filter_match(filter, field, &l->views[i]))
+			l->views[kept++] = l->views[i];
+		else
+			snapshot_view_free(&l->views[i]);
+	}
+	l->count = kept;
+	return code;
 }
 
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
-		       struct snapshot_view **ret_views, size_t *ret_count, struct error *e)
+		       const atomic_bool *cancelled, struct snapshot_view **ret_views,
+		       size_t *ret_count, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
-	struct snapshot_view *views = NULL;
-	struct snapshot **sorted;
-	size_t count = 0, made = 0;
+	cleanup(listing_free) struct listing l = { .count = 0 };
 	int code = record_filter_parse(filters, filter_count, &filter, e);
 
 	if (code < 0)
 		return code;
 	manager_lock(m);
-	sorted = snapshot_keys_sorted(m, &count);
-	if (sorted)
-		views = calloc(count + 1, sizeof(*views));
-	code = views ? 0 : -ENOMEM;
-	for (size_t i = 0; code == 0 && i < count; i++)
-		if (is_listed(sorted[i], filter))
-			code = make_view(sorted[i], &views[made++]);
+	code = view_all(m, &l, e);
 	manager_unlock(m);
-	if (code < 0) {
-		snapshot_views_free(views, made);
-		return error_set(e, code, "out of memory");
-	}
-	*ret_views = views;
-	*ret_count = made;
+	if (code == 0)
+		code = apply_filter(&l, filter, cancelled, e);
+	if (code < 0)
+		return code;
+	*ret_count = l.count;
+	*ret_views = take_ptr(l.views);
+	l.count = 0;
 	return 0;
 }
 

@@ -22,7 +22,8 @@ int snapshot_view_update(struct manager *m, const char *key, const char *const *
 
 /* In the order of their names. */
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
-		       struct snapshot_view **ret_views, size_t *ret_count, struct error *e);
+		       const atomic_bool *cancelled, struct snapshot_view **ret_views,
+		       size_t *ret_count, struct error *e);
 void snapshot_view_free(struct snapshot_view *v); /* what it points to */
 void snapshot_views_free(struct snapshot_view *views, size_t count);
 
