@@ -101,14 +101,6 @@ void record_labels_free(struct record_label *labels, size_t count)
 	free(labels);
 }
 
-const char *record_find_label(const struct record *r, const char *key)
-{
-	for (size_t i = 0; i < r->label_count; i++)
-		if (strcmp(r->labels[i].key, key) == 0)
-			return r->labels[i].value;
-	return NULL;
-}
-
 void record_swap_labels(struct record *a, struct record *b)
 {
 	struct record_label *labels = a->labels;

@@ -24,7 +24,6 @@ void snapshot_free(struct snapshot *s);
 const char *snapshot_kind_name(const struct snapshot *s); /* "view"; of NULL "" */
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 int record_set_label(struct record *r, const char *key, const char *value);
-const char *record_find_label(const struct record *r, const char *key); /* NULL: none */
 void record_swap_labels(struct record *a, struct record *b);
 void record_labels_free(struct record_label *labels, size_t count);
 /* Appends an image reference that is not there yet. */
