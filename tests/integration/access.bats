@@ -103,6 +103,42 @@ print(sum(s.recv(1) == b"" for s in sockets), "of 70 were closed")' "$ro"
 	"$VARVE_BUILD/varve" -H "unix://$ro" ls
 }
 
+# crowd KIND SOCKET COMMAND…: runs it while four users have as many connections as they get, which are
+# idle, or with a request that is not whole.
+crowd() {
+	/usr/bin/python3 - "$@" <<- 'END'
+		import os, socket, subprocess, sys
+		kind, path, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+		greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+		block = b"\x83\x86\x01\x01t\x04\x14/varve.v1.Cache/List\x0f\x10\x10application/grpc"
+		headers = bytes([0, 0, len(block), 1, 4, 0, 0, 0, 1]) + block
+		held = []
+		for uid in range(70001, 70005):
+		    os.seteuid(uid)
+		    for _ in range(64):
+		        s = socket.socket(socket.AF_UNIX)
+		        s.connect(path)
+		        held.append(s)
+		        s.sendall(greeting + (headers if kind == "begun" else b""))
+		    os.seteuid(0)
+		for s in held:
+		    s.settimeout(10)
+		    s.recv(1)
+		sys.exit(subprocess.call(command))
+	END
+}
+
+@test "users with idle or half-made calls do not keep others from the read-only socket" {
+	may_use '*'
+	start_agent
+	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	for kind in idle begun; do
+		crowd "$kind" "$ro" setpriv --reuid "$stranger" --regid "$stranger" --clear-groups \
+			env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$ro" ls
+		crowd "$kind" "$ro" "$VARVE_BUILD/varve" -H "unix://$ro" ls
+	done
+}
+
 @test "everybody may look where the configuration says so" {
 	may_use '*'
 	start_agent

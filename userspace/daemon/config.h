@@ -28,12 +28,15 @@
 #define CONFIG_MESSAGE_BYTES ((size_t)4 * 1024 * 1024)
 #define CONFIG_PATIENCE_US (UINT64_C(30) * 1000000)
 
-/* All users of the read-only socket together may keep little busy. */
+/* All users of the read-only socket together may keep little of the agent busy, and one of them,
+ * unless it is root, only a part of that. */
 #define CONFIG_READ_ONLY_CONNECTIONS 256
 #define CONFIG_READ_ONLY_USER_CONNECTIONS 64
 #define CONFIG_READ_ONLY_CALLS 1024
-#define CONFIG_READ_ONLY_WORKERS 2
+#define CONFIG_READ_ONLY_WORKERS 4
+#define CONFIG_READ_ONLY_USER_WORKERS 2
 #define CONFIG_READ_ONLY_HELD_BYTES ((size_t)32 * 1024 * 1024)
+#define CONFIG_READ_ONLY_MESSAGE_BYTES ((size_t)256 * 1024)
 
 #define CONFIG_TICK_SECONDS 10
 

@@ -132,16 +132,28 @@ int grpc_connection_open(struct grpc_server *s, struct grpc_lane *lane, int fd,
 	return 0;
 }
 
-void grpc_connection_go_away(struct grpc_connection *c)
+/* By the last call's number clients know which of their calls to repeat. */
+static void say_goodbye(struct grpc_connection *c)
 {
 	nghttp2_session *session = c->session.nghttp2;
 
-	/* By the last call's number clients know which of their calls to repeat. Without memory the
-	 * socket is just closed later. */
+	/* Without memory the client sees the socket close, and nothing else. */
 	(void)nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
 				    nghttp2_session_get_last_proc_stream_id(session),
 				    NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+void grpc_connection_go_away(struct grpc_connection *c)
+{
+	say_goodbye(c);
 	grpc_connection_flush(c);
+}
+
+void grpc_connection_evict(struct grpc_connection *c)
+{
+	say_goodbye(c);
+	(void)http2_session_write(&c->session); /* as far as the client listens */
+	grpc_connection_close(c);
 }
 
 bool grpc_connection_needs_sweep(const struct grpc_connection *c)

@@ -38,6 +38,8 @@ void grpc_connection_close(struct grpc_connection *c);
 void grpc_connection_flush(struct grpc_connection *c);
 /* Tells the client to make no more calls; closes the connection when none is left. */
 void grpc_connection_go_away(struct grpc_connection *c);
+/* Says so, too, and closes the connection at once. */
+void grpc_connection_evict(struct grpc_connection *c);
 
 /* Ends what its client has left half done for longer than `patience_us`, which may be the
  * connection itself. */

@@ -29,12 +29,11 @@ static bool is_limited(uid_t uid)
 	return uid != 0;
 }
 
-bool grpc_lane_user_is_full(const struct grpc_lane *lane, const struct grpc_peer *peer)
+size_t grpc_lane_user_connections(const struct grpc_lane *lane, uid_t uid)
 {
-	const struct grpc_user *user = find_user(lane, peer->uid);
+	const struct grpc_user *user = find_user(lane, uid);
 
-	return user && is_limited(user->uid) &&
-	       user->connections >= lane->options.max_connections_per_user;
+	return user ? user->connections : 0;
 }
 
 static struct grpc_user *add_user(struct grpc_lane *lane, uid_t uid)

@@ -54,8 +54,7 @@ struct grpc_lane {
 
 void grpc_lane_init(struct grpc_lane *lane, const struct grpc_listener_options *options,
 		    const struct grpc_lane_server *server);
-/* The peer's user has as many connections as a user may have. */
-bool grpc_lane_user_is_full(const struct grpc_lane *lane, const struct grpc_peer *peer);
+size_t grpc_lane_user_connections(const struct grpc_lane *lane, uid_t uid);
 /* For a new connection. NULL: out of memory. */
 struct grpc_origin *grpc_lane_open_origin(struct grpc_lane *lane, const struct grpc_peer *peer);
 /* Its connection is closed. Frees it, if it has no calls. */

@@ -95,12 +95,23 @@ static void identify_peer(struct grpc_server *s, const struct grpc_lane *lane, i
 					.read_only = lane->options.read_only };
 }
 
-/* Whether `a` is to be closed rather than `b`: that of the user with more connections, but not
- * root's, and of two of one user the one that has been silent for longer. */
+/* A connection whose client waits for nothing. A request that is not whole may be sent again. */
+static bool is_idle(const struct grpc_connection *c)
+{
+	for (const struct grpc_stream *stream = c->streams; stream; stream = stream->next)
+		if (stream->whole)
+			return false;
+	return true;
+}
+
+/* Whether `a` is to be closed rather than `b`: a connection of the user with more of them, but not
+ * of root, and of one user's the one that has been silent for longer. */
 static bool is_worse(const struct grpc_connection *a, const struct grpc_connection *b)
 {
 	const struct grpc_user *user = a->origin->user, *other = b->origin->user;
 
+	if (is_idle(a) != is_idle(b))
+		return is_idle(a);
 	if (user->share.limited != other->share.limited)
 		return user->share.limited;
 	if (user->connections != other->connections)
@@ -108,17 +119,22 @@ static bool is_worse(const struct grpc_connection *a, const struct grpc_connecti
 	return a->heard_us < b->heard_us;
 }
 
-/* Makes room on a socket where connections hold nothing that their clients could miss. */
-static bool close_an_idle_connection(struct grpc_server *s, struct grpc_lane *lane)
+/* Makes room for a user's next connection, on a socket where connections hold nothing that their
+ * clients could miss. A busy one is closed only when its user has more of them. */
+static bool close_a_connection(struct grpc_server *s, struct grpc_lane *lane, uid_t uid)
 {
 	struct grpc_connection *worst = NULL;
 
 	for (struct grpc_connection *c = s->connections; c; c = c->next)
-		if (c->lane == lane && c->origin->calls == 0 && (!worst || is_worse(c, worst)))
+		if (c->lane == lane && (!worst || is_worse(c, worst)))
 			worst = c;
 	if (!worst)
 		return false;
-	grpc_connection_go_away(worst);
+	if (!is_idle(worst) &&
+	    (!worst->origin->user->share.limited ||
+	     worst->origin->user->connections <= grpc_lane_user_connections(lane, uid) + 1))
+		return false;
+	grpc_connection_evict(worst);
 	return true;
 }
 
@@ -127,11 +143,12 @@ static bool has_room(struct grpc_server *s, struct grpc_lane *lane, const struct
 	const struct grpc_listener_options *o = &lane->options;
 	size_t reserved = peer->uid == 0 ? 0 : o->max_connections / ROOT_PART;
 
-	if (grpc_lane_user_is_full(lane, peer))
+	if (peer->uid != 0 &&
+	    grpc_lane_user_connections(lane, peer->uid) >= o->max_connections_per_user)
 		return false;
 	if (lane->connections + reserved < o->max_connections)
 		return true;
-	return o->read_only && close_an_idle_connection(s, lane);
+	return o->read_only && close_a_connection(s, lane, peer->uid);
 }
 
 void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd)
