@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/strbuf.h"
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 
 struct text_case {
 	const char *text, *expected;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 #include "varve.pb-c.h"
 
 #define BAR_CELLS 24

@@ -14,7 +14,7 @@
 #include "cli/cli_help.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 
 static const struct cli_verb *const verbs[] = {
 	&command_new,	      &command_mount,

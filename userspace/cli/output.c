@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 
 #define FIELD_WIDTH 16
 

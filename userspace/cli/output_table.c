@@ -13,7 +13,7 @@
 #include <libsmartcols/libsmartcols.h>
 
 #include "base/clock.h"
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 
 #define BOLD "\033[1m"
 #define MAX_COLUMNS 40

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/visible_text.h"
+#include "base/visible_text.h"
 
 #include <stdint.h>
 #include <string.h>
