@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/strbuf.h"
+#include "base/visible_text.h"
+
 static enum log_level threshold = LOG_LEVEL_INFO;
 
 static const struct {
@@ -21,8 +25,17 @@ void log_set_level(enum log_level level)
 	threshold = level;
 }
 
+/* Without memory for the escapes. */
+static void replace_bytes(char *text)
+{
+	for (char *c = text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
+	cleanup(strbuf_free) struct strbuf visible = { 0 };
 	char text[2048];
 	va_list args;
 
@@ -31,9 +44,9 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args); /* a cut line is still a line */
 	va_end(args);
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ')
-			*c = ' '; /* names come from outside; one fact stays one line */
+	visible_text_append(&visible, text, true); /* names in it come from outside */
+	if (strbuf_failed(&visible))
+		replace_bytes(text);
 	fprintf(stderr, "%s%s %s\n", isatty(STDERR_FILENO) ? "" : levels[level].prefix,
-		levels[level].name, text);
+		levels[level].name, strbuf_failed(&visible) || !visible.text ? text : visible.text);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line a fact, on standard error: "<3>level key=value … text" for journald, without the
- * prefix on a terminal. Only daemon/, service/ and cli/ log; everything else returns its errors.
+ * One line per fact, on standard error: "<3>level key=value … text" for journald, without the
+ * prefix on a terminal; control characters are escaped. Only daemon/, service/ and cli/ log;
+ * everything else returns its errors.
  */
 #pragma once
 
