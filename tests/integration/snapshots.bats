@@ -73,13 +73,10 @@ record_of() { # KEY
 }
 
 @test "130 layers are one mount" {
-	local n parent='' dir
+	local dir
 	start_agent
-	for ((n = 1; n <= 130; n++)); do
-		committed "deep/$n" "$parent"
-		parent=deep/$n
-	done
-	dir=$(call Prepare key=top "parent=$parent" | jq -r '.mounts[0].source')
+	call deep 130
+	dir=$(call Prepare key=top parent=deep/130 | jq -r '.mounts[0].source')
 	[[ $(find "$dir" -type f | wc -l) == 130 ]]
 	[[ $(cat "$dir/deep-1" "$dir/deep-130") == $'deep/1\ndeep/130' ]]
 	run varve stats "$(record_of deep/1)" --json
