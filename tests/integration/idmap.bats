@@ -148,7 +148,7 @@ more" ] && ! touch more 2> /dev/null'
 	varve lease create box --uid-map "$users" --gid-map "$users"
 	start_container "0 100000 65536"
 	run -4 --separate-stderr varve mount "$image" --lease box
-	[[ $stderr == *"lease 'box' holds no ref on record $image"* ]]
+	[[ $stderr == *"lease 'box' does not hold record $image"* ]]
 	varve get "$image" --lease box
 	stop_agent
 	start_agent

@@ -190,7 +190,7 @@ refused() {
 	varve lease rm build
 	[[ $(varve inspect "$id" --json | jq '.holds | length') == 0 ]]
 	refused 4 "no lease" varve lease rm build
-	refused 1 "always exists" varve lease rm cli
+	refused 1 "cannot be removed" varve lease rm cli
 	refused 4 "no ref" varve release "$id"
 }
 

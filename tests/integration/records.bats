@@ -128,7 +128,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	id=$(varve new --retain)
 	varve release "$id"
 	run -1 --separate-stderr varve commit "$id"
-	[[ $stderr == *"held by nobody"* ]]
+	[[ $stderr == *"not held by any lease"* ]]
 }
 
 @test "B8 finalize gives the data to the twin, and the mutable record disappears" {

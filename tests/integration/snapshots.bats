@@ -125,8 +125,8 @@ record_of() { # KEY
 	refused 'containerd removes it' rm "$active"
 	refused 'containerd removes it' rm "$base"
 	refused 'containerd commits it' commit "$active"
-	refused 'nobody else can have it' get "$active" --mutable
-	refused 'nobody else can have it' get "$active"
+	refused 'another client cannot have it' get "$active" --mutable
+	refused 'another client cannot have it' get "$active"
 	refused "its mount is containerd's" umount "$active"
 	refused "its labels are containerd's" label "$base" a=b
 	refused "is containerd's" release "$base" --lease containerd/ns

@@ -78,8 +78,8 @@ struct lease {
 	char *name;
 	/* What its owner still needs, whoever keeps it: ids, chain ids and blob chain ids. The
 	 * records that they name are shared. Sorted, each once. */
-	char **needs;
-	size_t need_count;
+	char **references;
+	size_t reference_count;
 	struct id_map id_map; /* of what is made and mounted through it; perhaps not set */
 	int64_t created_ns;
 	int64_t expires_ns;

@@ -20,18 +20,18 @@ struct lease *lease_new(const char *name, int64_t created_ns, int64_t expires_ns
 	return take_ptr(l);
 }
 
-void lease_free_needs(char **needs, size_t count)
+void lease_free_references(char **references, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		free(needs[i]);
-	free(needs);
+		free(references[i]);
+	free(references);
 }
 
 void lease_free(struct lease *l)
 {
 	if (!l)
 		return;
-	lease_free_needs(l->needs, l->need_count);
+	lease_free_references(l->references, l->reference_count);
 	id_map_free(&l->id_map);
 	free(l->name);
 	free(l);
@@ -186,11 +186,11 @@ int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases
 	for (size_t position = 0; (r = record_graph_next(g, &position));)
 		r->shared = false;
 	for (size_t position = 0; (l = hashmap_next(leases, &position));) {
-		for (size_t i = 0; i < l->need_count; i++) {
-			r = record_graph_find(g, l->needs[i]);
+		for (size_t i = 0; i < l->reference_count; i++) {
+			r = record_graph_find(g, l->references[i]);
 			if (r)
 				share(r);
-			else if (hashmap_insert(chains, l->needs[i], l) == -ENOMEM)
+			else if (hashmap_insert(chains, l->references[i], l) == -ENOMEM)
 				return -ENOMEM;
 		}
 	}

@@ -17,7 +17,7 @@ struct lease *lease_new(const char *name, int64_t created_ns, int64_t expires_ns
 /* Only without holds. */
 void lease_free(struct lease *l);
 DEFINE_CLEANUP(struct lease *, lease_free)
-void lease_free_needs(char **needs, size_t count);
+void lease_free_references(char **references, size_t count);
 
 struct hold *record_refs_find(const struct record *r, const struct lease *l);
 /* Adds refs; `counting`: their release counts as a use. -ENOMEM. */
@@ -40,8 +40,8 @@ static inline bool record_is_held(const struct record *r)
  * hold, which is to say that it or a descendant is held. Clears it on all others. */
 void record_refs_mark_in_use(struct record_graph *g);
 
-/* Sets `shared` on every record that a lease needs by its id, its chain id or its blob chain id,
- * and on all ancestors of such a record; clears it on all others. -ENOMEM. */
+/* Sets `shared` on every record that a lease refers to by its id, its chain id or its blob chain
+ * id, and on all ancestors of such a record; clears it on all others. -ENOMEM. */
 int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases);
 
 static inline bool record_is_pinned(const struct record *r)

@@ -160,7 +160,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	pthread_cond_init(&m->idle, NULL);
 	ranked_lock_init(&m->fold_lock, MANAGER_RANK_FOLD);
 	ranked_lock_init(&m->prune_lock, MANAGER_RANK_PRUNE);
-	ranked_lock_init(&m->needs_lock, MANAGER_RANK_NEEDS);
+	ranked_lock_init(&m->references_lock, MANAGER_RANK_REFERENCES);
 	ranked_lock_init(&m->walk_lock, MANAGER_RANK_WALK);
 	ranked_lock_init(&m->trash_lock, MANAGER_RANK_TRASH);
 	pthread_cond_init(&m->trash_arrived, NULL);
@@ -318,7 +318,7 @@ void manager_close(struct manager *m)
 	pthread_cond_destroy(&m->idle);
 	ranked_lock_destroy(&m->fold_lock);
 	ranked_lock_destroy(&m->prune_lock);
-	ranked_lock_destroy(&m->needs_lock);
+	ranked_lock_destroy(&m->references_lock);
 	ranked_lock_destroy(&m->walk_lock);
 	ranked_lock_destroy(&m->trash_lock);
 	pthread_cond_destroy(&m->trash_arrived);

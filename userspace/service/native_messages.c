@@ -326,8 +326,8 @@ Varve__V1__LeaseReply *native_messages_leases(const struct lease_view *leases, s
 		l->ephemeral = leases[i].ephemeral;
 		l->n_holds = leases[i].hold_count;
 		l->holds = copy_holds(&b, leases[i].holds, leases[i].hold_count);
-		l->n_needs = leases[i].need_count;
-		l->needs = copy_texts(&b, leases[i].needs, leases[i].need_count);
+		l->n_needs = leases[i].reference_count;
+		l->needs = copy_texts(&b, leases[i].references, leases[i].reference_count);
 		l->id_map = make_id_map(&b, &leases[i].id_map);
 	}
 	return finish(&b, reply);

@@ -427,8 +427,8 @@ static void run_lease_need(struct grpc_call *call, void *user)
 	REQUEST(NeedRequest, need_request);
 	struct lease_holder holder = holder_of(call, request->lease);
 
-	code = leases_set_references(manager_of(user), &holder, (const char *const *)request->needs,
-				     request->n_needs, &e);
+	code = lease_references_set(manager_of(user), &holder, (const char *const *)request->needs,
+				    request->n_needs, &e);
 	reply_empty(call, code, &e);
 }
 

@@ -50,12 +50,13 @@ void lease_rows_set_hold(struct change_set *c, const char *lease, const char *re
 			       "ttii", lease, record, (int64_t)refs, (int64_t)counting_refs);
 }
 
-void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *needs, size_t count)
+void lease_rows_set_references(struct change_set *c, const char *lease, char *const *references,
+			       size_t count)
 {
 	change_set_add(c, "DELETE FROM needs WHERE lease = :lease", "t", lease);
 	for (size_t i = 0; i < count; i++)
 		change_set_add(c, "INSERT INTO needs(lease, what) VALUES(:lease, :what)", "tt",
-			       lease, needs[i]);
+			       lease, references[i]);
 }
 
 struct visit {
@@ -121,9 +122,9 @@ static int visit_need(sqlite3_stmt *row, void *user, struct error *e)
 	return code < 0 ? error_set(e, code, "needs: %s", strerror(-code)) : 0;
 }
 
-int lease_rows_load_needs(sqlite3 *db,
-			  int (*visit)(const char *lease, const char *what, void *user), void *user,
-			  struct error *e)
+int lease_rows_load_references(sqlite3 *db,
+			       int (*visit)(const char *lease, const char *what, void *user),
+			       void *user, struct error *e)
 {
 	struct visit v = { .need = visit, .user = user };
 

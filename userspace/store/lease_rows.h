@@ -10,14 +10,14 @@ void lease_rows_insert(struct change_set *c, const struct lease *l);
 void lease_rows_ensure(struct change_set *c, const struct lease *l);
 /* Without holds, when the change is made. */
 void lease_rows_delete_empty(struct change_set *c, const char *name);
-/* With its holds and needs. */
+/* With its holds and external references. */
 void lease_rows_delete(struct change_set *c, const char *name);
 /* How many refs the lease holds on the record now; 0 removes the row. */
 void lease_rows_set_hold(struct change_set *c, const char *lease, const char *record, unsigned refs,
 			 unsigned counting_refs);
 /* Instead of those that it had. */
-void lease_rows_set_needs(struct change_set *c, const char *lease, char *const *needs,
-			  size_t count);
+void lease_rows_set_references(struct change_set *c, const char *lease, char *const *references,
+			       size_t count);
 
 /* A lease as its row has it; texts live until the next row. */
 struct lease_row {
@@ -32,6 +32,6 @@ int lease_rows_load_holds(sqlite3 *db,
 				       unsigned counting_refs, void *user),
 			  void *user, struct error *e);
 /* In the order of the leases, each one's sorted. */
-int lease_rows_load_needs(sqlite3 *db,
-			  int (*visit)(const char *lease, const char *what, void *user), void *user,
-			  struct error *e);
+int lease_rows_load_references(sqlite3 *db,
+			       int (*visit)(const char *lease, const char *what, void *user),
+			       void *user, struct error *e);

@@ -34,25 +34,24 @@ static int check_name(const char *name, struct error *e)
 	return 0;
 }
 
-/* Puts the new lease among the others, hidden; waits for one of that name that is just going. */
+/* Puts the new lease among the others, hidden; waits while one of that name is being removed. Takes
+ * the lease on success. */
 static int reserve_name(struct manager *m, struct lease *l, struct error *e)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	const struct lease *other;
 	int code;
 
 	l->hidden = true;
-	manager_lock(m);
-	while ((other = hashmap_find(m->leases, l->name)) && other->hidden)
-		manager_wait(m);
-	code = hashmap_count(m->leases) < LEASES_MAX ? hashmap_insert(m->leases, l->name, l)
-						     : -EMFILE;
-	manager_unlock(m);
-	if (code == 0)
-		return 0;
-	return error_set(e, code, "lease '%s': %s", l->name,
-			 code == -EEXIST   ? "there is one of that name already"
-			 : code == -EMFILE ? "there are too many leases"
-					   : strerror(-code));
+	while ((other = hashmap_find(locked->leases, l->name)) && other->hidden)
+		manager_wait(locked);
+	if (hashmap_count(locked->leases) >= LEASES_MAX)
+		return error_set(e, -EMFILE, "lease '%s': the store has %d leases already", l->name,
+				 LEASES_MAX);
+	code = hashmap_insert(locked->leases, l->name, l);
+	if (code == -EEXIST)
+		return error_set(e, code, "lease '%s' exists already", l->name);
+	return code < 0 ? error_set(e, code, "lease '%s': %s", l->name, strerror(-code)) : 0;
 }
 
 /* A lease in no table yet. */
@@ -66,149 +65,161 @@ static int build_lease(struct manager *m, const struct lease_options *o, struct 
 	if (code < 0)
 		return code;
 	if (o->expires_after_ns < 0 || o->expires_after_ns > INT64_MAX - now)
-		return error_set(e, -EINVAL, "lease '%s': it cannot expire at such a time",
-				 o->name);
+		return error_set(e, -EINVAL, "lease '%s': invalid time of expiry", o->name);
 	l = lease_new(o->name, now, o->expires_after_ns ? now + o->expires_after_ns : 0, 0);
 	if (!l)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = id_map_parse(o->uid_map, o->gid_map, &l->id_map, e);
-	if (code == 0)
-		code = mount_attach_check_map(m, &l->id_map, e);
+	if (code < 0)
+		return error_context(e, "lease '%s'", o->name);
+	code = mount_attach_check_map(m, &l->id_map, e);
 	if (code < 0)
 		return error_context(e, "lease '%s'", o->name);
 	*ret_lease = take_ptr(l);
 	return 0;
 }
 
+/* The lease is found again, or is removed from the table and freed. */
+static void end_hidden(struct manager *m, struct lease *l, bool removed)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	l->hidden = false;
+	if (removed) {
+		(void)hashmap_remove(locked->leases, l->name); /* it is in the table */
+		lease_free(l);
+	}
+	pthread_cond_broadcast(&locked->idle);
+}
+
 int leases_create(struct manager *m, const struct lease_options *options, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	struct lease *l = NULL;
-	int code = build_lease(m, options, &l, e);
+	cleanup(lease_free) struct lease *unborn = NULL;
+	struct lease *l;
+	int code = build_lease(m, options, &unborn, e);
 
 	if (code < 0)
 		return code;
-	code = reserve_name(m, l, e);
-	if (code < 0) {
-		lease_free(l);
+	code = reserve_name(m, unborn, e);
+	if (code < 0)
 		return code;
-	}
+	l = take_ptr(unborn);
 	lease_rows_insert(&c, l);
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	manager_lock(m);
-	l->hidden = false;
-	if (code < 0) {
-		(void)hashmap_remove(m->leases, l->name); /* inserted above */
-		lease_free(l);
-	}
-	pthread_cond_broadcast(&m->idle);
-	manager_unlock(m);
+	end_hidden(m, l, code < 0);
 	return code;
 }
 
-/* Releases everything that a lease holds; nobody can find it meanwhile. */
+/* Releases one of the records that the lease holds, and tells whether there was one. */
+static int release_one(struct manager *m, struct lease *l, bool *ret_found, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	*ret_found = l->holds;
+	if (!l->holds)
+		return 0;
+	if (l->holds->record->busy) {
+		manager_wait(locked);
+		return 0;
+	}
+	return record_hold_drop_ref(locked, l->holds->record, l, e);
+}
+
+/* Releases everything that a lease holds, which is hidden from all other threads. */
 static int release_all(struct manager *m, struct lease *l, struct error *e)
 {
-	for (;;) {
-		struct record *r;
-		int code;
+	bool found = true;
+	int code = 0;
 
-		manager_lock(m);
-		r = l->holds ? l->holds->record : NULL;
-		if (!r) {
-			manager_unlock(m);
-			return 0;
-		}
-		if (r->busy) {
-			manager_wait(m);
-			manager_unlock(m);
-			continue;
-		}
-		code = record_hold_drop_ref(m, r, l, e);
-		manager_unlock(m);
-		if (code < 0)
-			return code;
-	}
+	while (found && code == 0)
+		code = release_one(m, l, &found, e);
+	return code;
+}
+
+/* Hides the lease, once no operation works with it any more. -ENOENT. */
+static int hide_lease(struct manager *m, const char *name, struct lease **ret_lease,
+		      struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct lease *l = hashmap_find(locked->leases, name);
+
+	if (!l || l->connection || l->hidden)
+		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls)",
+				 MANAGER_LEASE_NAME_MAX, name);
+	l->hidden = true;
+	while (l->users > 0)
+		manager_wait(locked);
+	*ret_lease = l;
+	return 0;
+}
+
+static int remove_hidden(struct manager *m, struct lease *l, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = release_all(m, l, e);
+
+	if (code < 0)
+		return code;
+	lease_rows_delete(&c, l->name);
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
 int leases_remove(struct manager *m, const char *name, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
-	struct lease *l;
+	struct lease *l = NULL;
 	int code;
 
 	if (strcmp(name, MANAGER_CLI_LEASE) == 0)
-		return error_set(e, -EINVAL, "the lease '%s' always exists", name);
+		return error_set(e, -EINVAL, "the lease '%s' cannot be removed", name);
 	if (snapshot_lease_is_one(name))
 		return snapshot_lease_refuse(name, e);
-	manager_lock(m);
-	l = hashmap_find(m->leases, name);
-	if (l && (l->connection || l->hidden))
-		l = NULL;
-	if (l)
-		l->hidden = true;
-	while (l && l->users > 0)
-		manager_wait(m);
-	manager_unlock(m);
-	if (!l)
-		return error_set(e, -ENOENT, "no lease '%.*s' (varve lease ls)",
-				 MANAGER_LEASE_NAME_MAX, name);
-
-	code = release_all(m, l, e);
-	if (code == 0) {
-		lease_rows_delete(&c, l->name);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
-	manager_lock(m);
-	l->hidden = false;
-	if (code == 0) {
-		(void)hashmap_remove(m->leases, l->name); /* found above */
-		lease_free(l);
-	}
-	pthread_cond_broadcast(&m->idle);
-	manager_unlock(m);
+	code = hide_lease(m, name, &l, e);
+	if (code < 0)
+		return code;
+	code = remove_hidden(m, l, e);
+	end_hidden(m, l, code == 0);
 	return code;
 }
 
 bool leases_has_connection(struct manager *m, uint64_t connection)
 {
 	char name[LEASE_CONNECTION_NAME_SIZE];
-	bool found;
 
 	lease_table_connection_name(connection, name);
-	manager_lock(m);
-	found = hashmap_find(m->leases, name) != NULL;
-	manager_unlock(m);
-	return found;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	return hashmap_find(locked->leases, name) != NULL;
+}
+
+/* The ref ends although what it means for the record could not be done: housekeeping tries again.
+ */
+static void drop_first_hold(struct manager *m, struct lease *l)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r = l->holds ? l->holds->record : NULL;
+
+	if (!r)
+		return;
+	if (r->mount)
+		r->mount->unwanted = true;
+	(void)record_refs_drop(r, l); /* it has one */
+	pthread_cond_broadcast(&locked->idle);
 }
 
 void leases_connection_closed(struct manager *m, uint64_t connection)
 {
+	cleanup(lease_free) struct lease *l = NULL;
 	struct error e = { 0 };
 	char name[LEASE_CONNECTION_NAME_SIZE];
-	struct lease *l;
 
 	lease_table_connection_name(connection, name);
 	manager_lock(m);
 	l = hashmap_remove(m->leases, name);
 	manager_unlock(m);
-	if (!l)
-		return;
-	while (release_all(m, l, &e) < 0) {
-		struct record *r;
-
-		/* Of this record the ref goes all the same, and housekeeping tries the rest of it.
-		 */
+	while (l && release_all(m, l, &e) < 0) {
 		manager_report(m, true, "release what a closed connection held: %s", e.text);
-		manager_lock(m);
-		r = l->holds ? l->holds->record : NULL;
-		if (r && r->mount)
-			r->mount->unwanted = true;
-		if (r)
-			record_refs_drop(r, l);
-		manager_unlock(m);
+		drop_first_hold(m, l);
 	}
-	lease_free(l);
 }
 
 void leases_free(struct lease_view *leases, size_t count)
@@ -217,7 +228,7 @@ void leases_free(struct lease_view *leases, size_t count)
 		for (size_t k = 0; k < leases[i].hold_count; k++)
 			free(leases[i].holds[k].name);
 		free(leases[i].holds);
-		lease_free_needs(leases[i].needs, leases[i].need_count);
+		lease_free_references(leases[i].references, leases[i].reference_count);
 		id_map_free(&leases[i].id_map);
 		free(leases[i].name);
 	}
@@ -235,11 +246,12 @@ static int view_lease(const struct lease *l, struct lease_view *v)
 				  .expires_ns = l->expires_ns,
 				  .ephemeral = l->connection != 0,
 				  .holds = calloc(count + 1, sizeof(*v->holds)),
-				  .needs = calloc(l->need_count + 1, sizeof(char *)) };
-	if (!v->name || !v->holds || !v->needs || id_map_copy(&l->id_map, &v->id_map) < 0)
+				  .references = calloc(l->reference_count + 1, sizeof(char *)) };
+	if (!v->name || !v->holds || !v->references || id_map_copy(&l->id_map, &v->id_map) < 0)
 		return -ENOMEM;
-	for (; v->need_count < l->need_count; v->need_count++)
-		if (!(v->needs[v->need_count] = strdup(l->needs[v->need_count])))
+	for (; v->reference_count < l->reference_count; v->reference_count++)
+		if (!(v->references[v->reference_count] =
+			      strdup(l->references[v->reference_count])))
 			return -ENOMEM;
 	for (const struct hold *h = l->holds; h; h = h->next_of_lease) {
 		v->holds[v->hold_count].refs = h->refs;
@@ -277,83 +289,4 @@ int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_c
 	*ret_leases = leases;
 	*ret_count = count;
 	return 0;
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted copies, each once. */
-static int copy_needs(const char *const *needs, size_t count, char ***ret_copies, size_t *ret_count,
-		      struct error *e)
-{
-	char **copies;
-	size_t copied = 0, kept = 0;
-
-	if (count > MANAGER_NEEDS_MAX)
-		return error_set(e, -EINVAL, "a lease needs at most %d things, not %zu",
-				 MANAGER_NEEDS_MAX, count);
-	for (size_t i = 0; i < count; i++)
-		if (!*needs[i] || strlen(needs[i]) > MANAGER_LABEL_TEXT_MAX)
-			return error_set(e, -EINVAL,
-					 "what a lease needs is an id or a chain id, of 1 to %d "
-					 "bytes",
-					 MANAGER_LABEL_TEXT_MAX);
-	copies = calloc(count + 1, sizeof(*copies));
-	while (copies && copied < count && (copies[copied] = strdup(needs[copied])))
-		copied++;
-	if (copied < count || !copies) {
-		if (copies)
-			lease_free_needs(copies, copied);
-		return error_set(e, -ENOMEM, "out of memory");
-	}
-	qsort(copies, count, sizeof(*copies), compare_texts);
-	for (size_t i = 0; i < count; i++) {
-		if (kept > 0 && strcmp(copies[kept - 1], copies[i]) == 0)
-			free(copies[i]);
-		else
-			copies[kept++] = copies[i];
-	}
-	*ret_copies = copies;
-	*ret_count = kept;
-	return 0;
-}
-
-int leases_set_references(struct manager *m, const struct lease_holder *holder,
-			  const char *const *needs, size_t count, struct error *e)
-{
-	cleanup(change_set_free) struct change_set c = { 0 };
-	struct lease *l = NULL;
-	size_t copied = 0, old_count;
-	char **copies = NULL, **old;
-	int code = copy_needs(needs, count, &copies, &copied, e);
-
-	if (code < 0)
-		return code;
-	ranked_lock_acquire(&m->needs_lock);
-	manager_lock(m);
-	code = lease_table_find(m, holder, &l, e);
-	manager_unlock(m);
-	if (code == 0 && l->connection == 0) {
-		lease_rows_set_needs(&c, l->name, copies, copied);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
-	if (code < 0) {
-		lease_free_needs(copies, copied);
-		copies = NULL;
-	}
-	manager_lock(m);
-	if (code == 0) {
-		old = l->needs;
-		old_count = l->need_count;
-		l->needs = copies;
-		l->need_count = copied;
-		lease_free_needs(old, old_count);
-	}
-	if (l)
-		lease_table_put(m, l);
-	manager_unlock(m);
-	ranked_lock_release(&m->needs_lock);
-	return code;
 }

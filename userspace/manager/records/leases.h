@@ -24,14 +24,6 @@ bool leases_has_connection(struct manager *m, uint64_t connection);
 /* The connection's own lease goes, if there is one. */
 void leases_connection_closed(struct manager *m, uint64_t connection);
 
-/*
- * What the lease's owner still needs besides what it holds: ids, chain ids, blob chain ids, instead
- * of those that it named before. The records that these name, and their ancestors, are shared:
- * prune keeps them unless it is told to take everything. -ENOENT: no such lease.
- */
-int leases_set_references(struct manager *m, const struct lease_holder *holder,
-			  const char *const *needs, size_t count, struct error *e);
-
 struct hold_view {
 	char *name; /* the lease, or in a lease's view the record */
 	unsigned refs;
@@ -43,8 +35,8 @@ struct lease_view {
 	bool ephemeral;
 	struct hold_view *holds;
 	size_t hold_count;
-	char **needs;
-	size_t need_count;
+	char **references;
+	size_t reference_count;
 	struct id_map id_map;
 };
 

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "manager/state/reservation.h"
+#include "manager/state/lease_use.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
@@ -19,102 +21,148 @@
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 
-/* The immutable twin of a reserved mutable record, held by the lease instead of it. `adopt`: a
- * record that nobody holds may be committed, too (Get of a mutable record). */
-int record_commit_reserved(struct manager *m, struct record *r, struct lease *l, bool adopt,
-			   char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+static int check_can_commit(const struct record *r, bool adopt, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
+	if (r->twin)
+		return error_set(e, -EINVAL, "record %s is committed already, as %s", r->id,
+				 r->twin->id);
+	if (r->refs == 0 && !adopt)
+		return error_set(e, -EINVAL,
+				 "record %s is not held by any lease, so its layer may be "
+				 "unfinished: get it first (varve get --mutable %.12s)",
+				 r->id, r->id);
+	return 0;
+}
+
+/* An immutable record like the mutable one, in no graph yet; NULL: no memory. */
+static struct record *build_twin(const struct record *r)
+{
 	struct record_options options = { .description = r->description,
 					  .type = r->type,
 					  .labels = r->labels,
 					  .label_count = r->label_count,
 					  .image_refs = (const char *const *)r->image_refs,
 					  .image_ref_count = r->image_ref_count };
-	struct record *twin = NULL;
-	int code;
+	struct record *twin = record_draft_build(&options, &r->id_map);
+
+	if (!twin)
+		return NULL;
+	twin->is_mutable = false;
+	twin->pinned = r->pinned;
+	return twin;
+}
+
+/* Puts the twin into the graph, where it cannot be found yet, with all refs of the mutable record,
+ * and adds its rows. Takes the twin, also on failure. */
+static int insert_twin(struct manager *m, struct record *r, struct record *twin, struct lease *l,
+		       struct change_set *c, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	unsigned refs = r->refs ? r->refs : 1;
+	int code = record_graph_insert(locked->graph, twin, r->parent, r->layer);
+
+	if (code < 0) {
+		record_free(twin);
+		return error_set(e, code, "commit %s: %s", r->id, strerror(-code));
+	}
+	twin->twin = r; /* one-sided until it is published */
+	code = record_refs_add(twin, l, refs, refs);
+	if (code < 0) {
+		twin->twin = NULL;
+		record_graph_remove(locked->graph, twin);
+		return error_set(e, code, "commit %s: %s", r->id, strerror(-code));
+	}
+	record_rows_insert(c, twin, RECORD_LIVE);
+	record_rows_set_twin(c, r->id, twin->id);
+	for (const struct hold *h = r->holds; h; h = h->next_of_record)
+		if (h->lease->connection == 0)
+			lease_rows_set_hold(c, h->lease->name, r->id, 0, 0);
+	lease_table_save_hold(c, twin, l);
+	r->layer->size_known = false;
+	layer_rows_update(c, r->layer);
+	return 0;
+}
+
+static void remove_twin(struct manager *m, struct record *twin)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	twin->twin = NULL;
+	record_refs_clear(twin);
+	record_graph_remove(locked->graph, twin);
+}
+
+static void publish_twin(struct manager *m, struct record *r, struct record *twin)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	twin->mounted_while_held = r->mounted_while_held && r->refs > 0;
+	record_refs_clear(r);
+	record_graph_pair(twin, r);
+	twin->state = RECORD_LIVE;
+}
+
+int record_commit_reserved(struct manager *m, struct record *r, struct lease *l, bool adopt,
+			   char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct record *twin;
+	int code = check_can_commit(r, adopt, e);
 
 	manager_assert_unlocked(m);
-	if (r->twin)
-		return error_set(e, -EINVAL, "record %s is committed already, as %s", r->id,
-				 r->twin->id);
-	if (r->refs == 0 && !adopt)
-		return error_set(e, -EINVAL,
-				 "record %s is held by nobody, so nobody can have finished it "
-				 "(varve get --mutable %.12s)",
-				 r->id, r->id);
+	if (code < 0)
+		return code;
 	code = mount_detach(m, r, e);
 	if (code < 0)
 		return error_context(e, "commit");
 
-	twin = record_draft_build(&options, &r->id_map);
+	twin = build_twin(r);
 	if (!twin)
 		return error_set(e, -ENOMEM, "out of memory");
-	twin->is_mutable = false;
-	twin->pinned = r->pinned;
-	manager_lock(m);
-	code = record_graph_insert(m->graph, twin, r->parent, r->layer);
-	if (code == 0) {
-		twin->twin = r; /* one-sided until it is published */
-		code = r->refs ? record_refs_add(twin, l, r->refs, r->refs)
-			       : record_refs_add(twin, l, 1, 1);
-		record_rows_insert(&c, twin, RECORD_LIVE);
-		record_rows_set_twin(&c, r->id, twin->id);
-		for (const struct hold *h = r->holds; h; h = h->next_of_record)
-			if (h->lease->connection == 0)
-				lease_rows_set_hold(&c, h->lease->name, r->id, 0, 0);
-		lease_table_save_hold(&c, twin, l);
-		r->layer->size_known = false;
-		layer_rows_update(&c, r->layer);
-	} else {
-		record_free(twin);
-	}
-	manager_unlock(m);
+	code = insert_twin(m, r, twin, l, &c, e);
 	if (code < 0)
-		return error_set(e, code, "commit %s: %s", r->id, strerror(-code));
-
+		return code;
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	manager_lock(m);
 	if (code < 0) {
-		twin->twin = NULL;
-		record_refs_clear(twin);
-		record_graph_remove(m->graph, twin);
-	} else {
-		twin->mounted_while_held = r->mounted_while_held && r->refs > 0;
-		record_refs_clear(r);
-		record_graph_pair(twin, r);
-		twin->state = RECORD_LIVE;
-		memcpy(ret_id, twin->id, sizeof(twin->id));
+		remove_twin(m, twin);
+		return code;
 	}
-	manager_unlock(m);
-	return code;
+	memcpy(ret_id, twin->id, sizeof(twin->id));
+	publish_twin(m, r, twin);
+	return 0;
+}
+
+static int reserve_for_commit(struct manager *m, const char *id, const struct lease_holder *holder,
+			      struct reservation *ret_reserved, struct lease_use *ret_use,
+			      struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = manager_find(locked, id, &r, e);
+
+	if (code < 0)
+		return code;
+	if (!r->is_mutable)
+		return error_set(e, -EINVAL, "record %s is immutable: there is nothing to commit",
+				 r->id);
+	code = snapshot_lease_refuse_record(r, "containerd commits it", e);
+	if (code < 0)
+		return code;
+	code = lease_use_begin(locked, holder, ret_use, e);
+	if (code < 0)
+		return code;
+	reservation_begin(locked, r, ret_reserved);
+	return 0;
 }
 
 int record_commit(struct manager *m, const char *id, const struct lease_holder *holder,
 		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
-	struct record *r;
-	struct lease *l;
-	int code;
+	cleanup(lease_use_end) struct lease_use use = { 0 };
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+	int code = reserve_for_commit(m, id, holder, &reserved, &use, e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && !r->is_mutable)
-		code = error_set(e, -EINVAL, "record %s is immutable: there is nothing to commit",
-				 r->id);
-	if (code == 0)
-		code = snapshot_lease_refuse_record(r, "containerd commits it", e);
-	if (code == 0)
-		code = lease_table_find(m, holder, &l, e);
-	if (code == 0)
-		manager_reserve(r);
-	manager_unlock(m);
 	if (code < 0)
 		return code;
-	code = record_commit_reserved(m, r, l, false, ret_id, e);
-	manager_lock(m);
-	manager_unreserve(m, r);
-	lease_table_put(m, l);
-	manager_unlock(m);
-	return code;
+	return record_commit_reserved(m, reserved.record, use.lease, false, ret_id, e);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "manager/state/lease_use.h"
 #include "manager/content/content_extract.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
@@ -17,18 +18,41 @@
 #include "manager/state/store_files.h"
 #include "store/record_rows.h"
 
-static int reserve_new(struct manager *m, const struct record_options *o, struct lease *l,
-		       struct record **r, struct error *e)
+/* With the lock, which is given back while the parent is finalized or gets its files. */
+static int find_parent(struct manager *m, const struct record_options *o,
+		       struct record **ret_parent, struct error *e)
 {
-	struct record *parent = NULL;
-	int code = 0;
+	int code;
 
-	if (o->parent && *o->parent) {
-		code = record_draft_find_parent(m, o->parent, &parent, e);
-		if (code == 0)
-			code = content_extract_if_lazy(m, &parent, o->cancelled, e);
-	}
-	return code < 0 ? code : record_draft_insert(m, r, parent, l, e);
+	*ret_parent = NULL;
+	if (!o->parent || !*o->parent)
+		return 0;
+	code = record_draft_find_parent(m, o->parent, ret_parent, e);
+	return code < 0 ? code : content_extract_if_lazy(m, ret_parent, o->cancelled, e);
+}
+
+/* Puts *unborn into the graph, held by the holder's lease, whose map of ids it gets when it has
+ * none; what is in the graph is no longer in *unborn. */
+static int reserve_new(struct manager *m, const struct record_options *o,
+		       const struct lease_holder *holder, struct record **unborn,
+		       struct lease_use *ret_use, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *parent;
+	int code = lease_use_begin(locked, holder, ret_use, e);
+
+	if (code < 0)
+		return code;
+	if (!id_map_is_set(&(*unborn)->id_map) &&
+	    id_map_copy(&ret_use->lease->id_map, &(*unborn)->id_map) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = find_parent(locked, o, &parent, e);
+	if (code < 0)
+		return code;
+	code = record_draft_insert(locked, unborn, parent, ret_use->lease, e);
+	if (code == 0)
+		*unborn = NULL;
+	return code;
 }
 
 /* The row that says "creating", and already the one of its mount. */
@@ -62,6 +86,31 @@ static int write_live(struct manager *m, const struct record *r, const struct le
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
+/* Rows, files and mount of a record that is in the graph. *ret_mount: a mount of which there are
+ * rows only, on failure; *ret_files: the layer's directories were made. */
+static int make(struct manager *m, struct record *r, const struct lease *l,
+		struct mount **ret_mount, bool *ret_files, struct error *e)
+{
+	int code = write_new(m, r, ret_mount, e);
+
+	if (code < 0)
+		return code;
+	code = store_files_make(m, r->layer->name, e);
+	if (code < 0)
+		return code;
+	*ret_files = true;
+	code = mount_attach_prepared(m, r, take_ptr(*ret_mount), e);
+	return code < 0 ? code : write_live(m, r, l, e);
+}
+
+static void publish(struct manager *m, struct record *r)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	r->state = RECORD_LIVE;
+	manager_unreserve(locked, r);
+}
+
 int record_create(struct manager *m, const struct record_options *options,
 		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		  char **ret_mountpoint, struct error *e)
@@ -70,56 +119,30 @@ int record_create(struct manager *m, const struct record_options *options,
 	cleanup(record_free) struct record *unborn = NULL;
 	cleanup(mount_list_free) struct mount *mount = NULL;
 	cleanup(id_map_free) struct id_map map = { 0 };
+	cleanup(lease_use_end) struct lease_use use = { 0 };
 	struct record *r;
-	struct lease *l;
 	bool files = false;
 	int code = record_draft_check(options, e);
 
-	if (code == 0)
-		code = id_map_parse(options->uid_map, options->gid_map, &map, e);
 	if (code < 0)
 		return code;
-	unborn = record_draft_build(options, &map);
-	if (!unborn)
+	code = id_map_parse(options->uid_map, options->gid_map, &map, e);
+	if (code < 0)
+		return code;
+	r = unborn = record_draft_build(options, &map);
+	mountpoint = unborn ? mount_list_path(m, unborn, false) : NULL;
+	if (!mountpoint)
 		return error_set(e, -ENOMEM, "out of memory");
-	manager_lock(m);
-	code = lease_table_find(m, holder, &l, e);
-	if (code == 0) {
-		if (!id_map_is_set(&map) && id_map_copy(&l->id_map, &unborn->id_map) < 0)
-			code = error_set(e, -ENOMEM, "out of memory");
-		else
-			code = reserve_new(m, options, l, &unborn, e);
-		if (code < 0)
-			lease_table_put(m, l);
-	}
-	manager_unlock(m);
+	code = reserve_new(m, options, holder, &unborn, &use, e);
 	if (code < 0)
 		return code;
-	r = take_ptr(unborn);
-
-	code = write_new(m, r, &mount, e);
-	if (code == 0) {
-		code = store_files_make(m, r->layer->name, e);
-		files = code == 0;
-	}
-	if (code == 0)
-		code = mount_attach_prepared(m, r, take_ptr(mount), e);
-	if (code == 0 && !(mountpoint = mount_list_path(m, r, false)))
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = write_live(m, r, l, e);
-	if (code < 0)
+	code = make(m, r, use.lease, &mount, &files, e);
+	if (code < 0) {
 		record_draft_undo(m, r, mount, files);
-	manager_lock(m);
-	if (code == 0) {
-		r->state = RECORD_LIVE;
-		memcpy(ret_id, r->id, sizeof(r->id));
-		manager_unreserve(m, r);
-	}
-	lease_table_put(m, l);
-	manager_unlock(m);
-	if (code < 0)
 		return code;
+	}
+	memcpy(ret_id, r->id, sizeof(r->id));
 	*ret_mountpoint = take_ptr(mountpoint);
+	publish(m, r);
 	return 0;
 }

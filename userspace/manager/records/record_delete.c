@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/records/record_holders.h"
@@ -37,24 +38,9 @@ static void delete_rows(struct change_set *c, const struct record *r)
 		layer_rows_delete(c, r->layer->name);
 }
 
-int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
-			   struct error *e)
+/* From here on the records are gone: recover discards a layer that has no record. */
+static void discard_layers(struct manager *m, struct record *const *records, size_t count)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
-	int code = 0;
-
-	manager_assert_unlocked(m);
-	for (size_t i = 0; i < count && code == 0; i++) {
-		code = detach_both(m, records[i], e);
-		delete_rows(&c, records[i]);
-	}
-	if (code < 0)
-		return code;
-	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	if (code < 0)
-		return error_context(e, "delete %s", records[0]->id);
-
-	/* From here on they are gone: recover discards a layer that has no record. */
 	for (size_t i = 0; i < count; i++) {
 		struct error late = { 0 };
 
@@ -64,14 +50,33 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 				       "record=%s deleted, but %s; the next start will clean up",
 				       records[i]->id, late.text);
 	}
-	manager_lock(m);
+}
+
+int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
+			   struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code;
+
+	manager_assert_unlocked(m);
+	for (size_t i = 0; i < count; i++) {
+		code = detach_both(m, records[i], e);
+		if (code < 0)
+			return code;
+		delete_rows(&c, records[i]);
+	}
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return error_context(e, "delete %s", records[0]->id);
+	discard_layers(m, records, count);
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
 		if (records[i]->twin)
-			record_graph_remove(m->graph, records[i]->twin);
-		record_graph_remove(m->graph, records[i]);
+			record_graph_remove(locked->graph, records[i]->twin);
+		record_graph_remove(locked->graph, records[i]);
 	}
-	pthread_cond_broadcast(&m->idle);
-	manager_unlock(m);
+	pthread_cond_broadcast(&locked->idle);
 	return 0;
 }
 
@@ -86,40 +91,56 @@ bool record_delete_is_due(const struct record *r)
 	return r->is_mutable && !r->retain;
 }
 
-int record_delete(struct manager *m, const char *id, struct error *e)
+/* With the lock. */
+static int check_can_delete(const struct record *r, struct error *e)
 {
 	char holders[160];
-	struct record *r;
-	int code;
+	int code = snapshot_lease_refuse_record(r, "containerd removes it", e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0)
-		code = snapshot_lease_refuse_record(r, "containerd removes it", e);
-	if (code == 0 && (r->refs || (r->twin && r->twin->refs))) {
+	if (code < 0)
+		return code;
+	if (r->refs || (r->twin && r->twin->refs)) {
 		record_holders_describe(r->refs ? r : r->twin, holders, sizeof(holders));
-		code = error_set(e, -EBUSY,
+		return error_set(e, -EBUSY,
 				 "record %s is in use: %s holds it (varve release %.12s)", r->id,
 				 holders, r->id);
 	}
-	if (code == 0 && r->extractions > 0)
-		code = error_set(e, -EBUSY, "record %s is being extracted or exported", r->id);
-	if (code == 0 && record_is_pinned(r))
-		code = error_set(e, -EBUSY, "record %s is pinned (varve unpin %.12s)", r->id,
+	if (r->extractions > 0)
+		return error_set(e, -EBUSY, "record %s is being extracted or exported", r->id);
+	if (record_is_pinned(r))
+		return error_set(e, -EBUSY, "record %s is pinned (varve unpin %.12s)", r->id,
 				 r->id);
-	if (code == 0 && r->first_child)
-		code = error_set(e, -ENOTEMPTY, "record %s has children, %s among them", r->id,
+	if (r->first_child)
+		return error_set(e, -ENOTEMPTY, "record %s has children, %s among them", r->id,
 				 r->first_child->id);
-	if (code == 0)
-		manager_reserve(r);
-	manager_unlock(m);
+	return 0;
+}
+
+static int reserve_for_delete(struct manager *m, const char *id, struct reservation *ret_reserved,
+			      struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = manager_find(locked, id, &r, e);
+
 	if (code < 0)
 		return code;
-	code = record_delete_reserved(m, &r, 1, e);
-	if (code < 0) {
-		manager_lock(m);
-		manager_unreserve(m, r);
-		manager_unlock(m);
-	}
+	code = check_can_delete(r, e);
+	if (code < 0)
+		return code;
+	reservation_begin(locked, r, ret_reserved);
+	return 0;
+}
+
+int record_delete(struct manager *m, const char *id, struct error *e)
+{
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+	int code = reserve_for_delete(m, id, &reserved, e);
+
+	if (code < 0)
+		return code;
+	code = record_delete_reserved(m, &reserved.record, 1, e);
+	if (code == 0)
+		reservation_forget(&reserved);
 	return code;
 }

@@ -59,40 +59,59 @@ int record_draft_check_label_key(const char *key, struct error *e)
 	return 0;
 }
 
+static int check_label(const struct record_label *label, struct error *e)
+{
+	int code = check_text("label's key", label->key, MANAGER_LABEL_TEXT_MAX, e);
+
+	if (code < 0)
+		return code;
+	if (!*label->key)
+		return error_set(e, -EINVAL, "a label needs a key");
+	code = record_draft_check_label_key(label->key, e);
+	if (code < 0)
+		return code;
+	return check_text("label's value", label->value, MANAGER_LABEL_TEXT_MAX, e);
+}
+
 int record_draft_check_labels(const struct record_label *labels, size_t count, struct error *e)
 {
-	int code = 0;
-
 	if (count > MANAGER_LABELS_MAX)
 		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
 				 MANAGER_LABELS_MAX, count);
-	for (size_t i = 0; code == 0 && i < count; i++) {
-		code = check_text("label's key", labels[i].key, MANAGER_LABEL_TEXT_MAX, e);
-		if (code == 0 && !*labels[i].key)
-			code = error_set(e, -EINVAL, "a label needs a key");
-		if (code == 0)
-			code = record_draft_check_label_key(labels[i].key, e);
-		if (code == 0)
-			code = check_text("label's value", labels[i].value, MANAGER_LABEL_TEXT_MAX,
-					  e);
+	for (size_t i = 0; i < count; i++) {
+		int code = check_label(&labels[i], e);
+
+		if (code < 0)
+			return code;
 	}
-	return code;
+	return 0;
+}
+
+static int check_image_refs(const char *const *refs, size_t count, struct error *e)
+{
+	if (count > MANAGER_LABELS_MAX)
+		return error_set(e, -EINVAL, "a record has at most %d image references, not %zu",
+				 MANAGER_LABELS_MAX, count);
+	for (size_t i = 0; i < count; i++) {
+		int code = check_text("image reference", refs[i], MANAGER_LABEL_TEXT_MAX, e);
+
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
 int record_draft_check(const struct record_options *o, struct error *e)
 {
 	int code = check_text("description", o->description, MANAGER_DESCRIPTION_MAX, e);
 
-	if (code == 0)
-		code = check_type(o->type && *o->type ? o->type : "regular", e);
-	if (code == 0)
-		code = record_draft_check_labels(o->labels, o->label_count, e);
-	if (code == 0 && o->image_ref_count > MANAGER_LABELS_MAX)
-		code = error_set(e, -EINVAL, "a record has at most %d image references",
-				 MANAGER_LABELS_MAX);
-	for (size_t i = 0; code == 0 && i < o->image_ref_count; i++)
-		code = check_text("image reference", o->image_refs[i], MANAGER_LABEL_TEXT_MAX, e);
-	return code;
+	if (code < 0)
+		return code;
+	code = check_type(o->type && *o->type ? o->type : "regular", e);
+	if (code < 0)
+		return code;
+	code = record_draft_check_labels(o->labels, o->label_count, e);
+	return code < 0 ? code : check_image_refs(o->image_refs, o->image_ref_count, e);
 }
 
 int record_draft_check_texts(const char *description, const char *type, const char *image_ref,
@@ -143,24 +162,33 @@ int record_draft_check_depth(const struct record *parent, struct error *e)
 	return 0;
 }
 
-/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
- */
+/* With the lock, which is given back meanwhile. */
+static int finalize_parent(struct manager *m, const char *id, struct record **parent,
+			   struct error *e)
+{
+	int code;
+
+	manager_unlock(m);
+	code = record_finalize(m, id, e);
+	manager_lock(m);
+	return code < 0 ? code : manager_find(m, id, parent, e);
+}
+
 int record_draft_find_parent(struct manager *m, const char *id, struct record **ret_parent,
 			     struct error *e)
 {
 	struct record *parent;
-	int code = manager_find(m, id, &parent, e);
+	int code;
 
 	manager_assert_locked(m);
-	if (code == 0 && parent->twin && !parent->is_mutable) {
-		manager_unlock(m);
-		code = record_finalize(m, id, e);
-		manager_lock(m);
-		if (code == 0)
-			code = manager_find(m, id, &parent, e);
-	}
+	code = manager_find(m, id, &parent, e);
 	if (code < 0)
 		return code;
+	if (parent->twin && !parent->is_mutable) {
+		code = finalize_parent(m, id, &parent, e);
+		if (code < 0)
+			return code;
+	}
 	if (parent->is_mutable)
 		return error_set(e, -EINVAL,
 				 "record %s is still mutable and cannot be a parent: commit it "
@@ -200,28 +228,37 @@ int record_draft_insert(struct manager *m, struct record **r, struct record *par
 	return 0;
 }
 
-void record_draft_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
+static int undo_files_and_rows(struct manager *m, struct record *r, const struct mount *unmade,
+			       bool files, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = mount_detach(m, r, e);
+
+	if (code < 0)
+		return code;
+	if (files) {
+		code = store_files_discard(m, r->layer->name, e);
+		if (code < 0)
+			return code;
+	}
+	record_rows_delete(&c, r->id);
+	layer_rows_delete(&c, r->layer->name);
+	if (unmade)
+		usage_rows_delete_mount(&c, (int64_t)unmade->id);
+	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
+}
+
+void record_draft_undo(struct manager *m, struct record *r, const struct mount *unmade, bool files)
+{
 	struct error e = { 0 };
-	int code = mount_detach(m, r, &e);
 
 	manager_assert_unlocked(m);
-	if (code == 0 && files)
-		code = store_files_discard(m, r->layer->name, &e);
-	if (code == 0) {
-		record_rows_delete(&c, r->id);
-		layer_rows_delete(&c, r->layer->name);
-		if (unmade)
-			usage_rows_delete_mount(&c, (int64_t)unmade->id);
-		code = change_set_write(&c, m->database, DATABASE_RELAXED, &e);
-	}
-	if (code < 0)
+	if (undo_files_and_rows(m, r, unmade, files, &e) < 0)
 		manager_report(m, true, "undo new record %s: %s; the next start will", r->id,
 			       e.text);
-	manager_lock(m);
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	record_refs_clear(r);
-	record_graph_remove(m->graph, r);
-	pthread_cond_broadcast(&m->idle);
-	manager_unlock(m);
+	record_graph_remove(locked->graph, r);
+	pthread_cond_broadcast(&locked->idle);
 }

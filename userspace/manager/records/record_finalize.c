@@ -9,40 +9,56 @@
 
 #include <errno.h>
 
+#include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "store/record_rows.h"
 
-/* The twin becomes the owner of the data, and the mutable record disappears. */
-int record_finalize(struct manager *m, const char *id, struct error *e)
+/* A record without a twin is final already: then nothing is reserved. */
+static int reserve_twins(struct manager *m, const char *id, struct reservation *ret_reserved,
+			 struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct record *r;
-	int code;
+	int code = manager_find(locked, id, &r, e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && r->is_mutable)
-		code = error_set(e, -EINVAL,
+	if (code < 0)
+		return code;
+	if (r->is_mutable)
+		return error_set(e, -EINVAL,
 				 "record %s is mutable: commit it first (varve commit %.12s)",
 				 r->id, r->id);
-	if (code < 0 || !r->twin) {
-		manager_unlock(m);
-		return code;
-	}
-	manager_reserve(r);
-	manager_unlock(m);
+	if (r->twin)
+		reservation_begin(locked, r, ret_reserved);
+	return 0;
+}
 
-	code = mount_detach(m, r->twin, e);
-	if (code == 0) {
-		record_rows_set_twin(&c, r->id, NULL);
-		record_rows_delete(&c, r->twin->id);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
-	manager_lock(m);
-	if (code == 0)
-		record_graph_remove(m->graph, r->twin);
-	manager_unreserve(m, r);
-	manager_unlock(m);
-	return code < 0 ? error_context(e, "finalize %s", r->id) : 0;
+/* The immutable twin becomes the owner of the data, and the mutable record ends. */
+static int finalize_reserved(struct manager *m, struct record *r, struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int code = mount_detach(m, r->twin, e);
+
+	if (code < 0)
+		return code;
+	record_rows_set_twin(&c, r->id, NULL);
+	record_rows_delete(&c, r->twin->id);
+	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return code;
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	record_graph_remove(locked->graph, r->twin);
+	return 0;
+}
+
+int record_finalize(struct manager *m, const char *id, struct error *e)
+{
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+	int code = reserve_twins(m, id, &reserved, e);
+
+	if (code < 0 || !reserved.record)
+		return code;
+	code = finalize_reserved(m, reserved.record, e);
+	return code < 0 ? error_context(e, "finalize %s", reserved.record->id) : 0;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "manager/state/reservation.h"
+#include "manager/state/lease_use.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
@@ -51,18 +53,23 @@ static void take_back(struct record *r, struct lease *l, const struct release_st
 		copy_uses(r->twin, &s->twin_before);
 }
 
+static void mark_unwanted(struct manager *m, struct record *r)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	if (r->mount)
+		r->mount->unwanted = true;
+}
+
 static int write_release(struct manager *m, struct record *r, struct change_set *c, bool goes,
 			 struct error *e)
 {
 	if (goes)
 		return record_delete_reserved(m, &r, 1, e);
-	/* First, since after a crash nobody would unmount what nobody holds. Somebody may still be
-	 * in it: housekeeping tries again, and prune keeps it. */
-	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0) {
-		manager_lock(m);
-		r->mount->unwanted = true;
-		manager_unlock(m);
-	}
+	/* First, since after a crash no agent would unmount a record without refs. While a process
+	 * uses the mount it stays: housekeeping tries again, and prune keeps the record. */
+	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0)
+		mark_unwanted(m, r);
 	return change_set_write(c, m->database, DATABASE_RELAXED, e);
 }
 
@@ -106,22 +113,21 @@ int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, s
 int record_hold_release(struct manager *m, const char *id, const struct lease_holder *holder,
 			struct error *e)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct record *r;
 	struct lease *l;
-	int code;
+	int code = manager_find(locked, id, &r, e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0)
-		code = lease_table_find(m, holder, &l, e);
-	/* Who made a record and committed it may still call it by its first name. */
-	if (code == 0) {
-		if (r->is_mutable && r->twin && !record_refs_find(r, l))
-			r = r->twin;
-		code = record_hold_drop_ref(m, r, l, e);
-		lease_table_put(m, l);
-	}
-	manager_unlock(m);
+	if (code < 0)
+		return code;
+	code = lease_table_find(locked, holder, &l, e);
+	if (code < 0)
+		return code;
+	/* A client that made a record and committed it may still release it by its first id. */
+	if (r->is_mutable && r->twin && !record_refs_find(r, l))
+		r = r->twin;
+	code = record_hold_drop_ref(locked, r, l, e);
+	lease_table_put(locked, l);
 	return code;
 }
 
@@ -148,9 +154,29 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return code;
-	manager_lock(m);
-	record_graph_remove(m->graph, twin);
-	manager_unlock(m);
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	record_graph_remove(locked->graph, twin);
+	return 0;
+}
+
+/* Adds the ref and its rows; the record keeps it also on failure. */
+static int add_ref(struct manager *m, struct record *r, struct lease *l,
+		   const struct record_get_options *options, struct change_set *c, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	int code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
+
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	lease_table_save_hold(c, r, l);
+	for (size_t i = 0; i < options->image_ref_count; i++) {
+		if (record_add_image_ref(r, options->image_refs[i]) < 0) {
+			(void)record_refs_drop(r, l); /* added above */
+			return error_set(e, -ENOMEM, "out of memory");
+		}
+		record_rows_add_image_ref(c, r->id, options->image_refs[i]);
+	}
 	return 0;
 }
 
@@ -158,20 +184,10 @@ int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
 			const struct record_get_options *options, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	int code;
+	int code = add_ref(m, r, l, options, &c, e);
 
-	manager_assert_unlocked(m);
-	manager_lock(m);
-	code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
-	if (code == 0)
-		lease_table_save_hold(&c, r, l);
-	for (size_t i = 0; code == 0 && i < options->image_ref_count; i++) {
-		code = record_add_image_ref(r, options->image_refs[i]);
-		record_rows_add_image_ref(&c, r->id, options->image_refs[i]);
-	}
-	manager_unlock(m);
 	if (code < 0)
-		return error_set(e, code, "out of memory");
+		return code;
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0) {
 		manager_lock(m);
@@ -199,38 +215,51 @@ static int choose_for_get(struct record **r, const struct record_get_options *op
 	return 0;
 }
 
+static int reserve_for_get(struct manager *m, const char *id,
+			   const struct record_get_options *options,
+			   const struct lease_holder *holder, struct reservation *ret_reserved,
+			   struct lease_use *ret_use, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = manager_find(locked, id, &r, e);
+
+	if (code < 0)
+		return code;
+	if (r->is_mutable) {
+		code = snapshot_lease_refuse_record(r, "another client cannot have it", e);
+		if (code < 0)
+			return code;
+	}
+	code = choose_for_get(&r, options, e);
+	if (code < 0)
+		return code;
+	code = lease_use_begin(locked, holder, ret_use, e);
+	if (code < 0)
+		return code;
+	reservation_begin(locked, r, ret_reserved);
+	return 0;
+}
+
 int record_hold_get(struct manager *m, const char *id, const struct record_get_options *options,
 		    const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		    struct error *e)
 {
-	struct record *r;
-	struct lease *l;
-	int code;
+	cleanup(lease_use_end) struct lease_use use = { 0 };
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+	int code = reserve_for_get(m, id, options, holder, &reserved, &use, e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && r->is_mutable)
-		code = snapshot_lease_refuse_record(r, "nobody else can have it", e);
-	if (code == 0)
-		code = choose_for_get(&r, options, e);
-	if (code == 0)
-		code = lease_table_find(m, holder, &l, e);
-	if (code == 0)
-		manager_reserve(r);
-	manager_unlock(m);
 	if (code < 0)
 		return code;
 
+	struct record *r = reserved.record;
 	memcpy(ret_id, r->id, sizeof(r->id));
-	if (options->is_mutable && r->twin)
+	if (options->is_mutable && r->twin) {
 		code = discard_twin(m, r, e);
-	if (code == 0 && r->is_mutable && !options->is_mutable)
-		code = record_commit_reserved(m, r, l, true, ret_id, e);
-	else if (code == 0)
-		code = record_hold_add_ref(m, r, l, options, e);
-	manager_lock(m);
-	manager_unreserve(m, r);
-	lease_table_put(m, l);
-	manager_unlock(m);
-	return code;
+		if (code < 0)
+			return code;
+	}
+	if (r->is_mutable && !options->is_mutable)
+		return record_commit_reserved(m, r, use.lease, true, ret_id, e);
+	return record_hold_add_ref(m, r, use.lease, options, e);
 }

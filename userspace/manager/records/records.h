@@ -9,6 +9,7 @@
 #include "manager/records/record_files.h"
 #include "manager/records/record_finalize.h"
 #include "manager/records/record_hold.h"
+#include "manager/records/lease_references.h"
 #include "manager/records/leases.h"
 #include "manager/records/record_list.h"
 #include "manager/records/record_mount.h"

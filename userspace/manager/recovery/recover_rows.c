@@ -151,20 +151,20 @@ static int load_hold(const char *lease, const char *record, unsigned refs, unsig
 	return 0;
 }
 
-static int load_need(const char *lease, const char *what, void *user)
+static int load_reference(const char *lease, const char *what, void *user)
 {
 	struct loading *load = user;
 	struct lease *l = hashmap_find(load->m->leases, lease);
-	char **needs;
+	char **references;
 
 	if (!l)
 		return 0;
-	needs = realloc(l->needs, (l->need_count + 1) * sizeof(*needs));
-	if (!needs)
+	references = realloc(l->references, (l->reference_count + 1) * sizeof(*references));
+	if (!references)
 		return -ENOMEM;
-	l->needs = needs;
-	l->needs[l->need_count] = strdup(what);
-	return l->needs[l->need_count++] ? 0 : -ENOMEM;
+	l->references = references;
+	l->references[l->reference_count] = strdup(what);
+	return l->references[l->reference_count++] ? 0 : -ENOMEM;
 }
 
 static bool layer_exists(struct manager *m, const char *name)
@@ -369,7 +369,7 @@ static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 	if (code == 0)
 		code = lease_rows_load_holds(db, load_hold, load, e);
 	if (code == 0)
-		code = lease_rows_load_needs(db, load_need, load, e);
+		code = lease_rows_load_references(db, load_reference, load, e);
 	if (code < 0 || hashmap_find(load->m->leases, MANAGER_CLI_LEASE))
 		return code;
 	code = load_lease(&cli, load);

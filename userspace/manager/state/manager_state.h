@@ -45,7 +45,7 @@ struct mount {
 enum manager_rank {
 	MANAGER_RANK_PRUNE,
 	MANAGER_RANK_WALK,
-	MANAGER_RANK_NEEDS,
+	MANAGER_RANK_REFERENCES,
 	MANAGER_RANK_FOLD,
 	MANAGER_RANK_STATE, /* `lock` */
 	MANAGER_RANK_EXTRACTION, /* of one extraction's threads */
@@ -98,7 +98,8 @@ struct manager {
 
 	struct ranked_lock fold_lock; /* one fold at a time, from reading cells to writing rows */
 	struct ranked_lock prune_lock; /* one prune at a time; guards `plans` */
-	struct ranked_lock needs_lock; /* one change of a lease's external references at a time */
+	struct ranked_lock
+		references_lock; /* one change of a lease's external references at a time */
 	struct ranked_lock walk_lock; /* one measuring of sizes at a time */
 	struct ranked_lock trash_lock; /* guards what follows, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
