@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 #define DEEP_LEVELS 3000
 

@@ -25,7 +25,7 @@
 #include "manager/state/store_files.h"
 #include "overlay/overlay_options.h"
 #include "store/record_rows.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 #define FETCHERS 3 /* as many as registries bear from one client without a word */
 #define LOOK_NS (NS_PER_S / 10) /* how often one who waits looks whether it was cancelled */

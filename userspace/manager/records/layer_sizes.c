@@ -11,7 +11,7 @@
 #include "manager/state/store_files.h"
 #include "manager/mounts/counter_fold.h"
 #include "store/record_rows.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 #define WALKERS_MAX 8
 

@@ -25,7 +25,7 @@
 #include "overlay/overlay_mount.h"
 #include "store/record_rows.h"
 #include "store/store_check.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 #define PATH_SIZE 300 /* of a path within the store */
 

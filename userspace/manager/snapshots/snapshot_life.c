@@ -32,7 +32,7 @@
 #include "store/lease_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 /* ---- create ---- */
 

@@ -12,7 +12,7 @@
 #include "manager/state/store_files.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 static const char *parent_of(const struct snapshot *s)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "usage/disk_walk.h"
+#include "layer/disk_walk.h"
 
 #include <dirent.h>
 #include <errno.h>
