@@ -473,25 +473,28 @@ helper_of() {
 
 @test "passwords are found in docker's file" {
 	cat > config.json <<- EOF
-		{"auths": {"https://index.docker.io/v1/": {"auth": "$(printf hub:pw | base64)"},
-		 "localhost:5000": {"auth": "$(printf 'user:sec:ret' | base64)"},
+		{"auths": {"localhost:5000": {"auth": "$(printf 'user:sec:ret' | base64)"},
 		 "plain.example": {"username": "a", "password": "b"},
 		 "store.example": {},
 		 "identity.example": {"auth": "", "identitytoken": "x"},
-		 "bad.example": {"auth": "!!"}}, "credsStore": "x"}
+		 "none.example": {"auth": "$(printf 'no:token' | base64)", "identitytoken": ""},
+		 "bad.example": {"auth": "!!"}}, "credsStore": "desktop", "credHelpers": {"cloud.example": "cloud"}}
 	EOF
-	[[ $(tool credentials config.json localhost:5000) == user:sec:ret ]]
-	[[ $(tool credentials config.json http://localhost:5000) == user:sec:ret ]]
-	[[ $(tool credentials config.json docker.io) == hub:pw ]]
-	[[ $(tool credentials config.json plain.example) == a:b ]]
-	[[ $(tool credentials config.json store.example) == none ]]
-	[[ $(tool credentials config.json localhost) == none ]]
-	run -1 tool credentials config.json identity.example
+	[[ $(tool credentials config.json localhost:5000 a) == user:sec:ret ]]
+	[[ $(tool credentials config.json http://localhost:5000 a) == user:sec:ret ]]
+	[[ $(tool credentials config.json plain.example a) == a:b ]]
+	[[ $(tool credentials config.json none.example a) == no:token ]]
+	[[ $(tool credentials config.json store.example a) == docker-credential-desktop ]]
+	[[ $(tool credentials config.json localhost a) == docker-credential-desktop ]]
+	[[ $(tool credentials config.json cloud.example a) == docker-credential-cloud ]]
+	run -1 tool credentials config.json identity.example a
 	[[ $output == "EOPNOTSUPP: config.json: the entry of identity.example is an identity token, not a password" ]]
-	run -1 tool credentials config.json bad.example
+	run -1 tool credentials config.json bad.example a
 	[[ $output == "EBADMSG: config.json: the entry of bad.example is not base64 of user:password" ]]
+	echo '{"auths": {}}' > config.json
+	[[ $(tool credentials config.json localhost a) == none ]]
 	echo '{' > config.json
-	run -1 tool credentials config.json localhost
+	run -1 tool credentials config.json localhost a
 	assert_output_has "EBADMSG: config.json: line "
 	start_registry
 	printf '{"auths": {"%s": {"auth": "%s"}}}' "$registry" "$(printf user:secret | base64)" > config.json

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bad_registry.py DIR: registries on loopback that misbehave as the repository's name says.
+"""bad_registry.py DIR [IP:PORT]: registries on loopback that misbehave as the repository's name says.
 
 DIR/blob and DIR/manifest are what they have. Their addresses come in DIR/address (the registry),
 DIR/other (where some redirects lead) and, with DIR/tls.pem, DIR/tls; what was asked of them in
-DIR/log, a line each: server, method, path, range and authorization.
+DIR/log, a line each: server, method, path, range and authorization. IP:PORT is the one with TLS.
 """
 
 import base64
@@ -110,11 +110,14 @@ class Registry(http.server.BaseHTTPRequestHandler):
             realm = f'Bearer realm="{addresses["other"]}/token",service="s"'
             return self.refuse(401, "who are you", WWW_Authenticate=realm)
         parts = self.path.split("/")
-        if len(parts) != 5 or parts[1] != "v2":
+        if len(parts) < 5 or parts[1] != "v2":
             return self.refuse(404, "no such page")
         behaviour = parts[2].replace("-", "_")
-        content = manifest if parts[3] == "manifests" else blob
-        return getattr(self, "get_" + behaviour)(content, self.count(behaviour))
+        content = manifest if parts[-2] == "manifests" else blob
+        answer = getattr(self, "get_" + behaviour, self.get_private)
+        if answer == self.get_private and self.server.name != "tls":
+            return self.refuse(404, "no such repository")
+        return answer(content, self.count(behaviour))
 
     do_HEAD = do_GET
 
@@ -285,6 +288,12 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     # Who is there?
 
+    def get_private(self, content, times):
+        """With any password."""
+        if not self.headers.get("Authorization"):
+            return self.refuse(401, "authentication required", WWW_Authenticate='Basic realm="x"')
+        return self.serve(content)
+
     def want_password(self, then):
         if self.headers.get("Authorization") != PASSWORD:
             return self.refuse(401, "authentication required", WWW_Authenticate='Basic realm="x"')
@@ -390,14 +399,15 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def start(name, scheme="http"):
-    server = Server(("127.0.0.1", 0), Registry)
+def start(name, scheme="http", address="127.0.0.1:0"):
+    host, port = address.split(":")
+    server = Server((host, int(port)), Registry)
     server.name = name
     if scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "tls.pem")
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    addresses[name] = f"{scheme}://127.0.0.1:{server.server_port}"
+    addresses[name] = f"{scheme}://{host}:{server.server_port}"
     return server
 
 
@@ -409,7 +419,7 @@ def tell(name, file):
 
 servers = [start("registry"), start("other")]
 if (folder / "tls.pem").exists():
-    servers.append(start("tls", "https"))
+    servers.append(start("tls", "https", *sys.argv[2:]))
     tell("tls", "tls")
 tell("other", "other")
 for one in servers[1:]:

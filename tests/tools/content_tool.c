@@ -8,7 +8,7 @@
  *   fetch-blob REGISTRY REPOSITORY DIGEST SIZE      SIZE -1: not known
  *   push-blob REGISTRY REPOSITORY DIGEST
  *   push-manifest REGISTRY REPOSITORY TAG MEDIA-TYPE FILE
- *   credentials FILE REGISTRY                       prints what is found
+ *   credentials FILE REGISTRY REPOSITORY            prints what is found
  *
  * --store DIR, --helper PATH, --credentials FILE, --auth USER:PASSWORD, --stall SECONDS; --many N
  * fetches N times at once; --cancel cancels when the first byte has come. Failures print the
@@ -180,11 +180,11 @@ static int put_manifest(struct tool *t)
 
 static int find_credentials(struct tool *t)
 {
-	cleanup(free_ptr) char *credentials = NULL;
-	int code = credentials_file_find(t->args[0], t->args[1], &credentials, &t->e);
+	cleanup(credentials_free) struct credentials c = { 0 };
+	int code = credentials_file_find(t->args[0], t->args[1], t->args[2], &c, &t->e);
 
 	if (code == 0)
-		printf("%s\n", credentials ? credentials : "none");
+		printf("%s\n", c.text ? c.text : c.helper ? c.helper : "none");
 	return code;
 }
 
@@ -200,7 +200,7 @@ static const struct command {
 	{ "fetch-blob", 4, true, get_blob },
 	{ "push-blob", 3, true, put_blob },
 	{ "push-manifest", 5, true, put_manifest },
-	{ "credentials", 2, false, find_credentials },
+	{ "credentials", 3, false, find_credentials },
 };
 
 static int run(struct tool *t, int count, char **args)

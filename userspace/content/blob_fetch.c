@@ -21,25 +21,23 @@ struct transfer {
 	const struct fetch_control *control;
 	const char *what; /* "manifest", "blob" */
 	struct fetch_request request;
-	char *credentials; /* owned; the file's */
+	struct credentials credentials; /* of the file */
 };
 
 static void transfer_end(struct transfer *t)
 {
-	if (t->credentials)
-		explicit_bzero(t->credentials, strlen(t->credentials));
-	free(t->credentials);
+	credentials_free(&t->credentials);
 }
-static inline void cleanup_transfer_end(struct transfer *t)
-{
-	transfer_end(t);
-}
+DEFINE_CLEANUP_VALUE(struct transfer, transfer_end)
 
-/* Says of what an error is. */
+/* Names what was to be transferred. Also says why there is no password where docker has one. */
 static int fail(const struct transfer *t, struct error *e)
 {
 	const struct fetch_request *r = &t->request;
 
+	if (e && e->code == -EACCES && t->credentials.helper)
+		error_context(e, "%s has no password for %s and leaves it to %s, which is not run",
+			      t->control->credentials_file, r->registry, t->credentials.helper);
 	return error_context(e, "%s/%s: %s %s", r->registry, r->repository, t->what, r->reference);
 }
 
@@ -67,11 +65,11 @@ static int transfer_begin(struct transfer *t, const struct fetch_control *contro
 		return code;
 	if (!source->credentials && control->credentials_file)
 		code = credentials_file_find(control->credentials_file, source->registry,
-					     &t->credentials, e);
+					     source->repository, &t->credentials, e);
 	if (source->credentials)
 		t->request.credentials = source->credentials;
-	else if (t->credentials)
-		t->request.credentials = t->credentials;
+	else if (t->credentials.text)
+		t->request.credentials = t->credentials.text;
 	return code < 0 ? fail(t, e) : 0;
 }
 
@@ -103,10 +101,7 @@ static void manifest_free(struct manifest *m)
 	strbuf_free(&m->bytes);
 	free(m->media_type);
 }
-static inline void cleanup_manifest_free(struct manifest *m)
-{
-	manifest_free(m);
-}
+DEFINE_CLEANUP_VALUE(struct manifest, manifest_free)
 
 static int take_manifest_facts(struct manifest *m, const struct fetch_reply *reply, struct error *e)
 {

@@ -8,34 +8,67 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
+#include "base/docker_hub.h"
 
 #define FILE_MAX (1024 * 1024)
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
-/* The host in "https://host/v1/", "host" … */
-static void find_host(const char *text, const char **ret_host, size_t *ret_length)
+void credentials_free(struct credentials *c)
 {
-	const char *scheme = strstr(text, "://");
-
-	*ret_host = scheme ? scheme + 3 : text;
-	*ret_length = strcspn(*ret_host, "/");
-	/* Docker writes its own registry in an old way. */
-	if (*ret_length == strlen("index.docker.io") &&
-	    strncmp(*ret_host, "index.docker.io", *ret_length) == 0) {
-		*ret_host = "docker.io";
-		*ret_length = strlen("docker.io");
-	}
+	if (c->text)
+		explicit_bzero(c->text, strlen(c->text));
+	free(c->text);
+	free(c->helper);
+	*c = (struct credentials){ 0 };
 }
 
-static bool is_same_host(const char *a, const char *b)
-{
-	size_t a_length, b_length;
+/* "https://host/path/" in parts; they point into the text. */
+struct scope {
+	const char *host, *path;
+	size_t host_length, path_length;
+	bool has_scheme;
+};
 
-	find_host(a, &a, &a_length);
-	find_host(b, &b, &b_length);
-	return a_length == b_length && strncasecmp(a, b, a_length) == 0;
+static struct scope scope_of(const char *text)
+{
+	const char *scheme = strstr(text, "://");
+	struct scope s = { .host = scheme ? scheme + 3 : text, .has_scheme = scheme };
+
+	s.host_length = strcspn(s.host, "/");
+	s.path = s.host + s.host_length;
+	s.path += strspn(s.path, "/");
+	s.path_length = strlen(s.path);
+	while (s.path_length > 0 && s.path[s.path_length - 1] == '/')
+		s.path_length--;
+	/* Old versions of docker write the version of the API after the host. */
+	if (s.has_scheme && s.path_length == 2 &&
+	    (strncmp(s.path, "v1", 2) == 0 || strncmp(s.path, "v2", 2) == 0))
+		s.path_length = 0;
+	return s;
+}
+
+static bool is_same_host(const struct scope *a, const struct scope *b)
+{
+	if (docker_hub_is_host(a->host, a->host_length))
+		return docker_hub_is_host(b->host, b->host_length);
+	return a->host_length == b->host_length &&
+	       strncasecmp(a->host, b->host, a->host_length) == 0;
+}
+
+/* Whether the path is the repository's, or that of a folder around it. */
+static bool is_above(const struct scope *key, const char *repository)
+{
+	return key->path_length == 0 ||
+	       (strncmp(key->path, repository, key->path_length) == 0 &&
+		(repository[key->path_length] == '/' || repository[key->path_length] == '\0'));
+}
+
+static bool matches(const struct scope *key, const char *registry, const char *repository)
+{
+	struct scope wanted = scope_of(registry);
+
+	return key->host_length > 0 && is_same_host(key, &wanted) && is_above(key, repository);
 }
 
 static int decode_digit(char c)
@@ -47,7 +80,7 @@ static int decode_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* NULL when it is no base64 of a text. */
+/* NULL for an invalid base64, and for one of bytes with a NUL among them. */
 static char *decode_base64(const char *text)
 {
 	size_t length = strlen(text), written = 0;
@@ -75,23 +108,64 @@ static char *decode_base64(const char *text)
 	return take_ptr(out);
 }
 
+static bool has_text(const json_t *entry, const char *name)
+{
+	const char *text = json_string_value(json_object_get(entry, name));
+
+	return text && *text;
+}
+
+/* Docker leaves an entry without any of these where a credential store has the password. */
+static bool is_usable(const json_t *entry)
+{
+	return has_text(entry, "auth") || has_text(entry, "identitytoken") ||
+	       (has_text(entry, "username") && has_text(entry, "password"));
+}
+
+/* Whether the key is a better one than the best so far: a longer path, then one as it is written
+ * today, without a scheme. */
+static bool is_better(const struct scope *key, const struct scope *best)
+{
+	if (!best->host || key->path_length != best->path_length)
+		return !best->host || key->path_length > best->path_length;
+	return best->has_scheme && !key->has_scheme;
+}
+
+/* NULL when there is none. */
+static const json_t *find_entry(json_t *auths, const char *registry, const char *repository)
+{
+	struct scope best = { 0 };
+	const json_t *found = NULL;
+	const char *name;
+	json_t *entry;
+
+	json_object_foreach(auths, name, entry)
+	{
+		struct scope key = scope_of(name);
+
+		if (!is_usable(entry) || !matches(&key, registry, repository) ||
+		    !is_better(&key, &best))
+			continue;
+		best = key;
+		found = entry;
+	}
+	return found;
+}
+
 static int read_entry(const json_t *entry, const char *registry, char **ret_credentials,
 		      struct error *e)
 {
-	const char *auth = json_string_value(json_object_get(entry, "auth"));
 	const char *user = json_string_value(json_object_get(entry, "username"));
 	const char *password = json_string_value(json_object_get(entry, "password"));
 	char *credentials = NULL;
 
-	if (json_object_get(entry, "identitytoken"))
+	if (has_text(entry, "identitytoken"))
 		return error_set(e, -EOPNOTSUPP,
 				 "the entry of %s is an identity token, not a password", registry);
-	if (auth && *auth)
-		credentials = decode_base64(auth);
-	else if (user && password && asprintf(&credentials, "%s:%s", user, password) < 0)
+	if (has_text(entry, "auth"))
+		credentials = decode_base64(json_string_value(json_object_get(entry, "auth")));
+	else if (asprintf(&credentials, "%s:%s", user, password) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
-	else if (!user || !password)
-		return 0; /* docker leaves an empty entry where a credential store has it */
 	if (!credentials || !strchr(credentials, ':')) {
 		free(credentials);
 		return error_set(e, -EBADMSG, "the entry of %s is not base64 of user:password",
@@ -101,24 +175,44 @@ static int read_entry(const json_t *entry, const char *registry, char **ret_cred
 	return 0;
 }
 
-int credentials_find(const char *text, size_t length, const char *registry, char **ret_credentials,
-		     struct error *e)
+/* The suffix of the helper's program; NULL when docker would not run one. */
+static const char *find_helper(const json_t *root, const char *registry, const char *repository)
+{
+	json_t *helpers = json_object_get(root, "credHelpers"), *value;
+	const char *name, *store = json_string_value(json_object_get(root, "credsStore"));
+
+	json_object_foreach(helpers, name, value)
+	{
+		struct scope key = scope_of(name);
+
+		if (matches(&key, registry, repository) && json_is_string(value))
+			store = json_string_value(value);
+	}
+	return store && *store ? store : NULL;
+}
+
+int credentials_find(const char *text, size_t length, const char *registry, const char *repository,
+		     struct credentials *ret_credentials, struct error *e)
 {
 	json_error_t problem;
 	cleanup(json_decref) json_t *root = json_loadb(text, length, 0, &problem);
-	json_t *auths = json_object_get(root, "auths"), *entry;
-	const char *host;
+	json_t *auths = json_object_get(root, "auths");
+	const json_t *entry;
+	const char *helper;
+	char *program = NULL;
 
-	*ret_credentials = NULL;
+	*ret_credentials = (struct credentials){ 0 };
 	if (!root)
 		return error_set(e, -EBADMSG, "line %d: %s", problem.line, problem.text);
 	if (!json_is_object(root) || (auths && !json_is_object(auths)))
 		return error_set(e, -EBADMSG, "not an object with \"auths\"");
-	json_object_foreach(auths, host, entry)
-	{
-		if (is_same_host(host, registry))
-			return read_entry(entry, registry, ret_credentials, e);
-	}
+	entry = find_entry(auths, registry, repository);
+	if (entry)
+		return read_entry(entry, registry, &ret_credentials->text, e);
+	helper = find_helper(root, registry, repository);
+	if (helper && asprintf(&program, "docker-credential-%.100s", helper) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	ret_credentials->helper = program;
 	return 0;
 }
 
@@ -150,8 +244,8 @@ static int read_file(const char *path, char **ret_text, size_t *ret_length)
 	return 0;
 }
 
-int credentials_file_find(const char *path, const char *registry, char **ret_credentials,
-			  struct error *e)
+int credentials_file_find(const char *path, const char *registry, const char *repository,
+			  struct credentials *ret_credentials, struct error *e)
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -159,7 +253,7 @@ int credentials_file_find(const char *path, const char *registry, char **ret_cre
 
 	if (code < 0)
 		return error_set(e, code, "read %s: %s", path, strerror(-code));
-	code = credentials_find(text, length, registry, ret_credentials, e);
+	code = credentials_find(text, length, registry, repository, ret_credentials, e);
 	explicit_bzero(text, length);
 	free(text);
 	return code < 0 ? error_context(e, "%s", path) : 0;

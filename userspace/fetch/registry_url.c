@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/docker_hub.h"
 
 DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
 DEFINE_CLEANUP(char *, curl_free)
@@ -95,9 +96,8 @@ int registry_url_base(const char *registry, char **ret_url, struct error *e)
 	size_t length;
 	int code;
 
-	/* Docker's own is not where its name says. */
-	if (strcmp(registry, "docker.io") == 0 || strcmp(registry, "index.docker.io") == 0)
-		registry = "registry-1.docker.io";
+	if (docker_hub_is_host(registry, strlen(registry)))
+		registry = DOCKER_HUB_HOST;
 	if (asprintf(&text, "%s%s", guess ? "https://" : "", registry) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	u = parse(text);

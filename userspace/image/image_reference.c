@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/docker_hub.h"
 
-#define DOCKER_REGISTRY "registry-1.docker.io"
 #define HOST_MAX 255
 #define REPOSITORY_MAX 255
 
@@ -96,12 +96,10 @@ static int parse_host(const char **rest, struct image_reference *r, struct error
 		return error_set(e, -EINVAL, "'%s': '%.*s' is no host", r->text, (int)length,
 				 *rest);
 	if (!host)
-		return copy_part(DOCKER_REGISTRY, strlen(DOCKER_REGISTRY), &r->registry, e);
-	if (length == 9 && strncmp(*rest, "docker.io", 9) == 0) {
-		*rest += 10;
-		return copy_part(DOCKER_REGISTRY, strlen(DOCKER_REGISTRY), &r->registry, e);
-	}
+		return copy_part(DOCKER_HUB_HOST, strlen(DOCKER_HUB_HOST), &r->registry, e);
 	*rest += length + 1;
+	if (docker_hub_is_host(slash - length, length))
+		return copy_part(DOCKER_HUB_HOST, strlen(DOCKER_HUB_HOST), &r->registry, e);
 	return copy_part(slash - length, length, &r->registry, e);
 }
 
@@ -117,7 +115,7 @@ static int parse_registry(const char *rest, struct image_reference *r, struct er
 	at = strchr(rest, '@');
 	end = at ? at : strchr(rest, ':');
 	end = end ? end : rest + strlen(rest);
-	official = strcmp(r->registry, DOCKER_REGISTRY) == 0 &&
+	official = strcmp(r->registry, DOCKER_HUB_HOST) == 0 &&
 		   !memchr(rest, '/', (size_t)(end - rest));
 	if (asprintf(&r->repository, "%s%.*s", official ? "library/" : "", (int)(end - rest),
 		     rest) < 0) {
