@@ -57,7 +57,7 @@ edit_manifest() {
 	rm "$file"
 	fails "oci:$layout:one" "${digest#sha256:}" "No such file"
 	mkfifo "$file"
-	fails "oci:$layout:one" "no regular file"
+	fails "oci:$layout:one" "is not a regular file"
 }
 
 @test "layers in the wrong order, or of another image, are not what the config says" {

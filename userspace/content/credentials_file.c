@@ -6,9 +6,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/docker_hub.h"
+#include "base/regular_file.h"
 
 #define FILE_MAX (1024 * 1024)
 
@@ -219,15 +219,14 @@ int credentials_find(const char *text, size_t length, const char *registry, cons
 /* The whole file; -EFBIG. */
 static int read_file(const char *path, char **ret_text, size_t *ret_length)
 {
-	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup(close_fd) int fd = -EBADF;
 	cleanup(free_ptr) char *text = malloc(FILE_MAX + 1);
 	size_t length = 0;
-	struct stat st;
+	int64_t size;
+	int code = regular_file_open(AT_FDCWD, path, 0, &fd, &size);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+	if (code < 0)
+		return code;
 	while (text && length <= FILE_MAX) {
 		ssize_t got = read(fd, text + length, FILE_MAX + 1 - length);
 

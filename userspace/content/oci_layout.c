@@ -10,26 +10,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/regular_file.h"
+
+#define BLOBS "blobs/sha256"
 #define PATH_SIZE 100
 #define PIECE_SIZE (256 << 10)
 #define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
-/* A regular file beneath the layout, wherever links lead. Waits for no pipe. */
+/* A regular file of the layout, also through links that stay in it. */
 static int open_file(int layout, const char *path, int *ret_fd, int64_t *ret_size, struct error *e)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	cleanup(close_fd) int fd = (int)syscall(SYS_openat2, layout, path, &how, sizeof(how));
-	struct stat st;
+	int code = regular_file_open(layout, path, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, ret_fd,
+				     ret_size);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(e, -errno, "open %s of the layout: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, -EBADMSG, "%s of the layout is no regular file", path);
-	*ret_size = st.st_size;
-	*ret_fd = take_fd(&fd);
+	if (code == -EINVAL)
+		return error_set(e, -EBADMSG, "%s of the layout is not a regular file", path);
+	if (code < 0)
+		return error_set(e, code, "open %s of the layout: %s", path, strerror(-code));
 	return 0;
 }
 
@@ -122,11 +119,34 @@ static int replace_file(int layout, const char *path, const void *bytes, size_t 
 	return 0;
 }
 
-static int make_beneath(int layout, const char *path, struct error *e)
+/* The directory of blobs, which no link leads to: what is written there stays in the layout. */
+static int open_blobs(int layout, int *ret_fd, struct error *e)
 {
-	if (mkdirat(layout, path, 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make %s of the layout: %s", path, strerror(errno));
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, layout, BLOBS, &how, sizeof(how));
+
+	if (fd < 0 && errno == ELOOP)
+		return error_set(e, -ELOOP, BLOBS " of the layout leads through a symbolic link");
+	if (fd < 0)
+		return error_set(e, -errno, "open " BLOBS " of the layout: %s", strerror(errno));
+	*ret_fd = fd;
 	return 0;
+}
+
+static int make_blobs(int layout, struct error *e)
+{
+	cleanup(close_fd) int blobs = -EBADF, sums = -EBADF;
+
+	if (mkdirat(layout, "blobs", 0755) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make blobs of the layout: %s", strerror(errno));
+	/* A link in its place is refused by open_blobs(), with the right words. */
+	blobs = openat(layout, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (blobs >= 0 && mkdirat(blobs, "sha256", 0755) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "make " BLOBS " of the layout: %s", strerror(errno));
+	return open_blobs(layout, &sums, e);
 }
 
 /* Whether it is a layout, or empty. */
@@ -161,9 +181,7 @@ int oci_layout_make(const char *path, int *ret_fd, struct error *e)
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
 	code = check_free(fd, path, e);
 	if (code == 0)
-		code = make_beneath(fd, "blobs", e);
-	if (code == 0)
-		code = make_beneath(fd, "blobs/sha256", e);
+		code = make_blobs(fd, e);
 	if (code == 0)
 		code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
 	if (code < 0)
@@ -185,7 +203,7 @@ int oci_layout_write_index(int layout, const void *bytes, size_t length, struct 
 
 static void blob_path(const struct digest *digest, char path[PATH_SIZE])
 {
-	(void)snprintf(path, PATH_SIZE, "blobs/sha256/%s", digest_hex(digest));
+	(void)snprintf(path, PATH_SIZE, BLOBS "/%s", digest_hex(digest));
 }
 
 static int say_progress(const struct oci_layout_copy *copy, int64_t done, struct error *e)
@@ -282,28 +300,32 @@ static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct
 int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
 			 struct error *e)
 {
-	cleanup(close_fd) int from = -EBADF, to = -EBADF;
-	char path[PATH_SIZE], beside[PATH_SIZE + 8];
+	cleanup(close_fd) int blobs = -EBADF, from = -EBADF, to = -EBADF;
+	const char *name = digest_hex(&copy->digest);
+	char beside[PATH_SIZE];
 	int64_t size;
 	struct stat st;
-	int code;
+	int code = open_blobs(layout, &blobs, e);
 
-	blob_path(&copy->digest, path);
-	(void)snprintf(beside, sizeof(beside), "%s.new", path);
-	if (fstatat(layout, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	if (code < 0)
+		return code;
+	if (fstatat(blobs, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
 	    st.st_size == copy->size_bytes)
 		return 0;
 	code = blob_store_open_blob(store, &copy->digest, &from, &size, e);
 	if (code < 0)
 		return code;
-	(void)unlinkat(layout, beside, 0); /* of an export that was cut off */
-	to = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	(void)snprintf(beside, sizeof(beside), "%s.new", name); /* it fits */
+	(void)unlinkat(blobs, beside, 0); /* of an export that was cut off */
+	to = openat(blobs, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (to < 0)
-		return error_set(e, -errno, "make %s of the layout: %s", path, strerror(errno));
+		return error_set(e, -errno, "make " BLOBS "/%s of the layout: %s", beside,
+				 strerror(errno));
 	code = pump_out(from, to, copy, e);
-	if (code == 0 && renameat(layout, beside, layout, path) < 0)
-		code = error_set(e, -errno, "write %s of the layout: %s", path, strerror(errno));
+	if (code == 0 && renameat(blobs, beside, blobs, name) < 0)
+		code = error_set(e, -errno, "write " BLOBS "/%s of the layout: %s", name,
+				 strerror(errno));
 	if (code < 0)
-		(void)unlinkat(layout, beside, 0); /* the first error counts */
+		(void)unlinkat(blobs, beside, 0); /* the first error counts */
 	return code;
 }

@@ -134,11 +134,21 @@ static int write_content(struct apply *a, struct archive_entry *entry, int fd, s
 	return 0;
 }
 
+static bool is_node(struct archive_entry *entry)
+{
+	mode_t type = archive_entry_filetype(entry);
+
+	return type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO;
+}
+
 static int apply_entry(struct apply *a, struct archive_entry *entry, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
-	int r = tar_extract_entry(a->extract, entry, &fd, e);
+	int r;
 
+	if (a->options->no_nodes && is_node(entry))
+		return error_set(e, -EPERM, "it is a device or a pipe");
+	r = tar_extract_entry(a->extract, entry, &fd, e);
 	if (r < 0 || fd < 0)
 		return r;
 	r = write_content(a, entry, fd, e);

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct tar_apply_options {
 	 * NULL. */
 	const int *lower_fds;
 	size_t lower_count;
+	bool no_nodes; /* only directories, regular files and links come out; others are -EPERM */
 	uint64_t max_entries; /* 0: TAR_APPLY_MAX_ENTRIES */
 	uint64_t max_bytes; /* of the uncompressed stream; 0: no limit but the file system's */
 	const atomic_bool *cancelled; /* may be NULL */

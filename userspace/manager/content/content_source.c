@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "base/regular_file.h"
 #include "content/blob_fetch.h"
 #include "content/blob_store.h"
 #include "content/oci_layout.h"
@@ -72,24 +73,25 @@ static void unpacked(uint64_t bytes, void *user)
 
 static int unpack_archive(struct content_source *s, int directory, struct error *e)
 {
-	cleanup(close_fd) int archive =
-		open(s->reference->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct tar_apply_options options = { .source_fd = archive,
-					     .layer_fd = directory,
+	const char *path = s->reference->path;
+	cleanup(close_fd) int archive = -EBADF;
+	struct tar_apply_options options = { .layer_fd = directory,
+					     .no_nodes = true,
 					     .max_entries = ARCHIVE_ENTRIES,
 					     .cancelled = content_progress_stop(s->progress),
 					     .progress = unpacked,
 					     .user = s };
 	struct tar_apply_result result;
-	struct stat st;
-	int code;
+	int64_t size;
+	int code = regular_file_open(AT_FDCWD, path, 0, &archive, &size);
 
-	if (archive < 0 || fstat(archive, &st) < 0)
-		return error_set(e, -errno, "open %s: %s", s->reference->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, -EINVAL, "%s is no regular file", s->reference->path);
+	if (code == -EINVAL)
+		return error_set(e, code, "%s is not a regular file", path);
+	if (code < 0)
+		return error_set(e, code, "open %s: %s", path, strerror(-code));
+	options.source_fd = archive;
 	code = tar_apply(&options, &result, e);
-	return code < 0 ? error_context(e, "unpack %s", s->reference->path) : 0;
+	return code < 0 ? error_context(e, "unpack %s", path) : 0;
 }
 
 static int open_archive(struct content_source *s, struct error *e)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/regular_file.h"
 #include "content/blob_store.h"
 #include "image/image_manifest.h"
 #include "image/image_reference.h"
@@ -50,17 +51,12 @@ static void unpacked(uint64_t bytes, void *user)
 
 static int open_file(struct tar_import *t, int *ret_fd, struct error *e)
 {
-	cleanup(close_fd) int fd =
-		open(t->reference->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
+	const char *path = t->reference->path;
+	int code = regular_file_open(AT_FDCWD, path, 0, ret_fd, &t->size_bytes);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(e, -errno, "open %s: %s", t->reference->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, -EINVAL, "%s is no regular file", t->reference->path);
-	t->size_bytes = st.st_size;
-	*ret_fd = take_fd(&fd);
-	return 0;
+	if (code == -EINVAL)
+		return error_set(e, code, "%s is not a regular file", path);
+	return code < 0 ? error_set(e, code, "open %s: %s", path, strerror(-code)) : 0;
 }
 
 static const char *find_media_type(int fd, const struct tar_apply_result *result)

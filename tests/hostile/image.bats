@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq
+# SPDX-License-Identifier: Apache-2.0
+#
+# Attacks by an image, or by a directory that somebody prepared for one, on the root that imports or
+# exports. The devices have no driver and the socket has no listener: an open of them would fail with
+# an error of its own.
+
+load ../lib/helpers
+load ../lib/images
+
+setup() {
+	agent_setup
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+# make_node KIND PATH
+make_node() {
+	case $1 in
+	device) mknod "$2" c 240 200 ;;
+	disk) mknod "$2" b 240 200 ;;
+	pipe) mkfifo "$2" ;;
+	socket) python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$2" ;;
+	esac
+}
+
+# refuses SOURCE TEXT: in no time, without a record.
+refuses() {
+	run ! timeout 20 "$VARVE_BUILD/varve" -H "unix://$agent_socket" import "$1"
+	[[ $status -ne 124 ]]
+	assert_output_has "$2"
+	[[ -z $(varve ls -q) ]]
+}
+
+@test "an archive brings no device, disk or pipe, whatever its name" {
+	start_agent
+	for kind in device disk pipe; do
+		for name in index.json oci-layout blobs/sha256/x other; do
+			rm -rf evil
+			layout_new evil
+			rm -f "evil/$name"
+			make_node "$kind" "evil/$name"
+			tar -C evil -cf evil.tar .
+			refuses "oci-archive:$PWD/evil.tar" "$name': it is a device or a pipe"
+		done
+	done
+	[[ -z $(find "$agent_root/scratch" -mindepth 1) ]]
+}
+
+@test "what stands in a layout in the place of a file is not opened" {
+	make_images
+	digest=$(jq -r '.manifests[0].digest' "$layout/index.json")
+	start_agent
+	for kind in device disk pipe socket; do
+		for name in index.json oci-layout "blobs/sha256/${digest#sha256:}"; do
+			rm -rf evil
+			cp -a "$layout" evil
+			rm "evil/$name"
+			make_node "$kind" "evil/$name"
+			refuses "oci:$PWD/evil:one" "$name of the layout is not a regular file"
+		done
+	done
+}
+
+@test "a tar or an archive that is no file is not opened" {
+	start_agent
+	for kind in device disk pipe socket; do
+		make_node "$kind" "$PWD/$kind"
+		refuses "tar:$PWD/$kind" "$PWD/$kind is not a regular file"
+		refuses "oci-archive:$PWD/$kind" "$PWD/$kind is not a regular file"
+	done
+}
+
+@test "an export stays in the directory that it was given, whatever links were prepared there" {
+	start_agent
+	id=$(result exported)
+	mkdir victim
+	for link in blobs blobs/sha256; do
+		rm -rf out
+		mkdir out
+		echo '{"imageLayoutVersion":"1.0.0"}' > out/oci-layout
+		mkdir -p "out/$(dirname "$link")"
+		ln -s "$PWD/victim" "out/$link"
+		run -1 varve export "$id" "oci:$PWD/out:x"
+		assert_output_has "of the layout leads through a symbolic link"
+		[[ -z $(ls -A victim) ]]
+	done
+	# Links in the place of files are replaced, and not written through.
+	rm -rf out
+	mkdir out
+	echo keep > victim/file
+	ln -s "$PWD/victim/file" out/oci-layout
+	ln -s "$PWD/victim/file" out/oci-layout.new
+	ln -s "$PWD/victim/file" out/index.json.new
+	varve export "$id" "oci:$PWD/out:x"
+	[[ $(< victim/file) == keep && ! -L out/oci-layout && ! -L out/index.json ]]
+	# The index that was there is read beneath the directory only.
+	ln -sf "$PWD/victim/file" out/index.json
+	run -1 varve export "$id" "oci:$PWD/out:y"
+	assert_output_has "index.json"
+	[[ $(< victim/file) == keep ]]
+	# An archive's or a tar's name is replaced, too.
+	ln -s "$PWD/victim/file" archive.tar
+	varve export "$id" "oci-archive:$PWD/archive.tar"
+	[[ $(< victim/file) == keep && ! -L archive.tar ]]
+}
