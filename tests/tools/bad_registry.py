@@ -4,7 +4,7 @@
 
 DIR/blob and DIR/manifest are what they have. Their addresses come in DIR/address (the registry),
 DIR/other (where some redirects lead) and, with DIR/tls.pem, DIR/tls; what was asked of them in
-DIR/log, a line each: server, method, path, range and authorization. IP:PORT is the one with TLS.
+DIR/log, a line each: server, method, path, range and authorization. IP:PORT is the one with TLS, where the other redirects lead.
 """
 
 import base64
@@ -106,8 +106,10 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.give_token()
         if self.path == "/blob":
             return self.serve(blob)
+        if self.path == "/port":
+            return self.answer(307, Location=addresses["other"] + "/blob")
         if self.path == "/challenge":
-            realm = f'Bearer realm="{addresses["other"]}/token",service="s"'
+            realm = f'Bearer realm="{addresses["tls"]}/token",service="s"'
             return self.refuse(401, "who are you", WWW_Authenticate=realm)
         parts = self.path.split("/")
         if len(parts) < 5 or parts[1] != "v2":
@@ -256,10 +258,10 @@ class Registry(http.server.BaseHTTPRequestHandler):
     # Redirects.
 
     def get_redirect(self, content, times):
-        self.want_password(lambda: self.answer(307, Location=addresses["other"] + "/blob"))
+        self.want_password(lambda: self.answer(307, Location=addresses["tls"] + "/blob"))
 
     def get_redirect_token(self, content, times):
-        self.want_token(lambda: self.answer(302, Location=addresses["other"] + "/blob"))
+        self.want_token(lambda: self.answer(302, Location=addresses["tls"] + "/blob"))
 
     def get_redirect_loop(self, content, times):
         self.answer(302, Location=self.path)
@@ -277,10 +279,18 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.answer(302, Location="https://a:b@192.0.2.1/blob")
 
     def get_redirect_challenge(self, content, times):
-        self.answer(302, Location=addresses["other"] + "/challenge")
+        self.answer(302, Location=addresses["tls"] + "/challenge")
 
     def get_redirect_relative(self, content, times):
         self.answer(301, Location="/blob")
+
+    def get_redirect_port(self, content, times):
+        """To another service of this host."""
+        self.answer(302, Location=addresses["other"] + "/blob")
+
+    def get_redirect_port_later(self, content, times):
+        """After a step that is allowed."""
+        self.answer(302, Location="/port")
 
     def get_redirect_plain(self, content, times):
         """From https, where this is asked."""
@@ -345,6 +355,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def get_token_elsewhere(self, content, times):
         self.want_token(None, realm="http://192.0.2.1/token")
 
+    def get_token_port(self, content, times):
+        self.want_token(None, realm=addresses["other"] + "/token")
+
     def get_token_useless(self, content, times):
         self.refuse(401, "go away", WWW_Authenticate=f'Bearer realm="{addresses["registry"]}/token/free"')
 
@@ -356,7 +369,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def get_push(self, content, times):
         self.answer(404)
 
-    get_push_elsewhere = get_push_busy = get_push_denied = get_push_dies = get_push_plain = get_push
+    get_push_elsewhere = get_push_busy = get_push_denied = get_push_dies = get_push_plain = get_push_port = get_push
 
     def do_POST(self):
         self.note()
@@ -367,6 +380,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.refuse(503, "busy", Retry_After="1")
         place = f"/upload/{behaviour}?state=x%3D"
         if behaviour == "push-elsewhere":
+            place = addresses["tls"] + place
+        if behaviour == "push-port":
             place = addresses["other"] + place
         if behaviour == "push-plain":
             place = "http://192.0.2.1" + place

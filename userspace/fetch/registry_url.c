@@ -56,8 +56,18 @@ static bool has_user(CURLU *u)
 	return curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK;
 }
 
-/* Whether we go there; `from_http`: by an answer that came by http itself. */
-static int check(CURLU *u, bool from_http, struct error *e)
+static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
+{
+	cleanup(curl_free) char *of_a = NULL;
+	cleanup(curl_free) char *of_b = NULL;
+
+	return curl_url_get(a, part, &of_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	       curl_url_get(b, part, &of_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	       strcasecmp(of_a, of_b) == 0;
+}
+
+/* Whether we go there. `from`: whose answer leads there; NULL for the registry that was named. */
+static int check(CURLU *u, CURLU *from, struct error *e)
 {
 	cleanup(curl_free) char *url = NULL;
 
@@ -72,8 +82,11 @@ static int check(CURLU *u, bool from_http, struct error *e)
 	if (!is_loopback(u))
 		return error_set(e, -EPERM, "%.200s is plain http, which is for this host only",
 				 url);
-	if (!from_http)
+	if (from && !has_scheme(from, "http"))
 		return error_set(e, -EPERM, "%.200s is plain http, where https came before", url);
+	/* A registry on this host does not get to ask this host's other services. */
+	if (from && (!same_part(u, from, CURLUPART_HOST) || !same_part(u, from, CURLUPART_PORT)))
+		return error_set(e, -EPERM, "%.200s is another service of this host", url);
 	return 0;
 }
 
@@ -105,7 +118,7 @@ int registry_url_base(const char *registry, char **ret_url, struct error *e)
 		return error_set(e, -EINVAL, "'%.200s' is no registry", registry);
 	if (guess && is_loopback(u))
 		(void)curl_url_set(u, CURLUPART_SCHEME, "http", 0); /* else https fails clearly */
-	code = check(u, true, e);
+	code = check(u, NULL, e);
 	if (code == 0)
 		code = take_url(u, ret_url, e);
 	if (code < 0)
@@ -118,25 +131,15 @@ int registry_url_base(const char *registry, char **ret_url, struct error *e)
 
 int registry_url_follow(const char *from, const char *reference, char **ret_url, struct error *e)
 {
+	cleanup(curl_url_cleanup) CURLU *origin = parse(from);
 	cleanup(curl_url_cleanup) CURLU *u = parse(from);
-	bool from_http = u && has_scheme(u, "http");
 	int code;
 
-	if (!u || curl_url_set(u, CURLUPART_URL, reference, 0) != CURLUE_OK)
+	if (!origin || !u || curl_url_set(u, CURLUPART_URL, reference, 0) != CURLUE_OK)
 		return error_set(e, -EBADMSG, "'%.200s' is no URL", reference);
 	(void)curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0); /* not for the server */
-	code = check(u, from_http, e);
+	code = check(u, origin, e);
 	return code < 0 ? code : take_url(u, ret_url, e);
-}
-
-static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
-{
-	cleanup(curl_free) char *of_a = NULL;
-	cleanup(curl_free) char *of_b = NULL;
-
-	return curl_url_get(a, part, &of_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-	       curl_url_get(b, part, &of_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-	       strcasecmp(of_a, of_b) == 0;
 }
 
 bool registry_url_same_origin(const char *a, const char *b)

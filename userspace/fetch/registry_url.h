@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whom we talk to, and how: https, or http with this host itself. What a registry names (a
- * redirect, a place for an upload, a token server) is held to the same rule. URLs that these
- * functions return are the caller's to free.
+ * Which URLs varve-fetch asks: https, or http on this host. What a registry names (a redirect, a
+ * place for an upload, a token server) is https too, or http at the registry's own host and port.
+ * URLs that these functions return are the caller's to free.
  */
 #pragma once
 
