@@ -104,3 +104,68 @@ refuses() {
 	varve export "$id" "oci-archive:$PWD/archive.tar"
 	[[ $(< victim/file) == keep && ! -L archive.tar ]]
 }
+
+# image_with CONFIG-FILTER TAG: like `one`, with another config.
+image_with() {
+	local work descriptor manifest
+	work=$(mktemp -d "$BATS_TEST_TMPDIR/with.XXXXXX")
+	manifest=$(blob_of "$layout" "$(jq -r '.manifests[0].digest' "$layout/index.json")")
+	jq -c "$1" "$(blob_of "$layout" "$(jq -r .config.digest "$manifest")")" > "$work/config"
+	descriptor=$(layout_blob "$layout" "$work/config")
+	jq -c --argjson c "$descriptor" '.config += $c' "$manifest" > "$work/manifest"
+	descriptor=$(layout_blob "$layout" "$work/manifest")
+	jq -c --argjson m "$descriptor" --arg t "$2" \
+		'.manifests += [.manifests[0] + $m + {annotations: {"org.opencontainers.image.ref.name": $t}}]' "$layout/index.json" > "$work/index"
+	mv "$work/index" "$layout/index.json"
+}
+
+# exported_env ID: the environment in the config that it is exported with.
+exported_env() {
+	rm -rf exported
+	varve export "$1" "oci:$PWD/exported:x" > /dev/null 2>&1 || return
+	local manifest
+	manifest=$(blob_of exported "$(jq -r '.manifests[0].digest' exported/index.json)")
+	jq -r '.config.Env // [] | join(" ")' "$(blob_of exported "$(jq -r .config.digest "$manifest")")"
+}
+
+@test "an image with a stranger's config and the same layers does not become the image" {
+	make_images
+	image_with '.config.Env = ["LD_PRELOAD=/evil.so"]' evil
+	start_agent
+	evil=$(varve import "oci:$layout:evil" 2> /dev/null)
+	layers=$(count_layers)
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	# A record of its own, and the same layers, in whatever order they come.
+	[[ $one != "$evil" && $(count_layers) -eq $layers ]]
+	[[ $(varve inspect "$one" "$evil" --json | jq -r .layer | sort -u | wc -l) -eq 1 ]]
+	[[ $(exported_env "$one") == A=b && $(exported_env "$evil") == LD_PRELOAD=/evil.so ]]
+	[[ $(varve import "oci:$layout:one" 2> /dev/null) == "$one" ]]
+	[[ $(varve import "oci:$layout:evil" 2> /dev/null) == "$evil" ]]
+	# The right one also for what is built on it, and after a restart.
+	built=$(varve commit "$(varve new --parent "$one" --retain)")
+	stop_agent
+	start_agent
+	[[ $(exported_env "$built") == A=b ]]
+	[[ $(exported_env "$one") == A=b && $(exported_env "$evil") == LD_PRELOAD=/evil.so ]]
+	# The layer stays as long as one of them does.
+	varve release "$evil" && varve release "$evil"
+	varve rm "$evil"
+	[[ -e $(varve mount "$one" --read-only)/etc/top ]]
+	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
+}
+
+@test "a tar does not take a stranger's config, and an image does not give its config to a tar" {
+	make_images
+	layout_image "$layout" single "$trees/base.tar.gz"
+	start_agent
+	tar=$(varve import "tar:$trees/base.tar.gz" 2> /dev/null)
+	single=$(varve import "oci:$layout:single" 2> /dev/null)
+	[[ $tar != "$single" && $(count_layers) -eq 1 ]]
+	[[ $(exported_env "$single") == A=b && $(exported_env "$tar") == "" ]]
+	gzip -dc "$trees/middle.tar.gz" | gzip -1 > "$trees/again.tar.gz"
+	layout_image "$layout" again "$trees/again.tar.gz"
+	single=$(varve import "oci:$layout:again" 2> /dev/null)
+	tar=$(varve import "tar:$trees/again.tar.gz" 2> /dev/null)
+	[[ $tar != "$single" ]]
+	[[ $(exported_env "$single") == A=b && $(exported_env "$tar") == "" ]]
+}

@@ -100,24 +100,37 @@ static int find_parent(struct manager *m, struct wanted *w, struct error *e)
 	return code;
 }
 
-/* With the lock: a record of the same chain of blobs, also one that is being made. */
+/* An image is its config and its layers: two configs never share a record, or one image would be
+ * run and exported with the other one's. Below the top of an image the config does not matter. */
+static bool may_stand_for(const struct record *r, const struct wanted *w)
+{
+	return digest_equal(&r->content->config, &w->content.config) ||
+	       (!*w->content.config.text && !w->blob->bare);
+}
+
+/* With the lock: a record that will do, or a busy one of the same chain of blobs, which may become
+ * one. Without one, a record of the same chain lends its layer. */
 static struct record *find_same(struct manager *m, struct wanted *w)
 {
-	struct record *r;
+	struct record *r, *same = NULL;
 	size_t at = 0;
 
 	manager_assert_locked(m);
 	w->lent = NULL;
 	while ((r = record_graph_next(m->graph, &at))) {
-		if (!r->content)
-			continue;
-		if (digest_equal(&r->content->blob_chain_id, &w->content.blob_chain_id))
+		bool same_blobs = r->content && digest_equal(&r->content->blob_chain_id,
+							     &w->content.blob_chain_id);
+
+		if (same_blobs && r->busy)
 			return r;
-		if (r->state == RECORD_LIVE &&
+		if (same_blobs && may_stand_for(r, w) &&
+		    (!same || digest_equal(&r->content->config, &w->content.config)))
+			same = r;
+		if (r->content && r->state == RECORD_LIVE &&
 		    digest_equal(&r->content->chain_id, &w->content.chain_id))
 			w->lent = r->layer;
 	}
-	return NULL;
+	return same;
 }
 
 /* With the lock: *ret_same is idle, or NULL; the parent is found anew after each wait. */
@@ -248,7 +261,7 @@ static int make_record(struct manager *m, struct wanted *w, struct lease *l,
 	return code;
 }
 
-/* A source that is new, and the config of an image that ends here. */
+/* A source, where none was known. */
 static int learn(struct manager *m, struct record *r, const struct wanted *w, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
@@ -256,15 +269,10 @@ static int learn(struct manager *m, struct record *r, const struct wanted *w, st
 	struct record_content content = *r->content;
 	int code;
 
-	if (!record_content_has_source(r->content)) {
-		content.registry = w->content.registry;
-		content.repository = w->content.repository;
-	}
-	if (!*content.config.text)
-		content.config = w->content.config;
-	if (strcmp(content.registry, r->content->registry) == 0 &&
-	    digest_equal(&content.config, &r->content->config))
+	if (record_content_has_source(r->content) || !*w->content.registry)
 		return 0;
+	content.registry = w->content.registry;
+	content.repository = w->content.repository;
 	learnt = record_content_copy(&content);
 	if (!learnt)
 		return error_set(e, -ENOMEM, "out of memory");

@@ -14,13 +14,15 @@ struct image_blob {
 	const char *parent; /* "" or NULL: none */
 	const char *description, *type; /* type "" or NULL: regular */
 	const char *image_ref; /* "" or NULL: none */
-	const char *config; /* the image's config, when it ends here, or "" */
+	const char *config; /* the image's config, when it ends here; "" or NULL: none */
+	bool bare; /* only a record without a config will do, since an export would carry it */
 	int64_t created_ns; /* 0: now */
 	bool no_use; /* releasing this ref does not count as a use */
 };
 
-/* The record of that chain: one that is there, one that shares the layer of one that is there, or
- * one without files. *ret_new: it was made. */
+/* The record of that chain of blobs and of that config (without one: of any, unless `bare`): one
+ * that is there, or a new one, which shares the layer of one that is there, or has no files yet.
+ * *ret_new: it was made. */
 int image_by_blob(struct manager *m, const struct image_blob *blob,
 		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		  bool *ret_new, struct error *e);

@@ -345,6 +345,41 @@ static int make_manifest(struct exporting *x, struct error *e)
 	return code;
 }
 
+/* The record is this image from now on, and is found again when the image is imported. */
+static int keep_config(struct exporting *x, struct error *e)
+{
+	const struct export_layer *top = &x->layers[x->count - 1];
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(record_content_free) struct record_content *kept = NULL;
+	struct record_content content;
+	struct manager *m = x->m;
+	struct record *r;
+	int code;
+
+	if (*top->content->config.text)
+		return 0;
+	code = manager_find_reserved(m, top->id, &r, e);
+	if (code < 0)
+		return code;
+	if (r->content && !*r->content->config.text) {
+		content = *r->content;
+		content.config = x->config.digest;
+		kept = record_content_copy(&content);
+		if (kept)
+			content_rows_set(&c, r->id, kept);
+		code = kept ? change_set_write(&c, m->database, DATABASE_DURABLE, e)
+			    : error_set(e, -ENOMEM, "out of memory");
+	}
+	manager_lock(m);
+	if (code == 0 && kept) {
+		record_content_free(r->content);
+		r->content = take_ptr(kept);
+	}
+	manager_unreserve(m, r);
+	manager_unlock(m);
+	return code;
+}
+
 /* ---- the whole ---- */
 
 static void free_exporting(struct exporting *x)
@@ -376,6 +411,8 @@ static int export_image(struct exporting *x, struct image_summary *s, struct err
 		code = gather_layers(x, e);
 	if (code == 0 && x->to->transport != IMAGE_TAR)
 		code = make_config(x, e);
+	if (code == 0 && x->to->transport != IMAGE_TAR)
+		code = keep_config(x, e);
 	if (code == 0 && x->to->transport != IMAGE_TAR)
 		code = make_manifest(x, e);
 	if (code == 0)

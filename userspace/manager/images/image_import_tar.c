@@ -141,6 +141,7 @@ static int make_record(struct tar_import *t, const struct image_import_options *
 		.diff_id = t->result.diff_id.text,
 		.description = o->source,
 		.image_ref = o->source,
+		.bare = true,
 		.no_use = true,
 	};
 	bool is_new = false;
