@@ -290,11 +290,11 @@ static int fill_directory(struct chain_job *job, const struct chain_layer *l, st
 static int adopt_directory(struct chain_job *job, const struct chain_layer *l, struct error *e)
 {
 	struct manager *m = job->m;
-	char files[LAYER_NAME_LENGTH + 16];
+	char files[STORE_FILES_PATH_SIZE];
 	cleanup(close_fd) int directory = -EBADF;
 	int code;
 
-	(void)snprintf(files, sizeof(files), "layers/%s/fs", l->layer);
+	store_files_layer_path(l->layer, files);
 	if (unlinkat(m->root_fd, files, AT_REMOVEDIR) < 0 ||
 	    renameat(m->root_fd, job->adopt, m->root_fd, files) < 0)
 		return error_set(e, -errno, "make %s of %s: %s", files, job->adopt,

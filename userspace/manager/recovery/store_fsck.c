@@ -356,11 +356,11 @@ static int check_size(struct check *c, const struct layer_check *l, int fd)
 
 static int check_link(struct check *c, const struct layer_check *l)
 {
-	char link[PATH_SIZE], target[PATH_SIZE], present[PATH_SIZE] = "";
+	char link[PATH_SIZE], target[STORE_FILES_PATH_SIZE], present[PATH_SIZE] = "";
 	bool repaired;
 
 	(void)snprintf(link, sizeof(link), "l/%s", l->layer);
-	(void)snprintf(target, sizeof(target), "../layers/%s/fs", l->layer);
+	store_files_link_target(l->layer, target);
 	if (readlinkat(c->m->root_fd, link, present, sizeof(present) - 1) >= 0 &&
 	    strcmp(present, target) == 0)
 		return 0;

@@ -132,18 +132,18 @@ static int reserve_key(struct manager *m, const struct snapshot_request *q, stru
 /* The layer's root belongs to whom the parent's belongs. */
 static int inherit_owner(struct manager *m, const struct record *r, struct error *e)
 {
-	char path[32];
+	char path[STORE_FILES_PATH_SIZE];
 	struct stat st;
 
 	if (!r->parent)
 		return 0;
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", r->parent->layer->name);
+	store_files_layer_path(r->parent->layer->name, path);
 	if (fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(e, -errno, "the parent's %s/%s: %s", m->root, path,
 				 strerror(errno));
 	if (st.st_uid == 0 && st.st_gid == 0)
 		return 0;
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", r->layer->name);
+	store_files_layer_path(r->layer->name, path);
 	if (fchownat(m->root_fd, path, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(e, -errno, "change the owner of %s/%s: %s", m->root, path,
 				 strerror(errno));
@@ -206,7 +206,7 @@ static int make(struct creation *n, struct error *e)
 	struct record *r = n->r;
 	struct mount *mount;
 	struct stat st;
-	char path[32];
+	char path[STORE_FILES_PATH_SIZE];
 	int code = store_files_make(n->m, r->layer->name, e);
 
 	n->files = code == 0;
@@ -219,7 +219,7 @@ static int make(struct creation *n, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory");
 	add_rows(n);
 	code = write_and_mount(n, mount, e);
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", r->layer->name);
+	store_files_layer_path(r->layer->name, path);
 	if (code == 0 && fstatat(n->m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		r->mount->root_ctime_ns = ctime_ns(&st);
 	return code;

@@ -19,7 +19,17 @@
 #include "manager/state/manager_state.h"
 #include "manager/state/trash.h"
 
-#define PATH_SIZE 64
+#define PATH_SIZE STORE_FILES_PATH_SIZE
+
+void store_files_layer_path(const char *layer, char path[STORE_FILES_PATH_SIZE])
+{
+	(void)snprintf(path, STORE_FILES_PATH_SIZE, "layers/%s/fs", layer); /* names are short */
+}
+
+void store_files_link_target(const char *layer, char path[STORE_FILES_PATH_SIZE])
+{
+	(void)snprintf(path, STORE_FILES_PATH_SIZE, "../layers/%s/fs", layer);
+}
 
 static int discard_as(struct manager *m, const char *layer, struct error *e)
 {
@@ -48,7 +58,7 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 
 	manager_assert_unlocked(m);
 	(void)snprintf(link, sizeof(link), "l/%s", layer);
-	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	store_files_link_target(layer, target);
 	length = readlinkat(m->root_fd, link, present, sizeof(present));
 	if (length == (ssize_t)strlen(target) && memcmp(present, target, (size_t)length) == 0)
 		return 0;
@@ -81,7 +91,7 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
 	code = fail_point_error("layer.made", e);
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	store_files_layer_path(layer, path);
 	if (code == 0 && mkdirat(m->root_fd, path, 0755) < 0)
 		code = -errno;
 	if (code == 0)
@@ -90,7 +100,7 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	if (code == 0 && mkdirat(m->root_fd, path, 0700) < 0)
 		code = -errno;
 	(void)snprintf(path, sizeof(path), "l/%s", layer);
-	(void)snprintf(target, sizeof(target), "../layers/%s/fs", layer);
+	store_files_link_target(layer, target);
 	if (code == 0)
 		code = fail_point_error("layer.made-work", e);
 	if (code == 0 && symlinkat(target, m->root_fd, path) < 0)
@@ -167,7 +177,7 @@ int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, st
 	int fd;
 
 	manager_assert_unlocked(m);
-	(void)snprintf(path, sizeof(path), "layers/%s/fs", layer);
+	store_files_layer_path(layer, path);
 	fd = openat(m->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return error_set(e, -errno, "open %s/%s: %s", m->root, path, strerror(errno));

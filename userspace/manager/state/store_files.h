@@ -7,6 +7,14 @@
 
 #include "manager/state/manager_state.h"
 
+#define STORE_FILES_PATH_SIZE 64
+
+/* The path of the layer's files within the store. */
+void store_files_layer_path(const char *layer, char path[STORE_FILES_PATH_SIZE]);
+
+/* What the layer's short link l/<layer> must say. */
+void store_files_link_target(const char *layer, char path[STORE_FILES_PATH_SIZE]);
+
 int store_files_make(struct manager *m, const char *layer, struct error *e);
 
 /* Moves a layer out of sight, to be deleted in the background. A layer that is gone is success. */
