@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "prune/prune_score.h"
 
@@ -53,3 +54,4 @@ struct prune_plan {
 int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);
 void prune_plan_free(struct prune_plan *plan); /* the steps, not the plan itself */
+DEFINE_CLEANUP_VALUE(struct prune_plan, prune_plan_free)

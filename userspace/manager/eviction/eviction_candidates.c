@@ -134,13 +134,14 @@ struct late_filter {
 	size_t count;
 };
 
-static void cleanup_late_filter_free(struct late_filter *f)
+static void late_filter_free(struct late_filter *f)
 {
 	for (size_t i = 0; i < f->count; i++)
 		record_facts_free(&f->facts[i]);
 	free(f->facts);
 	free(f->candidates);
 }
+DEFINE_CLEANUP_VALUE(struct late_filter, late_filter_free)
 
 /* The filter is the last reason but these two to keep a record. */
 static bool is_filtered_late(const struct late_filter *f, enum prune_keep keep)
@@ -155,9 +156,10 @@ static int note_late(const struct manager *m, struct late_filter *f, const struc
 	struct record_facts facts = record_list_facts(m, r, true);
 	int code = record_facts_copy(&facts, &f->facts[f->count]);
 
-	if (code == 0)
-		f->candidates[f->count++] = candidate;
-	return code;
+	if (code < 0)
+		return code;
+	f->candidates[f->count++] = candidate;
+	return 0;
 }
 
 /* Without the lock. */
@@ -213,13 +215,8 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 	v->count++;
 }
 
-static int gather(struct manager *m, const struct prune_rule *rule, struct late_filter *late,
-		  int64_t now_ns, struct eviction_candidates *v)
+static int make_room(struct eviction_candidates *v, struct late_filter *late, size_t room)
 {
-	size_t room = record_graph_count(m->graph) + 1, at = 0;
-	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
-	struct record *r;
-
 	v->records = calloc(room, sizeof(*v->records));
 	v->ids = calloc(room, sizeof(*v->ids));
 	v->kept = calloc(room, sizeof(*v->kept));
@@ -228,8 +225,21 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct late_
 		late->facts = calloc(room, sizeof(*late->facts));
 		late->candidates = calloc(room, sizeof(*late->candidates));
 	}
-	if (!positions || !v->records || !v->ids || !v->kept || !v->fingerprints ||
-	    (late->filter && (!late->facts || !late->candidates)) ||
+	if (!v->records || !v->ids || !v->kept || !v->fingerprints ||
+	    (late->filter && (!late->facts || !late->candidates)))
+		return -ENOMEM;
+	return 0;
+}
+
+static int gather(struct manager *m, const struct prune_rule *rule, struct late_filter *late,
+		  int64_t now_ns, struct eviction_candidates *v)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	size_t room = record_graph_count(locked->graph) + 1, at = 0;
+	cleanup(free_ptr) struct position *positions = calloc(room, sizeof(*positions));
+	struct record *r;
+
+	if (!positions || make_room(v, late, room) < 0 ||
 	    record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
@@ -251,7 +261,9 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
 			       struct error *e)
 {
-	struct eviction_candidates v = { .disk = eviction_candidates_disk(m) };
+	cleanup(eviction_candidates_free) struct eviction_candidates v = {
+		.disk = eviction_candidates_disk(m)
+	};
 	cleanup(late_filter_free) struct late_filter late = { .filter = NULL };
 	struct prune_rule early = *rule;
 	int64_t now = clock_wall_ns();
@@ -261,18 +273,14 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 		late.filter = rule->filter;
 		early.filter = NULL;
 	}
-	manager_lock(m);
 	code = gather(m, &early, &late, now, &v);
-	manager_unlock(m);
 	if (code < 0)
-		error_set(e, code, "no memory to look at the records");
-	else
-		code = apply_late(m, &late, &v, now, cancelled, e);
-	if (code < 0) {
-		eviction_candidates_free(&v);
+		return error_set(e, code, "no memory to look at the records");
+	code = apply_late(m, &late, &v, now, cancelled, e);
+	if (code < 0)
 		return code;
-	}
 	*ret_view = v;
+	v = (struct eviction_candidates){ 0 };
 	return 0;
 }
 

@@ -24,10 +24,7 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
 			       struct error *e);
 void eviction_candidates_free(struct eviction_candidates *v); /* what it points to */
-static inline void cleanup_eviction_candidates_free(struct eviction_candidates *v)
-{
-	eviction_candidates_free(v);
-}
+DEFINE_CLEANUP_VALUE(struct eviction_candidates, eviction_candidates_free)
 
 /* What fingerprints are made of; with the lock. */
 uint64_t eviction_candidates_fingerprint(const struct record *r);

@@ -68,6 +68,17 @@ static void explain_kept(const struct record *r, enum prune_keep keep, char *tex
 	}
 }
 
+/* Leaves the text empty when the record is gone. */
+static void explain_kept_by_id(struct manager *m, const char *id, enum prune_keep keep, char *text,
+			       size_t size)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	const struct record *r = record_graph_find(locked->graph, id);
+
+	if (r)
+		explain_kept(r, keep, text, size);
+}
+
 /* The place of a record in the view; its count when it is not there. */
 static size_t find_record(const struct eviction_candidates *v, const char *id)
 {
@@ -107,18 +118,14 @@ static void explain_parent(struct manager *m, const struct eviction_candidates *
 			   struct eviction_explanation *x)
 {
 	cleanup(free_ptr) bool *goes = calloc(v->count, sizeof(*goes));
-	const struct record *r;
 	char why[300] = "";
 	size_t stayer;
 
 	for (size_t i = 0; goes && i < steps->count; i++)
 		goes[steps->items[i].step.record] = true;
 	stayer = goes ? find_stayer(v, goes, record) : record;
-	manager_lock(m);
-	r = record_graph_find(m->graph, v->ids[stayer]);
-	if (r && stayer != record)
-		explain_kept(r, v->kept[stayer], why, sizeof(why));
-	manager_unlock(m);
+	if (stayer != record)
+		explain_kept_by_id(m, v->ids[stayer], v->kept[stayer], why, sizeof(why));
 	if (*why)
 		(void)snprintf(x->why, sizeof(x->why), "kept: record %.12s lies on it, which is %s",
 			       v->ids[stayer], why);
@@ -145,20 +152,14 @@ static void explain_why(struct manager *m, const struct eviction_candidates *v,
 			const struct eviction_steps *steps, struct eviction_explanation *x)
 {
 	size_t record = find_record(v, x->id), step = find_step(steps, record);
-	const struct record *r;
 
 	x->kept = step == steps->count;
-	if (!x->kept) {
+	if (!x->kept)
 		explain_place(steps, step, x);
-	} else if (record < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
+	else if (record < v->count && v->kept[record] == PRUNE_KEEP_NOT)
 		explain_parent(m, v, steps, record, x);
-	} else if (record < v->count) {
-		manager_lock(m);
-		r = record_graph_find(m->graph, x->id);
-		if (r)
-			explain_kept(r, v->kept[record], x->why, sizeof(x->why));
-		manager_unlock(m);
-	}
+	else if (record < v->count)
+		explain_kept_by_id(m, x->id, v->kept[record], x->why, sizeof(x->why));
 }
 
 /* The first policy that would take the record now. */
@@ -173,8 +174,9 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 		size_t step;
 		int code = eviction_policies_options(m, p->name, &options, e);
 
-		if (code == 0)
-			code = eviction_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
+		if (code < 0)
+			return code;
+		code = eviction_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
 		if (code < 0)
 			return code;
 		step = find_step(&steps, find_record(&view, x->id));
@@ -193,6 +195,19 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 	return 0;
 }
 
+static int find_listed(struct manager *m, const char *id, char ret_id[RECORD_ID_LENGTH + 1],
+		       struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = record_graph_resolve(locked->graph, id, &r, e);
+
+	if (code < 0)
+		return code;
+	memcpy(ret_id, listed_half(r)->id, sizeof(r->id));
+	return 0;
+}
+
 int eviction_explain(struct manager *m, const char *id,
 		     struct eviction_explanation *ret_explanation, struct error *e)
 {
@@ -201,18 +216,14 @@ int eviction_explain(struct manager *m, const char *id,
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	struct eviction_explanation x = { .place = 0 };
 	int64_t keep_bytes;
-	struct record *r;
 	int code = layer_sizes_measure(m, NULL, e);
 
 	if (code < 0)
 		return code;
-	manager_lock(m);
-	code = record_graph_resolve(m->graph, id, &r, e);
-	if (code == 0)
-		memcpy(x.id, listed_half(r)->id, sizeof(x.id));
-	manager_unlock(m);
-	if (code == 0)
-		code = eviction_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
+	code = find_listed(m, id, x.id, e);
+	if (code < 0)
+		return code;
+	code = eviction_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
 	if (code < 0)
 		return code;
 	explain_why(m, &view, &steps, &x);

@@ -49,8 +49,9 @@ int eviction_policies_list(struct manager *m, bool with_usage,
 	struct eviction_policy_view *policies = NULL;
 	int code = with_usage ? layer_sizes_measure(m, NULL, e) : 0;
 
-	if (code == 0 && with_usage)
-		code = eviction_candidates_gather(m, &everything, NULL, &view, e);
+	if (code < 0)
+		return code;
+	code = with_usage ? eviction_candidates_gather(m, &everything, NULL, &view, e) : 0;
 	if (code < 0)
 		return code;
 	policies = calloc(count + 1, sizeof(*policies));

@@ -36,6 +36,8 @@ struct prune_run {
 
 /* Steps that are taken together. */
 struct batch {
+	struct manager *m;
+	bool reserved; /* the records are, until the batch ends or they are deleted */
 	struct record *records[STEPS_AT_ONCE];
 	struct evicted_record pruned[STEPS_AT_ONCE];
 	char *texts[STEPS_AT_ONCE]; /* of `pruned`: they must outlive the record */
@@ -43,11 +45,17 @@ struct batch {
 	size_t count;
 };
 
-static void cleanup_batch_free(struct batch *b)
+static void batch_end(struct batch *b)
 {
 	for (size_t i = 0; i < b->count; i++)
 		free(b->texts[i]);
+	if (!b->reserved)
+		return;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(b->m);
+	for (size_t i = 0; i < b->count; i++)
+		manager_unreserve(locked, b->records[i]);
 }
+DEFINE_CLEANUP_VALUE(struct batch, batch_end)
 
 /* A record goes with its other half. */
 static bool is_in_batch(const struct batch *b, const struct record *r)
@@ -106,15 +114,17 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 	return 0;
 }
 
-/* With the lock: reserves what may still go. */
+/* Reserves what may still go. */
 static int fill_batch(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct batch *b)
 {
-	manager_assert_locked(run->m);
-	for (size_t i = 0; i < count; i++) {
-		struct record *r = record_graph_find(run->m->graph, planned[i].id);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(run->m);
 
-		if (!r || (!run->dry_run && !may_go(run->m, b, r, &planned[i]))) {
+	b->reserved = !run->dry_run;
+	for (size_t i = 0; i < count; i++) {
+		struct record *r = record_graph_find(locked->graph, planned[i].id);
+
+		if (!r || (!run->dry_run && !may_go(locked, b, r, &planned[i]))) {
 			if (!planned[i].record.shared)
 				run->kept_bytes += planned[i].record.size_bytes;
 			continue;
@@ -128,38 +138,38 @@ static int fill_batch(struct prune_run *run, const struct eviction_planned *plan
 	return 0;
 }
 
-static void unreserve_batch(struct prune_run *run, const struct batch *b)
+static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, struct error *e)
 {
-	manager_lock(run->m);
-	for (size_t i = 0; i < b->count && !run->dry_run; i++)
-		manager_unreserve(run->m, b->records[i]);
-	manager_unlock(run->m);
+	int code;
+
+	if (run->dry_run || b->count == 0)
+		return 0;
+	code = to_lazy ? content_lazy_fall_back(run->m, b->records, b->count, e)
+		       : record_delete_reserved(run->m, b->records, b->count, e);
+	if (code < 0)
+		return code;
+	b->reserved = false;
+	return 0;
 }
 
 static int take_steps(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct error *e)
 {
-	cleanup(batch_free) struct batch b = { .count = 0 };
+	cleanup(batch_end) struct batch b = { .m = run->m };
 	int code;
 
 	if (run->cancelled && atomic_load(run->cancelled))
 		return error_set(e, -ECANCELED, "prune was cancelled");
-	manager_lock(run->m);
-	code = fill_batch(run, planned, count, &b);
-	manager_unlock(run->m);
-	if (code < 0)
-		error_set(e, code, "out of memory");
-	else if (!run->dry_run && b.count > 0)
-		code = planned->record.cheap
-			       ? content_lazy_fall_back(run->m, b.records, b.count, e)
-			       : record_delete_reserved(run->m, b.records, b.count, e);
-	if (code < 0) {
-		unreserve_batch(run, &b);
+	if (fill_batch(run, planned, count, &b) < 0)
+		return error_set(e, -ENOMEM, "prune: out of memory");
+	if (evict_batch(run, &b, planned->record.cheap, e) < 0)
 		return error_context(e, "prune");
-	}
-	for (size_t i = 0; i < b.count && code == 0; i++)
+	for (size_t i = 0; i < b.count; i++) {
 		code = run->pruned(&b.pruned[i], run->user);
-	return code;
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
 /* How many of the steps are taken together: deletions, or one that falls back to lazy, which looks
@@ -176,15 +186,16 @@ static size_t steps_at_once(const struct eviction_planned *planned, size_t left)
 static int take_all(struct prune_run *run, const struct eviction_steps *steps, struct error *e)
 {
 	size_t at = 0;
-	int code = 0;
 
-	while (at < steps->count && code == 0) {
+	while (at < steps->count) {
 		size_t count = steps_at_once(&steps->items[at], steps->count - at);
+		int code = take_steps(run, &steps->items[at], count, e);
 
-		code = take_steps(run, &steps->items[at], count, e);
+		if (code < 0)
+			return code;
 		at += count;
 	}
-	return code;
+	return 0;
 }
 
 /* ---- what came of it ---- */
@@ -245,10 +256,12 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	int64_t keep_bytes = 0;
 	int code = layer_sizes_measure(run->m, o->cancelled, e);
 
-	if (code == 0)
-		code = eviction_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
-	if (code == 0 && o->dry_run)
-		code = eviction_plans_keep(run->m, &steps, s->plan, e);
+	if (code < 0)
+		return code;
+	code = eviction_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
+	if (code < 0)
+		return code;
+	code = o->dry_run ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
 	if (code < 0)
 		return code;
 	code = take_all(run, &steps, e);
@@ -271,14 +284,14 @@ static bool is_bare(const struct hashmap *before, const struct record *r, bool f
 	return true;
 }
 
-/* With the lock: the first step that can no longer be taken as it was planned, NULL for none. */
+/* The first step that can no longer be taken as it was planned, NULL for none. */
 static int find_stale(struct manager *m, const struct eviction_steps *steps,
 		      const struct eviction_planned **ret_stale)
 {
 	cleanup(hashmap_free) struct hashmap *before = hashmap_new();
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
-	manager_assert_locked(m);
-	if (!before || record_refs_mark_shared(m->graph, m->leases) < 0)
+	if (!before || record_refs_mark_shared(locked->graph, m->leases) < 0)
 		return -ENOMEM;
 	*ret_stale = NULL;
 	for (size_t i = 0; i < steps->count && !*ret_stale; i++) {
@@ -306,9 +319,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 	if (!steps)
 		return -ENOENT;
 	counter_fold(run->m);
-	manager_lock(run->m);
 	code = find_stale(run->m, steps, &stale);
-	manager_unlock(run->m);
 	if (code < 0)
 		return error_set(e, code, "out of memory");
 	if (stale)
@@ -341,14 +352,9 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 				 .dry_run = options->dry_run,
 				 .pruned = pruned,
 				 .user = user };
-	int code;
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->prune_lock);
 
 	*ret_summary = (struct eviction_summary){ 0 };
-	ranked_lock_acquire(&m->prune_lock);
-	if (options->plan && *options->plan)
-		code = execute_locked(&run, options->plan, ret_summary, e);
-	else
-		code = prune_locked(&run, options, ret_summary, e);
-	ranked_lock_release(&m->prune_lock);
-	return code;
+	return options->plan && *options->plan ? execute_locked(&run, options->plan, ret_summary, e)
+					       : prune_locked(&run, options, ret_summary, e);
 }

@@ -100,13 +100,14 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			int64_t *ret_keep_bytes, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
-	struct prune_plan plan = { 0 };
+	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	struct prune_rule rule;
 	int64_t keep;
 	int code = make_rule(o, &filter, &rule, e);
 
-	if (code == 0)
-		code = eviction_candidates_gather(m, &rule, o->cancelled, ret_view, e);
+	if (code < 0)
+		return code;
+	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_view, e);
 	if (code < 0)
 		return code;
 	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
@@ -114,9 +115,8 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	if (keep > 0) /* 0 would mean everything */
 		keep = keep > ret_view->fixed_bytes ? keep - ret_view->fixed_bytes : 1;
 	code = prune_plan(ret_view->records, ret_view->count, keep, rule.scorer, &plan, e);
+	if (code < 0)
+		return code;
 	plan.remaining_bytes += ret_view->fixed_bytes;
-	if (code == 0)
-		code = make_steps(ret_view, &plan, ret_steps, e);
-	prune_plan_free(&plan);
-	return code;
+	return make_steps(ret_view, &plan, ret_steps, e);
 }

@@ -19,10 +19,7 @@ struct eviction_steps {
 };
 
 void eviction_steps_free(struct eviction_steps *s); /* what it points to */
-static inline void cleanup_eviction_steps_free(struct eviction_steps *s)
-{
-	eviction_steps_free(s);
-}
+DEFINE_CLEANUP_VALUE(struct eviction_steps, eviction_steps_free)
 
 /* What the options would evict now, and how much they let the store keep. After a measuring. Both
  * results are the caller's to free, also on failure. */
