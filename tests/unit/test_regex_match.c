@@ -13,8 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "graph/regex_compile.h"
-#include "graph/regex_match.h"
+#include "regex/regex_compile.h"
+#include "regex/regex_match.h"
 
 #define EXPECTED "tests/data/regex/expected.txt"
 

@@ -9,8 +9,8 @@
 #include "base/units.h"
 #include "base/vec.h"
 #include "graph/filter_scan.h"
-#include "graph/regex_compile.h"
-#include "graph/regex_match.h"
+#include "regex/regex_compile.h"
+#include "regex/regex_match.h"
 
 #define MAX_BYTES (64 << 10) /* of all filters together, which bounds everything else */
 #define MAX_REGEXES 64

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/regex_class.h"
+#include "regex/regex_class.h"
 
 #include <errno.h>
 #include <string.h>

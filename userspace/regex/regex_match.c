@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/regex_match.h"
+#include "regex/regex_match.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/regex_escape.h"
+#include "regex/regex_escape.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "graph/regex_class.h"
+#include "regex/regex_class.h"
 
 static int hex_digit(char c)
 {

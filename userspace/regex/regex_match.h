@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "graph/regex_program.h"
+#include "regex/regex_program.h"
 
 /* Whether the expression matches somewhere in the text. Takes no memory but stack; time: steps of
  * the program times bytes of the text. A byte that is not UTF-8 counts as U+FFFD, as in Go. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/regex_compile.h"
+#include "regex/regex_compile.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 
 #include "base/utf8.h"
-#include "graph/regex_escape.h"
+#include "regex/regex_escape.h"
 
 #define DEPTH_MAX 100 /* of groups within groups, which the parser follows by recursion */
 #define REPETITIONS_MAX 1000 /* as in Go */

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "graph/regex_class.h"
+#include "regex/regex_class.h"
 
 /* Of one expression. Bounds the memory it takes and, times the length of a text, the time. */
 #define REGEX_STEPS_MAX 2048

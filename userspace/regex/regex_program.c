@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/regex_program.h"
+#include "regex/regex_program.h"
 
 #include <errno.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "graph/regex_program.h"
+#include "regex/regex_program.h"
 
 /*
  * As Go's regexp.Compile() in Go 1.22. -EINVAL: malformed, more than REGEX_STEPS_MAX steps, or one
