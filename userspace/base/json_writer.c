@@ -104,18 +104,14 @@ void json_close_array(struct json_writer *w)
 	w->comma = true;
 }
 
-void json_string_bytes(struct json_writer *w, const char *key, const void *bytes, size_t length)
-{
-	begin(w, key);
-	append_quoted(w->out, bytes, length);
-}
-
 void json_string(struct json_writer *w, const char *key, const char *value)
 {
-	if (value)
-		json_string_bytes(w, key, value, strlen(value));
-	else
+	if (!value) {
 		json_null(w, key);
+		return;
+	}
+	begin(w, key);
+	append_quoted(w->out, value, strlen(value));
 }
 
 void json_int(struct json_writer *w, const char *key, int64_t value)

@@ -20,7 +20,6 @@ void json_close_object(struct json_writer *w);
 void json_open_array(struct json_writer *w, const char *key);
 void json_close_array(struct json_writer *w);
 void json_string(struct json_writer *w, const char *key, const char *value); /* NULL: null */
-void json_string_bytes(struct json_writer *w, const char *key, const void *bytes, size_t length);
 void json_int(struct json_writer *w, const char *key, int64_t value);
 void json_uint(struct json_writer *w, const char *key, uint64_t value);
 void json_double(struct json_writer *w, const char *key, double value);

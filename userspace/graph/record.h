@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/id_map.h"
 
@@ -154,3 +155,16 @@ static inline int64_t record_last_used_ns(const struct record *r)
 
 	return r->last_hit_ns > access ? r->last_hit_ns : access;
 }
+
+/* A record outside any graph; NULL when out of memory. The texts are copied. */
+struct record *record_new(const char *id, const char *description, const char *type);
+void record_free(struct record *r);
+DEFINE_CLEANUP(struct record *, record_free)
+void snapshot_free(struct snapshot *s);
+const char *snapshot_kind_name(const struct snapshot *s); /* "view"; of NULL "" */
+DEFINE_CLEANUP(struct snapshot *, snapshot_free)
+int record_set_label(struct record *r, const char *key, const char *value);
+void record_swap_labels(struct record *a, struct record *b);
+void record_labels_free(struct record_label *labels, size_t count);
+/* Appends an image reference that is not there yet. */
+int record_add_image_ref(struct record *r, const char *ref);

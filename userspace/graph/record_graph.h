@@ -16,19 +16,6 @@ struct record_graph *record_graph_new(void);
 void record_graph_free(struct record_graph *g);
 DEFINE_CLEANUP(struct record_graph *, record_graph_free)
 
-/* A record outside any graph; NULL when out of memory. The texts are copied. */
-struct record *record_new(const char *id, const char *description, const char *type);
-void record_free(struct record *r);
-DEFINE_CLEANUP(struct record *, record_free)
-void snapshot_free(struct snapshot *s);
-const char *snapshot_kind_name(const struct snapshot *s); /* "view"; of NULL "" */
-DEFINE_CLEANUP(struct snapshot *, snapshot_free)
-int record_set_label(struct record *r, const char *key, const char *value);
-void record_swap_labels(struct record *a, struct record *b);
-void record_labels_free(struct record_label *labels, size_t count);
-/* Appends an image reference that is not there yet. */
-int record_add_image_ref(struct record *r, const char *ref);
-
 /* Takes the record; its parent and its layer (both may be shared, the parent may be NULL) are
  * linked. -EEXIST, -ENOMEM; -ELOOP when the parent chain would contain the record. */
 int record_graph_insert(struct record_graph *g, struct record *r, struct record *parent,
@@ -36,7 +23,6 @@ int record_graph_insert(struct record_graph *g, struct record *r, struct record 
 /* Unlinks and frees a record without children; its layer too when nobody else owns it. */
 void record_graph_remove(struct record_graph *g, struct record *r);
 void record_graph_pair(struct record *immutable, struct record *mutable_half);
-void record_graph_unpair(struct record *r);
 
 struct layer *record_graph_add_layer(struct record_graph *g, const char *name);
 struct layer *record_graph_find_layer(const struct record_graph *g, const char *name);

@@ -119,19 +119,6 @@ void record_refs_clear(struct record *r)
 		unlink_hold(r->holds);
 }
 
-int record_refs_move(struct record *from, struct record *to, struct lease *l)
-{
-	unsigned refs = from->refs, counting = counting_refs(from);
-	bool mounted = from->mounted_while_held;
-	int code = record_refs_add(to, l, refs, counting);
-
-	if (code < 0)
-		return code;
-	to->mounted_while_held = mounted;
-	record_refs_clear(from);
-	return 0;
-}
-
 void record_refs_mark_in_use(struct record_graph *g)
 {
 	struct record *r;

@@ -27,8 +27,6 @@ int record_refs_add(struct record *r, struct lease *l, unsigned refs, unsigned c
 int record_refs_drop(struct record *r, struct lease *l);
 /* Lets go of all that the record's holds have, without any use. */
 void record_refs_clear(struct record *r);
-/* The whole hold passes from one record to another (a commit's twin), to the given lease. */
-int record_refs_move(struct record *from, struct record *to, struct lease *l);
 
 /* Held by a lease, or the mutable half of a twin that is held. */
 static inline bool record_is_held(const struct record *r)

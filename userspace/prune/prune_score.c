@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "prune/prune_plan.h"
 
 /* access: 64 KiB and less, then a class for each factor of 4, up to "more than 16 TiB". Few and
  * wide, because within a class the ranks alone decide, and because every class costs the planner

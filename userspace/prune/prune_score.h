@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct prune_record;
+#include "prune/prune_record.h"
 
 /* A scorer's row. */
 struct prune_scorer {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/record_rows.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "store/statement.h"
@@ -38,12 +37,6 @@ void record_rows_set_committed(struct change_set *c, const char *id, const char 
 	change_set_add(c,
 		       "UPDATE records SET mutable = 0, description = :description WHERE id = :id",
 		       "tt", description, id);
-}
-
-void record_rows_set_retain(struct change_set *c, const char *id, bool retain)
-{
-	change_set_add(c, "UPDATE records SET retain = :retain WHERE id = :id", "it",
-		       (int64_t)retain, id);
 }
 
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned)
@@ -99,71 +92,12 @@ void record_rows_delete(struct change_set *c, const char *id)
 	change_set_add(c, "DELETE FROM records WHERE id = :id", "t", id);
 }
 
-void layer_rows_insert(struct change_set *c, const char *name)
-{
-	change_set_add(c,
-		       "INSERT INTO layers(name, allocated, apparent, inodes)"
-		       " VALUES(:name, 0, 0, 0)",
-		       "t", name);
-}
-
-void layer_rows_set_size(struct change_set *c, const char *name, int64_t allocated_bytes,
-			 int64_t apparent_bytes, int64_t inodes)
-{
-	change_set_add(c,
-		       "UPDATE layers SET allocated = :allocated, apparent = :apparent,"
-		       " inodes = :inodes WHERE name = :name",
-		       "iiit", allocated_bytes, apparent_bytes, inodes, name);
-}
-
-void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy)
-{
-	change_set_add(c, "UPDATE layers SET lazy = :lazy WHERE name = :name", "it", (int64_t)lazy,
-		       name);
-}
-
-void layer_rows_update(struct change_set *c, const struct layer *l)
-{
-	const uint64_t *n = l->access.counters;
-
-	if (l->size_known)
-		layer_rows_set_size(c, l->name, l->allocated_bytes, l->apparent_bytes, l->inodes);
-	else
-		change_set_add(c,
-			       "UPDATE layers SET allocated = NULL, apparent = NULL, inodes = NULL"
-			       " WHERE name = :name",
-			       "t", l->name);
-	change_set_add(c,
-		       "UPDATE layers SET opens = :opens, execs = :execs, reads = :reads,"
-		       " read_bytes = :read_bytes, writes = :writes, written_bytes = :written,"
-		       " mmaps = :mmaps, stats = :stats, readlinks = :readlinks,"
-		       " copy_ups = :copy_ups, copied_up_bytes = :copied,"
-		       " upper_changes = :changes, uses = :uses, first_access = :first,"
-		       " last_access = :last WHERE name = :name",
-		       "iiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
-		       (int64_t)n[3], (int64_t)n[4], (int64_t)n[5], (int64_t)n[6], (int64_t)n[7],
-		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11],
-		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns, l->name);
-}
-
-void layer_rows_forget_files(struct change_set *c, const char *name)
-{
-	change_set_add(c, "DELETE FROM layer_files WHERE layer = :name", "t", name);
-}
-
-void layer_rows_delete(struct change_set *c, const char *name)
-{
-	layer_rows_forget_files(c, name);
-	change_set_add(c, "DELETE FROM layers WHERE name = :name", "t", name);
-}
-
 /* What a visitor of any loader below needs besides the row. */
 struct visit {
 	union {
 		int (*record)(const struct record_row *row, void *user);
 		int (*label)(const char *id, const char *key, const char *value, void *user);
 		int (*image_ref)(const char *id, const char *ref, void *user);
-		int (*layer)(const struct layer *layer, void *user);
 	};
 	void *user;
 };
@@ -241,39 +175,5 @@ int record_rows_load_image_refs(sqlite3 *db,
 	struct visit v = { .image_ref = visit, .user = user };
 
 	return statement_query(db, visit_image_ref, &v, e, "SELECT record, ref FROM image_refs",
-			       "");
-}
-
-static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
-{
-	struct visit *v = user;
-	bool measured = sqlite3_column_type(row, 1) != SQLITE_NULL;
-	struct layer l = { .size_known = measured, .measured = measured };
-	int code;
-
-	(void)snprintf(l.name, sizeof(l.name), "%s", statement_text(row, 0)); /* ours: it fits */
-	l.allocated_bytes = sqlite3_column_int64(row, 1);
-	l.apparent_bytes = sqlite3_column_int64(row, 2);
-	l.inodes = sqlite3_column_int64(row, 3);
-	for (int i = 0; i < LAYER_COUNTERS; i++)
-		l.access.counters[i] = (uint64_t)sqlite3_column_int64(row, 4 + i);
-	l.access.uses = (uint64_t)sqlite3_column_int64(row, 16);
-	l.access.first_ns = sqlite3_column_int64(row, 17);
-	l.access.last_ns = sqlite3_column_int64(row, 18);
-	l.lazy = sqlite3_column_int64(row, 19) != 0;
-	code = v->layer(&l, v->user);
-	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;
-}
-
-int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *user), void *user,
-		    struct error *e)
-{
-	struct visit v = { .layer = visit, .user = user };
-
-	return statement_query(db, visit_layer, &v, e,
-			       "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
-			       " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
-			       " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
-			       " last_access, lazy FROM layers",
 			       "");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of records, labels, image references and layers. The writing half adds to a change set; the
+/* Rows of records, labels and image references. The writing half adds to a change set; the
  * loading half fills a graph when the store is opened. */
 #pragma once
 
@@ -12,7 +12,6 @@ void record_rows_set_state(struct change_set *c, const char *id, enum record_sta
 void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
 /* It is immutable now, and is called otherwise. */
 void record_rows_set_committed(struct change_set *c, const char *id, const char *description);
-void record_rows_set_retain(struct change_set *c, const char *id, bool retain);
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
 void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
 			    size_t count);
@@ -24,16 +23,6 @@ void record_rows_set_uses(struct change_set *c, const struct record *r);
 void record_rows_add_image_ref(struct change_set *c, const char *id, const char *ref);
 /* With labels, image references, content and holds. */
 void record_rows_delete(struct change_set *c, const char *id);
-
-void layer_rows_insert(struct change_set *c, const char *name);
-void layer_rows_set_size(struct change_set *c, const char *name, int64_t allocated_bytes,
-			 int64_t apparent_bytes, int64_t inodes);
-void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy);
-void layer_rows_update(struct change_set *c, const struct layer *l);
-/* What is known of its files: they are other ones now. */
-void layer_rows_forget_files(struct change_set *c, const char *name);
-/* With what is known of its files. */
-void layer_rows_delete(struct change_set *c, const char *name);
 
 /* A record as its row has it; texts live until the next row. */
 struct record_row {
@@ -52,6 +41,3 @@ int record_rows_load_labels(sqlite3 *db,
 int record_rows_load_image_refs(sqlite3 *db,
 				int (*visit)(const char *id, const char *ref, void *user),
 				void *user, struct error *e);
-/* `layer` has no name longer than LAYER_NAME_LENGTH and no owners. */
-int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *user), void *user,
-		    struct error *e);

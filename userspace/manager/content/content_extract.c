@@ -24,7 +24,7 @@
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "overlay/overlay_options.h"
-#include "store/record_rows.h"
+#include "store/layer_rows.h"
 #include "layer/disk_walk.h"
 
 #define FETCHERS 3 /* as many as registries bear from one client without a word */

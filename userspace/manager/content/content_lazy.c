@@ -12,7 +12,7 @@
 #include "manager/content/content_blobs.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
-#include "store/record_rows.h"
+#include "store/layer_rows.h"
 
 /* With the lock: nothing above it has files, or is getting some. What is above a layer could be
  * mounted only with files of its own. */

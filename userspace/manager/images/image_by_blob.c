@@ -22,6 +22,7 @@
 #include "manager/records/record_hold.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 
 /* What is asked for, as it was understood. */

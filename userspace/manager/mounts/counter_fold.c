@@ -12,7 +12,7 @@
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_list.h"
-#include "store/record_rows.h"
+#include "store/layer_rows.h"
 #include "store/usage_rows.h"
 
 _Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");

@@ -10,7 +10,7 @@
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "manager/mounts/counter_fold.h"
-#include "store/record_rows.h"
+#include "store/layer_rows.h"
 #include "layer/disk_walk.h"
 
 #define WALKERS_MAX 8

@@ -19,6 +19,7 @@
 #include "manager/records/record_draft.h"
 #include "manager/state/snapshot_lease.h"
 #include "store/lease_rows.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 
 static int check_can_commit(const struct record *r, bool adopt, struct error *e)

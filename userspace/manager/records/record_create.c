@@ -16,6 +16,7 @@
 #include "manager/mounts/mount_attach.h"
 #include "manager/records/record_draft.h"
 #include "manager/state/store_files.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 
 /* With the lock, which is given back while the parent is finalized or gets its files. */

@@ -15,6 +15,7 @@
 #include "manager/records/record_holders.h"
 #include "manager/state/snapshot_lease.h"
 #include "manager/state/store_files.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 
 static bool owns_layer(const struct record *r)

@@ -17,6 +17,7 @@
 #include "manager/records/record_finalize.h"
 #include "manager/state/store_files.h"
 #include "overlay/overlay_options.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 #include "store/usage_rows.h"
 

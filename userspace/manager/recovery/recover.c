@@ -29,7 +29,7 @@
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
 #include "overlay/overlay_staging.h"
-#include "store/record_rows.h"
+#include "store/layer_rows.h"
 #include "store/usage_rows.h"
 
 /* A layer without a record that is older than this was not left by a crash just now. */

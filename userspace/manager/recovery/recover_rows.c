@@ -14,6 +14,7 @@
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
 #include "store/lease_rows.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 

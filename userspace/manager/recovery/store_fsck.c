@@ -23,6 +23,7 @@
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 #include "overlay/overlay_mount.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 #include "store/store_check.h"
 #include "layer/disk_walk.h"

@@ -30,6 +30,7 @@
 #include "manager/state/trash.h"
 #include "overlay/overlay_mount.h"
 #include "store/lease_rows.h"
+#include "store/layer_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 #include "layer/disk_walk.h"

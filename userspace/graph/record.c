@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/record_content.h"
+
+struct record *record_new(const char *id, const char *description, const char *type)
+{
+	cleanup(record_free) struct record *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	(void)snprintf(r->id, sizeof(r->id), "%s", id); /* ids are made or checked by the caller */
+	r->description = strdup(description);
+	r->type = strdup(type);
+	if (!r->description || !r->type)
+		return NULL;
+	return take_ptr(r);
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->key);
+	free(s);
+}
+
+const char *snapshot_kind_name(const struct snapshot *s)
+{
+	static const char *const names[] = { [SNAPSHOT_VIEW] = "view",
+					     [SNAPSHOT_ACTIVE] = "active",
+					     [SNAPSHOT_COMMITTED] = "committed" };
+
+	return s ? names[s->kind] : "";
+}
+
+void record_free(struct record *r)
+{
+	if (!r)
+		return;
+	record_labels_free(r->labels, r->label_count);
+	for (size_t i = 0; i < r->image_ref_count; i++)
+		free(r->image_refs[i]);
+	free(r->image_refs);
+	id_map_free(&r->id_map);
+	snapshot_free(r->snapshot);
+	record_content_free(r->content);
+	free(r->description);
+	free(r->type);
+	free(r);
+}
+
+void record_labels_free(struct record_label *labels, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(labels[i].key);
+		free(labels[i].value);
+	}
+	free(labels);
+}
+
+void record_swap_labels(struct record *a, struct record *b)
+{
+	struct record_label *labels = a->labels;
+	size_t count = a->label_count;
+
+	a->labels = b->labels;
+	a->label_count = b->label_count;
+	b->labels = labels;
+	b->label_count = count;
+}
+
+int record_set_label(struct record *r, const char *key, const char *value)
+{
+	cleanup(free_ptr) char *new_key = NULL;
+	cleanup(free_ptr) char *new_value = strdup(value);
+	struct record_label *labels;
+
+	if (!new_value)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->label_count; i++) {
+		if (strcmp(r->labels[i].key, key) == 0) {
+			free(r->labels[i].value);
+			r->labels[i].value = take_ptr(new_value);
+			return 0;
+		}
+	}
+	new_key = strdup(key);
+	labels = realloc(r->labels, (r->label_count + 1) * sizeof(*labels));
+	if (labels)
+		r->labels = labels;
+	if (!new_key || !labels)
+		return -ENOMEM;
+	labels[r->label_count].key = take_ptr(new_key);
+	labels[r->label_count++].value = take_ptr(new_value);
+	return 0;
+}
+
+int record_add_image_ref(struct record *r, const char *ref)
+{
+	cleanup(free_ptr) char *copy = NULL;
+	char **refs;
+
+	for (size_t i = 0; i < r->image_ref_count; i++)
+		if (strcmp(r->image_refs[i], ref) == 0)
+			return 0;
+	copy = strdup(ref);
+	refs = realloc(r->image_refs, (r->image_ref_count + 1) * sizeof(*refs));
+	if (refs)
+		r->image_refs = refs;
+	if (!copy || !refs)
+		return -ENOMEM;
+	refs[r->image_ref_count++] = take_ptr(copy);
+	return 0;
+}
