@@ -66,7 +66,7 @@ static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind
 					   .label_count = request->n_labels };
 	cleanup(free_ptr) char *mountpoint = NULL;
 
-	code = labels ? snapshot_life_create(m, &wanted, &mountpoint, &e) : -ENOMEM;
+	code = labels ? snapshot_create(m, &wanted, &mountpoint, &e) : -ENOMEM;
 	reply_mount(call, code, mountpoint, kind == SNAPSHOT_VIEW, &e);
 }
 
@@ -86,7 +86,7 @@ static void run_mounts(struct grpc_call *call, void *user)
 	cleanup(free_ptr) char *mountpoint = NULL;
 	bool read_only = false;
 
-	code = snapshot_life_mount(user, request->key, &mountpoint, &read_only, &e);
+	code = snapshot_mount(user, request->key, &mountpoint, &read_only, &e);
 	reply_mount(call, code, mountpoint, read_only, &e);
 }
 
@@ -96,8 +96,8 @@ static void run_commit(struct grpc_call *call, void *user)
 	cleanup(free_ptr) struct record_label *labels =
 		read_labels(request->labels, request->n_labels);
 
-	code = labels ? snapshot_life_commit(user, request->key, request->name, labels,
-					     request->n_labels, &e)
+	code = labels ? snapshot_commit(user, request->key, request->name, labels,
+					request->n_labels, &e)
 		      : -ENOMEM;
 	reply_empty(call, code, &e);
 }
@@ -105,7 +105,7 @@ static void run_commit(struct grpc_call *call, void *user)
 static void run_remove(struct grpc_call *call, void *user)
 {
 	REQUEST(KeyRequest, key_request);
-	code = snapshot_life_remove(user, request->key, &e);
+	code = snapshot_remove(user, request->key, &e);
 	reply_empty(call, code, &e);
 }
 
@@ -122,7 +122,7 @@ static void run_usage(struct grpc_call *call, void *user)
 static void run_clean_up(struct grpc_call *call, void *user)
 {
 	REQUEST(CleanupRequest, cleanup_request);
-	snapshot_life_clean_up(user);
+	snapshot_remove_wait(user);
 	code = 0;
 	reply_empty(call, code, &e);
 }

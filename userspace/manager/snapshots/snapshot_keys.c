@@ -74,6 +74,20 @@ int snapshot_keys_draft(const struct record_label *labels, size_t count, struct 
 	return 0;
 }
 
+struct snapshot *snapshot_keys_new(const char *key, enum snapshot_kind kind)
+{
+	cleanup(snapshot_free) struct snapshot *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->key = strdup(key);
+	if (!s->key)
+		return NULL;
+	s->kind = kind;
+	s->created_ns = s->updated_ns = clock_wall_ns();
+	return take_ptr(s);
+}
+
 int snapshot_keys_insert(struct manager *m, struct snapshot *s)
 {
 	int code = hashmap_insert(m->snapshots, s->key, s);
@@ -199,4 +213,9 @@ int64_t snapshot_keys_root_bytes(const struct stat *root)
 	/* Not the block of extended attributes that a mounted overlay leaves at its upper's root:
 	 * it is none of the snapshot's. */
 	return entries < allocated ? entries : allocated;
+}
+
+int64_t snapshot_keys_root_ctime_ns(const struct stat *root)
+{
+	return root->st_ctim.tv_sec * NS_PER_S + root->st_ctim.tv_nsec;
 }

@@ -5,22 +5,24 @@
 #include <sys/stat.h>
 
 #include "manager/state/manager_state.h"
-#include "manager/snapshots/snapshot_life.h"
 
 /* What containerd's own store takes; the whole of a request is limited by the transport. */
 #define SNAPSHOT_KEY_MAX 32768
 #define SNAPSHOT_LABELS_MAX 1024
 
-/* "key" or "name" of what has a length that it may have. */
+/* Checks the length of a key, or of a name, as `what` says. -EINVAL. */
 int snapshot_keys_check(const char *what, const char *key, struct error *e);
 
-/* A text for people: control characters are written out, and the end is cut where it is too long;
- * NULL: no memory. */
+/* The key as a record's description: control characters are escaped, and a long key is cut. NULL:
+ * no memory. */
 char *snapshot_keys_describe(const char *key);
 
 /* A record in no graph that has the labels, or -EINVAL. */
 int snapshot_keys_draft(const struct record_label *labels, size_t count, struct record **ret_draft,
 			struct error *e);
+
+/* A snapshot of no record yet, made now; NULL: no memory. */
+struct snapshot *snapshot_keys_new(const char *key, enum snapshot_kind kind);
 
 /* With the lock. -EEXIST, -ENOMEM. */
 int snapshot_keys_insert(struct manager *m, struct snapshot *s);
@@ -30,11 +32,11 @@ void snapshot_keys_remove(struct manager *m, const char *key);
  */
 struct snapshot **snapshot_keys_sorted(struct manager *m, size_t *ret_count);
 
-/* With the lock: the snapshot when nobody works on it; NULL: none. Sets *ret_waited when the lock
- * was let go of meanwhile. */
+/* With the lock: the snapshot, once no other thread works on it; NULL: none. Sets *ret_waited when
+ * the lock was given back meanwhile. */
 struct snapshot *snapshot_keys_find(struct manager *m, const char *key, bool *ret_waited);
 
-/* The same; -ENOENT. */
+/* Like snapshot_keys_find(), but an error when there is none: -ENOENT. */
 int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_snapshot,
 		      struct error *e);
 
@@ -43,7 +45,7 @@ int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_
 int snapshot_keys_lease(struct manager *m, const char *key, struct lease **ret_lease,
 			struct error *e);
 
-/* As lease_table_put(); a lease that holds nothing goes. */
+/* Like lease_table_put(), and frees a lease that holds nothing. */
 void snapshot_keys_put_lease(struct manager *m, struct lease *l);
 
 /* The hold that keeps a snapshot. */
@@ -51,3 +53,6 @@ struct hold *snapshot_keys_hold(const struct record *r);
 
 /* What a layer's root directory adds to a snapshot's size. */
 int64_t snapshot_keys_root_bytes(const struct stat *root);
+
+/* The change time of a layer's root directory. */
+int64_t snapshot_keys_root_ctime_ns(const struct stat *root);

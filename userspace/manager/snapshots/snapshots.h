@@ -2,5 +2,8 @@
 /* containerd's snapshots: the public header of this room. */
 #pragma once
 
-#include "manager/snapshots/snapshot_life.h"
+#include "manager/snapshots/snapshot_commit.h"
+#include "manager/snapshots/snapshot_create.h"
+#include "manager/snapshots/snapshot_mount.h"
+#include "manager/snapshots/snapshot_remove.h"
 #include "manager/snapshots/snapshot_view.h"

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/snapshots/snapshot_mount.h"
+
+#include <errno.h>
+
+#include "manager/mounts/mount_attach.h"
+#include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_list.h"
+#include "manager/snapshots/snapshot_keys.h"
+#include "manager/state/reservation.h"
+#include "overlay/overlay_mount.h"
+
+static int reserve(struct manager *m, const char *key, struct reservation *ret_reserved,
+		   bool *ret_read_only, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct snapshot *s;
+	int code = snapshot_keys_get(locked, key, &s, e);
+
+	if (code < 0)
+		return code;
+	if (s->kind == SNAPSHOT_COMMITTED)
+		return error_set(e, -EBUSY,
+				 "requested snapshot %.256s not active or view: failed "
+				 "precondition",
+				 key);
+	reservation_begin(locked, s->record, ret_reserved);
+	*ret_read_only = s->kind == SNAPSHOT_VIEW;
+	return 0;
+}
+
+/* A mount that another process has unmounted is made anew. */
+static int mount_again(struct manager *m, struct record *r, struct error *e)
+{
+	char name[MOUNT_POINT_NAME_SIZE];
+	int code;
+
+	mount_list_point_name(r, false, name);
+	if (r->mount && !overlay_is_mounted(m->mounts_fd, name)) {
+		code = mount_detach(m, r, e);
+		if (code < 0)
+			return code;
+	}
+	return r->mount ? 0 : mount_attach(m, r, &r->id_map, e);
+}
+
+int snapshot_mount(struct manager *m, const char *key, char **ret_mountpoint, bool *ret_read_only,
+		   struct error *e)
+{
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+	int code = reserve(m, key, &reserved, ret_read_only, e);
+
+	if (code < 0)
+		return code;
+	code = mount_again(m, reserved.record, e);
+	if (code < 0)
+		return code;
+	*ret_mountpoint = mount_list_path(m, reserved.record, false);
+	return *ret_mountpoint ? 0 : error_set(e, -ENOMEM, "out of memory");
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a snapshot, and of its record unless another lease, a pin or a child keeps it. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+
+/* -ENOTEMPTY: it is a parent of snapshots. */
+int snapshot_remove(struct manager *m, const char *key, struct error *e);
+/* Blocks until everything removed so far is deleted from disk. */
+void snapshot_remove_wait(struct manager *m);
+
+/* Deletes the rows of the snapshot, durably; those of its record too unless it `stays`. Without the
+ * lock. */
+int snapshot_remove_rows(struct manager *m, const struct record *r, const struct lease *l,
+			 bool stays, struct error *e);
+/* Takes a reserved record, whose rows and key are gone, out of the graph, and leaves its mount and
+ * its files to the unmount queue. Without the lock. */
+void snapshot_remove_record(struct manager *m, struct record *r);
