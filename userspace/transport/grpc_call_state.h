@@ -47,4 +47,4 @@ void grpc_call_free(struct grpc_call *call);
 /* Counts what the request has grown by. */
 void grpc_call_hold_request(struct grpc_call *call);
 /* Runs the method, on a worker. */
-void grpc_call_run(void *call);
+void grpc_call_run(void *arg);
