@@ -13,7 +13,7 @@ source "$BATS_TEST_DIRNAME/../lib/helpers.bash"
 
 # Which points the operations' tests pass, and which those of start and end.
 operation_points='database|fold|layer|mount|staging|trash'
-start_points='accounting|migration|recover|store'
+start_points='accounting|migration|quarantine|recover|store'
 
 # What they do after so many steps others do here as well.
 declare -gA first_steps=([new_on_twin]=6 [mount_twin]=6)

@@ -193,6 +193,47 @@ record a/true parent= twin= retain=false pinned=false labels={} uses=0"
 	done
 }
 
+@test "layers of a lost database, quarantined and cut off at each step" {
+	local pass
+	trap - DEBUG
+	operation=quarantine only='^quarantine'
+	lost_store() {
+		start
+		finished a > /dev/null
+		finished b > /dev/null
+		stop_agent
+		tear_down
+		rm "$agent_root"/varve.db*
+	}
+	quarantine() {
+		"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" --quarantine-layers 3>&-
+	}
+	fresh_store
+	lost_store
+	: > "$passed"
+	quarantine
+	cat "$passed" >> "$BATS_FILE_TMPDIR/passed"
+	list_passes
+	((${#passes[@]} > 1))
+	for pass in "${passes[@]}"; do
+		fresh_store
+		lost_store
+		# shellcheck disable=SC2086
+		ends_at $pass quarantine
+		# What was moved last may have been the last: then nothing is lost any more.
+		quarantine &> "$BATS_TEST_TMPDIR/said" || grep -q "nothing to quarantine" "$BATS_TEST_TMPDIR/said" ||
+			complain "says: $(< "$BATS_TEST_TMPDIR/said")"
+		start
+		[[ $(varve ls -q) == "" && $(count_layers) == 0 ]] || complain "$(count_layers) layers are left"
+		[[ $(find "$agent_root/quarantine" -path '*/fs/file' | wc -l) == 2 ]] ||
+			complain "in quarantine: $(find "$agent_root/quarantine")"
+		varve fsck --repair > /dev/null
+		whole
+		stop_agent
+		tear_down
+	done
+}
+
 @test "every point of start and end is passed by one of these" {
 	passes_every "$start_points"
 }
