@@ -1,0 +1,135 @@
+#!/usr/bin/env bats
+# requires root overlay jq python3 python3-grpc setpriv sqlite3
+# SPDX-License-Identifier: Apache-2.0
+#
+# What an unprivileged local user tries, with and without the right to read: at the store's files, and at the
+# read-only socket. The agent must go on, and answer root as before.
+
+load ../lib/helpers
+
+readers=games
+stranger=$(id -u nobody)
+
+setup() {
+	agent_setup
+	# A place that every user can reach: only the store's own permissions protect it.
+	chmod 755 "$agent_socket_dir"
+	agent_root=$agent_socket_dir/store
+	ro=$agent_socket_dir/ro
+	printf '[agent]\nread_only_group = %s\nread_only_socket = %s\n[prune]\nautomatic = no\n' "$readers" "$ro" > "$agent_config"
+	# The stranger runs the tools and reads the messages' descriptions from here.
+	mkdir "$agent_socket_dir/tools"
+	install -m 755 "$BATS_TEST_DIRNAME/../tools/hostile_user" "$agent_socket_dir/tools"
+	cp "$VARVE_BUILD/gen/varve_pb2.py" "$agent_socket_dir/tools"
+	chmod -R a+rX "$agent_socket_dir/tools"
+	idle_pids=()
+}
+
+teardown() {
+	((${#idle_pids[@]} == 0)) || kill "${idle_pids[@]}"
+	agent_teardown
+}
+
+# as_stranger COMMAND…: by a user in no group. as_reader COMMAND…: by one who may read.
+as_stranger() {
+	setpriv --reuid "$stranger" --regid "$stranger" --clear-groups "$@"
+}
+
+as_reader() {
+	setpriv --reuid "$stranger" --regid "$stranger" --groups "$(getent group "$readers" | cut -d: -f3)" "$@"
+}
+
+attack() { # NAME [ARGUMENT…]
+	as_reader env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" "$@"
+}
+
+# The agent is the one that was started, and works.
+goes_on() {
+	kill -0 "$agent_pid"
+	[[ $(varve info --json | jq .pid) == "$agent_pid" ]]
+	varve release "$(varve new)"
+}
+
+# Their descriptions are what patterns take long to match.
+start_with_many_records() {
+	start_agent
+	stop_agent
+	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 2000
+	sqlite3 "$agent_root/varve.db" "UPDATE records SET description = printf('%.200c', 'x')"
+	start_agent
+}
+
+# At most, since it was started.
+resident_kib() {
+	awk '/^VmHWM/ { print $2 }' "/proc/$agent_pid/status"
+}
+
+sanitized() {
+	ldd "$VARVE_BUILD/varved" | grep -q 'lib[at]san'
+}
+
+@test "calls whose connection closes around their deadline do not end the agent" {
+	start_with_many_records
+	attack deadlines
+	goes_on
+}
+
+@test "an agent that ends while such calls run ends well" {
+	start_with_many_records
+	attack deadlines 3>&- &
+	attacker=$!
+	goes_on
+	stop_agent
+	wait "$attacker" || true # its connections are refused from now on
+}
+
+@test "thousands of repeated ids take neither the agent's memory nor its time from root" {
+	start_agent
+	id=$(result 1)
+	for n in {2..16}; do
+		id=$(result "$n" --parent "$id")
+	done
+	varve mount "$id" --read-only > /dev/null
+	attack ids "$id"
+	goes_on
+	varve stats "$id" > /dev/null
+	sanitized || (($(resident_kib) < 300000)) || { resident_kib; return 1; }
+}
+
+@test "patterns that take other matchers for ever do not keep root's calls waiting" {
+	start_with_many_records
+	attack regexes 3>&- &
+	attacker=$!
+	goes_on
+	wait "$attacker"
+	goes_on
+	sanitized || (($(resident_kib) < 300000)) || { resident_kib; return 1; }
+}
+
+@test "connections that say nothing close the read-only socket to nobody else" {
+	start_agent
+	local n
+	for n in 1 2 3 4; do
+		setpriv --reuid $((60000 + n)) --regid $((60000 + n)) --groups "$(getent group "$readers" | cut -d: -f3)" \
+			env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" \
+			idle 100 > "$BATS_TEST_TMPDIR/idle.$n" 3>&- &
+		idle_pids+=($!)
+	done
+	for n in 1 2 3 4; do
+		retry 100 grep -q connected "$BATS_TEST_TMPDIR/idle.$n"
+	done
+	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	as_reader env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$ro" ls
+	goes_on
+}
+
+@test "a stranger neither reads nor locks the database" {
+	start_agent
+	for file in "$agent_root"/varve.db*; do
+		run ! as_stranger cat "$file"
+		[[ $(stat -c %a "$file") == 600 ]]
+	done
+	run ! as_stranger sqlite3 "$agent_root/varve.db" 'BEGIN IMMEDIATE; SELECT count(*) FROM records'
+	run ! as_stranger flock --nonblock --shared "$agent_root/lock" true
+	goes_on
+}
