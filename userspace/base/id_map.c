@@ -121,10 +121,10 @@ static int normalize(const char *what, const char *list, char **ret_list, struct
 	struct id_map_extent extents[ID_MAP_EXTENTS_MAX];
 	cleanup(strbuf_free) struct strbuf text = { 0 };
 	size_t count = 0;
-	int r = id_map_parse_list(what, list, extents, &count, e);
+	int code = id_map_parse_list(what, list, extents, &count, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < count; i++)
 		strbuf_appendf(&text, "%s%" PRIu32 ":%" PRIu32 ":%" PRIu32, i ? "," : "",
 			       extents[i].container, extents[i].host, extents[i].length);
@@ -138,7 +138,7 @@ int id_map_parse(const char *uids, const char *gids, struct id_map *ret_map, str
 {
 	cleanup(id_map_free) struct id_map map = { 0 };
 	bool has_uids = uids && *uids, has_gids = gids && *gids;
-	int r;
+	int code;
 
 	if (has_uids != has_gids)
 		return error_set(e, -EINVAL,
@@ -146,11 +146,11 @@ int id_map_parse(const char *uids, const char *gids, struct id_map *ret_map, str
 				 "file would belong to nobody",
 				 has_uids ? "user" : "group", has_uids ? "group" : "user");
 	if (has_uids) {
-		r = normalize("user", uids, &map.uids, e);
-		if (r == 0)
-			r = normalize("group", gids, &map.gids, e);
-		if (r < 0)
-			return r;
+		code = normalize("user", uids, &map.uids, e);
+		if (code == 0)
+			code = normalize("group", gids, &map.gids, e);
+		if (code < 0)
+			return code;
 	}
 	*ret_map = map;
 	map = (struct id_map){ 0 };

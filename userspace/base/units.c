@@ -109,10 +109,10 @@ static int scale_decimal(struct decimal d, int64_t factor, int64_t divisor, int6
 int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes)
 {
 	struct decimal d;
-	int r = read_decimal(&text, &d);
+	int code = read_decimal(&text, &d);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (strcmp(text, "%") == 0) {
 		if (whole_bytes <= 0)
 			return -EINVAL;
@@ -137,10 +137,10 @@ int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes)
 int units_parse_share(const char *text, double *ret_share)
 {
 	struct decimal d;
-	int r = read_decimal(&text, &d);
+	int code = read_decimal(&text, &d);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (strcmp(text, "%") != 0)
 		return -EINVAL;
 	if (d.digits > 100 * d.scale)
@@ -159,10 +159,10 @@ int units_parse_duration(const char *text, int64_t *ret_ns)
 		struct decimal d;
 		int64_t part;
 		size_t letters;
-		int r = read_decimal(&text, &d);
+		int code = read_decimal(&text, &d);
 
-		if (r < 0)
-			return r;
+		if (code < 0)
+			return code;
 		if (first && *text == '\0')
 			return scale_decimal(d, NS_PER_S, 1, ret_ns);
 		first = false;
@@ -175,9 +175,9 @@ int units_parse_duration(const char *text, int64_t *ret_ns)
 		if (!unit)
 			return -EINVAL;
 		text += letters;
-		r = scale_decimal(d, unit->factor, 1, &part);
-		if (r < 0)
-			return r;
+		code = scale_decimal(d, unit->factor, 1, &part);
+		if (code < 0)
+			return code;
 		if (__builtin_add_overflow(total, part, &total))
 			return -ERANGE;
 	} while (*text != '\0');

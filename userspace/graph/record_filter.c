@@ -107,15 +107,15 @@ static int parse_number(const char *text, __int128 *ret_number)
 static int parse_quantity(const char *text, __int128 *ret_number)
 {
 	int64_t value;
-	int r = parse_number(text, ret_number);
+	int code = parse_number(text, ret_number);
 
-	if (r == 0)
+	if (code == 0)
 		return 0;
-	r = units_parse_duration(text, &value);
-	if (r == -EINVAL)
-		r = units_parse_size(text, 0, &value);
-	if (r < 0)
-		return r;
+	code = units_parse_duration(text, &value);
+	if (code == -EINVAL)
+		code = units_parse_size(text, 0, &value);
+	if (code < 0)
+		return code;
 	*ret_number = (__int128)value * BILLION;
 	return 0;
 }
@@ -124,16 +124,16 @@ static int compile_regex(struct record_filter *f, struct selector *s,
 			 const struct filter_scan *scan, size_t at, struct error *e)
 {
 	struct error fault = { 0 };
-	int r;
+	int code;
 
 	if (f->regexes == MAX_REGEXES)
 		return filter_scan_fault(scan, at, e, "more than %d regular expressions",
 					 MAX_REGEXES);
-	r = regex_compile(s->value, &s->regex, &fault);
-	if (r == -EINVAL)
+	code = regex_compile(s->value, &s->regex, &fault);
+	if (code == -EINVAL)
 		return filter_scan_fault(scan, at, e, "%s in the regular expression", fault.text);
-	if (r < 0)
-		return error_set(e, r, "%s", fault.text);
+	if (code < 0)
+		return error_set(e, code, "%s", fault.text);
 	f->regexes++;
 	f->regex_steps += s->regex->count;
 	if (f->regex_steps > MAX_REGEX_STEPS)
@@ -147,14 +147,14 @@ static int parse_path(struct selector *s, struct filter_scan *scan, struct error
 {
 	do {
 		char **longer = realloc(s->path, (s->parts + 1) * sizeof(*longer));
-		int r;
+		int code;
 
 		if (!longer)
 			return error_set(e, -ENOMEM, "no memory for a filter");
 		s->path = longer;
-		r = filter_scan_name(scan, &s->path[s->parts], e);
-		if (r < 0)
-			return r;
+		code = filter_scan_name(scan, &s->path[s->parts], e);
+		if (code < 0)
+			return code;
 		s->parts++;
 	} while (filter_scan_peek(scan) == '.' && ++scan->at);
 	return 0;
@@ -181,21 +181,21 @@ static int parse_value(struct record_filter *f, struct selector *s, struct filte
 		       struct error *e)
 {
 	size_t at;
-	int r;
+	int code;
 
 	filter_scan_space(scan);
 	at = scan->at;
-	r = filter_scan_value(scan, s->comparison == FIELD_MATCHES, &s->value, e);
-	if (r < 0)
-		return r;
+	code = filter_scan_value(scan, s->comparison == FIELD_MATCHES, &s->value, e);
+	if (code < 0)
+		return code;
 	if (s->comparison == FIELD_MATCHES)
 		return compile_regex(f, s, scan, at, e);
 	if (s->comparison < FIELD_LESS)
 		return 0;
-	r = parse_quantity(s->value, &s->number);
-	if (r == -ERANGE)
+	code = parse_quantity(s->value, &s->number);
+	if (code == -ERANGE)
 		return filter_scan_fault(scan, at, e, "too large a value");
-	if (r < 0)
+	if (code < 0)
 		return filter_scan_fault(scan, at, e, "expected a number, a size or a duration");
 	return 0;
 }
@@ -206,7 +206,7 @@ static int parse_selector(struct record_filter *f, size_t filter, struct filter_
 {
 	struct selector *s, *selectors = vec_reserve(f->selectors, &f->capacity, f->count + 1,
 						     sizeof(*selectors));
-	int r;
+	int code;
 
 	if (!selectors)
 		return error_set(e, -ENOMEM, "no memory for a filter");
@@ -214,13 +214,13 @@ static int parse_selector(struct record_filter *f, size_t filter, struct filter_
 	s = &f->selectors[f->count++];
 	*s = (struct selector){ .filter = filter, .comparison = FIELD_PRESENT };
 
-	r = parse_path(s, scan, e);
-	if (r < 0)
-		return r;
+	code = parse_path(s, scan, e);
+	if (code < 0)
+		return code;
 	if (filter_scan_peek(scan) == '\0' || filter_scan_peek(scan) == ',')
 		return 0;
-	r = parse_operator(s, scan, e);
-	return r < 0 ? r : parse_value(f, s, scan, e);
+	code = parse_operator(s, scan, e);
+	return code < 0 ? code : parse_value(f, s, scan, e);
 }
 
 static int parse_filter(struct record_filter *f, size_t filter, const char *text, size_t length,
@@ -233,10 +233,10 @@ static int parse_filter(struct record_filter *f, size_t filter, const char *text
 		return 0;
 	}
 	for (;;) {
-		int r = parse_selector(f, filter, &scan, e);
+		int code = parse_selector(f, filter, &scan, e);
 
-		if (r < 0)
-			return r;
+		if (code < 0)
+			return code;
 		if (scan.at == length)
 			return 0;
 		if (filter_scan_peek(&scan) != ',')
@@ -256,15 +256,15 @@ int record_filter_parse(const char *const *filters, size_t count, struct record_
 	f->matches_all = count == 0;
 	for (size_t i = 0; i < count; i++) {
 		size_t length = strnlen(filters[i], room + 1);
-		int r;
+		int code;
 
 		if (length > room)
 			return error_set(e, -E2BIG, "the filters are longer than %d KiB",
 					 MAX_BYTES >> 10);
 		room -= length;
-		r = parse_filter(f, i, filters[i], length, e);
-		if (r < 0)
-			return r;
+		code = parse_filter(f, i, filters[i], length, e);
+		if (code < 0)
+			return code;
 	}
 	*ret_filter = take_ptr(f);
 	return 0;

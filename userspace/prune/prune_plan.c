@@ -86,31 +86,32 @@ static int compare_ties(const struct prune_record *records, const struct entry *
 			const struct entry *b)
 {
 	const struct prune_record *left = &records[a->record], *right = &records[b->record];
-	int r = compare_u64(a->last_used, b->last_used);
+	int code = compare_u64(a->last_used, b->last_used);
 
-	if (r == 0)
-		r = (left->created_ns > right->created_ns) - (left->created_ns < right->created_ns);
-	if (r == 0)
-		r = strcmp(left->id, right->id);
-	return r ? r : compare_u64(a->record, b->record);
+	if (code == 0)
+		code = (left->created_ns > right->created_ns) -
+		       (left->created_ns < right->created_ns);
+	if (code == 0)
+		code = strcmp(left->id, right->id);
+	return code ? code : compare_u64(a->record, b->record);
 }
 
 static int compare_entries(const void *a, const void *b, void *records)
 {
 	const struct entry *left = a, *right = b;
-	int r = compare_u64(left->size_class, right->size_class);
+	int code = compare_u64(left->size_class, right->size_class);
 
-	if (r == 0)
-		r = compare_u64(left->usage, right->usage);
-	return r ? r : compare_ties(records, left, right);
+	if (code == 0)
+		code = compare_u64(left->usage, right->usage);
+	return code ? code : compare_ties(records, left, right);
 }
 
 static int compare_worth(const void *a, const void *b, void *records)
 {
 	const struct entry *left = a, *right = b;
-	int r = (left->worth > right->worth) - (left->worth < right->worth);
+	int code = (left->worth > right->worth) - (left->worth < right->worth);
 
-	return r ? r : compare_ties(records, left, right);
+	return code ? code : compare_ties(records, left, right);
 }
 
 static double ratio(size_t rank, size_t ranks)
@@ -182,7 +183,7 @@ static int index_ranks(struct planner *p)
 {
 	uint64_t *last_used = calloc(p->sorted_count + 1, sizeof(*last_used));
 	uint64_t *usage = calloc(p->sorted_count + 1, sizeof(*usage));
-	int r;
+	int code;
 
 	if (!last_used || !usage) {
 		free(last_used);
@@ -193,14 +194,14 @@ static int index_ranks(struct planner *p)
 		last_used[i] = p->sorted[i].last_used;
 		usage[i] = p->sorted[i].usage;
 	}
-	r = prune_ranks_init(&p->last_used, last_used, p->sorted_count);
-	if (r < 0) {
+	code = prune_ranks_init(&p->last_used, last_used, p->sorted_count);
+	if (code < 0) {
 		free(usage);
-		return r;
+		return code;
 	}
-	r = prune_ranks_init(&p->usage, usage, p->sorted_count);
-	if (r < 0)
-		return r;
+	code = prune_ranks_init(&p->usage, usage, p->sorted_count);
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < p->sorted_count; i++) {
 		struct entry *entry = &p->sorted[i];
 
@@ -390,13 +391,13 @@ int prune_plan(const struct prune_record *records, size_t count, int64_t keep_by
 		.scorer = scorer,
 	};
 	struct prune_plan plan = { 0 };
-	int r;
+	int code;
 
 	if (keep_bytes < 0)
 		return error_set(e, -EINVAL, "cannot keep a negative number of bytes");
-	r = check_records(records, count, &plan.remaining_bytes, e);
-	if (r < 0)
-		return r;
+	code = check_records(records, count, &plan.remaining_bytes, e);
+	if (code < 0)
+		return code;
 	if (collect_entries(&p) < 0 || index_ranks(&p) < 0 || plant_trees(&p) < 0)
 		return error_set(e, -ENOMEM, "no memory to plan with %zu records", count);
 	plan.steps = calloc(p.sorted_count + 1, sizeof(*plan.steps));

@@ -12,10 +12,10 @@
 int prune_space_parse(const char *text, struct prune_space *ret_space)
 {
 	struct prune_space space = { 0 };
-	int r = strchr(text, '%') ? units_parse_share(text, &space.share)
-				  : units_parse_size(text, 0, &space.bytes);
+	int code = strchr(text, '%') ? units_parse_share(text, &space.share)
+				     : units_parse_size(text, 0, &space.bytes);
 
-	if (r < 0)
+	if (code < 0)
 		return -EINVAL;
 	*ret_space = space;
 	return 0;

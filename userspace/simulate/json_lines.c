@@ -111,10 +111,10 @@ int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_c
 int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns)
 {
 	const char *text = NULL;
-	int r = json_lines_text(l, key, &text);
+	int code = json_lines_text(l, key, &text);
 
-	if (r < 0 || !text)
-		return r;
+	if (code < 0 || !text)
+		return code;
 	if (units_parse_time(text, ret_wall_ns) < 0)
 		return json_lines_fault(
 			l, "\"%s\" is no time like 2024-05-01T10:00:00Z, or before 1970: %.*s", key,

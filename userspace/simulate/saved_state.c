@@ -94,54 +94,55 @@ static int read_access(const struct json_lines *l, struct record_facts *f)
 {
 	struct json_lines access = *l;
 	int64_t opens = 0;
-	int r;
+	int code;
 
 	access.object = json_object_get(l->object, "access");
 	if (!access.object || json_is_null(access.object))
 		return 0;
 	if (!json_is_object(access.object))
 		return json_lines_fault(l, "\"access\" is no object");
-	r = json_lines_count(&access, "opens", &opens);
+	code = json_lines_count(&access, "opens", &opens);
 	f->opens = (uint64_t)opens;
-	return r ? r : json_lines_time(&access, "lastReadAt", &f->last_read_ns);
+	return code ? code : json_lines_time(&access, "lastReadAt", &f->last_read_ns);
 }
 
 static int read_values(const struct json_lines *l, struct record_facts *f)
 {
+	const struct {
+		const char *key;
+		bool *value;
+	} flags[] = { { "mutable", &f->is_mutable },
+		      { "inUse", &f->in_use },
+		      { "shared", &f->shared },
+		      { "pinned", &f->pinned } };
 	int64_t usage_count = 0;
-	int r = json_lines_bool(l, "mutable", &f->is_mutable);
+	const struct {
+		const char *key;
+		int64_t *value;
+	} counts[] = { { "size", &f->size_bytes }, { "usageCount", &usage_count } },
+	  times[] = { { "createdAt", &f->created_ns }, { "lastUsedAt", &f->last_used_ns } };
 
-	if (r == 0)
-		r = json_lines_bool(l, "inUse", &f->in_use);
-	if (r == 0)
-		r = json_lines_bool(l, "shared", &f->shared);
-	if (r == 0)
-		r = json_lines_bool(l, "pinned", &f->pinned);
-	if (r == 0)
-		r = json_lines_count(l, "size", &f->size_bytes);
-	if (r == 0)
-		r = json_lines_time(l, "createdAt", &f->created_ns);
-	if (r == 0)
-		r = json_lines_time(l, "lastUsedAt", &f->last_used_ns);
-	if (r == 0)
-		r = json_lines_count(l, "usageCount", &usage_count);
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (json_lines_bool(l, flags[i].key, flags[i].value) < 0)
+			return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		if (json_lines_count(l, counts[i].key, counts[i].value) < 0)
+			return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+		if (json_lines_time(l, times[i].key, times[i].value) < 0)
+			return -EINVAL;
 	f->usage_count = (uint64_t)usage_count;
-	return r ? r : read_access(l, f);
+	return read_access(l, f);
 }
 
 static int read_texts(const struct json_lines *l, struct record_facts *f)
 {
 	const char *id = "", *parent = NULL, *description = "", *type = "";
-	int r = json_lines_text(l, "id", &id);
 
-	if (r == 0)
-		r = json_lines_text(l, "description", &description);
-	if (r == 0)
-		r = json_lines_text(l, "recordType", &type);
-	if (r == 0)
-		r = read_parent(l, &parent);
-	if (r < 0)
-		return r;
+	if (json_lines_text(l, "id", &id) < 0 ||
+	    json_lines_text(l, "description", &description) < 0 ||
+	    json_lines_text(l, "recordType", &type) < 0 || read_parent(l, &parent) < 0)
+		return -EINVAL;
 	if (!*id)
 		return json_lines_fault(l, "a record without \"id\"");
 	f->id = strdup(id);
@@ -212,10 +213,10 @@ static int find_loop(struct saved_state *s, struct json_lines *l)
 
 static int link_records(struct saved_state *s, struct json_lines *l)
 {
-	int r = index_ids(s, l);
+	int code = index_ids(s, l);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct record_facts *f = &s->records[i].facts;
 		const struct saved_record *parent = f->parent ? hashmap_find(s->by_id, f->parent)
@@ -231,31 +232,31 @@ int saved_state_read(const char *path, struct saved_state **ret_state, struct er
 {
 	cleanup(saved_state_free) struct saved_state *s = calloc(1, sizeof(*s));
 	cleanup(json_lines_close) struct json_lines lines = { .file = NULL };
-	int r;
+	int code;
 
 	if (s)
 		s->by_id = hashmap_new();
 	if (!s || !s->by_id)
 		return error_set(e, -ENOMEM, "no memory for %s", path);
-	r = json_lines_open(&lines, path, e);
-	if (r < 0)
-		return r;
-	while ((r = json_lines_next(&lines)) > 0) {
+	code = json_lines_open(&lines, path, e);
+	if (code < 0)
+		return code;
+	while ((code = json_lines_next(&lines)) > 0) {
 		struct saved_record *record = append(s);
 
 		if (!record)
 			return no_memory(&lines);
 		record->line = lines.number;
-		r = read_texts(&lines, &record->facts);
-		if (r == 0)
-			r = read_values(&lines, &record->facts);
-		if (r < 0)
-			return r;
+		code = read_texts(&lines, &record->facts);
+		if (code == 0)
+			code = read_values(&lines, &record->facts);
+		if (code < 0)
+			return code;
 	}
-	if (r == 0)
-		r = link_records(s, &lines);
-	if (r < 0)
-		return r;
+	if (code == 0)
+		code = link_records(s, &lines);
+	if (code < 0)
+		return code;
 	*ret_state = take_ptr(s);
 	return 0;
 }
@@ -306,7 +307,7 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_rule rule = { .all = o->all, .keep_duration_ns = o->keep_duration_ns };
 	struct prune_plan plan = { 0 };
-	int r;
+	int code;
 
 	if (!records)
 		return error_set(e, -ENOMEM, "no memory for %zu records", s->count);
@@ -314,20 +315,20 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 	if (!rule.scorer)
 		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
 				 o->scorer);
-	r = record_filter_parse(o->filters, o->filter_count, &filter, e);
-	if (r < 0)
-		return r;
+	code = record_filter_parse(o->filters, o->filter_count, &filter, e);
+	if (code < 0)
+		return code;
 	rule.filter = filter;
 	for (size_t i = 0; i < s->count; i++)
 		records[i] = planned(&s->records[i], &rule, o->now_ns);
 
-	r = prune_plan(records, s->count, o->keep_bytes, rule.scorer, &plan, e);
-	if (r == 0)
-		r = copy_steps(s, &plan, ret_steps, e);
-	if (r == 0) {
+	code = prune_plan(records, s->count, o->keep_bytes, rule.scorer, &plan, e);
+	if (code == 0)
+		code = copy_steps(s, &plan, ret_steps, e);
+	if (code == 0) {
 		*ret_count = plan.count;
 		*ret_remaining = plan.remaining_bytes;
 	}
 	prune_plan_free(&plan);
-	return r;
+	return code;
 }

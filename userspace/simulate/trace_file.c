@@ -182,20 +182,15 @@ static int read_event(struct reading *r)
 	int64_t time_ns = 0, size_bytes = -1;
 	const struct known *known;
 	const char *id = "";
-	int code = json_lines_text(&r->lines, "id", &id);
+	int code;
 
-	if (code == 0 && !*id)
-		code = json_lines_fault(&r->lines, "an event without \"id\"");
-	if (code == 0)
-		code = read_operation(r, &operation);
-	if (code == 0)
-		code = read_time(r, &time_ns);
-	if (code == 0)
-		code = json_lines_count(&r->lines, "size", &size_bytes);
-	if (code == 0)
-		code = read_parent(r, &parent);
-	if (code < 0)
-		return code;
+	if (json_lines_text(&r->lines, "id", &id) < 0)
+		return -EINVAL;
+	if (!*id)
+		return json_lines_fault(&r->lines, "an event without \"id\"");
+	if (read_operation(r, &operation) < 0 || read_time(r, &time_ns) < 0 ||
+	    json_lines_count(&r->lines, "size", &size_bytes) < 0 || read_parent(r, &parent) < 0)
+		return -EINVAL; /* the fault is reported */
 
 	known = hashmap_find(r->known, id);
 	if (known) {
