@@ -190,10 +190,9 @@ static void malformed_filters_are_quoted(void **unused)
 		{ "labels.", "filter 'labels.': expected a field name at position 8" },
 		{ "labels.?x", "filter 'labels.?x': expected a field name at position 8" },
 		{ "labels.|foo|==x",
-		  "filter 'labels.|foo|==x': only \" may quote a field name, not the | at position 8" },
-		{ "id==/x/",
-		  "filter 'id==/x/': only the value of ~= may be quoted with /, not the one "
-		  "at position 5" },
+		  "filter 'labels.|foo|==x': a field name can be quoted with \" only, not with | at position 8" },
+		{ "id==/x/", "filter 'id==/x/': only the value of ~= can be quoted with / "
+			     "at position 5" },
 		{ "id=x",
 		  "filter 'id=x': expected an operator (==, !=, ~=, <, <=, > or >=) at position 3" },
 		{ "id===x",
@@ -224,7 +223,7 @@ static void malformed_filters_are_quoted(void **unused)
 		  "filter 'size>10%': expected a number, a size or a duration at position 6" },
 		{ "size><3",
 		  "filter 'size><3': expected a number, a size or a duration at position 6" },
-		{ "size>9999999T", "filter 'size>9999999T': too large a value at position 6" },
+		{ "size>9999999T", "filter 'size>9999999T': the value is too large at position 6" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

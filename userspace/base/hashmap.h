@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text to pointer. Keys are borrowed: they must live as long as their entry, which they do when
- * they are a field of the value. Not locked; whoever owns the map serialises its use.
+ * they are a field of the value. Not locked; its owner serialises the calls.
  */
 #pragma once
 
@@ -22,5 +22,5 @@ void *hashmap_remove(struct hashmap *m, const char *key); /* the value, NULL whe
 size_t hashmap_count(const struct hashmap *m);
 
 /* Visits every value in no order: start with *position = 0; NULL at the end. Do not insert or
- * remove meanwhile. */
+ * remove entries until the end. */
 void *hashmap_next(const struct hashmap *m, size_t *position);

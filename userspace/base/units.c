@@ -128,7 +128,7 @@ int units_parse_size(const char *text, int64_t whole_bytes, int64_t *ret_bytes)
 		if (strcasecmp(text, unit->name) != 0)
 			continue;
 		if (unit->factor == 1 && d.scale > 1)
-			return -EINVAL; /* there is no half byte */
+			return -EINVAL; /* bytes have no fraction */
 		return scale_decimal(d, unit->factor, 1, ret_bytes);
 	}
 	return -EINVAL;

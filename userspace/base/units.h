@@ -20,7 +20,7 @@ int units_parse_duration(const char *text, int64_t *ret_ns);
 const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX]);
 /* "3.2 MiB", at most four significant places. */
 const char *units_format_size(int64_t bytes, char buffer[UNITS_TEXT_MAX]);
-/* RFC 3339 in UTC with nanoseconds cut to what is there: "2024-05-01T10:00:00.25Z". */
+/* RFC 3339 in UTC, without trailing zeros: "2024-05-01T10:00:00.25Z". */
 const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX]);
 /* RFC 3339, with any offset from UTC; finer fractions than nanoseconds are cut. -EINVAL; -ERANGE:
  * before 1970 or after 2261. */

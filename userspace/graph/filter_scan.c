@@ -189,7 +189,8 @@ int filter_scan_name(struct filter_scan *s, char **ret_name, struct error *e)
 	if (filter_scan_peek(s) == '"')
 		return scan_quoted(s, ret_name, e);
 	if (is_quote(filter_scan_peek(s)))
-		return filter_scan_fault(s, start, e, "only \" may quote a field name, not the %c",
+		return filter_scan_fault(s, start, e,
+					 "a field name can be quoted with \" only, not with %c",
 					 filter_scan_peek(s));
 	while (is_name_character(filter_scan_peek(s)))
 		s->at++;
@@ -228,10 +229,8 @@ int filter_scan_value(struct filter_scan *s, bool other_quotes, char **ret_value
 	first = filter_scan_peek(s);
 	if (is_quote(first)) {
 		if (first != '"' && !other_quotes)
-			return filter_scan_fault(s, start, e,
-						 "only the value of ~= may be quoted with %c, "
-						 "not the one",
-						 first);
+			return filter_scan_fault(
+				s, start, e, "only the value of ~= can be quoted with %c", first);
 		return scan_quoted(s, ret_value, e);
 	}
 	if (first == '\0' || strchr(",.=!~", first))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The words of a filter: names, operators, plain and quoted values, as containerd's scanner cuts
- * them. Whoever finds a fault says so in the error, which quotes the filter and the place.
+ * them. Errors quote the filter and the position of the fault.
  */
 #pragma once
 

@@ -46,7 +46,7 @@ struct layer {
 	unsigned owners; /* records that share it: twins, or records of one chain id */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
-	bool lazy; /* no files yet: they are made of its records' blob when somebody needs them */
+	bool lazy; /* no files yet: they are extracted from the blob at the first use */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
@@ -54,7 +54,9 @@ struct layer {
 	bool dirty; /* not in the database as it is here */
 };
 
-/* What a record is to the world outside: the blob that its layer is made of, or was made into. */
+/* How a record is known outside the store: the blob that its layer was extracted from or packed
+ * into.
+ */
 struct record_content {
 	struct digest blob, diff_id; /* as it is stored, and of its tar */
 	struct digest chain_id, blob_chain_id;
@@ -77,16 +79,16 @@ struct hold {
 
 struct lease {
 	char *name;
-	/* What its owner still needs, whoever keeps it: ids, chain ids and blob chain ids. The
-	 * records that they name are shared. Sorted, each once. */
+	/* External references: ids, chain ids and blob chain ids that the owner of the lease
+	 * uses without holding them. The records that they name are shared. Sorted, unique. */
 	char **references;
 	size_t reference_count;
-	struct id_map id_map; /* of what is made and mounted through it; perhaps not set */
+	struct id_map id_map; /* for records that are made and mounted through it; may be unset */
 	int64_t created_ns;
 	int64_t expires_ns;
 	uint64_t connection; /* of an ephemeral lease; 0: kept in the database */
 	unsigned users; /* operations that work with it; it must not be freed under them */
-	bool hidden; /* is being made or removed: its name is taken, and nobody finds it */
+	bool hidden; /* being made or removed: its name is taken, but lookups skip it */
 	struct hold *holds;
 };
 
@@ -112,7 +114,7 @@ struct record {
 	bool is_mutable;
 	bool retain;
 	bool pinned; /* neither prune nor rm may take it; a pin on one half of a twin is on both */
-	bool shared; /* something outside needs it, too: scratch, as `marked` */
+	bool shared; /* an external reference names it or a descendant; scratch, as `marked` */
 	bool busy; /* reserved by a slow operation, which works on it without the lock */
 	bool marked; /* scratch of one pass over the graph */
 	struct record *parent, *first_child, *previous_sibling, *next_sibling;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a record is to the world outside, see struct record_content. */
+/* How a record is known outside the store; see struct record_content. */
 #pragma once
 
 #include "base/cleanup.h"

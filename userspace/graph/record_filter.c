@@ -194,7 +194,7 @@ static int parse_value(struct record_filter *f, struct selector *s, struct filte
 		return 0;
 	code = parse_quantity(s->value, &s->number);
 	if (code == -ERANGE)
-		return filter_scan_fault(scan, at, e, "too large a value");
+		return filter_scan_fault(scan, at, e, "the value is too large");
 	if (code < 0)
 		return filter_scan_fault(scan, at, e, "expected a number, a size or a duration");
 	return 0;

@@ -151,16 +151,16 @@ int record_graph_resolve(const struct record_graph *g, const char *id, struct re
 	}
 	if (length < SHORTEST_PREFIX || length >= RECORD_ID_LENGTH)
 		return error_set(e, -ENOENT,
-				 "no record '%.*s'; an id has 25 characters, of which 4 or more "
-				 "will do when they are unique (varve ls)",
+				 "no record '%.*s': give an id of 25 characters, or a unique "
+				 "prefix of at least 4 (varve ls)",
 				 RECORD_ID_LENGTH + 10, id);
 	while ((r = hashmap_next(g->records, &position))) {
 		if (r->state != RECORD_LIVE || strncmp(r->id, id, length) != 0)
 			continue;
 		if (found)
 			return error_set(e, -EINVAL,
-					 "'%s' is the beginning of several ids, %s and %s among "
-					 "them: give more characters",
+					 "'%s' is a prefix of several ids, such as %s and %s: "
+					 "give more characters",
 					 id, found->id, r->id);
 		found = r;
 	}

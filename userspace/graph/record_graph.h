@@ -20,7 +20,7 @@ DEFINE_CLEANUP(struct record_graph *, record_graph_free)
  * linked. -EEXIST, -ENOMEM; -ELOOP when the parent chain would contain the record. */
 int record_graph_insert(struct record_graph *g, struct record *r, struct record *parent,
 			struct layer *layer);
-/* Unlinks and frees a record without children; its layer too when nobody else owns it. */
+/* Unlinks and frees a record without children; and its layer when it has no other owner. */
 void record_graph_remove(struct record_graph *g, struct record *r);
 void record_graph_pair(struct record *immutable, struct record *mutable_half);
 

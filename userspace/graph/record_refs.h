@@ -25,7 +25,7 @@ int record_refs_add(struct record *r, struct lease *l, unsigned refs, unsigned c
 /* Drops one ref of the lease, a counting one first. Returns whether the record has now lost its
  * last use-counting ref by it; -ENOENT when the lease holds none. */
 int record_refs_drop(struct record *r, struct lease *l);
-/* Lets go of all that the record's holds have, without any use. */
+/* Ends all holds of the record, without counting a use. */
 void record_refs_clear(struct record *r);
 
 /* Held by a lease, or the mutable half of a twin that is held. */

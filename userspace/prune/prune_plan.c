@@ -8,8 +8,8 @@
  *   remains is the staircase of records that are each older than all before them;
  * - no record below a node can score less than the node's oldest last use with its lowest count.
  * Both prune the search to some dozens of nodes for a deletion, even where nearly all counts
- * differ. What is left to the worst case is a store in which the most used are, all along, the
- * longest unused.
+ * differ. The worst case is a store in which the records that are used most were used
+ * the longest time ago.
  *
  * Where a scorer gives records a worth of their own, they are sorted by it, and the first one that
  * is a candidate goes.
@@ -138,8 +138,10 @@ static int check_records(const struct prune_record *records, size_t count, int64
 		const struct prune_record *r = &records[i];
 
 		if (r->parent != PRUNE_NO_PARENT && r->parent >= count)
-			return error_set(e, -EINVAL, "the parent of record '%s' is not in the plan",
-					 r->id);
+			return error_set(
+				e, -EINVAL,
+				"the parent of record '%s' is not among the records to plan",
+				r->id);
 		if (r->size_bytes < 0)
 			return error_set(e, -EINVAL, "the size of record '%s' is negative", r->id);
 		if (!r->shared && __builtin_add_overflow(total, r->size_bytes, &total))
@@ -394,7 +396,7 @@ int prune_plan(const struct prune_record *records, size_t count, int64_t keep_by
 	int code;
 
 	if (keep_bytes < 0)
-		return error_set(e, -EINVAL, "cannot keep a negative number of bytes");
+		return error_set(e, -EINVAL, "the number of bytes to keep is negative");
 	code = check_records(records, count, &plan.remaining_bytes, e);
 	if (code < 0)
 		return code;

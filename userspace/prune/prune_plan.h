@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pure: which records go, and in which order. After each deletion the remaining candidates are
- * ranked anew, and a parent whose last child went becomes a candidate itself.
+ * ranked anew, and a parent becomes a candidate when its last child is evicted.
  */
 #pragma once
 
@@ -32,10 +32,10 @@ struct prune_plan {
 
 /*
  * Plans until the unshared total of all records is below keep_bytes; keep_bytes 0: everything
- * evictable goes. Nothing goes when the total is below it at the start. A record goes only after
- * all records that name it as their parent. Lowest score first, then older last use (never used
- * before all), older creation, smaller id. -EINVAL (a negative size, a parent that does not exist),
- * -EOVERFLOW, -ENOMEM.
+ * evictable is evicted. Nothing is evicted when the total is below it at the start. A record is
+ * evicted only after all records that name it as their parent. Lowest score first, then older last
+ * use (never used before all), older creation, smaller id. -EINVAL (a negative size, a parent that
+ * does not exist), -EOVERFLOW, -ENOMEM.
  */
 int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);

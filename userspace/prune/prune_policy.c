@@ -63,7 +63,7 @@ int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_
 	reserved = prune_space_bytes(&limits->reserved, disk);
 	if (keep < reserved)
 		keep = reserved;
-	/* A limit of 0 would be none: what is left of a limit is at least a byte. */
+	/* 0 would mean "no limit", so the result is at least one byte. */
 	if (keep < 1)
 		keep = 1;
 	return keep;

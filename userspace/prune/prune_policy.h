@@ -38,7 +38,7 @@ struct prune_policies {
 	size_t count;
 };
 
-/* What a file system has, as statfs(2) says. */
+/* Sizes of a file system, from statfs(2). */
 struct prune_disk {
 	int64_t total_bytes, free_bytes;
 };
@@ -49,7 +49,8 @@ struct prune_disk {
 int prune_space_parse(const char *text, struct prune_space *ret_space);
 int64_t prune_space_bytes(const struct prune_space *space, const struct prune_disk *disk);
 bool prune_limits_are_set(const struct prune_limits *limits);
-/* No bytes below 0, and shares from 0 to 1. What is not valid could pass for "no limit". */
+/* True when no size is negative and every share is between 0 and 1. An invalid limit could pass for
+ * "no limit". */
 bool prune_limits_are_valid(const struct prune_limits *limits);
 
 /*
@@ -66,7 +67,7 @@ struct prune_policy *prune_policies_add(struct prune_policies *p, const char *na
 int prune_policy_add_filter(struct prune_policy *policy, const char *filter); /* -ENOMEM */
 int prune_policy_set_scorer(struct prune_policy *policy, const char *scorer); /* -ENOMEM */
 const struct prune_policy *prune_policies_find(const struct prune_policies *p, const char *name);
-/* Those of an agent that was told none, after BuildKit's own: sources and cache mounts go first,
- * then what has not been used for long, then what the limits do not leave room for. -ENOMEM. */
+/* The policies of an agent whose configuration has none, modelled on BuildKit's: sources and cache
+ * mounts are evicted first, then records unused for long, then what exceeds the limits. -ENOMEM. */
 int prune_policies_defaults(struct prune_policies *p);
 void prune_policies_free(struct prune_policies *p); /* what it points to */

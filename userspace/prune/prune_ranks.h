@@ -11,7 +11,7 @@
 #define PRUNE_RANKS_BLOCK 64 /* values in a block, and blocks in a group */
 
 /* How many distinct values are present is kept as sums on three levels: a rank is read with three
- * additions, which the planner does all the time, and a value comes or goes with some hundred. */
+ * additions, which the planner does all the time; adding or removing a value takes some hundred. */
 struct prune_ranks {
 	size_t values; /* possible ones but 0; they have the indices 1..values */
 	uint64_t *value; /* value[i - 1] is the one with index i, ascending */

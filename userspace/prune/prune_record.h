@@ -15,8 +15,9 @@ struct prune_record {
 	int64_t last_used_ns; /* 0: never */
 	uint64_t usage_count;
 	int64_t size_bytes; /* what its deletion frees */
-	double inflation; /* for gdsf; 0 where nobody keeps it */
-	bool cheap; /* it could be had again by unpacking or fetching a blob */
+	double inflation; /* for gdsf; 0 when the caller does not track it */
+	bool cheap; /* it can be made again by extracting or fetching a blob */
 	bool shared; /* its size is not part of the total */
-	bool evictable; /* no refs, no mount, not pinned, matched, old enough; children aside */
+	bool evictable; /* no refs, no mount, not pinned, matched, old enough; regardless of
+			   children */
 };

@@ -33,5 +33,5 @@ struct prune_rule {
  * the one that the scorer looks at. */
 enum prune_keep prune_rule_keep(const struct prune_rule *rule, const struct record_facts *facts,
 				int64_t last_used_ns, int64_t now_ns);
-/* "held by leases", as in "3 GiB held by leases". */
+/* A phrase such as "held by leases", for "3 GiB held by leases". */
 const char *prune_keep_reason(enum prune_keep keep);

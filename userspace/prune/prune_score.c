@@ -15,10 +15,11 @@
 /* As much as either rank: what replayed workloads bear out, see doc/eviction.md. Of records that
  * are used about alike the big one goes, whose deletion frees more. */
 #define SIZE_WEIGHT 1.0
-/* gdsf: a record takes no less than a block, whatever its size says. */
+/* gdsf: smaller records count as one block. */
 #define SMALLEST_BYTES 4096
 
-/* Three size classes: enough to go before its like, not before what is used far less. */
+/* Three size classes: a cheap record is evicted before similar ones, but not before records that
+ * are used far less. */
 #define CHEAP_FACTOR 64
 
 int64_t prune_score_size(const struct prune_record *r)
@@ -63,7 +64,7 @@ static double last_use(const struct prune_record *r)
 	return (double)(r->last_used_ns > 0 ? r->last_used_ns : 0) / NS_PER_S;
 }
 
-/* Every record counts as made once, so that of those that were never used the big ones go first. */
+/* The creation counts as one use, so that of the unused records the largest are evicted first. */
 static double uses_per_mib(const struct prune_record *r)
 {
 	int64_t size = prune_score_size(r);

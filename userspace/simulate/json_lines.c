@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 
-#define QUOTED_MAX 60 /* of what is wrong, in a message */
+#define QUOTED_MAX 60 /* bytes of the faulty text that a message quotes */
 
 int json_lines_open(struct json_lines *l, const char *path, struct error *e)
 {
@@ -58,13 +58,14 @@ int json_lines_next(struct json_lines *l)
 	json_decref(l->object);
 	l->object = json_loadb(l->line, (size_t)length, 0, &fault);
 	if (!l->object)
-		return json_lines_fault(l, "no JSON at byte %d: %s", fault.position, fault.text);
+		return json_lines_fault(l, "invalid JSON at byte %d: %s", fault.position,
+					fault.text);
 	if (!json_is_object(l->object))
 		return json_lines_fault(l, "not a JSON object: %.*s", QUOTED_MAX, l->line);
 	return 1;
 }
 
-/* NULL for what is absent or null. */
+/* NULL when the member is absent or null. */
 static const json_t *find(const struct json_lines *l, const char *key)
 {
 	const json_t *value = json_object_get(l->object, key);
@@ -79,7 +80,7 @@ int json_lines_text(const struct json_lines *l, const char *key, const char **re
 	if (!value)
 		return 0;
 	if (!json_is_string(value))
-		return json_lines_fault(l, "\"%s\" is no text", key);
+		return json_lines_fault(l, "\"%s\" is not a string", key);
 	*ret_text = json_string_value(value);
 	return 0;
 }
@@ -103,7 +104,7 @@ int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_c
 	if (!value)
 		return 0;
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return json_lines_fault(l, "\"%s\" is no whole number from 0 on", key);
+		return json_lines_fault(l, "\"%s\" is not a whole number of 0 or more", key);
 	*ret_count = json_integer_value(value);
 	return 0;
 }
@@ -117,7 +118,8 @@ int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wa
 		return code;
 	if (units_parse_time(text, ret_wall_ns) < 0)
 		return json_lines_fault(
-			l, "\"%s\" is no time like 2024-05-01T10:00:00Z, or before 1970: %.*s", key,
-			QUOTED_MAX, text);
+			l,
+			"\"%s\" is not a time such as 2024-05-01T10:00:00Z, or lies before 1970: %.*s",
+			key, QUOTED_MAX, text);
 	return 0;
 }

@@ -26,7 +26,7 @@ int json_lines_open(struct json_lines *l, const char *path, struct error *e);
 void json_lines_close(struct json_lines *l);
 DEFINE_CLEANUP_VALUE(struct json_lines, json_lines_close)
 
-/* 1: there is an object; 0: the end; -EINVAL: the line is no object. */
+/* Reads the next object. 1: there is one; 0: end of file; -EINVAL: the line is not an object. */
 int json_lines_next(struct json_lines *l);
 /* Reports "name:line: …"; returns -EINVAL. */
 int json_lines_fault(const struct json_lines *l, const char *format, ...)

@@ -49,13 +49,15 @@ static int read_parent(const struct json_lines *l, const char **ret_parent)
 	if (!parents || json_is_null(parents))
 		return 0;
 	if (!json_is_array(parents))
-		return json_lines_fault(l, "\"parents\" is no list");
+		return json_lines_fault(l, "\"parents\" is not a list");
 	if (json_array_size(parents) > 1)
-		return json_lines_fault(l, "a record with %zu parents; only chains can be planned",
-					json_array_size(parents));
+		return json_lines_fault(
+			l,
+			"the record has %zu parents; only records with one parent can be planned",
+			json_array_size(parents));
 	parent = json_array_get(parents, 0);
 	if (parent && !json_is_string(parent))
-		return json_lines_fault(l, "the parent is no text");
+		return json_lines_fault(l, "the parent is not a string");
 	if (parent)
 		*ret_parent = json_string_value(parent);
 	return 0;
@@ -70,7 +72,7 @@ static int read_labels(const struct json_lines *l, struct record_facts *f)
 	if (!object || json_is_null(object))
 		return 0;
 	if (!json_is_object(object))
-		return json_lines_fault(l, "\"labels\" is no object");
+		return json_lines_fault(l, "\"labels\" is not an object");
 	labels = calloc(json_object_size(object) + 1, sizeof(*labels));
 	if (!labels)
 		return no_memory(l);
@@ -80,7 +82,7 @@ static int read_labels(const struct json_lines *l, struct record_facts *f)
 		struct record_label *label = &labels[f->label_count];
 
 		if (!json_is_string(value))
-			return json_lines_fault(l, "the value of label '%s' is no text", key);
+			return json_lines_fault(l, "the value of label '%s' is not a string", key);
 		label->key = strdup(key);
 		label->value = strdup(json_string_value(value));
 		f->label_count++;
@@ -100,7 +102,7 @@ static int read_access(const struct json_lines *l, struct record_facts *f)
 	if (!access.object || json_is_null(access.object))
 		return 0;
 	if (!json_is_object(access.object))
-		return json_lines_fault(l, "\"access\" is no object");
+		return json_lines_fault(l, "\"access\" is not an object");
 	code = json_lines_count(&access, "opens", &opens);
 	f->opens = (uint64_t)opens;
 	return code ? code : json_lines_time(&access, "lastReadAt", &f->last_read_ns);
@@ -144,7 +146,7 @@ static int read_texts(const struct json_lines *l, struct record_facts *f)
 	    json_lines_text(l, "recordType", &type) < 0 || read_parent(l, &parent) < 0)
 		return -EINVAL;
 	if (!*id)
-		return json_lines_fault(l, "a record without \"id\"");
+		return json_lines_fault(l, "the record has no \"id\"");
 	f->id = strdup(id);
 	f->parent = parent ? strdup(parent) : NULL;
 	f->description = strdup(description);
@@ -181,7 +183,7 @@ static int index_ids(struct saved_state *s, struct json_lines *l)
 		l->number = r->line;
 		if (code == -EEXIST) {
 			const struct saved_record *first = hashmap_find(s->by_id, r->facts.id);
-			return json_lines_fault(l, "record '%s' is there already, on line %zu",
+			return json_lines_fault(l, "record '%s' is already on line %zu",
 						r->facts.id, first->line);
 		}
 		if (code < 0)

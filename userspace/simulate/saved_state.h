@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `varve du --json` printed some time, and what a prune would make of it. */
+/* Output of `varve du --json`, saved to a file, and what a prune of it would evict. */
 #pragma once
 
 #include <stdbool.h>

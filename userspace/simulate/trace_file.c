@@ -151,10 +151,12 @@ static int check_known(const struct reading *r, const struct known *known, int64
 	const struct trace_record *record = &r->trace.records[known->record];
 
 	if (size_bytes >= 0 && size_bytes != record->size_bytes)
-		return json_lines_fault(&r->lines, "'%s' has another size than on line %zu",
+		return json_lines_fault(&r->lines,
+					"the size of '%s' differs from the one on line %zu",
 					known->id, known->line);
 	if (parent != TRACE_NO_PARENT && parent != record->parent)
-		return json_lines_fault(&r->lines, "'%s' has another parent than on line %zu",
+		return json_lines_fault(&r->lines,
+					"the parent of '%s' differs from the one on line %zu",
 					known->id, known->line);
 	return 0;
 }
@@ -187,7 +189,7 @@ static int read_event(struct reading *r)
 	if (json_lines_text(&r->lines, "id", &id) < 0)
 		return -EINVAL;
 	if (!*id)
-		return json_lines_fault(&r->lines, "an event without \"id\"");
+		return json_lines_fault(&r->lines, "the event has no \"id\"");
 	if (read_operation(r, &operation) < 0 || read_time(r, &time_ns) < 0 ||
 	    json_lines_count(&r->lines, "size", &size_bytes) < 0 || read_parent(r, &parent) < 0)
 		return -EINVAL; /* the fault is reported */
@@ -198,7 +200,7 @@ static int read_event(struct reading *r)
 		return code ? code : add_event(r, time_ns, known->record, operation);
 	}
 	if (size_bytes < 0)
-		return json_lines_fault(&r->lines, "'%s' is new here, and has no \"size\"", id);
+		return json_lines_fault(&r->lines, "the first event of '%s' has no \"size\"", id);
 	code = add_record(r, id, size_bytes, parent, &record);
 	return code ? code : add_event(r, time_ns, record, TRACE_CREATE);
 }

@@ -14,7 +14,7 @@ struct needs {
 	uint32_t *passed; /* by record: how many of its events are over */
 };
 
-/* What is known of a record at some moment of the replay. */
+/* The state of a record at one moment of the replay. */
 struct kept {
 	bool present;
 	uint64_t asks, uses; /* an ask is a use for those who count refs */
@@ -27,7 +27,7 @@ struct replay {
 	const struct trace *trace;
 	const struct prune_scorer *scorer;
 	int64_t limit_bytes;
-	struct needs *needs; /* NULL: nobody knows the future */
+	struct needs *needs; /* NULL: the evictor does not know the future */
 	struct kept *kept; /* by record of the trace */
 	uint32_t *places; /* of those that are present, among them: scratch of evict() */
 	size_t *present; /* the same the other way round */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pure: what a workload would have met in a store with a limit. Whenever the limit is exceeded, the
- * planner evicts by the scorer until a tenth of the limit is free. What is used or created just now
- * stays, with all below it. A use of a record that is not there makes it again, and what is missing
- * below it. Asking for a record that is not there brings nothing back until somebody reads it.
+ * planner evicts by the scorer until a tenth of the limit is free. The record of the
+ * present event is kept, with all of its ancestors. A use of a record that was evicted makes it
+ * again, with the ancestors that are missing. Asking for an evicted record does not bring it back;
+ * reading it does.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ struct trace_replay {
 /* -ENOMEM. */
 int trace_replay(const struct trace *t, int64_t limit_bytes, const struct prune_scorer *scorer,
 		 struct trace_replay *ret_replay, struct error *e);
-/* The same with an evictor that knows the future: what will be needed last goes first (Belady). */
+/* Like trace_replay(), with an evictor that knows the future and evicts first what will be needed
+ * last (Belady). */
 int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
 			     struct trace_replay *ret_replay, struct error *e);
 /*

@@ -21,7 +21,7 @@ static inline bool change_set_is_empty(const struct change_set *c)
 {
 	return !c->first && !c->failed;
 }
-/* Writes everything and empties the set when that succeeded. An empty set is no transaction. */
+/* Writes everything, and empties the set on success. An empty set starts no transaction. */
 int change_set_write(struct change_set *c, struct database *d, enum database_durability durability,
 		     struct error *e);
 void change_set_free(struct change_set *c);

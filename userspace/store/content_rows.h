@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of what records are made of, by digest. They go with their record. */
+/* Rows of the contents of records, by digest. record_rows_delete() deletes them, too. */
 #pragma once
 
 #include "graph/record.h"
 #include "store/change_set.h"
 
-/* Instead of what it had. */
+/* Replaces the record's content. */
 void content_rows_set(struct change_set *c, const char *record,
 		      const struct record_content *content);
 

@@ -15,7 +15,7 @@
 /* A batch is one transaction; more would only make its first caller wait longer. */
 #define BATCH_MAX 256
 
-/* SQLite goes back to the log's beginning after a checkpoint, each 1000 pages. */
+/* SQLite reuses the log from its beginning after a checkpoint, every 1000 pages. */
 #define LOG_BYTES (5 << 20)
 
 #define PRIVATE_MODE 0600 /* of all its files */
@@ -37,7 +37,7 @@ struct database {
 	pthread_mutex_t lock;
 	pthread_cond_t finished;
 	struct write_request *first, **last;
-	bool writing; /* somebody has the writer's connection */
+	bool writing; /* a caller uses the writer's connection */
 };
 
 /* One change inside the batch's transaction: undone alone when it fails. */
@@ -91,7 +91,8 @@ static struct write_request *take_batch(struct database *d)
 	return batch;
 }
 
-/* With the lock, which it lets go of meanwhile: writes what is waiting, for everybody. */
+/* Writes the requests that wait, of all callers. With the lock, which is released during the write.
+ */
 static void write_batch(struct database *d)
 {
 	struct write_request *batch = take_batch(d), *next;
@@ -123,8 +124,8 @@ int database_write(struct database *d, enum database_durability durability,
 	pthread_mutex_lock(&d->lock);
 	*d->last = &w;
 	d->last = &w.next;
-	/* Whoever finds nobody writing writes for all who wait: a thread of its own would cost a
-	 * single client two changes of thread for each write. */
+	/* A caller that finds no write under way writes for all that wait: a writer thread would
+	 * cost a single client two context switches for each write. */
 	while (!w.done) {
 		if (d->writing)
 			pthread_cond_wait(&d->finished, &d->lock);
@@ -171,8 +172,9 @@ static void reserve_log(sqlite3 *db)
 	cleanup(close_fd) int fd = open(sqlite3_filename_wal(sqlite3_db_filename(db, "main")),
 					O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	/* SQLite has no locks on this file that closing it could drop. Where there is too little
-	 * space, or where the file system cannot do it, there is no reserve until the next time. */
+	/* SQLite has no locks on this file that closing it could drop. When there is too
+	 * little space, or the file system cannot do it, there is no reserve until the next open.
+	 */
 	if (fd >= 0)
 		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES);
 }
@@ -256,8 +258,8 @@ int database_open(const char *path, enum database_presence presence, struct data
 	return 0;
 }
 
-/* So that nothing of it meets a database file that somebody puts back from a backup. On a full disk
- * it may have to stay as it is. */
+/* Empties the log, so that no old log meets a database file that is restored from a backup. On a
+ * full disk this may fail. */
 static void empty_log(sqlite3 *db)
 {
 	if (db && statement_run(db, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)

@@ -22,7 +22,7 @@ enum database_presence {
 
 /*
  * Opens the file, makes it if it may be new, and migrates it. The file, its log and its shared
- * memory can afterwards be read by their owner only: whoever can read them can lock them.
+ * memory can afterwards be read by their owner only: a process that can read them can lock them.
  * -ENOENT: it has to exist, and is missing or empty. -EILSEQ: it is not a database, not one of
  * Varve's, or damaged. -ENOTSUP: it has a schema that this version does not know.
  */

@@ -10,9 +10,9 @@ void layer_rows_set_size(struct change_set *c, const char *name, int64_t allocat
 			 int64_t apparent_bytes, int64_t inodes);
 void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy);
 void layer_rows_update(struct change_set *c, const struct layer *l);
-/* What is known of its files: they are other ones now. */
+/* Deletes the counters of the layer's files, which have been replaced. */
 void layer_rows_forget_files(struct change_set *c, const char *name);
-/* With what is known of its files. */
+/* Also deletes the counters of its files. */
 void layer_rows_delete(struct change_set *c, const char *name);
 
 /* `layer` has no name longer than LAYER_NAME_LENGTH and no owners. */

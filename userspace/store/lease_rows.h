@@ -15,7 +15,7 @@ void lease_rows_delete(struct change_set *c, const char *name);
 /* How many refs the lease holds on the record now; 0 removes the row. */
 void lease_rows_set_hold(struct change_set *c, const char *lease, const char *record, unsigned refs,
 			 unsigned counting_refs);
-/* Instead of those that it had. */
+/* Replaces the lease's external references. */
 void lease_rows_set_references(struct change_set *c, const char *lease, char *const *references,
 			       size_t count);
 

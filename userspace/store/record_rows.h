@@ -10,12 +10,12 @@
 void record_rows_insert(struct change_set *c, const struct record *r, enum record_state state);
 void record_rows_set_state(struct change_set *c, const char *id, enum record_state state);
 void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
-/* It is immutable now, and is called otherwise. */
+/* The record becomes immutable and gets the description. */
 void record_rows_set_committed(struct change_set *c, const char *id, const char *description);
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
 void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
 			    size_t count);
-/* Instead of the value that the key had. */
+/* Replaces the value of the key. */
 void record_rows_set_label(struct change_set *c, const char *id, const char *key,
 			   const char *value);
 void record_rows_delete_labels(struct change_set *c, const char *id);

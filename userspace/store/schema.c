@@ -62,7 +62,7 @@ static const char *const migrations[] = {
 	"  id INTEGER PRIMARY KEY, record TEXT NOT NULL,"
 	"  writable INTEGER NOT NULL, boot TEXT NOT NULL"
 	") STRICT;"
-	/* What was folded of each cell already: never counted twice, whoever reads it next. */
+	/* What was folded of each cell, so that no reader counts it twice. */
 	"CREATE TABLE mount_layers("
 	"  mount INTEGER NOT NULL, idx INTEGER NOT NULL, layer TEXT NOT NULL,"
 	"  opens INTEGER NOT NULL DEFAULT 0, execs INTEGER NOT NULL DEFAULT 0,"

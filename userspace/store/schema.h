@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables, as numbered migrations; PRAGMA user_version says how many have run. */
+/* The tables, as numbered migrations; PRAGMA user_version is the number of the last one. */
 #pragma once
 
 #include <sqlite3.h>

@@ -7,7 +7,7 @@
 
 void snapshot_rows_set(struct change_set *c, const struct snapshot *s)
 {
-	/* A key that is left of a record that was set aside goes. */
+	/* Replaces the key of a quarantined record, if it has the same. */
 	change_set_add(c,
 		       "INSERT OR REPLACE INTO snapshots(record, key, kind, created, updated, size,"
 		       " inodes) VALUES(:record, :key, :kind, :created, :updated, :size, :inodes)",

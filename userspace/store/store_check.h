@@ -11,5 +11,5 @@ int store_check_integrity(sqlite3 *db, int (*found)(const char *text, void *user
 /* Calls found(table, rows) for each table with rows whose owner is not there. */
 int store_check_stray_rows(sqlite3 *db, int (*found)(const char *table, int64_t rows, void *user),
 			   void *user, struct error *e);
-/* Deletes all of these. */
+/* Deletes these rows. */
 void store_check_delete_stray_rows(struct change_set *c);

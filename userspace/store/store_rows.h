@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a store knows of itself: texts by key. */
+/* Properties of the store: texts by key. */
 #pragma once
 
 #include "store/change_set.h"

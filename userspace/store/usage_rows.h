@@ -29,8 +29,8 @@ struct mount_row {
 void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row);
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *row);
 void usage_rows_delete_mount(struct change_set *c, int64_t mount_id);
-/* Adds to what is known of a file, by the inode number in the layer's own file system; nothing when
- * the layer has been deleted meanwhile. */
+/* Adds to the counters of a file, by its inode number in the layer's own file system. Does nothing
+ * when the layer has been deleted. */
 void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
 			 uint64_t read_bytes, int64_t last_access_ns);
 
