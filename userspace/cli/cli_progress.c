@@ -56,7 +56,7 @@ static void append_piece(struct strbuf *out, const struct progress *p,
 }
 
 /* One write, so that the lines of several programs do not mix. */
-static void print_error(struct strbuf *line)
+static void print_progress(struct strbuf *line)
 {
 	if (!strbuf_failed(line))
 		(void)fputs(line->text, stderr);
@@ -80,7 +80,7 @@ static void draw_bar(struct progress *p, const Varve__V1__Progress *now)
 	strbuf_appendf(&line, " %s", output_size(&p->c->out, now->done, done));
 	if (now->total > 0)
 		strbuf_appendf(&line, " of %s", output_size(&p->c->out, now->total, total));
-	print_error(&line);
+	print_progress(&line);
 	p->shown = true;
 }
 
@@ -95,7 +95,7 @@ static void print_line(struct progress *p, const Varve__V1__Progress *now)
 	memcpy(p->told, piece, sizeof(piece));
 	append_piece(&line, p, now, 0);
 	strbuf_appendf(&line, " %s\n", output_size(&p->c->out, now->done, size));
-	print_error(&line);
+	print_progress(&line);
 }
 
 static int see_event(const ProtobufCMessage *reply, void *user, struct error *e)
