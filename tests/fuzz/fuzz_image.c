@@ -25,6 +25,7 @@ static void read_manifest(const uint8_t *data, size_t size)
 	const struct image_descriptor *chosen = NULL;
 	cleanup(free_ptr) char *text = NULL;
 	enum image_document kind;
+	const struct image_platform machine = { "amd64", 3 };
 	struct error e = { 0 };
 	size_t length;
 
@@ -35,7 +36,7 @@ static void read_manifest(const uint8_t *data, size_t size)
 	if (kind == IMAGE_DOCUMENT_MANIFEST) {
 		assert(all.count >= 1 && all.count <= IMAGE_LAYERS_MAX + 1);
 		assert(image_manifest_build(&all, &text, &length, &e) == 0);
-	} else if (image_manifest_choose(&all, NULL, "amd64", &chosen, &e) == 0) {
+	} else if (image_manifest_choose(&all, NULL, &machine, &chosen, &e) == 0) {
 		assert(chosen);
 		(void)image_manifest_add_to_index(data, size, chosen, "tag", &text, &length, &e);
 	}

@@ -14,6 +14,7 @@
 
 #define A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define D "sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
 #define C "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 
 #define CONFIG_D "{\"mediaType\":\"" IMAGE_MEDIA_TYPE_CONFIG "\",\"digest\":\"" A "\",\"size\":7}"
@@ -25,6 +26,12 @@
 	"\",\"size\":5" more "}"
 #define TAGGED(tag) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"" tag "\"}"
 #define FOR(os, arch) ",\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"}"
+#define VARIANT(arch, variant) \
+	",\"platform\":{\"os\":\"linux\",\"architecture\":\"" arch "\",\"variant\":\"" variant "\"}"
+#define ATTESTATION                                                                                \
+	",\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}" FOR("unknown", \
+											"unknown")
+#define ARTIFACT ",\"artifactType\":\"application/vnd.example.sbom\""
 #define INDEX(images) "{\"schemaVersion\":2,\"manifests\":[" images "]}"
 
 static struct digest digest(const char *text)
@@ -70,7 +77,8 @@ static void what_is_wrong_is_named(void **unused)
 		{ "", -EBADMSG, "manifest" },
 		{ "[]", -EBADMSG, "object" },
 		{ "{\"schemaVersion\":2,", -EBADMSG, "line 1" },
-		{ "{\"schemaVersion\":2,\"schemaVersion\":2}", -EBADMSG, "duplicate" },
+		{ "{\"schemaVersion\":1,\"schemaVersion\":2}", -EBADMSG, "layers" },
+		{ "{\"schemaVersion\":2,\"mediaType\":\"a\\u0000b\"}", -EBADMSG, "mediaType" },
 		{ "{\"schemaVersion\":1,\"fsLayers\":[]}", -EOPNOTSUPP, "version 1" },
 		{ "{\"schemaVersion\":2,\"mediaType\":\"a/b\"}", -EOPNOTSUPP, "a/b" },
 		{ "{\"schemaVersion\":2,\"mediaType\":7}", -EBADMSG, "mediaType" },
@@ -141,7 +149,33 @@ static void an_index_is_chosen_from(void **unused)
 		  NULL, A, "" },
 		{ INDEX(""), NULL, NULL, "0 images" },
 		{ INDEX(IMAGE_D(A, "")), A, A, "" },
+		{ INDEX(IMAGE_D(A, FOR("linux", "arm64"))), A, A, "" },
+		{ INDEX(IMAGE_D(A, FOR("linux", "386")) "," IMAGE_D(B, FOR("linux", "amd64"))),
+		  NULL, B, "" },
+		{ INDEX(IMAGE_D(A, FOR("linux", "386")) "," IMAGE_D(B, FOR("linux", "arm64"))),
+		  NULL, A, "" },
+		{ INDEX(IMAGE_D(A, VARIANT("amd64", "v2"))), NULL, NULL, "linux/amd64" },
+		{ INDEX(IMAGE_D(A, VARIANT("amd64", "strange"))), NULL, NULL, "linux/amd64" },
+		/* Not what only looks like an image. */
+		{ INDEX(IMAGE_D(A, "") "," IMAGE_D(B, FOR("linux", "amd64"))), NULL, B, "" },
+		{ INDEX(IMAGE_D(A, "") "," IMAGE_D(B, FOR("linux", "arm64"))), NULL, NULL,
+		  "linux/amd64" },
+		{ INDEX(IMAGE_D(A, ATTESTATION) "," IMAGE_D(B, FOR("linux", "amd64"))), NULL, B,
+		  "" },
+		{ INDEX(IMAGE_D(A, ATTESTATION) "," IMAGE_D(B, "")), NULL, B, "" },
+		{ INDEX(IMAGE_D(A, FOR("unknown", "unknown")) "," IMAGE_D(B, "")), NULL, B, "" },
+		{ INDEX(IMAGE_D(A, ARTIFACT) "," IMAGE_D(B, "")), NULL, B, "" },
+		{ INDEX(IMAGE_D(A, ARTIFACT FOR("linux", "amd64"))), NULL, NULL,
+		  "none of the 1 entries of the index is an image" },
+		/* A fault counts when it is chosen. */
+		{ INDEX("7,{}," IMAGE_D("sha256:1", FOR("linux", "arm64")) "," IMAGE_D(
+			  B, FOR("linux", "amd64"))),
+		  NULL, B, "" },
+		{ INDEX(IMAGE_D("sha256:1", FOR("linux", "amd64"))), NULL, NULL,
+		  "image 1: 'sha256:1'" },
 	};
+
+	const struct image_platform machine = { "amd64", 1 };
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -153,13 +187,47 @@ static void an_index_is_chosen_from(void **unused)
 
 		assert_int_equal(parse(cases[i].index, &kind, &all, NULL), 0);
 		assert_int_equal(kind, IMAGE_DOCUMENT_INDEX);
-		code = image_manifest_choose(&all, cases[i].tag, "amd64", &chosen, &e);
+		code = image_manifest_choose(&all, cases[i].tag, &machine, &chosen, &e);
 		assert_int_equal(code == 0, cases[i].chosen != NULL);
 		if (chosen)
 			assert_string_equal(chosen->digest.text, cases[i].chosen);
 		if (!strstr(e.text, cases[i].said))
 			fail_msg("'%s' does not say %s", e.text, cases[i].said);
 	}
+}
+
+static void the_best_image_that_runs_is_chosen(void **unused)
+{
+	static const struct {
+		struct image_platform machine;
+		const char *chosen;
+	} cases[] = {
+		{ { "amd64", 1 }, B },	{ { "amd64", 2 }, C },	    { { "amd64", 3 }, C },
+		{ { "amd64", 4 }, A },	{ { "arm64", 8 }, D },	    { { "arm", 7 }, D },
+		{ { "arm", 6 }, NULL }, { { "riscv64", 0 }, NULL },
+	};
+	static const char index[] = INDEX(IMAGE_D(A, VARIANT("amd64", "v4")) "," IMAGE_D(
+		B, FOR("linux", "amd64")) "," IMAGE_D(C, VARIANT("amd64",
+								 "v2")) "," IMAGE_D(D,
+										    VARIANT("arm",
+											    "v7")));
+	struct image_platform here;
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup(image_descriptors_free) struct image_descriptors all = { 0 };
+		const struct image_descriptor *chosen = NULL;
+		enum image_document kind;
+		int code;
+
+		assert_int_equal(parse(index, &kind, &all, NULL), 0);
+		code = image_manifest_choose(&all, NULL, &cases[i].machine, &chosen, NULL);
+		assert_int_equal(code, cases[i].chosen ? 0 : -ENOENT);
+		if (chosen)
+			assert_string_equal(chosen->digest.text, cases[i].chosen);
+	}
+	here = image_platform_here();
+	assert_true(image_platform_rank(&here, "linux", here.architecture, "") > 0);
 }
 
 static void what_is_built_can_be_read(void **unused)
@@ -215,6 +283,40 @@ static void a_tag_of_an_index_moves(void **unused)
 	assert_string_equal(all.items[0].digest.text, B);
 	assert_string_equal(all.items[1].tag, "one");
 	assert_string_equal(all.items[1].digest.text, C);
+}
+
+static void what_go_reads_is_read(void **unused)
+{
+	static const char *const odd[] = {
+		"\"a\":\"x\\u0000y\"",
+		"\"a\":1,\"a\":2",
+		"\"a\":\"\xff\xc0\x80\"",
+		"\"a\":\"\\ud800\"",
+		"\"a\":\"\\udc00\\ud83d\\ude00\\\\ud800\"",
+		"\"\xff\":1",
+	};
+	struct image_config_layer layers[] = { { digest(A), 0, "they" }, { digest(B), 0, "we" } };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		cleanup(free_ptr) char *more = NULL;
+		struct image_diff_ids ids = { 0 };
+		char config[300];
+		size_t length;
+
+		length = (size_t)snprintf(config, sizeof(config),
+					  "{%s,\"rootfs\":{\"diff_ids\":[\"%s\"]}}", odd[i], A);
+		assert_int_equal(image_config_parse(config, length, &ids, NULL), 0);
+		assert_int_equal(ids.count, 1);
+		free(ids.items);
+		/* It can also be written again. */
+		assert_int_equal(image_config_build(config, length, layers, 2, "amd64", &more,
+						    &length, NULL),
+				 0);
+		assert_int_equal(image_config_parse(more, length, &ids, NULL), 0);
+		assert_int_equal(ids.count, 2);
+		free(ids.items);
+	}
 }
 
 static void a_config_goes_on(void **unused)
@@ -284,9 +386,11 @@ int main(void)
 		cmocka_unit_test(manifests_are_read),
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(too_many_layers_are_refused),
+		cmocka_unit_test(the_best_image_that_runs_is_chosen),
 		cmocka_unit_test(an_index_is_chosen_from),
 		cmocka_unit_test(what_is_built_can_be_read),
 		cmocka_unit_test(a_tag_of_an_index_moves),
+		cmocka_unit_test(what_go_reads_is_read),
 		cmocka_unit_test(a_config_goes_on),
 		cmocka_unit_test(chains_are_named),
 	};

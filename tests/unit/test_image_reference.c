@@ -10,6 +10,8 @@
 
 #include "image/image_reference.h"
 
+#define D "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
@@ -24,7 +26,18 @@ static void references_are_read(void **unused)
 	} cases[] = {
 		{ "oci:/a/b", IMAGE_OCI, "/a/b", "", "", "" },
 		{ "oci:/a/b:tag", IMAGE_OCI, "/a/b", "", "", "tag" },
-		{ "oci:/a:b/c", IMAGE_OCI, "/a:b/c", "", "", "" },
+		{ "oci:/a:b/c", IMAGE_OCI, "/a", "", "", "b/c" },
+		{ "oci:/a:docker.io/library/alpine:1.0", IMAGE_OCI, "/a", "", "",
+		  "docker.io/library/alpine:1.0" },
+		{ "oci:/a@b", IMAGE_OCI, "/a@b", "", "", "" },
+		{ "oci:/a@" D, IMAGE_OCI, "/a", "", "", D },
+		{ "oci:/a:" D, IMAGE_OCI, "/a", "", "", D },
+		{ "oci-archive:/a.tar:name:1@" D, IMAGE_OCI_ARCHIVE, "/a.tar", "", "", D },
+		{ "docker://r.example:5000/a/b:tag@" D, IMAGE_REGISTRY, "", "r.example:5000", "a/b",
+		  D },
+		{ "docker://a:tag@" D, IMAGE_REGISTRY, "", "registry-1.docker.io", "library/a", D },
+		{ "docker://index.docker.io/me/it", IMAGE_REGISTRY, "", "registry-1.docker.io",
+		  "me/it", "" },
 		{ "oci-archive:/x.tar:v1.2-a_b", IMAGE_OCI_ARCHIVE, "/x.tar", "", "", "v1.2-a_b" },
 		{ "tar:/x:y.tar", IMAGE_TAR, "/x:y.tar", "", "", "" },
 		{ "docker://localhost:5000/a", IMAGE_REGISTRY, "", "localhost:5000", "a", "" },
@@ -74,6 +87,11 @@ static void what_is_wrong_is_quoted(void **unused)
 		"docker://host.example/../b",
 		"docker://host.example/a:",
 		"docker://host.example/a@sha256:1",
+		"docker://host.example/a:@" D,
+		"docker://host.example/a:b c@" D,
+		"oci:/a@sha256:1",
+		"oci:/a:b@sha512:1",
+		"oci:/a:",
 		"docker://host.example/a@sha512:1",
 		"docker://ho st.example/a",
 		"docker://-host.example/a",
@@ -92,10 +110,50 @@ static void what_is_wrong_is_quoted(void **unused)
 	}
 }
 
+static const char *const *there; /* paths that are, the last one NULL */
+
+static bool is_there(const char *path)
+{
+	for (const char *const *at = there; *at; at++)
+		if (strcmp(*at, path) == 0)
+			return true;
+	return false;
+}
+
+static void a_path_ends_where_something_is(void **unused)
+{
+	static const struct {
+		const char *there[3], *text, *path, *tag;
+	} cases[] = {
+		{ { "/a", "/a:b" }, "oci:/a:b:c", "/a", "b:c" },
+		{ { "/a:b" }, "oci:/a:b:c", "/a:b", "c" },
+		{ { "/a:b" }, "oci:/a:b", "/a:b", "" },
+		{ { "/a:b" }, "oci:/a:b@" D, "/a:b", D },
+		{ { "/a:b/c" }, "oci:/a:b/c:r.example/x:1", "/a:b/c", "r.example/x:1" },
+		{ { "/a:b" }, "oci:/a:b/new:x", "/a:b/new", "x" },
+		{ { "/a:b" }, "oci-archive:/a:b/new", "/a:b/new", "" },
+		{ { "/" }, "oci:/a:b/c:d", "/a", "b/c:d" },
+		{ { NULL }, "oci:/a:b/c:d", "/a", "b/c:d" },
+		{ { "/a" }, "tar:/a:b", "/a:b", "" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup(image_reference_free) struct image_reference r = { 0 };
+
+		there = cases[i].there;
+		assert_int_equal(image_reference_parse(cases[i].text, &r, NULL), 0);
+		assert_int_equal(image_reference_find_path(&r, is_there, NULL), 0);
+		assert_string_equal(r.path, cases[i].path);
+		assert_string_equal(or_empty(r.tag), cases[i].tag);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(references_are_read),
+		cmocka_unit_test(a_path_ends_where_something_is),
 		cmocka_unit_test(what_is_wrong_is_quoted),
 	};
 

@@ -206,6 +206,16 @@ static void blob_path(const struct digest *digest, char path[PATH_SIZE])
 	(void)snprintf(path, PATH_SIZE, BLOBS "/%s", digest_hex(digest));
 }
 
+int oci_layout_blob_size(int layout, const struct digest *digest, int64_t *ret_size_bytes,
+			 struct error *e)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	char path[PATH_SIZE];
+
+	blob_path(digest, path);
+	return open_file(layout, path, &fd, ret_size_bytes, e);
+}
+
 static int say_progress(const struct oci_layout_copy *copy, int64_t done, struct error *e)
 {
 	if (copy->progress)

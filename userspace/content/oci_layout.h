@@ -22,6 +22,10 @@ int oci_layout_read_index(int layout, size_t maximum, void **ret_bytes, size_t *
 /* In the place of the one that was there, whole or not at all. */
 int oci_layout_write_index(int layout, const void *bytes, size_t length, struct error *e);
 
+/* Of a blob of the layout. */
+int oci_layout_blob_size(int layout, const struct digest *digest, int64_t *ret_size_bytes,
+			 struct error *e);
+
 struct oci_layout_copy {
 	struct digest digest;
 	int64_t size_bytes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON of images, as their parsers read it: members of the right type, or an error that names them.
- * Private to image/. */
+/* JSON of images: members of the right type, or an error that names them. Takes what Go's
+ * encoding/json takes of duplicate names, NULs and invalid UTF-8. Private to image/. */
 #pragma once
 
 #include <jansson.h>

@@ -60,6 +60,8 @@ void image_descriptors_free(struct image_descriptors *d)
 		free(d->items[i].tag);
 		free(d->items[i].os);
 		free(d->items[i].architecture);
+		free(d->items[i].variant);
+		free(d->items[i].problem);
 	}
 	free(d->items);
 	*d = (struct image_descriptors){ 0 };
@@ -67,41 +69,84 @@ void image_descriptors_free(struct image_descriptors *d)
 
 static int read_descriptor(const json_t *json, struct image_descriptor *d, struct error *e)
 {
-	const char *media_type, *tag, *os, *architecture;
-	const json_t *platform = json_object_get(json, "platform");
+	const char *media_type;
 	int code;
 
 	if (!json_is_object(json))
-		return error_set(e, -EBADMSG, "a descriptor is missing, or no object");
+		return error_set(e, -EBADMSG, "a descriptor is missing, or not an object");
 	code = image_json_text(json, "mediaType", &media_type, e);
 	if (code == 0)
 		code = image_json_digest(json, "digest", &d->digest, e);
 	if (code == 0)
 		code = image_json_size(json, "size", &d->size_bytes, e);
-	if (code == 0)
-		code = image_json_text(json_object_get(json, "annotations"), TAG_ANNOTATION, &tag,
-				       e);
-	if (code == 0)
-		code = image_json_text(platform, "os", &os, e);
-	if (code == 0)
-		code = image_json_text(platform, "architecture", &architecture, e);
 	if (code < 0)
 		return code;
 	d->media_type = strdup(media_type);
-	d->tag = strdup(tag);
-	d->os = strdup(os);
-	d->architecture = strdup(architecture);
-	if (!d->media_type || !d->tag || !d->os || !d->architecture)
+	return d->media_type ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+static char *copy_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return strdup(text ? text : "");
+}
+
+/* Other software attaches to an index what is not an image, and looks like one to old readers. */
+static bool is_image(const json_t *json)
+{
+	static const char *const types[] = { IMAGE_MEDIA_TYPE_MANIFEST,
+					     DOCKER_MANIFEST,
+					     IMAGE_MEDIA_TYPE_INDEX,
+					     DOCKER_INDEX,
+					     IMAGE_MEDIA_TYPE_CONFIG,
+					     DOCKER_CONFIG,
+					     "",
+					     NULL };
+	const json_t *annotations = json_object_get(json, "annotations");
+	const char *media_type = json_string_value(json_object_get(json, "mediaType"));
+	const char *artifact_type = json_string_value(json_object_get(json, "artifactType"));
+	const char *os =
+		json_string_value(json_object_get(json_object_get(json, "platform"), "os"));
+
+	return !(os && strcmp(os, "unknown") == 0) &&
+	       !json_object_get(annotations, "vnd.docker.reference.type") &&
+	       is_one_of(media_type ? media_type : "", types) &&
+	       is_one_of(artifact_type ? artifact_type : "", types);
+}
+
+/* What the index says of one image. A fault in it counts when the image is chosen. */
+static int read_image(const json_t *json, struct image_descriptor *d, size_t number,
+		      struct error *e)
+{
+	const json_t *platform = json_object_get(json, "platform");
+	struct error problem = { 0 };
+	int code = read_descriptor(json, d, &problem);
+
+	if (code == -ENOMEM)
+		return error_set(e, code, "%s", problem.text);
+	if (code < 0) {
+		error_context(&problem, "image %zu", number);
+		d->problem = strdup(problem.text);
+	}
+	d->is_image = is_image(json);
+	d->tag = copy_text(json_object_get(json, "annotations"), TAG_ANNOTATION);
+	d->os = copy_text(platform, "os");
+	d->architecture = copy_text(platform, "architecture");
+	d->variant = copy_text(platform, "variant");
+	if (!d->tag || !d->os || !d->architecture || !d->variant || (code < 0 && !d->problem))
 		return error_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
 
-static int add_descriptor(const json_t *json, struct image_descriptors *all, const char *what,
-			  size_t number, struct error *e)
+static int read_layer(const json_t *json, struct image_descriptor *d, size_t number,
+		      struct error *e)
 {
-	int code = read_descriptor(json, &all->items[all->count++], e);
+	int code = read_descriptor(json, d, e);
 
-	return code < 0 ? error_context(e, "%s %zu", what, number) : 0;
+	if (code == 0)
+		code = image_manifest_check_layer_type(d->media_type, e);
+	return code < 0 ? error_context(e, "layer %zu", number) : 0;
 }
 
 static int read_manifest(const json_t *json, struct image_descriptors *all, struct error *e)
@@ -118,12 +163,8 @@ static int read_manifest(const json_t *json, struct image_descriptors *all, stru
 	if (code < 0)
 		return error_context(e, "config");
 	code = check_config_type(all->items[0].media_type, e);
-	for (size_t i = 0; i < json_array_size(layers) && code == 0; i++) {
-		code = add_descriptor(json_array_get(layers, i), all, "layer", i + 1, e);
-		if (code == 0 &&
-		    image_manifest_check_layer_type(all->items[i + 1].media_type, e) < 0)
-			code = error_context(e, "layer %zu", i + 1);
-	}
+	for (size_t i = 0; i < json_array_size(layers) && code == 0; i++)
+		code = read_layer(json_array_get(layers, i), &all->items[all->count++], i + 1, e);
 	return code;
 }
 
@@ -138,7 +179,7 @@ static int read_index(const json_t *json, struct image_descriptors *all, struct 
 	if (!all->items)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < json_array_size(images) && code == 0; i++)
-		code = add_descriptor(json_array_get(images, i), all, "image", i + 1, e);
+		code = read_image(json_array_get(images, i), &all->items[all->count++], i + 1, e);
 	return code;
 }
 
@@ -195,21 +236,40 @@ int image_manifest_parse(const void *bytes, size_t length, const char *media_typ
 	return 0;
 }
 
-static int refuse_choice(const struct image_descriptors *index, const char *tag,
-			 const char *architecture, size_t others, struct error *e)
+static void list_tags(const struct image_descriptors *index, char *text, size_t size)
 {
-	char tags[300] = "";
+	size_t used = 0;
 
-	for (size_t i = 0; i < index->count; i++) {
-		size_t used = strlen(tags);
+	*text = '\0';
+	for (size_t i = 0; i < index->count && used + 2 < size; i++)
+		if (*index->items[i].tag) {
+			(void)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
+				       index->items[i].tag); /* cut is good enough */
+			used = strlen(text);
+		}
+}
 
-		if (*index->items[i].tag && used + 2 < sizeof(tags))
-			(void)snprintf(tags + used, sizeof(tags) - used, "%s%s", used ? ", " : "",
-				       index->items[i].tag);
-	}
+static bool has_image(const struct image_descriptors *index)
+{
+	for (size_t i = 0; i < index->count; i++)
+		if (index->items[i].is_image)
+			return true;
+	return false;
+}
+
+/* `others`: so many images of that tag are for other platforms. */
+static int refuse_choice(const struct image_descriptors *index, const char *tag,
+			 const struct image_platform *machine, size_t others, struct error *e)
+{
+	char tags[300];
+
+	list_tags(index, tags, sizeof(tags));
 	if (others > 0)
-		return error_set(e, -ENOENT, "no image for linux/%s among %zu", architecture,
-				 others);
+		return error_set(e, -ENOENT, "no image for linux/%s among %zu",
+				 machine->architecture, others);
+	if (!tag && index->count > 0 && !has_image(index))
+		return error_set(e, -ENOENT, "none of the %zu entries of the index is an image",
+				 index->count);
 	if (!tag)
 		return error_set(e, -EINVAL, "there are %zu images: name one of the tags %s",
 				 index->count, tags);
@@ -217,31 +277,87 @@ static int refuse_choice(const struct image_descriptors *index, const char *tag,
 			 *tags ? tags : "none at all");
 }
 
-int image_manifest_choose(const struct image_descriptors *index, const char *tag,
-			  const char *architecture, const struct image_descriptor **ret_chosen,
-			  struct error *e)
+static bool is_wanted(const struct image_descriptor *d, const char *tag)
 {
-	const struct image_descriptor *found = NULL;
-	size_t matching = 0, others = 0;
+	return d->is_image && (!tag || strcmp(tag, d->tag) == 0);
+}
 
+static const struct image_descriptor *find_digest(const struct image_descriptors *index,
+						  const char *digest)
+{
+	for (size_t i = 0; digest && i < index->count; i++)
+		if (strcmp(digest, index->items[i].digest.text) == 0)
+			return &index->items[i];
+	return NULL;
+}
+
+static bool has_platform(const struct image_descriptor *d)
+{
+	return *d->os || *d->architecture;
+}
+
+/* Images without a platform count where no image has one. */
+static int rank(const struct image_descriptor *d, const struct image_platform *machine,
+		bool by_platform)
+{
+	const char *architecture = *d->architecture ? d->architecture : machine->architecture;
+
+	if (by_platform != has_platform(d))
+		return 0;
+	return by_platform ? image_platform_rank(machine, d->os, architecture, d->variant) : 1;
+}
+
+/* Whether nothing says which of two equally good images is meant. */
+static bool is_ambiguous(const struct image_descriptor *a, const struct image_descriptor *b)
+{
+	return !digest_equal(&a->digest, &b->digest) &&
+	       (!has_platform(a) || strcmp(a->tag, b->tag) != 0);
+}
+
+/* NULL: none that runs there; *ret_ambiguous: nor is it clear which one is meant. */
+static const struct image_descriptor *find_best(const struct image_descriptors *index,
+						const char *tag,
+						const struct image_platform *machine,
+						bool *ret_ambiguous)
+{
+	const struct image_descriptor *best = NULL;
+	bool by_platform = false;
+	int best_rank = 0;
+
+	for (size_t i = 0; i < index->count; i++)
+		by_platform |= is_wanted(&index->items[i], tag) && has_platform(&index->items[i]);
 	for (size_t i = 0; i < index->count; i++) {
 		const struct image_descriptor *d = &index->items[i];
+		int its = is_wanted(d, tag) ? rank(d, machine, by_platform) : 0;
 
-		if (tag && strcmp(tag, d->tag) != 0 && strcmp(tag, d->digest.text) != 0)
+		if (its > 0 && its == best_rank)
+			*ret_ambiguous |= !tag && is_ambiguous(best, d);
+		if (its <= best_rank)
 			continue;
-		if ((*d->os && strcmp(d->os, "linux") != 0) ||
-		    (*d->architecture && strcmp(d->architecture, architecture) != 0)) {
-			others++;
-			continue;
-		}
-		/* Of images for several platforms the first that fits; of several tags none. */
-		if (!found || !*d->architecture)
-			matching++;
-		found = found ? found : d;
+		best = d;
+		best_rank = its;
+		*ret_ambiguous = false;
 	}
-	if (matching != 1 && !(tag && found))
-		return refuse_choice(index, tag, architecture, found ? 0 : others, e);
-	*ret_chosen = found;
+	return best;
+}
+
+int image_manifest_choose(const struct image_descriptors *index, const char *tag,
+			  const struct image_platform *machine,
+			  const struct image_descriptor **ret_chosen, struct error *e)
+{
+	const struct image_descriptor *best = find_digest(index, tag);
+	bool ambiguous = false;
+	size_t wanted = 0;
+
+	if (!best)
+		best = find_best(index, tag, machine, &ambiguous);
+	for (size_t i = 0; !best && i < index->count; i++)
+		wanted += is_wanted(&index->items[i], tag);
+	if (!best || ambiguous)
+		return refuse_choice(index, tag, machine, wanted, e);
+	if (best->problem)
+		return error_set(e, -EBADMSG, "%s", best->problem);
+	*ret_chosen = best;
 	return 0;
 }
 
@@ -310,18 +426,4 @@ int image_manifest_add_to_index(const void *index, size_t length,
 	if (json_array_append_new(images, entry) < 0 || code < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	return image_json_write(json, ret_text, ret_length, e);
-}
-
-const char *image_manifest_architecture(const char *machine)
-{
-	static const char *const names[][2] = {
-		{ "x86_64", "amd64" },	  { "aarch64", "arm64" },	{ "armv7l", "arm" },
-		{ "i686", "386" },	  { "ppc64le", "ppc64le" },	{ "s390x", "s390x" },
-		{ "riscv64", "riscv64" }, { "loongarch64", "loong64" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(machine, names[i][0]) == 0)
-			return names[i][1];
-	return machine;
 }

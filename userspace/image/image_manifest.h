@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Manifests and indexes of images, OCI's and Docker's (schema 2): read with limits, and written.
- * Pure. What was read is whole: every digest is well formed, every media type is known.
+ * Pure. What was read of a manifest is whole: every digest is well formed, every media type is
+ * known. Of an index this is true for the image that is chosen.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "image/image_platform.h"
 
 #define IMAGE_JSON_MAX (4 << 20) /* bytes of one document, as registries have it */
 #define IMAGE_LAYERS_MAX 500 /* as many as overlayfs stacks */
@@ -27,8 +29,11 @@ struct image_descriptor {
 	char *media_type;
 	struct digest digest;
 	int64_t size_bytes;
-	char *tag; /* annotation org.opencontainers.image.ref.name; "" for none */
-	char *os, *architecture; /* "" where they are not said */
+	/* Of an index's images; "" for what is not there, all NULL in other descriptors. */
+	char *tag; /* annotation org.opencontainers.image.ref.name */
+	char *os, *architecture, *variant;
+	bool is_image; /* not an artifact about one (an attestation, a signature) */
+	char *problem; /* what is wrong with the descriptor, which then cannot be chosen; or NULL */
 };
 
 struct image_descriptors {
@@ -37,10 +42,7 @@ struct image_descriptors {
 };
 
 void image_descriptors_free(struct image_descriptors *d); /* what it points to */
-static inline void cleanup_image_descriptors_free(struct image_descriptors *d)
-{
-	image_descriptors_free(d);
-}
+DEFINE_CLEANUP_VALUE(struct image_descriptors, image_descriptors_free)
 
 /* -EOPNOTSUPP names the media type. */
 int image_manifest_check_layer_type(const char *media_type, struct error *e);
@@ -55,10 +57,11 @@ enum image_document { IMAGE_DOCUMENT_MANIFEST, IMAGE_DOCUMENT_INDEX };
 int image_manifest_parse(const void *bytes, size_t length, const char *media_type,
 			 enum image_document *ret_kind, struct image_descriptors *ret_descriptors,
 			 struct error *e);
-/* Of an index's images the one of that tag (NULL: any) and platform. -ENOENT lists the tags. */
+/* Of an index's images the one of that tag or digest (NULL: any) that suits the machine best.
+ * -ENOENT lists the tags. */
 int image_manifest_choose(const struct image_descriptors *index, const char *tag,
-			  const char *architecture, const struct image_descriptor **ret_chosen,
-			  struct error *e);
+			  const struct image_platform *machine,
+			  const struct image_descriptor **ret_chosen, struct error *e);
 /* An OCI manifest; descriptors as above. *ret_text is the caller's to free. */
 int image_manifest_build(const struct image_descriptors *descriptors, char **ret_text,
 			 size_t *ret_length, struct error *e);
@@ -67,5 +70,3 @@ int image_manifest_build(const struct image_descriptors *descriptors, char **ret
 int image_manifest_add_to_index(const void *index, size_t length,
 				const struct image_descriptor *image, const char *tag,
 				char **ret_text, size_t *ret_length, struct error *e);
-/* The architecture's name in images, of what uname(2) calls it. */
-const char *image_manifest_architecture(const char *machine);

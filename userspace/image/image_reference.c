@@ -33,10 +33,8 @@ static bool is_only(const char *text, size_t length, const char *others)
 	return length > 0;
 }
 
-static bool is_tag(const char *text)
+static bool is_tag(const char *text, size_t length)
 {
-	size_t length = strlen(text);
-
 	return length <= IMAGE_TAG_MAX && text[0] != '.' && text[0] != '-' &&
 	       is_only(text, length, "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-");
 }
@@ -68,20 +66,92 @@ static int copy_part(const char *text, size_t length, char **ret_part, struct er
 	return *ret_part ? 0 : error_set(e, -ENOMEM, "out of memory");
 }
 
-/* What stands behind the last colon is a tag, unless it has a slash. */
-static int parse_layout(const char *rest, struct image_reference *r, struct error *e)
+/* The OCI image specification's org.opencontainers.image.ref.name. */
+static bool is_name(const char *text, size_t length)
 {
-	const char *colon = strrchr(rest, ':');
+	return length <= IMAGE_NAME_MAX && !strchr("-.:@+/", text[0]) &&
+	       is_only(text, length, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._:@+/");
+}
+
+/* The '@' of "@sha256:…" at the end of the text; NULL: there is none. */
+static const char *find_digest(const char *text)
+{
+	const char *at = strrchr(text, '@');
+
+	return at && strncmp(at, "@sha", 4) == 0 && strchr(at, ':') ? at : NULL;
+}
+
+/* The path is the first `length` bytes of the rest; a name and a digest follow. */
+static int set_layout(const char *rest, size_t length, struct image_reference *r, struct error *e)
+{
+	const char *at = find_digest(rest + length), *name = rest + length;
+	size_t name_length = at ? (size_t)(at - name) : strlen(name);
+	struct digest digest;
 	int code;
 
-	if (colon && strchr(colon, '/'))
-		colon = NULL;
-	if (colon && !is_tag(colon + 1))
-		return error_set(e, -EINVAL, "'%s': '%s' is no tag", r->text, colon + 1);
-	code = copy_part(rest, colon ? (size_t)(colon - rest) : strlen(rest), &r->path, e);
-	if (code == 0 && colon)
-		code = copy_part(colon + 1, strlen(colon + 1), &r->tag, e);
+	if (name_length > 0 && !is_name(name + 1, name_length - 1))
+		return error_set(e, -EINVAL, "'%s': '%.*s' is not a name of an image", r->text,
+				 (int)name_length - 1, name + 1);
+	if (at && digest_parse(at + 1, &digest, e) < 0)
+		return error_context(e, "'%s'", r->text);
+	free(r->path);
+	free(r->tag);
+	r->path = r->tag = NULL;
+	r->by_digest = at;
+	code = copy_part(rest, length, &r->path, e);
+	if (code == 0 && at)
+		code = copy_part(at + 1, strlen(at + 1), &r->tag, e);
+	else if (code == 0 && name_length > 0)
+		code = copy_part(name + 1, name_length - 1, &r->tag, e);
+	if (code == 0 && r->tag && digest_parse(r->tag, &digest, NULL) == 0)
+		r->by_digest = true;
 	return code;
+}
+
+static size_t path_length(const char *rest)
+{
+	const char *at = find_digest(rest);
+	size_t length = at ? (size_t)(at - rest) : strlen(rest);
+	const char *colon = memchr(rest, ':', length);
+
+	return colon ? (size_t)(colon - rest) : length;
+}
+
+static int parse_layout(const char *rest, struct image_reference *r, struct error *e)
+{
+	return set_layout(rest, path_length(rest), r, e);
+}
+
+static bool is_path(const char *rest, size_t length, bool (*is_there)(const char *path))
+{
+	cleanup(free_ptr) char *path = strndup(rest, length);
+
+	return path && *path && is_there(path);
+}
+
+int image_reference_find_path(struct image_reference *r, bool (*is_there)(const char *path),
+			      struct error *e)
+{
+	const char *rest, *digest;
+	size_t end, first;
+
+	if (r->transport != IMAGE_OCI && r->transport != IMAGE_OCI_ARCHIVE)
+		return 0;
+	rest = strchr(r->text, ':') + 1;
+	digest = find_digest(rest);
+	end = digest ? (size_t)(digest - rest) : strlen(rest);
+	first = path_length(rest);
+	for (size_t i = first; i <= end; i++)
+		if ((i == end || rest[i] == ':') && is_path(rest, i, is_there))
+			return set_layout(rest, i, r, e);
+	/* Nothing is there yet: a new one in a directory with a colon in its name. */
+	for (size_t i = end; i-- > first;)
+		if (rest[i] == '/' && memchr(rest, ':', i) && is_path(rest, i, is_there)) {
+			const char *colon = memchr(rest + i, ':', end - i);
+
+			return set_layout(rest, colon ? (size_t)(colon - rest) : end, r, e);
+		}
+	return 0;
 }
 
 /* Sets the registry, and moves on to the repository. */
@@ -93,7 +163,7 @@ static int parse_host(const char **rest, struct image_reference *r, struct error
 				   (length == 9 && strncmp(*rest, "localhost", 9) == 0));
 
 	if (host && !is_host(*rest, length))
-		return error_set(e, -EINVAL, "'%s': '%.*s' is no host", r->text, (int)length,
+		return error_set(e, -EINVAL, "'%s': '%.*s' is not a host", r->text, (int)length,
 				 *rest);
 	if (!host)
 		return copy_part(DOCKER_HUB_HOST, strlen(DOCKER_HUB_HOST), &r->registry, e);
@@ -107,14 +177,15 @@ static int parse_registry(const char *rest, struct image_reference *r, struct er
 {
 	struct digest digest;
 	const char *end, *at;
+	size_t tag_length;
 	bool official;
 	int code = parse_host(&rest, r, e);
 
 	if (code < 0)
 		return code;
+	end = rest + strcspn(rest, ":@");
 	at = strchr(rest, '@');
-	end = at ? at : strchr(rest, ':');
-	end = end ? end : rest + strlen(rest);
+	tag_length = *end == ':' ? (size_t)((at ? at : rest + strlen(rest)) - end) : 0;
 	official = strcmp(r->registry, DOCKER_HUB_HOST) == 0 &&
 		   !memchr(rest, '/', (size_t)(end - rest));
 	if (asprintf(&r->repository, "%s%.*s", official ? "library/" : "", (int)(end - rest),
@@ -123,16 +194,18 @@ static int parse_registry(const char *rest, struct image_reference *r, struct er
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	if (!is_repository(r->repository))
-		return error_set(e, -EINVAL, "'%s': '%.*s' is no name of a repository", r->text,
+		return error_set(e, -EINVAL, "'%s': '%.*s' is not a name of a repository", r->text,
 				 (int)(end - rest), rest);
+	if (tag_length > 0 && !is_tag(end + 1, tag_length - 1))
+		return error_set(e, -EINVAL, "'%s': '%.*s' is not a tag", r->text,
+				 (int)tag_length - 1, end + 1);
 	if (at) {
+		r->by_digest = true;
 		code = digest_parse(at + 1, &digest, e);
-		if (code < 0)
-			return error_context(e, "'%s'", r->text);
-	} else if (*end && !is_tag(end + 1)) {
-		return error_set(e, -EINVAL, "'%s': '%s' is no tag", r->text, end + 1);
+		return code < 0 ? error_context(e, "'%s'", r->text)
+				: copy_part(at + 1, strlen(at + 1), &r->tag, e);
 	}
-	return *end ? copy_part(end + 1, strlen(end + 1), &r->tag, e) : 0;
+	return tag_length > 0 ? copy_part(end + 1, tag_length - 1, &r->tag, e) : 0;
 }
 
 static int parse_rest(const char *rest, struct image_reference *r, struct error *e)
@@ -167,11 +240,10 @@ int image_reference_parse(const char *text, struct image_reference *ret_referenc
 		rest = text + length;
 	}
 	if (!rest)
-		return error_set(
-			e, -EINVAL,
-			"'%.200s' is no place of an image: oci:DIR[:TAG], "
-			"oci-archive:FILE[:TAG], tar:FILE and docker://HOST/NAME[:TAG] are",
-			text);
+		return error_set(e, -EINVAL,
+				 "'%.200s' is not a place for an image (examples: oci:DIR[:NAME], "
+				 "oci-archive:FILE[:NAME], tar:FILE, docker://HOST/NAME[:TAG])",
+				 text);
 	code = copy_part(text, strlen(text), &r.text, e);
 	if (code == 0)
 		code = parse_rest(rest, &r, e);

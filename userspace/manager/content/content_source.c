@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "base/regular_file.h"
 #include "content/blob_fetch.h"
@@ -114,6 +113,37 @@ static int open_archive(struct content_source *s, struct error *e)
 		code = error_set(e, -EBADMSG, "%s is no archive of an OCI layout",
 				 s->reference->path);
 	return code;
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+int content_source_parse(const char *text, struct image_reference *ret_reference, struct error *e)
+{
+	cleanup(image_reference_free) struct image_reference r = { 0 };
+	int code = image_reference_parse(text, &r, e);
+
+	if (code < 0)
+		return code;
+	if (r.path && r.path[0] != '/')
+		return error_set(e, -EINVAL, "'%s': the path has to be absolute", r.text);
+	code = image_reference_find_path(&r, r.transport == IMAGE_OCI ? is_directory : is_file, e);
+	if (code < 0)
+		return code;
+	*ret_reference = r;
+	r = (struct image_reference){ 0 };
+	return 0;
 }
 
 int content_source_open(struct manager *m, const struct image_reference *reference,
@@ -239,6 +269,24 @@ static int read_document(struct content_source *s, const struct image_descriptor
 	return code;
 }
 
+/* Of a layout, whether its index knows it or another index below. */
+static int read_by_digest(struct content_source *s, const char **tag, void **ret_bytes,
+			  size_t *ret_length, struct digest *ret_digest, struct error *e)
+{
+	struct image_descriptor d = { 0 };
+	int code = digest_parse(*tag, &d.digest, e);
+
+	if (code == 0)
+		code = oci_layout_blob_size(s->layout_fd, &d.digest, &d.size_bytes, e);
+	if (code == 0)
+		code = read_document(s, &d, ret_bytes, ret_length, e);
+	if (code < 0)
+		return code;
+	*ret_digest = d.digest;
+	*tag = NULL; /* has been looked up then */
+	return 0;
+}
+
 static int read_first(struct content_source *s, const char **tag, void **ret_bytes,
 		      size_t *ret_length, char **ret_media_type, struct digest *ret_digest,
 		      struct error *e)
@@ -252,6 +300,8 @@ static int read_first(struct content_source *s, const char **tag, void **ret_byt
 				      s->reference->tag ? s->reference->tag : "latest", ret_bytes,
 				      ret_length, ret_media_type, ret_digest, e);
 	}
+	if (s->reference->by_digest)
+		return read_by_digest(s, tag, ret_bytes, ret_length, ret_digest, e);
 	*ret_media_type = strdup(IMAGE_MEDIA_TYPE_INDEX);
 	if (!*ret_media_type)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -263,9 +313,8 @@ static int descend(struct content_source *s, const char *tag, void **bytes, size
 		   char **media_type, struct image_descriptors *ret_manifest, struct digest *digest,
 		   struct error *e)
 {
-	struct utsname uts;
+	struct image_platform machine = image_platform_here();
 
-	(void)uname(&uts); /* fails only for a bad pointer */
 	for (int depth = 0; depth < INDEX_DEPTH; depth++) {
 		cleanup(image_descriptors_free) struct image_descriptors found = { 0 };
 		const struct image_descriptor *next = NULL;
@@ -278,8 +327,7 @@ static int descend(struct content_source *s, const char *tag, void **bytes, size
 			return 0;
 		}
 		if (code == 0)
-			code = image_manifest_choose(
-				&found, tag, image_manifest_architecture(uts.machine), &next, e);
+			code = image_manifest_choose(&found, tag, &machine, &next, e);
 		if (code < 0)
 			return code;
 		free(*bytes);

@@ -19,6 +19,8 @@ struct content_source {
 	int64_t brought_bytes;
 };
 
+/* What is there tells where the path of a layout or an archive ends. -EINVAL. */
+int content_source_parse(const char *text, struct image_reference *ret_reference, struct error *e);
 int content_source_open(struct manager *m, const struct image_reference *reference,
 			struct content_progress *progress, struct content_source *ret_source,
 			struct error *e);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "content/blob_fetch.h"
 #include "content/blob_store.h"
@@ -286,7 +285,6 @@ static int make_config(struct exporting *x, struct error *e)
 	cleanup(free_ptr) void *base = NULL;
 	cleanup(free_ptr) char *text = NULL;
 	size_t base_length = 0, length;
-	struct utsname uts;
 	int code = layers ? read_base(x, &base, &base_length, e)
 			  : error_set(e, -ENOMEM, "out of memory");
 
@@ -296,9 +294,8 @@ static int make_config(struct exporting *x, struct error *e)
 		layers[n] = (struct image_config_layer){ .diff_id = x->layers[n].content->diff_id,
 							 .created_ns = x->layers[n].created_ns,
 							 .created_by = x->layers[n].description };
-	(void)uname(&uts); /* fails only for a bad pointer */
 	code = image_config_build(base, base_length, layers, x->count,
-				  image_manifest_architecture(uts.machine), &text, &length, e);
+				  image_platform_here().architecture, &text, &length, e);
 	if (code == 0)
 		code = keep_document(x, text, length, IMAGE_MEDIA_TYPE_CONFIG, &x->config,
 				     &x->config_pinned, e);
@@ -432,11 +429,9 @@ int image_export(struct manager *m, const struct image_export_options *options,
 	cleanup(image_reference_free) struct image_reference to = { 0 };
 	struct image_summary summary = { 0 };
 	struct exporting x = { .m = m, .o = options, .to = &to };
-	int code = image_reference_parse(options->destination, &to, e);
+	int code = content_source_parse(options->destination, &to, e);
 
-	if (code == 0 && to.path && to.path[0] != '/')
-		code = error_set(e, -EINVAL, "'%s': the path has to be absolute", to.text);
-	if (code == 0 && to.tag && strchr(to.tag, ':'))
+	if (code == 0 && to.by_digest)
 		code = error_set(e, -EINVAL,
 				 "'%s': an image is exported under a tag, not under a "
 				 "digest",

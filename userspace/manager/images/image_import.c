@@ -242,10 +242,8 @@ int image_import(struct manager *m, const struct image_import_options *options,
 {
 	cleanup(image_reference_free) struct image_reference reference = { 0 };
 	struct image_summary summary = { 0 };
-	int code = image_reference_parse(options->source, &reference, e);
+	int code = content_source_parse(options->source, &reference, e);
 
-	if (code == 0 && reference.path && reference.path[0] != '/')
-		code = error_set(e, -EINVAL, "'%s': the path has to be absolute", reference.text);
 	if (code == 0)
 		code = check_holder(m, holder, e);
 	if (code < 0)

@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq skopeo umoci
+# SPDX-License-Identifier: Apache-2.0
+#
+# Which image of a layout or a registry a reference names, and images that others take.
+
+load ../lib/helpers
+load ../lib/images
+
+setup() {
+	agent_setup
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_registry
+	agent_teardown
+}
+
+import() {
+	varve import "$@" 2> /dev/null
+}
+
+digest_in() { # LAYOUT NAME
+	jq -r --arg t "$2" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t) | .digest' "$1/index.json"
+}
+
+@test "an image of a layout goes by any name, and by digest" {
+	make_images
+	layout_image "$layout" docker.io/library/alpine:1.0 "$trees/base.tar.gz"
+	layout_image "$layout" name "$trees/base.tar.gz" "$trees/other.tar.gz"
+	start_agent
+	alpine=$(import "oci:$layout:docker.io/library/alpine:1.0")
+	[[ $(varve inspect "$alpine" --json | jq -r .chainId) == "$(digest_of < "$trees/base.tar")" ]]
+	name=$(import "oci:$layout:name")
+	[[ $(import "oci:$layout@$(digest_in "$layout" name)") == "$name" ]]
+	[[ $(import "oci:$layout:$(digest_in "$layout" name)") == "$name" ]]
+	[[ $(import "oci:$layout:one@$(digest_in "$layout" name)") == "$name" ]]
+	run -4 varve import "oci:$layout@sha256:$(printf '%064d' 1)"
+	assert_output_has "No such file"
+	# As others name it.
+	skopeo inspect "oci:$layout:docker.io/library/alpine:1.0" > /dev/null
+	varve export "$alpine" "oci:$PWD/out:docker.io/library/alpine:2.0" 2> /dev/null
+	skopeo inspect "oci:$PWD/out:docker.io/library/alpine:2.0" > /dev/null
+	varve export "$alpine" "oci-archive:$PWD/out.tar:r.example/a:b" 2> /dev/null
+	[[ $(import "oci-archive:$PWD/out.tar:r.example/a:b") == "$alpine" ]]
+}
+
+@test "a colon in a path is one of the path when that is there" {
+	make_images
+	mkdir a:b
+	mv "$layout" a:b/c:d
+	start_agent
+	id=$(import "oci:$PWD/a:b/c:d:one")
+	[[ $(import "oci:$PWD/a:b/c:d@$(digest_in a:b/c:d one)") == "$id" ]]
+	varve export "$id" "oci:$PWD/a:b/new:x" 2> /dev/null
+	[[ -n $(digest_in a:b/new x) ]]
+}
+
+@test "an image of a registry goes by tag and digest, of which the digest counts" {
+	command -v docker-registry > /dev/null || skip "no program docker-registry here"
+	make_images
+	start_registry
+	push_image one lib/it:one
+	push_image two lib/it:two
+	start_agent
+	one=$(import "docker://$registry/lib/it:one")
+	digest=$(skopeo inspect --tls-verify=false "docker://$registry/lib/it:one" | jq -r .Digest)
+	[[ $(import "docker://$registry/lib/it:two@$digest") == "$one" ]]
+	[[ $(import "docker://$registry/lib/it@$digest") == "$one" ]]
+}
+
+@test "of an index the image for this machine is taken, and what is beside it is not looked at" {
+	make_images
+	architecture=$(dpkg --print-architecture)
+	jq -c --arg a "$architecture" '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [
+		{mediaType: "application/vnd.oci.image.manifest.v1+json", digest: "sha512:strange", size: -1, platform: {os: "linux", architecture: "other"}},
+		(.manifests[1] | del(.annotations) + {annotations: {"vnd.docker.reference.type": "attestation-manifest"}, platform: {os: "linux", architecture: $a}}),
+		(.manifests[1] | del(.annotations) + {artifactType: "application/vnd.example.sbom"}),
+		(.manifests[1] | del(.annotations)),
+		7,
+		(.manifests[0] | del(.annotations) + {platform: {os: "linux", architecture: $a}})]}' "$layout/index.json" > inner
+	inner=$(layout_blob "$layout" inner)
+	start_agent
+	one=$(import "oci:$layout:one")
+	jq -c --argjson d "$inner" '.manifests = [$d + {mediaType: "application/vnd.oci.image.index.v1+json"}]' "$layout/index.json" > index
+	mv index "$layout/index.json"
+	[[ $(import "oci:$layout") == "$one" ]]
+	# The index's own place in the layout is as good.
+	[[ $(import "oci:$layout@$(jq -r .digest <<< "$inner")") == "$one" ]]
+}
+
+@test "a config that Go reads is read" {
+	make_images
+	manifest=$(blob_of "$layout" "$(digest_in "$layout" one)")
+	config=$(blob_of "$layout" "$(jq -r .config.digest "$manifest")")
+	start_agent
+	for odd in '"author": "x\u0000y"' '"author": "one", "author": "two"' '"author": "\xff\xfe"' '"author": "\\ud800"'; do
+		{ printf '{'; printf '%b' "${odd/\\u0000/\\\\u0000}"; printf ','; tail -c +2 "$config"; } > odd
+		odd_config=$(layout_blob "$layout" odd)
+		jq -c --argjson c "$odd_config" '.config += $c' "$manifest" > odd-manifest
+		odd_manifest=$(layout_blob "$layout" odd-manifest)
+		id=$(import "oci:$layout@$(jq -r .digest <<< "$odd_manifest")")
+		rm -rf out
+		varve export "$id" "oci:$PWD/out:x" 2> /dev/null
+		[[ -e $(blob_of out "$(jq -r .digest <<< "$odd_config")") ]]
+		built=$(varve commit "$(varve new --parent "$id" --retain)")
+		varve export "$built" "oci:$PWD/out:built" 2> /dev/null
+		skopeo inspect --config "oci:$PWD/out:built" > /dev/null
+	done
+}
