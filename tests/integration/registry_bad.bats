@@ -154,6 +154,23 @@ ranges() {
 	get half-no-such-range
 	is_whole
 	[[ $(ranges) == "- bytes=150000- - bytes=150000- -" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	: > site/log
+	get half-range-refused
+	is_whole
+	[[ $(ranges) == "- bytes=150000- -" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	fails EBADMSG "the registry answers with 400: not even without a range" get refused
+	fails ECONNRESET "tried 5 times" get range-refused-always
+	rm -f store/ingest/*
+}
+
+@test "a download that starts over again and again makes no progress" {
+	head -c 3000000 /dev/urandom > site/blob
+	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
+	start_registry
+	run -1 tool fetch-blob "$registry" range-refused-always "$digest" 3000000
+	assert_output_has "tried 5 times"
 }
 
 @test "a blob of unknown size is resumed, and whole when there is no more" {
@@ -292,6 +309,9 @@ ranges() {
 	get redirect-token --auth user:secret
 	is_whole
 	[[ $(grep "^tls " site/log) == "tls GET /blob - -" ]]
+	rm "store/blobs/sha256/${digest#*:}"
+	get token-scopes --auth user:secret
+	grep -q "^registry GET /token?service=the+service&scope=repository%3aa%2fb%3apull&scope=repository%3ac%3apull%2cpush&scope=third - Basic_" site/log
 	rm "store/blobs/sha256/${digest#*:}"
 	get token-free
 	get token-down --auth user:secret

@@ -156,6 +156,22 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.answer(416)
         return self.answer(200, content)
 
+    def get_half_range_refused(self, content, times):
+        if times == 1:
+            return self.serve(content, cut=half)
+        if self.range_start() is not None:
+            return self.refuse(400, "ranges are not for us")
+        return self.answer(200, content)
+
+    def get_range_refused_always(self, content, times):
+        """Each download breaks off, and is never resumed."""
+        if self.range_start() is not None:
+            return self.refuse(400, "ranges are not for us")
+        return self.serve(content, cut=half)
+
+    def get_refused(self, content, times):
+        self.refuse(400, "not even without a range")
+
     def get_range_unasked(self, content, times):
         self.answer(206, content, Content_Range=f"bytes 0-{len(content) - 1}/{len(content)}")
 
@@ -336,6 +352,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def get_token(self, content, times):
         self.want_token(lambda: self.serve(content), scope="repository:token:pull")
+
+    def get_token_scopes(self, content, times):
+        self.want_token(lambda: self.serve(content), scope='repository:a/b:pull repository:c:pull,push",scope="third')
 
     def get_token_free(self, content, times):
         self.want_token(lambda: self.serve(content), realm=addresses["registry"] + "/token/free")

@@ -26,6 +26,8 @@ static void test_headers(void **state)
 		{ "Basic realm=\"x\"", true, "-", "-", "-" },
 		{ "bearer REALM=\"https://a/t\",service=\"s\",scope=\"repository:x:pull,push\"",
 		  false, "https://a/t", "s", "repository:x:pull,push" },
+		{ "Bearer realm=r,scope=\"a:pull b:pull\",scope=c", false, "r", "-",
+		  "a:pull b:pull c" },
 		{ "Bearer realm=\"https://a/t\" , service = s", false, "https://a/t", "s", "-" },
 		{ "Bearer realm=\"a \\\"b\\\\\"", false, "a \"b\\", "-", "-" },
 		{ "Bearer realm=\"open", false, "open", "-", "-" },

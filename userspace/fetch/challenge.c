@@ -56,6 +56,30 @@ static char *take_value(struct scan *s)
 	return strbuf_take(&value);
 }
 
+/* The first one counts, except that scopes add up. */
+static int keep_parameter(struct challenge *c, const char *name, size_t length, char **value)
+{
+	cleanup(strbuf_free) struct strbuf both = { 0 };
+	char **field = NULL;
+
+	if (length == 5 && strncasecmp(name, "realm", 5) == 0)
+		field = &c->realm;
+	else if (length == 7 && strncasecmp(name, "service", 7) == 0)
+		field = &c->service;
+	else if (length == 5 && strncasecmp(name, "scope", 5) == 0)
+		field = &c->scope;
+	if (field && !*field)
+		*field = take_ptr(*value);
+	if (field != &c->scope || !*value)
+		return 0;
+	strbuf_appendf(&both, "%s %s", c->scope, *value);
+	if (strbuf_failed(&both))
+		return -ENOMEM;
+	free(c->scope);
+	c->scope = strbuf_take(&both);
+	return c->scope ? 0 : -ENOMEM;
+}
+
 /* The parameters of one challenge, up to the next one's scheme or the end. */
 static int take_parameters(struct scan *s, struct challenge *c)
 {
@@ -63,7 +87,6 @@ static int take_parameters(struct scan *s, struct challenge *c)
 		struct scan before = *s;
 		const char *name;
 		cleanup(free_ptr) char *value = NULL;
-		char **field = NULL;
 		size_t length;
 
 		skip(s, " \t,");
@@ -79,14 +102,8 @@ static int take_parameters(struct scan *s, struct challenge *c)
 		value = take_value(s);
 		if (!value)
 			return -ENOMEM;
-		if (length == 5 && strncasecmp(name, "realm", 5) == 0)
-			field = &c->realm;
-		else if (length == 7 && strncasecmp(name, "service", 7) == 0)
-			field = &c->service;
-		else if (length == 5 && strncasecmp(name, "scope", 5) == 0)
-			field = &c->scope;
-		if (field && !*field)
-			*field = take_ptr(value);
+		if (keep_parameter(c, name, length, &value) < 0)
+			return -ENOMEM;
 	}
 }
 

@@ -14,7 +14,9 @@
 struct challenge {
 	bool basic;
 	char *realm; /* Bearer: NULL for no such challenge */
-	char *service, *scope; /* NULL: not said */
+	char *service;
+	char *scope; /* separated by spaces where there are several; NULL, as the others: not said
+		      */
 };
 
 /* Adds what one header has to what others had. What it does not understand it passes over; the

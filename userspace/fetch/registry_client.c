@@ -94,33 +94,60 @@ static int follow(struct registry_client *c, const struct http_request *request,
 	}
 }
 
+/* Each scope is a parameter of its own. */
+static int add_scopes(char **url, const char *scopes, struct error *e)
+{
+	for (;;) {
+		cleanup(free_ptr) char *scope = NULL;
+		char *longer = NULL;
+		size_t length;
+		int code;
+
+		scopes += strspn(scopes, " ");
+		length = strcspn(scopes, " ");
+		if (length == 0)
+			return 0;
+		scope = strndup(scopes, length);
+		code = scope ? registry_url_add_query(*url, "scope", scope, &longer, e)
+			     : error_set(e, -ENOMEM, "out of memory");
+		if (code < 0)
+			return code;
+		free(*url);
+		*url = longer;
+		scopes += length;
+	}
+}
+
 static int build_token_url(const struct registry_client *c, const struct challenge *challenge,
 			   char **ret_url, struct error *e)
 {
 	bool push = c->request->operation == FETCH_PUT_BLOB ||
 		    c->request->operation == FETCH_PUT_MANIFEST;
 	cleanup(free_ptr) char *realm = NULL;
-	cleanup(free_ptr) char *with_service = NULL;
+	cleanup(free_ptr) char *url = NULL;
 	cleanup(free_ptr) char *scope = NULL;
 	int code = registry_url_follow(c->base, challenge->realm, &realm, e);
 
 	if (code < 0)
 		return error_context(e, "its token server is refused");
 	if (challenge->service)
-		code = registry_url_add_query(realm, "service", challenge->service, &with_service,
-					      e);
+		code = registry_url_add_query(realm, "service", challenge->service, &url, e);
+	else
+		url = take_ptr(realm);
 	if (code < 0)
 		return code;
 	/* One token for all of an upload: the first request of it only wants to read. */
-	if (push || !challenge->scope) {
-		if (asprintf(&scope, "repository:%s:pull%s", c->request->repository,
-			     push ? ",push" : "") < 0) {
-			scope = NULL;
-			return error_set(e, -ENOMEM, "out of memory");
-		}
+	if ((push || !challenge->scope) &&
+	    asprintf(&scope, "repository:%s:pull%s", c->request->repository, push ? ",push" : "") <
+		    0) {
+		scope = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
 	}
-	return registry_url_add_query(with_service ? with_service : realm, "scope",
-				      scope ? scope : challenge->scope, ret_url, e);
+	code = add_scopes(&url, scope ? scope : challenge->scope, e);
+	if (code < 0)
+		return code;
+	*ret_url = take_ptr(url);
+	return 0;
 }
 
 static int fetch_token(struct registry_client *c, const struct challenge *challenge,
@@ -183,6 +210,11 @@ static int get_in(struct registry_client *c, struct http_response *r, struct err
 	return code;
 }
 
+bool registry_client_refuses_range(const struct http_request *request, int status)
+{
+	return status == 416 || (status == 400 && request->range);
+}
+
 static int tick(int64_t sent_bytes, void *user)
 {
 	(void)sent_bytes, (void)user;
@@ -207,7 +239,8 @@ int registry_client_call(struct registry_client *c, const struct http_request *r
 		status = ret_response->status;
 		if (code < 0)
 			return code;
-		if ((status >= 200 && status < 300) || status == 404 || status == 416)
+		if ((status >= 200 && status < 300) || status == 404 ||
+		    registry_client_refuses_range(request, status))
 			return 0;
 		/* Once more with a token, or with a fresh one. Others do not get to say where our
 		 * password goes. */

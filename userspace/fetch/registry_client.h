@@ -26,10 +26,12 @@ static inline void cleanup_registry_client_free(struct registry_client *c)
 /* "BASE/v2/REPOSITORY/" and the rest. */
 int registry_client_url(const struct registry_client *c, char **ret_url, struct error *e,
 			const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* One exchange, with whatever redirects and tokens it takes. 0: the answer is of 2xx, or a 404 or
- * 416; all others are errors. authorization and stall_seconds are set here. */
+/* One exchange, with whatever redirects and tokens it takes. 0: the answer is of 2xx, or a 404, or
+ * refuses the range; all others are errors. authorization and stall_seconds are set here. */
 int registry_client_call(struct registry_client *c, const struct http_request *request,
 			 struct http_response *ret_response, struct error *e);
+/* 416; some servers say 400 to a range that they do not like. */
+bool registry_client_refuses_range(const struct http_request *request, int status);
 /* The error for an answer that is none of those that are good for something. */
 int registry_client_refuse(const struct registry_client *c, const struct http_response *r,
 			   struct error *e);

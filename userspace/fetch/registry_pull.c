@@ -96,7 +96,7 @@ static int take_no_range(struct pull *p, const struct http_response *r, bool *re
 	char rest;
 
 	if (p->asked_from == 0)
-		return error_set(e, -EBADMSG, "the registry answers with 416");
+		return error_set(e, -EBADMSG, "the registry answers with %d", r->status);
 	*ret_whole = r->content_range &&
 		     sscanf(r->content_range, "bytes */%" SCNd64 "%c", &total, &rest) == 1 &&
 		     total == p->received_bytes;
@@ -145,7 +145,7 @@ static int attempt(struct registry_client *c, struct pull *p, const struct http_
 		return code;
 	if (r->status == 404)
 		return report_absence(c, r, e);
-	if (r->status == 416)
+	if (registry_client_refuses_range(&ranged, r->status))
 		return take_no_range(p, r, ret_whole, e);
 	if (!p->begun)
 		code = begin(p, r, e); /* of nothing */
@@ -167,15 +167,17 @@ static int receive(struct registry_client *c, const char *url, const char *accep
 	struct http_request request = {
 		.method = HTTP_GET, .url = url, .accept = accept, .take = take, .user = &p
 	};
+	int64_t furthest = p.received_bytes; /* what starts over does not count again */
 	struct retry retry = { 0 };
 	bool whole = false;
 
 	while (!whole) {
-		int64_t before = p.received_bytes;
 		int code = attempt(c, &p, &request, &r, &whole, e);
 
-		if (p.received_bytes - before >= PROGRESS_BYTES)
+		if (p.received_bytes - furthest >= PROGRESS_BYTES) {
+			furthest = p.received_bytes;
 			retry.failures = 0;
+		}
 		if (code < 0 && !registry_client_retry(&retry, &r, e))
 			return code;
 	}
