@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "content/blob_fetch.h"
+#include "content/blob_writer.h"
 #include "content/credentials_file.h"
 
 #define MANY_MAX 64

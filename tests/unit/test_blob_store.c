@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "content/blob_store.h"
+#include "content/blob_writer.h"
 
 #define MIB (1024 * 1024)
 

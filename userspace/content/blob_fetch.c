@@ -4,6 +4,7 @@
  * digest. Only what a tag means today is the registry's word.
  */
 #include "content/blob_fetch.h"
+#include "content/blob_writer.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "content/blob_store.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -11,7 +13,6 @@
 #include "content/blob_store_state.h"
 
 #define HEX_DIGITS 64
-#define WAIT_STEP_NS (NS_PER_S / 10) /* how often one who waits looks whether he may go */
 
 /* Opens the directory, made where it is missing; its name in the parent is then durable. */
 static int open_directory(int parent, const char *name, struct error *e)
@@ -46,20 +47,6 @@ static int open_directories(struct blob_store *s, int root, struct error *e)
 	return s->ingest_fd < 0 ? s->ingest_fd : 0;
 }
 
-static int init_locks(struct blob_store *s)
-{
-	pthread_condattr_t attributes;
-	int code;
-
-	(void)pthread_condattr_init(&attributes); /* cannot fail in glibc */
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	code = pthread_mutex_init(&s->lock, NULL);
-	if (code == 0)
-		code = pthread_cond_init(&s->released, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
-	return -code;
-}
-
 int blob_store_open(int root, struct blob_store **ret_store, struct error *e)
 {
 	cleanup(blob_store_close) struct blob_store *s = calloc(1, sizeof(*s));
@@ -68,8 +55,7 @@ int blob_store_open(int root, struct blob_store **ret_store, struct error *e)
 	if (!s)
 		return error_set(e, -ENOMEM, "open the blob store: out of memory");
 	s->blobs_fd = s->ingest_fd = -EBADF;
-	s->claims = hashmap_new();
-	code = s->claims ? init_locks(s) : -ENOMEM;
+	code = blob_claims_init(&s->claims);
 	if (code < 0)
 		return error_set(e, code, "open the blob store: %s", strerror(-code));
 	code = open_directories(s, root, e);
@@ -85,51 +71,8 @@ void blob_store_close(struct blob_store *s)
 		return;
 	cleanup_close_fd(&s->blobs_fd);
 	cleanup_close_fd(&s->ingest_fd);
-	hashmap_free(s->claims);
-	pthread_cond_destroy(&s->released);
-	pthread_mutex_destroy(&s->lock);
+	blob_claims_destroy(&s->claims);
 	free(s);
-}
-
-int blob_claim_try(struct blob_store *s, struct blob_claim *claim)
-{
-	int code;
-
-	pthread_mutex_lock(&s->lock);
-	code = hashmap_insert(s->claims, claim->name, claim);
-	pthread_mutex_unlock(&s->lock);
-	return code == -EEXIST ? -EBUSY : code;
-}
-
-int blob_claim_take(struct blob_store *s, struct blob_claim *claim, const atomic_bool *cancelled)
-{
-	struct timespec until;
-	int code;
-
-	pthread_mutex_lock(&s->lock);
-	while ((code = hashmap_insert(s->claims, claim->name, claim)) == -EEXIST) {
-		if (cancelled && atomic_load(cancelled)) {
-			code = -ECANCELED;
-			break;
-		}
-		(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-		until.tv_nsec += WAIT_STEP_NS;
-		if (until.tv_nsec >= NS_PER_S) {
-			until.tv_sec++;
-			until.tv_nsec -= NS_PER_S;
-		}
-		(void)pthread_cond_timedwait(&s->released, &s->lock, &until); /* looked at above */
-	}
-	pthread_mutex_unlock(&s->lock);
-	return code;
-}
-
-void blob_claim_release(struct blob_store *s, struct blob_claim *claim)
-{
-	pthread_mutex_lock(&s->lock);
-	(void)hashmap_remove(s->claims, claim->name); /* it is the claim */
-	pthread_cond_broadcast(&s->released);
-	pthread_mutex_unlock(&s->lock);
 }
 
 int blob_store_open_blob(struct blob_store *s, const struct digest *digest, int *ret_fd,
@@ -238,13 +181,13 @@ int blob_store_sweep_ingest(struct blob_store *s, int64_t older_than_ns, struct 
 		    strlen(entry->d_name) >= sizeof(claim.name))
 			continue; /* longer names are not ours */
 		memcpy(claim.name, entry->d_name, strlen(entry->d_name) + 1);
-		code = blob_claim_try(s, &claim);
+		code = blob_claims_try(&s->claims, &claim);
 		if (code == -EBUSY)
 			continue;
 		if (code < 0)
 			return error_set(e, code, "sweep ingest/: %s", strerror(-code));
 		code = sweep_file(s, claim.name, older_than_ns, e);
-		blob_claim_release(s, &claim);
+		blob_claims_release(&s->claims, &claim);
 		if (code < 0)
 			return code;
 	}

@@ -4,6 +4,8 @@
  * a file in ingest/, or a whole blob. The name there is the digest, so that the next writer finds
  * what is left of the last one; what it finds is hashed again.
  */
+#include "content/blob_writer.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,7 +40,7 @@ static void end(struct blob_writer *w)
 	cleanup_close_fd(&w->fd);
 	digest_sum_free(w->sum);
 	if (w->claimed)
-		blob_claim_release(w->store, &w->claim);
+		blob_claims_release(&w->store->claims, &w->claim);
 	free(w);
 }
 
@@ -109,16 +111,13 @@ static int claim_name(struct blob_writer *w, const atomic_bool *cancelled, struc
 	struct blob_store *s = w->store;
 	int code;
 
-	if (w->expected.text[0]) {
+	if (w->expected.text[0])
 		(void)snprintf(w->claim.name, sizeof(w->claim.name), "%s",
 			       digest_hex(&w->expected));
-	} else {
-		pthread_mutex_lock(&s->lock);
+	else
 		(void)snprintf(w->claim.name, sizeof(w->claim.name), "new-%" PRIx64 "-%" PRIx64,
-			       (uint64_t)clock_wall_ns(), s->unnamed++);
-		pthread_mutex_unlock(&s->lock);
-	}
-	code = blob_claim_take(s, &w->claim, cancelled);
+			       (uint64_t)clock_wall_ns(), blob_claims_next_number(&s->claims));
+	code = blob_claims_take(&s->claims, &w->claim, cancelled);
 	if (code == -ECANCELED)
 		return error_set(e, code, "write blob %s: cancelled while another one wrote it",
 				 writer_name(w));

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/cleanup.h"
-#include "content/blob_fetch.h"
+#include "content/fetch_control.h"
 #include "content/fetch_protocol.h"
 
 struct fetch_helper;

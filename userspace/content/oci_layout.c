@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "content/oci_layout.h"
+#include "content/blob_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 #include "base/strbuf.h"
 #include "base/utf8.h"
-#include "image/image_manifest.h"
+#include "image/image_limits.h"
 
 /* "\ud83d" and the like: the value; -1: it is not such an escape. */
 static int read_escape(const char *text, size_t length)

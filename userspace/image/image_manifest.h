@@ -12,11 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "image/image_limits.h"
 #include "image/image_platform.h"
-
-#define IMAGE_JSON_MAX (4 << 20) /* bytes of one document, as registries have it */
-#define IMAGE_LAYERS_MAX 500 /* as many as overlayfs stacks */
-#define IMAGE_INDEX_MAX 1000 /* images of an index */
 
 #define IMAGE_MEDIA_TYPE_INDEX "application/vnd.oci.image.index.v1+json"
 #define IMAGE_MEDIA_TYPE_MANIFEST "application/vnd.oci.image.manifest.v1+json"

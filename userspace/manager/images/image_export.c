@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "content/blob_fetch.h"
-#include "content/blob_store.h"
+#include "content/blob_writer.h"
 #include "graph/record_content.h"
 #include "image/chain_id.h"
 #include "image/image_config.h"

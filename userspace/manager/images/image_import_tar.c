@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/regular_file.h"
-#include "content/blob_store.h"
+#include "content/blob_writer.h"
 #include "image/image_manifest.h"
 #include "image/image_reference.h"
 #include "layer/tar_apply.h"

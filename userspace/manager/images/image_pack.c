@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "content/blob_store.h"
+#include "content/blob_writer.h"
 #include "image/image_manifest.h"
 #include "layer/tar_diff.h"
 #include "manager/content/content_blobs.h"
