@@ -96,7 +96,7 @@ edit_manifest() {
 	ln -s /etc/passwd "$layout/index.json"
 	fails "oci:$layout" "index.json"
 	rm "$layout/oci-layout"
-	fails "oci:$layout" "no OCI layout"
+	fails "oci:$layout" "not an OCI layout"
 }
 
 @test "references that make no sense are refused by name" {

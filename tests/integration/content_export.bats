@@ -92,7 +92,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	umoci_tree "$layout" two "$BATS_TEST_TMPDIR/bundle"
 	[[ -e $BATS_TEST_TMPDIR/bundle/rootfs/etc/top ]]
 	run -5 varve export "$one" "oci:$trees:one"
-	assert_output_has "no OCI layout"
+	assert_output_has "not an OCI layout"
 }
 
 @test "archives, plain tars, and zstd" {

@@ -148,7 +148,7 @@ pull() {
 	start_registry "auth: {htpasswd: {realm: here, path: $PWD/htpasswd}}"
 	push_image --dest-creds user:secret
 	run -1 tool fetch-manifest "$registry" lib/image v1
-	[[ $output == "EACCES: $registry/lib/image: manifest v1: the registry wants a password" ]]
+	[[ $output == "EACCES: $registry/lib/image: manifest v1: the registry asks for a password" ]]
 	run -1 tool --auth user:wrong fetch-manifest "$registry" lib/image v1
 	[[ $output == "EACCES: $registry/lib/image: manifest v1: the registry answers with 401: authentication required" ]]
 	pull --auth user:secret

@@ -189,7 +189,7 @@ ranges() {
 	start_registry
 	fails EBADMSG "the answer begins at byte 0 instead of 150000" get half-range-wrong
 	rm store/ingest/*
-	fails EBADMSG "the answer has no range that makes sense: 'bytes many/more'" get half-range-nonsense
+	fails EBADMSG "the answer has an invalid range: 'bytes many/more'" get half-range-nonsense
 	rm store/ingest/*
 	fails EBADMSG "the registry answers with 206" get range-unasked
 }
@@ -197,36 +197,36 @@ ranges() {
 @test "B47 a wrong digest is never visible, and the error names both" {
 	start_registry
 	reversed=$(python3 -c 'import hashlib; print(hashlib.sha256(open("site/blob", "rb").read()[::-1]).hexdigest())')
-	fails EBADMSG "the blob $digest is not what it says: its digest is sha256:$reversed" get lies
+	fails EBADMSG "the blob $digest is damaged: its digest is sha256:$reversed" get lies
 	[[ -z $(ls store/ingest) ]]
-	fails EBADMSG "the registry says that its digest is sha256:" get lies-digest
+	fails EBADMSG "the registry says that the digest is sha256:" get lies-digest
 	run -1 tool fetch-manifest "$registry" lies "$manifest_digest"
-	assert_output_has "EBADMSG: $registry/lies: manifest $manifest_digest: what came has the digest sha256:"
-	fails EBADMSG "what came has the digest $manifest_digest: the registry says that its digest is" get_manifest lies-digest
+	assert_output_has "EBADMSG: $registry/lies: manifest $manifest_digest: the received bytes have the digest sha256:"
+	fails EBADMSG "the received bytes have the digest $manifest_digest: the registry says that the digest is" get_manifest lies-digest
 }
 
 @test "a registry that sends too much or too little is stopped" {
 	start_registry
 	fails EFBIG "more than its 300000 bytes came" get much
 	rm -f store/ingest/*
-	fails EFBIG "the registry has 300004 bytes where 300000 are expected" get long
+	fails EFBIG "the registry has 300004 bytes instead of 300000" get long
 	rm -f store/ingest/*
-	fails EBADMSG "the registry has 150000 bytes where 300000 are expected" get length-short
+	fails EBADMSG "the registry has 150000 bytes instead of 300000" get length-short
 	fails ENODATA "only 150000 of 300000 bytes came" get short
 	rm -f store/ingest/*
 	fails EFBIG "it has 1073741824 bytes" get_manifest huge
 	fails EFBIG "more than 4194304 bytes came" get_manifest endless
-	fails EBADMSG "the registry sent nothing" get_manifest empty
+	fails EBADMSG "the registry sent an empty manifest" get_manifest empty
 }
 
 @test "broken answers are tried again, and then refused" {
 	start_registry
-	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get chunks-cut
+	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get chunks-cut
 	rm -f store/ingest/*
-	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get chunks-bad
+	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get chunks-bad
 	rm -f store/ingest/*
-	fails ECONNRESET "tried 5 times: the connection with $registry broke off" get gone
-	fails EBADMSG "$registry does not answer as a registry does" get garbage
+	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get gone
+	fails EBADMSG "$registry does not answer like a registry" get garbage
 	fails EFBIG "the answer has more than 65536 bytes of headers" get headers
 }
 
@@ -236,7 +236,7 @@ ranges() {
 	is_whole
 	[[ $(ranges) == "- bytes=150000-" ]]
 	rm "store/blobs/sha256/${digest#*:}"
-	fails ETIMEDOUT "tried 5 times: $registry stands still" get silent
+	fails ETIMEDOUT "tried 5 times: $registry stalled" get silent
 }
 
 @test "a registry that is busy is asked again when it says, but not for ever" {
@@ -245,7 +245,7 @@ ranges() {
 	is_whole
 	[[ $(ranges) == "- - -" ]]
 	rm "store/blobs/sha256/${digest#*:}"
-	fails EAGAIN "it wants to be asked again in 3600 s: the registry answers with 429: slow down" get limit
+	fails EAGAIN "it asks to retry in 3600 s: the registry answers with 429: slow down" get limit
 	[[ $(ranges) == "- - - -" ]]
 	fails EIO "tried 5 times: the registry answers with 500: broken ?[31minside" get down
 }
@@ -255,27 +255,27 @@ ranges() {
 	fails EACCES "the registry answers with 403 to a request without a password: not yours" get denied
 	fails EBADMSG "the registry answers with 418: teapot" get odd
 	run -1 tool fetch-manifest "$other" "lib/x" nope
-	assert_output_has "ENOENT: $other/lib/x: manifest nope: $other is no registry: it knows no /v2/"
+	assert_output_has "ENOENT: $other/lib/x: manifest nope: $other is not a registry: it has no /v2/"
 	registry=127.0.0.1:1
 	fails ECONNREFUSED "127.0.0.1:1" get good
 }
 
 @test "names that no registry knows are not asked for" {
 	run -1 tool fetch-manifest "a b" lib/x latest
-	assert_output_has "EINVAL: 'a b' is no registry"
+	assert_output_has "EINVAL: invalid registry 'a b'"
 	run -1 tool fetch-manifest localhost Lib/x latest
-	assert_output_has "EINVAL: 'Lib/x' is no name of a repository"
+	assert_output_has "EINVAL: invalid repository name 'Lib/x'"
 	run -1 tool fetch-manifest localhost ../x latest
-	assert_output_has "EINVAL: '../x' is no name of a repository"
+	assert_output_has "EINVAL: invalid repository name '../x'"
 	run -1 tool fetch-manifest localhost x a/b
-	assert_output_has "EINVAL: 'a/b' is no tag"
+	assert_output_has "EINVAL: invalid tag 'a/b'"
 	run -1 tool fetch-manifest localhost x sha512:abc
 	assert_output_has "EOPNOTSUPP: the digest sha512:abc is not of sha256"
 }
 
 @test "plain http is for this host only" {
 	run -1 tool fetch-manifest http://192.0.2.1 lib/x latest
-	assert_output_has "EPERM: http://192.0.2.1/lib/x: manifest latest: http://192.0.2.1/ is plain http, which is for this host only"
+	assert_output_has "EPERM: http://192.0.2.1/lib/x: manifest latest: http://192.0.2.1/ is plain http, which is allowed for loopback addresses only"
 	run -1 tool fetch-manifest http://localhost.example lib/x latest
 	assert_output_has "EPERM: "
 	start_registry
@@ -285,7 +285,7 @@ ranges() {
 
 @test "a password goes to the registry, and not where it redirects to" {
 	start_registries
-	fails EACCES "the registry wants a password" get basic
+	fails EACCES "the registry asks for a password" get basic
 	fails EACCES "the registry answers with 401: authentication required" get basic --auth user:wrong
 	get basic --auth user:secret
 	is_whole
@@ -321,20 +321,20 @@ ranges() {
 @test "token servers that misbehave" {
 	start_registry
 	fails EFBIG "token server $registry: the answer is longer than 65536 bytes" get token-huge
-	fails EBADMSG "token server $registry: the token is too long, or cannot be sent" get token-bad
-	fails EBADMSG "token server $registry: what came is no token" get token-none
-	fails EPERM "its token server is refused: http://192.0.2.1/token is plain http" get token-elsewhere --auth user:secret
+	fails EBADMSG "token server $registry: the token is too long or has invalid characters" get token-bad
+	fails EBADMSG "token server $registry: the answer has no token" get token-none
+	fails EPERM "the token server is refused: http://192.0.2.1/token is plain http" get token-elsewhere --auth user:secret
 	fails EACCES "the registry answers with 401 to a request without a password: go away" get token-useless
-	fails EACCES "the registry wants an authentication that is neither Bearer nor Basic" get negotiate
+	fails EACCES "the registry asks for an authentication that is neither Bearer nor Basic" get negotiate
 }
 
 @test "redirects that lead astray" {
 	start_registries
-	fails ELOOP "more than 10 redirects" get redirect-loop
-	fails EBADMSG "a redirect (302) that leads nowhere" get redirect-nowhere
-	fails EPERM "a redirect is refused: http://192.0.2.1/blob is plain http, which is for this host only" get redirect-http
+	fails ELOOP "the registry redirects more than 10 times" get redirect-loop
+	fails EBADMSG "the registry redirects (302) without a location" get redirect-nowhere
+	fails EPERM "a redirect is refused: http://192.0.2.1/blob is plain http, which is allowed for loopback addresses only" get redirect-http
 	fails EPERM "a redirect is refused: file:///etc/passwd is neither https nor http" get redirect-file
-	fails EPERM "a redirect is refused: a URL with a password in it is not followed" get redirect-password
+	fails EPERM "a redirect is refused: URLs that contain a password are not followed" get redirect-password
 	# Who is redirected to does not get to ask for the password.
 	fails EACCES "the registry answers with 401: who are you" get redirect-challenge --auth user:secret
 	run -1 grep "^tls .*Basic" site/log
@@ -364,12 +364,12 @@ ranges() {
 	run -1 tool --auth user:secret push-blob "$registry" push-plain "$digest"
 	assert_output_has "EPERM: $registry/push-plain: blob $digest: the place for the upload is refused: http://192.0.2.1/"
 	run -1 tool push-blob "$registry" push "$manifest_digest"
-	[[ $output == "ENOENT: $registry/push: blob $manifest_digest: the blob $manifest_digest is not here" ]]
+	[[ $output == "ENOENT: $registry/push: blob $manifest_digest: the blob $manifest_digest is not in the store" ]]
 
 	tool push-manifest "$registry" push latest application/vnd.oci.image.manifest.v1+json site/manifest
 	cmp site/manifest site/pushed.manifest
 	run -1 tool push-manifest "$registry" lies-digest latest application/vnd.oci.image.manifest.v1+json site/manifest
-	assert_output_has "EBADMSG: $registry/lies-digest: manifest latest: the registry says that its digest is"
+	assert_output_has "EBADMSG: $registry/lies-digest: manifest latest: the registry says that the digest is"
 }
 
 @test "B47 the same digest wanted by many is fetched once" {
@@ -460,9 +460,9 @@ helper_of() {
 	[[ $output == "EIO: localhost/x: manifest latest: varve-fetch was killed by signal 9" ]]
 	printf '#!/bin/sh\necho hello >&0\n' > helper
 	run -1 tool --helper ./helper fetch-manifest localhost x latest
-	assert_output_has "EIO: localhost/x: manifest latest: varve-fetch sent what is no reply"
+	assert_output_has "EIO: localhost/x: manifest latest: varve-fetch sent an invalid reply"
 	run -2 "$VARVE_BUILD/varve-fetch"
-	assert_output_has "varve-fetch is started by varved"
+	assert_output_has "varve-fetch is a helper that varved starts"
 }
 
 @test "https, with certificates that are known and that are not" {
@@ -471,13 +471,13 @@ helper_of() {
 	cat key.pem cert.pem > site/tls.pem
 	start_registry
 	registry=$(< site/tls)
-	fails EPROTO "no TLS with ${registry#https://}: " get good
+	fails EPROTO "TLS with ${registry#https://} failed: " get good
 	# The file that libcurl is built with; the test has a mount namespace of its own.
 	mount --bind cert.pem /etc/ssl/certs/ca-certificates.crt
 	get good
 	is_whole
 	rm "store/blobs/sha256/${digest#*:}"
-	fails EPERM "a redirect is refused: http://$other/blob is plain http, where https came before" get redirect-plain
+	fails EPERM "a redirect is refused: http://$other/blob is plain http, reached from https" get redirect-plain
 	# By a name that has to be resolved, and by one that the certificate does not have.
 	printf '127.0.0.1 registry.test another.test\n' > hosts
 	mount --bind hosts /etc/hosts
@@ -486,7 +486,7 @@ helper_of() {
 	is_whole
 	rm "store/blobs/sha256/${digest#*:}"
 	registry=another.test:${registry##*:}
-	fails EPROTO "no TLS with $registry: " get good
+	fails EPROTO "TLS with $registry failed: " get good
 	umount /etc/hosts /etc/ssl/certs/ca-certificates.crt
 }
 
@@ -494,7 +494,7 @@ helper_of() {
 	start_registry
 	export HTTPS_PROXY=http://$other HTTP_PROXY=http://$other
 	run -1 tool --auth user:secret fetch-manifest registry.invalid lib/x latest
-	[[ $output == "EACCES: registry.invalid/lib/x: manifest latest: the proxy answers with 403 to the way to registry.invalid" ]]
+	[[ $output == "EACCES: registry.invalid/lib/x: manifest latest: the proxy refuses to connect to registry.invalid: it answers with 403" ]]
 	[[ $(< site/log) == "other CONNECT registry.invalid:443 - -" ]]
 	get good
 	is_whole

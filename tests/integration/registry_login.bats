@@ -101,7 +101,7 @@ sends() {
 	start_agent
 	more=', "credHelpers": {"https://index.docker.io/v1/": "cloud"}, "credsStore": "desktop"' logins
 	sends alpine ""
-	assert_output_has "config.json has no password for registry-1.docker.io and leaves it to docker-credential-cloud, which is not run: the registry wants a password"
+	assert_output_has "config.json has no password for registry-1.docker.io and leaves it to docker-credential-cloud, which is not run: the registry asks for a password"
 	sends team.example/it ""
 	assert_output_has "leaves it to docker-credential-desktop"
 	more=', "credsStore": "desktop"' logins https://index.docker.io/v1/=hub

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-#define WAIT_STEP_NS (NS_PER_S / 10) /* how often a waiter looks whether it was cancelled */
+#define WAIT_STEP_NS (NS_PER_S / 10) /* how often a waiter looks whether cancelled */
 
 static int init_locks(struct blob_claims *c)
 {

@@ -88,7 +88,7 @@ static int check_digest_said(const char *said, const char *expected, struct erro
 	/* Of another algorithm it may be right. */
 	if (!*said || digest_parse(said, &digest, NULL) < 0 || strcmp(said, expected) == 0)
 		return 0;
-	return error_set(e, -EBADMSG, "the registry says that its digest is %s", said);
+	return error_set(e, -EBADMSG, "the registry says that the digest is %s", said);
 }
 
 struct manifest {
@@ -107,7 +107,7 @@ DEFINE_CLEANUP_VALUE(struct manifest, manifest_free)
 static int take_manifest_facts(struct manifest *m, const struct fetch_reply *reply, struct error *e)
 {
 	if (reply->size_bytes > MANIFEST_MAX)
-		return error_set(e, -EFBIG, "it has %" PRId64 " bytes; at most %d are read",
+		return error_set(e, -EFBIG, "it has %" PRId64 " bytes (limit: %d)",
 				 reply->size_bytes, MANIFEST_MAX);
 	free(m->media_type);
 	m->media_type = strdup(reply->media_type);
@@ -153,13 +153,14 @@ static int verify_manifest(const struct transfer *t, const struct manifest *m,
 	const char *asked = t->request.reference;
 
 	if (!m->media_type || m->bytes.length == 0)
-		return error_set(e, -EBADMSG, "the registry sent nothing");
+		return error_set(e, -EBADMSG, "the registry sent an empty manifest");
 	if (digest_of(m->bytes.text, m->bytes.length, ret_digest) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	if (strchr(asked, ':') && strcmp(asked, ret_digest->text) != 0)
-		return error_set(e, -EBADMSG, "what came has the digest %s", ret_digest->text);
+		return error_set(e, -EBADMSG, "the received bytes have the digest %s",
+				 ret_digest->text);
 	if (check_digest_said(m->digest_said, ret_digest->text, e) < 0)
-		return error_context(e, "what came has the digest %s", ret_digest->text);
+		return error_context(e, "the received bytes have the digest %s", ret_digest->text);
 	return 0;
 }
 
@@ -200,12 +201,10 @@ static int take_blob_facts(struct incoming *b, const struct fetch_reply *reply, 
 	b->total_bytes = reply->size_bytes;
 	if (b->size_bytes >= 0 && reply->size_bytes >= 0 && reply->size_bytes != b->size_bytes)
 		return error_set(e, reply->size_bytes > b->size_bytes ? -EFBIG : -EBADMSG,
-				 "the registry has %" PRId64 " bytes where %" PRId64
-				 " are expected",
+				 "the registry has %" PRId64 " bytes instead of %" PRId64 "",
 				 reply->size_bytes, b->size_bytes);
 	if (reply->size_bytes > UNKNOWN_SIZE_MAX && b->size_bytes < 0)
-		return error_set(e, -EFBIG,
-				 "it has %" PRId64 " bytes; at most %" PRId64 " are read",
+		return error_set(e, -EFBIG, "it has %" PRId64 " bytes (limit: %" PRId64 ")",
 				 reply->size_bytes, UNKNOWN_SIZE_MAX);
 	return check_digest_said(reply->digest, b->digest->text, e);
 }

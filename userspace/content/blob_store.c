@@ -83,7 +83,7 @@ int blob_store_open_blob(struct blob_store *s, const struct digest *digest, int 
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT)
-		return error_set(e, -ENOENT, "the blob %s is not here", digest->text);
+		return error_set(e, -ENOENT, "the blob %s is not in the store", digest->text);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(e, -errno, "open blob %s: %s", digest->text, strerror(errno));
 	if (!S_ISREG(st.st_mode))

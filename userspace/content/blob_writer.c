@@ -81,7 +81,7 @@ static int hash_left(struct blob_writer *w, struct error *e)
 	}
 	if (code < 0) {
 		w->written_bytes = 0; /* what cannot be read is not worth keeping */
-		return error_set(e, code, "read what is there of blob %s: %s", writer_name(w),
+		return error_set(e, code, "read the partial blob %s: %s", writer_name(w),
 				 strerror(-code));
 	}
 	return 0;
@@ -119,13 +119,14 @@ static int claim_name(struct blob_writer *w, const atomic_bool *cancelled, struc
 			       (uint64_t)clock_wall_ns(), blob_claims_next_number(&s->claims));
 	code = blob_claims_take(&s->claims, &w->claim, cancelled);
 	if (code == -ECANCELED)
-		return error_set(e, code, "write blob %s: cancelled while another one wrote it",
+		return error_set(e, code,
+				 "write blob %s: cancelled while waiting for another writer",
 				 writer_name(w));
 	if (code < 0)
 		return error_set(e, code, "write blob %s: %s", writer_name(w), strerror(-code));
 	w->claimed = true;
 	if (w->expected.text[0] && blob_store_has(s, &w->expected))
-		return error_set(e, -EEXIST, "the blob %s is here already", writer_name(w));
+		return error_set(e, -EEXIST, "the blob %s exists already", writer_name(w));
 	return 0;
 }
 
@@ -200,7 +201,7 @@ static int verify(struct blob_writer *w, struct digest *ret_digest, struct error
 	if (digest_sum_end(w->sum, ret_digest) < 0)
 		return error_set(e, -ENOMEM, "write blob %s: out of memory", writer_name(w));
 	if (w->expected.text[0] && !digest_equal(ret_digest, &w->expected))
-		return error_set(e, -EBADMSG, "the blob %s is not what it says: its digest is %s",
+		return error_set(e, -EBADMSG, "the blob %s is damaged: its digest is %s",
 				 w->expected.text, ret_digest->text);
 	if (fsync(w->fd) < 0)
 		return error_set(e, -errno, "sync blob %s: %s", ret_digest->text, strerror(errno));

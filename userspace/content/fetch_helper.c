@@ -231,7 +231,7 @@ int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, str
 		return error_set(e, -errno, "read from varve-fetch: %s", strerror(errno));
 	if ((size_t)length > sizeof(h->message) ||
 	    fetch_reply_read(h->message, (size_t)length, &reply) < 0)
-		return error_set(e, -EIO, "varve-fetch sent what is no reply");
+		return error_set(e, -EIO, "varve-fetch sent an invalid reply");
 	if (reply.kind == FETCH_REPLY_FAILED)
 		return error_set(e, reply.code, "%s", reply.text);
 	*ret_reply = reply;

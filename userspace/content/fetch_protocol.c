@@ -87,14 +87,15 @@ int fetch_request_check(const struct fetch_request *r, struct error *e)
 	bool manifest = r->operation == FETCH_GET_MANIFEST || r->operation == FETCH_PUT_MANIFEST;
 
 	if (!is_registry(r->registry))
-		return error_set(e, -EINVAL, "'%.100s' is no registry (host or host:port)",
+		return error_set(e, -EINVAL,
+				 "invalid registry '%.100s' (expected host or host:port)",
 				 r->registry);
 	if (!is_repository(r->repository))
-		return error_set(e, -EINVAL, "'%.255s' is no name of a repository", r->repository);
+		return error_set(e, -EINVAL, "invalid repository name '%.255s'", r->repository);
 	if (!manifest || strchr(r->reference, ':'))
 		return digest_parse(r->reference, &digest, e);
 	if (!is_tag(r->reference))
-		return error_set(e, -EINVAL, "'%.128s' is no tag", r->reference);
+		return error_set(e, -EINVAL, "invalid tag '%.128s'", r->reference);
 	return 0;
 }
 

@@ -72,11 +72,12 @@ int oci_layout_open(const char *path, int *ret_fd, struct error *e)
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
 	code = read_file(fd, "oci-layout", 4096, &text, &length, e);
 	if (code == -ENOENT)
-		return error_set(e, -EBADMSG, "%s is no OCI layout: it has no file oci-layout",
-				 path);
+		return error_set(e, -EBADMSG,
+				 "%s is not an OCI layout: the file oci-layout is missing", path);
 	if (code == 0 && !memmem(text, length, "\"imageLayoutVersion\"", 20))
 		code = error_set(e, -EBADMSG,
-				 "%s is no OCI layout: its file oci-layout names no version", path);
+				 "%s is not an OCI layout: its file oci-layout names no version",
+				 path);
 	if (code < 0)
 		return code;
 	*ret_fd = take_fd(&fd);
@@ -166,7 +167,7 @@ static int check_free(int layout, const char *path, struct error *e)
 	}
 	while ((entry = readdir(d)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return error_set(e, -EEXIST, "%s is there, and no OCI layout", path);
+			return error_set(e, -EEXIST, "%s exists and is not an OCI layout", path);
 	return 0;
 }
 
@@ -222,7 +223,7 @@ static int say_progress(const struct oci_layout_copy *copy, int64_t done, struct
 	if (copy->progress)
 		copy->progress(done, copy->size_bytes, copy->user);
 	if (copy->cancelled && atomic_load(copy->cancelled))
-		return error_set(e, -ECANCELED, "it was cancelled");
+		return error_set(e, -ECANCELED, "cancelled");
 	return 0;
 }
 

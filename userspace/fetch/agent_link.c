@@ -36,7 +36,7 @@ int agent_link_receive(char message[FETCH_MESSAGE_MAX], struct fetch_request *re
 		memcpy(ret_upload_fd, CMSG_DATA(&control.head), sizeof(int));
 	if ((m.msg_flags & MSG_TRUNC) ||
 	    fetch_request_read(message, (size_t)length, ret_request) < 0)
-		return error_set(e, -EBADMSG, "varve-fetch: what the agent sent is no request");
+		return error_set(e, -EBADMSG, "varve-fetch: the agent sent an invalid request");
 	return 0;
 }
 

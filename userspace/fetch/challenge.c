@@ -161,9 +161,9 @@ int challenge_read_token(const char *json, size_t length, char **ret_token, stru
 	if (!token)
 		token = json_string_value(json_object_get(root, "access_token"));
 	if (!token || !*token)
-		return error_set(e, -EBADMSG, "what came is no token");
+		return error_set(e, -EBADMSG, "the answer has no token");
 	if (strlen(token) > TOKEN_MAX || !is_printable(token))
-		return error_set(e, -EBADMSG, "the token is too long, or cannot be sent");
+		return error_set(e, -EBADMSG, "the token is too long or has invalid characters");
 	*ret_token = strdup(token);
 	return *ret_token ? 0 : error_set(e, -ENOMEM, "out of memory");
 }

@@ -177,7 +177,7 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *user)
 		got = pread(x->request->body_fd, buffer, length, x->body_offset);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0) {
-		x->code = error_set(x->e, -errno, "read what is to be sent: %s", strerror(errno));
+		x->code = error_set(x->e, -errno, "read the file to upload: %s", strerror(errno));
 		return CURL_READFUNC_ABORT;
 	}
 	x->body_offset += got;
@@ -312,8 +312,9 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 
 	(void)curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &of_proxy); /* then it is 0 */
 	if (of_proxy >= 300)
-		return error_set(x->e, -EACCES, "the proxy answers with %ld to the way to %s",
-				 of_proxy, host);
+		return error_set(x->e, -EACCES,
+				 "the proxy refuses to connect to %s: it answers with %ld", host,
+				 of_proxy);
 	if (!*problem)
 		problem = curl_easy_strerror(code);
 	switch (code) {
@@ -325,7 +326,7 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 		return error_set(x->e, -ENOMEM, "out of memory");
 	case CURLE_OPERATION_TIMEDOUT:
 		x->response->lost = true;
-		return error_set(x->e, -ETIMEDOUT, "%s stands still: nothing came for %ld s", host,
+		return error_set(x->e, -ETIMEDOUT, "%s stalled: no data for %ld s", host,
 				 patience(x->request));
 	case CURLE_PARTIAL_FILE:
 	case CURLE_GOT_NOTHING:
@@ -334,14 +335,14 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
 		x->response->lost = true;
-		return error_set(x->e, -ECONNRESET, "the connection with %s broke off: %s", host,
+		return error_set(x->e, -ECONNRESET, "the connection to %s was lost: %s", host,
 				 problem);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_CACERT_BADFILE: /* this host knows no authorities */
-		return error_set(x->e, -EPROTO, "no TLS with %s: %s", host, problem);
+		return error_set(x->e, -EPROTO, "TLS with %s failed: %s", host, problem);
 	default:
-		return error_set(x->e, -EBADMSG, "%s does not answer as a registry does: %s", host,
+		return error_set(x->e, -EBADMSG, "%s does not answer like a registry: %s", host,
 				 problem);
 	}
 }

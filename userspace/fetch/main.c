@@ -62,7 +62,7 @@ int main(void)
 	int code;
 
 	if (!is_started_by_agent()) {
-		(void)fputs("varve-fetch is started by varved, which tells it what to fetch\n",
+		(void)fputs("varve-fetch is a helper that varved starts; it has no command line\n",
 			    stderr); /* to nobody, then */
 		return 2;
 	}

@@ -77,9 +77,11 @@ static int follow(struct registry_client *c, const struct http_request *request,
 		if (code < 0 || !is_redirect(ret_response->status))
 			return code;
 		if (hops == REDIRECTS_MAX)
-			return error_set(e, -ELOOP, "more than %d redirects", REDIRECTS_MAX);
+			return error_set(e, -ELOOP, "the registry redirects more than %d times",
+					 REDIRECTS_MAX);
 		if (!ret_response->location)
-			return error_set(e, -EBADMSG, "a redirect (%d) that leads nowhere",
+			return error_set(e, -EBADMSG,
+					 "the registry redirects (%d) without a location",
 					 ret_response->status);
 		code = registry_url_follow(r.url, ret_response->location, &next, e);
 		if (code < 0)
@@ -129,7 +131,7 @@ static int build_token_url(const struct registry_client *c, const struct challen
 	int code = registry_url_follow(c->base, challenge->realm, &realm, e);
 
 	if (code < 0)
-		return error_context(e, "its token server is refused");
+		return error_context(e, "the token server is refused");
 	if (challenge->service)
 		code = registry_url_add_query(realm, "service", challenge->service, &url, e);
 	else
@@ -195,11 +197,12 @@ static int get_in(struct registry_client *c, struct http_response *r, struct err
 	if (challenge.realm) {
 		code = fetch_token(c, &challenge, r, e);
 	} else if (!challenge.basic) {
-		code = error_set(e, -EACCES,
-				 "the registry wants an authentication that is neither Bearer nor "
-				 "Basic");
+		code = error_set(
+			e, -EACCES,
+			"the registry asks for an authentication that is neither Bearer nor "
+			"Basic");
 	} else if (!*c->request->credentials) {
-		code = error_set(e, -EACCES, "the registry wants a password");
+		code = error_set(e, -EACCES, "the registry asks for a password");
 	} else {
 		free(c->authorization);
 		c->authorization = challenge_basic(c->request->credentials);
@@ -298,8 +301,7 @@ bool registry_client_retry(struct retry *retry, const struct http_response *last
 		return false;
 	retry->failures++;
 	if (last->retry_after_s > PAUSE_MAX_S) {
-		error_context(e, "it wants to be asked again in %" PRId64 " s",
-			      last->retry_after_s);
+		error_context(e, "it asks to retry in %" PRId64 " s", last->retry_after_s);
 		return false;
 	}
 	if (retry->failures >= ATTEMPTS) {

@@ -38,7 +38,7 @@ static int read_range(const struct http_response *r, int64_t *ret_first, int64_t
 		    &rest) != 3 &&
 	     (sscanf(text, "bytes %" SCNd64 "-%" SCNd64 "/%c", &first, &last, &rest) != 3 ||
 	      rest != '*')))
-		return error_set(e, -EBADMSG, "the answer has no range that makes sense: '%.100s'",
+		return error_set(e, -EBADMSG, "the answer has an invalid range: '%.100s'",
 				 text ? text : "");
 	if (first < 0 || last < first || (total >= 0 && last >= total))
 		return error_set(e, -EBADMSG, "the answer has an impossible range: '%.100s'", text);
@@ -120,7 +120,7 @@ static int report_absence(struct registry_client *c, const struct http_response 
 	}
 	request.url = url;
 	if (registry_client_call(c, &request, &ping, NULL) == 0 && ping.status == 404)
-		return error_set(e, -ENOENT, "%s is no registry: it knows no /v2/",
+		return error_set(e, -ENOENT, "%s is not a registry: it has no /v2/",
 				 registry_url_host(c->base, buffer, sizeof(buffer)));
 	return registry_client_refuse(c, r, e);
 }

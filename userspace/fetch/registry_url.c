@@ -74,16 +74,17 @@ static int check(CURLU *u, CURLU *from, struct error *e)
 	if (curl_url_get(u, CURLUPART_URL, &url, 0) != CURLUE_OK)
 		return error_set(e, -ENOMEM, "out of memory");
 	if (has_user(u))
-		return error_set(e, -EPERM, "a URL with a password in it is not followed");
+		return error_set(e, -EPERM, "URLs that contain a password are not followed");
 	if (has_scheme(u, "https"))
 		return 0;
 	if (!has_scheme(u, "http"))
 		return error_set(e, -EPERM, "%.200s is neither https nor http", url);
 	if (!is_loopback(u))
-		return error_set(e, -EPERM, "%.200s is plain http, which is for this host only",
-				 url);
+		return error_set(
+			e, -EPERM,
+			"%.200s is plain http, which is allowed for loopback addresses only", url);
 	if (from && !has_scheme(from, "http"))
-		return error_set(e, -EPERM, "%.200s is plain http, where https came before", url);
+		return error_set(e, -EPERM, "%.200s is plain http, reached from https", url);
 	/* A registry on this host does not get to ask this host's other services. */
 	if (from && (!same_part(u, from, CURLUPART_HOST) || !same_part(u, from, CURLUPART_PORT)))
 		return error_set(e, -EPERM, "%.200s is another service of this host", url);
@@ -115,7 +116,7 @@ int registry_url_base(const char *registry, char **ret_url, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory");
 	u = parse(text);
 	if (!u)
-		return error_set(e, -EINVAL, "'%.200s' is no registry", registry);
+		return error_set(e, -EINVAL, "invalid registry '%.200s'", registry);
 	if (guess && is_loopback(u))
 		(void)curl_url_set(u, CURLUPART_SCHEME, "http", 0); /* else https fails clearly */
 	code = check(u, NULL, e);
@@ -136,7 +137,7 @@ int registry_url_follow(const char *from, const char *reference, char **ret_url,
 	int code;
 
 	if (!origin || !u || curl_url_set(u, CURLUPART_URL, reference, 0) != CURLUE_OK)
-		return error_set(e, -EBADMSG, "'%.200s' is no URL", reference);
+		return error_set(e, -EBADMSG, "invalid URL '%.200s'", reference);
 	(void)curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0); /* not for the server */
 	code = check(u, origin, e);
 	return code < 0 ? code : take_url(u, ret_url, e);
@@ -165,7 +166,7 @@ int registry_url_add_query(const char *url, const char *name, const char *value,
 	cleanup(free_ptr) char *text = NULL;
 
 	if (!u)
-		return error_set(e, -EBADMSG, "'%.200s' is no URL", url);
+		return error_set(e, -EBADMSG, "invalid URL '%.200s'", url);
 	if (asprintf(&text, "%s=%s", name, value) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	if (curl_url_set(u, CURLUPART_QUERY, text, CURLU_APPENDQUERY | CURLU_URLENCODE) !=

@@ -38,10 +38,11 @@ int image_manifest_check_layer_type(const char *media_type, struct error *e)
 
 	if (is_one_of(media_type, types))
 		return 0;
-	return error_set(e, -EOPNOTSUPP,
-			 "'%.200s' is no layer that can be unpacked: tar, plain or with gzip or "
-			 "zstd, is",
-			 media_type);
+	return error_set(
+		e, -EOPNOTSUPP,
+		"unsupported layer type '%.200s' (supported: tar, plain or compressed with "
+		"gzip or zstd)",
+		media_type);
 }
 
 static int check_config_type(const char *media_type, struct error *e)
@@ -50,7 +51,8 @@ static int check_config_type(const char *media_type, struct error *e)
 
 	if (is_one_of(media_type, types))
 		return 0;
-	return error_set(e, -EOPNOTSUPP, "'%.200s' is no config of a container image", media_type);
+	return error_set(e, -EOPNOTSUPP, "'%.200s' is not the config of a container image",
+			 media_type);
 }
 
 void image_descriptors_free(struct image_descriptors *d)
@@ -197,7 +199,8 @@ static int find_kind(const json_t *json, const char *said, enum image_document *
 		return code;
 	version = json_integer_value(json_object_get(json, "schemaVersion"));
 	if (version != 2)
-		return error_set(e, -EOPNOTSUPP, "a manifest of schema version %lld; 2 is known",
+		return error_set(e, -EOPNOTSUPP,
+				 "unsupported manifest schema version %lld (supported: 2)",
 				 (long long)version);
 	if (!*media_type)
 		media_type = said ? said : "";
@@ -209,7 +212,7 @@ static int find_kind(const json_t *json, const char *said, enum image_document *
 	else if (is_one_of(media_type, indexes))
 		*ret_kind = IMAGE_DOCUMENT_INDEX;
 	else
-		return error_set(e, -EOPNOTSUPP, "'%.200s' is neither manifest nor index",
+		return error_set(e, -EOPNOTSUPP, "'%.200s' is neither a manifest nor an index",
 				 media_type);
 	return 0;
 }
