@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What varve-fetch says is believed as far as it can be checked: sizes by counting, content by its
- * digest. Only what a tag means today is the registry's word.
+ * Everything from varve-fetch that can be checked is checked: sizes are counted, content is hashed.
+ * Only the digest behind a tag is taken from the registry unchecked.
  */
 #include "content/blob_fetch.h"
 #include "content/blob_writer.h"
@@ -14,15 +14,15 @@
 #include "content/credentials_file.h"
 #include "content/fetch_helper.h"
 
-#define MANIFEST_MAX (4 * 1024 * 1024) /* what registries accept at most */
-#define UNKNOWN_SIZE_MAX (INT64_C(64) << 30) /* of a blob whose size nobody has told */
+#define MANIFEST_MAX (4 * 1024 * 1024) /* the limit of registries */
+#define UNKNOWN_SIZE_MAX (INT64_C(64) << 30) /* limit for a blob of unknown size */
 #define STALL_SECONDS 30
 
 struct transfer {
 	const struct fetch_control *control;
 	const char *what; /* "manifest", "blob" */
 	struct fetch_request request;
-	struct credentials credentials; /* of the file */
+	struct credentials credentials; /* from the credentials file */
 };
 
 static void transfer_end(struct transfer *t)
@@ -31,7 +31,8 @@ static void transfer_end(struct transfer *t)
 }
 DEFINE_CLEANUP_VALUE(struct transfer, transfer_end)
 
-/* Names what was to be transferred. Also says why there is no password where docker has one. */
+/* Adds what was to be transferred to the error, and why there is no password where docker has one.
+ */
 static int fail(const struct transfer *t, struct error *e)
 {
 	const struct fetch_request *r = &t->request;
@@ -80,12 +81,12 @@ static void report_progress(const struct transfer *t, int64_t done_bytes, int64_
 		t->control->progress(done_bytes, total_bytes, t->control->user);
 }
 
-/* The registry says something else than what is asked for: no need to see the bytes. */
+/* Fails before any byte is read when the registry announces another digest. */
 static int check_digest_said(const char *said, const char *expected, struct error *e)
 {
 	struct digest digest;
 
-	/* Of another algorithm it may be right. */
+	/* A digest of another algorithm may be right. */
 	if (!*said || digest_parse(said, &digest, NULL) < 0 || strcmp(said, expected) == 0)
 		return 0;
 	return error_set(e, -EBADMSG, "the registry says that the digest is %s", said);
@@ -187,12 +188,12 @@ int fetch_manifest(const struct fetch_control *control, const struct fetch_sourc
 	return 0;
 }
 
-/* A blob on its way into the store. */
+/* A blob that is being received. */
 struct incoming {
 	struct blob_writer *writer;
 	const struct digest *digest;
 	int64_t size_bytes; /* -1: not known */
-	int64_t total_bytes; /* what the registry says */
+	int64_t total_bytes; /* as announced by the registry */
 	int64_t done_bytes;
 };
 
@@ -241,7 +242,7 @@ static int receive_blob(const struct transfer *t, struct incoming *b, struct err
 	return code;
 }
 
-/* *ret_resumed: there was a part, which may have been a bad one. */
+/* *ret_resumed: the download went on from a partial blob, which may have been damaged. */
 static int fetch_once(struct transfer *t, struct blob_store *store, struct incoming *b,
 		      bool *ret_resumed, struct error *e)
 {
@@ -254,7 +255,7 @@ static int fetch_once(struct transfer *t, struct blob_store *store, struct incom
 
 	*ret_resumed = offset > 0;
 	if (code < 0)
-		return code == -EEXIST ? 0 : code; /* somebody else has brought it */
+		return code == -EEXIST ? 0 : code; /* another thread has fetched it */
 	b->done_bytes = t->request.offset_bytes = offset;
 	b->total_bytes = -1;
 	if (b->size_bytes < 0 || offset < b->size_bytes)
@@ -281,7 +282,7 @@ int fetch_blob(const struct fetch_control *control, struct blob_store *store,
 	if (code < 0)
 		return code;
 	code = fetch_once(&t, store, &b, &resumed, e);
-	/* The part has been dropped with what came on top of it: once more, without. */
+	/* The damaged partial blob was dropped: fetch once more from the start. */
 	if (code == -EBADMSG && resumed && !blob_store_has(store, digest))
 		code = fetch_once(&t, store, &b, &resumed, e);
 	return code < 0 ? fail(&t, e) : 0;

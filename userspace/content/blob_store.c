@@ -14,7 +14,7 @@
 
 #define HEX_DIGITS 64
 
-/* Opens the directory, made where it is missing; its name in the parent is then durable. */
+/* Opens the directory, and makes it, durably, where it is missing. */
 static int open_directory(int parent, const char *name, struct error *e)
 {
 	struct open_how how = {
@@ -108,7 +108,7 @@ int blob_store_remove(struct blob_store *s, const struct digest *digest, struct 
 	return 0;
 }
 
-/* A stream of its own: readdir's position belongs to the open file. */
+/* A new open file: the position of readdir() belongs to it. */
 static DIR *open_stream(int directory)
 {
 	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -141,7 +141,7 @@ int blob_store_list(struct blob_store *s,
 		if (!is_blob_name(entry->d_name) ||
 		    fstatat(s->blobs_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode))
-			continue; /* no blob, or gone by now */
+			continue; /* not a blob, or removed meanwhile */
 		memcpy(stpcpy(digest.text, "sha256:"), entry->d_name, HEX_DIGITS + 1);
 		code = visit(&digest, st.st_size, user);
 		if (code < 0)
@@ -150,7 +150,7 @@ int blob_store_list(struct blob_store *s,
 	return errno ? error_set(e, -errno, "read blobs/: %s", strerror(errno)) : 0;
 }
 
-/* The name is claimed. */
+/* The caller has claimed the name. */
 static int sweep_file(struct blob_store *s, const char *name, int64_t older_than_ns,
 		      struct error *e)
 {
@@ -179,7 +179,7 @@ int blob_store_sweep_ingest(struct blob_store *s, int64_t older_than_ns, struct 
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
 		    strlen(entry->d_name) >= sizeof(claim.name))
-			continue; /* longer names are not ours */
+			continue; /* the store makes no longer names */
 		memcpy(claim.name, entry->d_name, strlen(entry->d_name) + 1);
 		code = blob_claims_try(&s->claims, &claim);
 		if (code == -EBUSY)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content by digest: blobs/sha256/<hex> of the store, written through ingest/. What is visible
- * there is whole, verified, and synced to disk. Knows nobody who needs a blob: the manager decides
- * what is kept. Every function may be called from any thread.
+ * Content by digest: blobs/sha256/<hex> of the store, written through ingest/. A blob that is
+ * visible there is whole, verified, and synced to disk. The manager decides which blobs are kept.
+ * Every function may be called from any thread.
  */
 #pragma once
 
@@ -24,12 +24,12 @@ DEFINE_CLEANUP(struct blob_store *, blob_store_close)
 int blob_store_open_blob(struct blob_store *s, const struct digest *digest, int *ret_fd,
 			 int64_t *ret_size_bytes, struct error *e);
 bool blob_store_has(struct blob_store *s, const struct digest *digest);
-/* One that is not there is no error. */
+/* Removing a missing blob succeeds. */
 int blob_store_remove(struct blob_store *s, const struct digest *digest, struct error *e);
 /* Calls visit for each blob; a negative return ends it and is returned. */
 int blob_store_list(struct blob_store *s,
 		    int (*visit)(const struct digest *digest, int64_t size_bytes, void *user),
 		    void *user, struct error *e);
-/* Removes what is half written and has not grown for so long; 0: all that nobody is writing. For
- * the start, and now and then. */
+/* Removes partial blobs that have not grown for so long; 0: all that are not being written. Called
+ * at the start and from time to time. */
 int blob_store_sweep_ingest(struct blob_store *s, int64_t older_than_ns, struct error *e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Crash order: write → fsync → rename → fsync of blobs/. Whatever ends between two of these leaves
- * a file in ingest/, or a whole blob. The name there is the digest, so that the next writer finds
- * what is left of the last one; what it finds is hashed again.
+ * Crash order: write → fsync → rename → fsync of blobs/. A crash between two of these leaves a file
+ * in ingest/ or a whole blob. Files in ingest/ are named by digest, so that the next writer finds
+ * a partial blob; it hashes the bytes again.
  */
 #include "content/blob_writer.h"
 
@@ -34,7 +34,7 @@ static const char *writer_name(const struct blob_writer *w)
 	return w->expected.text[0] ? w->expected.text : "of a digest to come";
 }
 
-/* Frees the writer and gives up its name; the file stays. */
+/* Frees the writer and releases its claim; the file stays. */
 static void end(struct blob_writer *w)
 {
 	cleanup_close_fd(&w->fd);
@@ -47,7 +47,8 @@ static void end(struct blob_writer *w)
 static void discard(struct blob_writer *w)
 {
 	if (w->fd >= 0)
-		(void)unlinkat(w->store->ingest_fd, w->claim.name, 0); /* else the sweep does it */
+		(void)unlinkat(w->store->ingest_fd, w->claim.name,
+			       0); /* on failure the sweep removes it */
 	end(w);
 }
 
@@ -61,7 +62,7 @@ void blob_writer_abandon(struct blob_writer *w)
 		discard(w);
 }
 
-/* Hashes what an earlier writer has left. */
+/* Hashes the bytes that an earlier writer left. */
 static int hash_left(struct blob_writer *w, struct error *e)
 {
 	cleanup(free_ptr) char *buffer = malloc(READ_BYTES);
@@ -80,7 +81,7 @@ static int hash_left(struct blob_writer *w, struct error *e)
 		w->written_bytes += length;
 	}
 	if (code < 0) {
-		w->written_bytes = 0; /* what cannot be read is not worth keeping */
+		w->written_bytes = 0; /* unreadable bytes are not kept */
 		return error_set(e, code, "read the partial blob %s: %s", writer_name(w),
 				 strerror(-code));
 	}
@@ -101,11 +102,11 @@ static int open_part(struct blob_writer *w, struct error *e)
 		return error_set(e, -EIO, "write blob %s: ingest/%s is not a regular file",
 				 writer_name(w), w->claim.name);
 	if (w->expected_bytes >= 0 && st.st_size > w->expected_bytes)
-		return blob_writer_reset(w, e); /* somebody expected something else */
+		return blob_writer_reset(w, e); /* an earlier writer expected another size */
 	return hash_left(w, e);
 }
 
-/* Waits for others that write the same. */
+/* Waits for other writers of the same blob. */
 static int claim_name(struct blob_writer *w, const atomic_bool *cancelled, struct error *e)
 {
 	struct blob_store *s = w->store;
@@ -195,7 +196,7 @@ int blob_writer_reset(struct blob_writer *w, struct error *e)
 	return 0;
 }
 
-/* After a failed fsync nobody knows what is on the disk: the bytes are not worth keeping. */
+/* After a failed fsync the state of the disk is unknown, so the bytes are not kept. */
 static int verify(struct blob_writer *w, struct digest *ret_digest, struct error *e)
 {
 	if (digest_sum_end(w->sum, ret_digest) < 0)
@@ -220,7 +221,7 @@ static int publish(struct blob_writer *w, const struct digest *digest, struct er
 		return 0;
 	code = error_set(e, -errno, "sync the folder of blob %s: %s", digest->text,
 			 strerror(errno));
-	(void)unlinkat(s->blobs_fd, digest_hex(digest), 0); /* the sync's error says it */
+	(void)unlinkat(s->blobs_fd, digest_hex(digest), 0); /* the error of the sync is reported */
 	return code;
 }
 
@@ -244,7 +245,7 @@ int blob_writer_commit(struct blob_writer *w, struct digest *ret_digest, int64_t
 	}
 	code = publish(w, &digest, e);
 	if (code < 0) {
-		blob_writer_abandon(w); /* whole: the next one only has to commit it */
+		blob_writer_abandon(w); /* the file is whole: the next writer only commits it */
 		return code;
 	}
 	end(w);

@@ -23,7 +23,7 @@ void credentials_free(struct credentials *c)
 	*c = (struct credentials){ 0 };
 }
 
-/* "https://host/path/" in parts; they point into the text. */
+/* The parts of "https://host/path/"; they point into the text. */
 struct scope {
 	const char *host, *path;
 	size_t host_length, path_length;
@@ -56,7 +56,7 @@ static bool is_same_host(const struct scope *a, const struct scope *b)
 	       strncasecmp(a->host, b->host, a->host_length) == 0;
 }
 
-/* Whether the path is the repository's, or that of a folder around it. */
+/* Whether the path of the key is the repository or contains it. */
 static bool is_above(const struct scope *key, const char *repository)
 {
 	return key->path_length == 0 ||
@@ -80,7 +80,7 @@ static int decode_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* NULL for an invalid base64, and for one of bytes with a NUL among them. */
+/* NULL for invalid base64, and when a decoded byte is NUL. */
 static char *decode_base64(const char *text)
 {
 	size_t length = strlen(text), written = 0;
@@ -115,15 +115,15 @@ static bool has_text(const json_t *entry, const char *name)
 	return text && *text;
 }
 
-/* Docker leaves an entry without any of these where a credential store has the password. */
+/* Docker leaves an entry with none of these when a credential store has the password. */
 static bool is_usable(const json_t *entry)
 {
 	return has_text(entry, "auth") || has_text(entry, "identitytoken") ||
 	       (has_text(entry, "username") && has_text(entry, "password"));
 }
 
-/* Whether the key is a better one than the best so far: a longer path, then one as it is written
- * today, without a scheme. */
+/* Whether the key is a better match than the best so far: the longer path wins, then a key without
+ * a scheme, as new versions write it. */
 static bool is_better(const struct scope *key, const struct scope *best)
 {
 	if (!best->host || key->path_length != best->path_length)
@@ -175,7 +175,7 @@ static int read_entry(const json_t *entry, const char *registry, char **ret_cred
 	return 0;
 }
 
-/* The suffix of the helper's program; NULL when docker would not run one. */
+/* The suffix of the program's name; NULL when docker would not run a helper. */
 static const char *find_helper(const json_t *root, const char *registry, const char *repository)
 {
 	json_t *helpers = json_object_get(root, "credHelpers"), *value;

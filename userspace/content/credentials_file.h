@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Passwords of registries, in the file that docker login writes: {"auths": {"host": {"auth": …}}}.
- * A key may go on with a path ("host/team"), which limits it to repositories below the path; of
- * several keys that match the longest one counts. Credential stores and helpers are not run.
+ * Reads passwords of registries from the file that docker login writes:
+ * {"auths": {"host": {"auth": …}}}. A key may have a path ("host/team"), which limits it to
+ * repositories below the path; of several matching keys the longest counts. Credential stores and
+ * helpers are not run.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 
 struct credentials {
 	char *text; /* "user:password"; NULL: the file has none */
-	char *helper; /* program that docker would ask instead, or NULL; only without a text */
+	char *helper; /* without a text: the program that docker would run instead, or NULL */
 };
 
 void credentials_free(struct credentials *c); /* what it points to; wipes the password */
@@ -23,6 +24,6 @@ DEFINE_CLEANUP_VALUE(struct credentials, credentials_free)
  * that matches cannot be used. */
 int credentials_file_find(const char *path, const char *registry, const char *repository,
 			  struct credentials *ret_credentials, struct error *e);
-/* The same in the text of a file. */
+/* Like credentials_file_find(), for the contents of the file. */
 int credentials_find(const char *text, size_t length, const char *registry, const char *repository,
 		     struct credentials *ret_credentials, struct error *e);

@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 
-#define STEP_MS 100 /* how often one who waits looks whether he may go on waiting */
-/* All waits of varve-fetch have shorter limits: this is for one that hangs. It may wait for a slow
- * registry several times, and several times for as long as Retry-After says. */
+#define STEP_MS 100 /* how often a waiting thread checks for cancellation */
+/* The limit for a varve-fetch that hangs. Its own limits are shorter, but it may wait for a slow
+ * registry, and as long as Retry-After says, several times. */
 #define SILENCE_S 300
 #define SILENT_STALLS 25
 #define SOCKET_BUFFER_BYTES (1024 * 1024)
@@ -27,7 +27,8 @@ struct fetch_helper {
 	char message[FETCH_MESSAGE_MAX];
 };
 
-/* All of the agent's environment that varve-fetch gets. Curl wants http_proxy in small letters. */
+/* The only variables of the environment that varve-fetch gets. Curl reads http_proxy in lower case
+ * only. */
 static const char *const passed_on[][2] = {
 	{ "http_proxy", "http_proxy" }, { "https_proxy", "https_proxy" },
 	{ "all_proxy", "all_proxy" },	{ "no_proxy", "no_proxy" },
@@ -50,7 +51,7 @@ static inline void cleanup_environment_free(struct environment *env)
 	environment_free(env);
 }
 
-/* Where both spellings are set the small one is first, which is the one that getenv() finds. */
+/* If both spellings are set, lower case comes first, and getenv() finds that one. */
 static int environment_build(struct environment *env)
 {
 	size_t count = 0;
@@ -159,7 +160,7 @@ int fetch_helper_start(const struct fetch_control *control, const struct fetch_r
 		return error_set(e, -errno, "start varve-fetch: %s", strerror(errno));
 	h->socket = ends[0];
 	other = ends[1];
-	/* A smaller buffer than wanted only costs speed. */
+	/* On failure the buffer is smaller, which only costs speed. */
 	(void)setsockopt(other, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	code = spawn(control->helper, other, &h->pid);
 	if (code < 0) {
@@ -167,7 +168,7 @@ int fetch_helper_start(const struct fetch_control *control, const struct fetch_r
 		return error_set(e, code, "start %s: %s", control->helper, strerror(-code));
 	}
 	code = send_request(h, request, upload_fd);
-	if (code < 0 && code != -EPIPE) /* its end is told by fetch_helper_next() */
+	if (code < 0 && code != -EPIPE) /* fetch_helper_next() reports its end */
 		return error_set(e, code, "ask varve-fetch: %s", strerror(-code));
 	*ret_helper = take_ptr(h);
 	return 0;
@@ -183,7 +184,7 @@ static int reap(struct fetch_helper *h)
 	return status;
 }
 
-/* It has closed its end, which it does by ending. */
+/* The helper has closed its end of the socket, so it is exiting. */
 static int report_end(struct fetch_helper *h, struct error *e)
 {
 	int status = reap(h);
@@ -221,7 +222,8 @@ int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, str
 
 	if (code < 0)
 		return code;
-	/* ECONNRESET says, once, that it ended with the request unread; its last words follow. */
+	/* ECONNRESET comes once if the helper exits without reading the request; its last reply
+	 * follows. */
 	do {
 		length = recv(h->socket, h->message, sizeof(h->message), MSG_TRUNC);
 	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));

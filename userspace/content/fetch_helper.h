@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run of varve-fetch: started with a request, asked for its replies, killed and reaped at the
- * end. Belongs to one thread. What it says is checked for form; whether it is true is for the
- * caller.
+ * One run of varve-fetch: started with a request, read for its replies, killed and reaped at the
+ * end. Belongs to one thread. Checks the form of replies; the caller verifies their content.
  */
 #pragma once
 
@@ -15,9 +14,8 @@ struct fetch_helper;
 /* The request is copied; `upload_fd` is borrowed, -1 for none. */
 int fetch_helper_start(const struct fetch_control *control, const struct fetch_request *request,
 		       int upload_fd, struct fetch_helper **ret_helper, struct error *e);
-/* Waits for the next reply, which is good until the next call. A reply that says FAILED is returned
- * as the error that it is; -ECANCELED, -ETIMEDOUT, and -EIO for a helper that misbehaves or ends.
- */
+/* Waits for the next reply, which is valid until the next call. The error of a FAILED reply is
+ * returned; -ECANCELED, -ETIMEDOUT, -EIO: the helper misbehaves or has ended. */
 int fetch_helper_next(struct fetch_helper *h, struct fetch_reply *ret_reply, struct error *e);
 void fetch_helper_end(struct fetch_helper *h);
 DEFINE_CLEANUP(struct fetch_helper *, fetch_helper_end)

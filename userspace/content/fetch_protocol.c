@@ -23,7 +23,7 @@ struct request_head {
 	int64_t offset_bytes, size_bytes;
 };
 
-/* Takes the next text off the message; NULL when there is none that is fit to be printed. */
+/* Takes the next text off the message; NULL when it is not there or not printable. */
 static const char *take_text(const char **at, const char *end, size_t max)
 {
 	const char *text = *at, *nul = memchr(text, '\0', (size_t)(end - text));
@@ -59,14 +59,14 @@ static bool is_registry(const char *text)
 /* Components of [a-z0-9], joined by '/', and within them by '.', '-' or '_'. */
 static bool is_repository(const char *text)
 {
-	bool joined = true; /* a joint was last, or nothing */
+	bool joined = true; /* the last character was a joint, or there was none */
 
 	if (!is_of(text, REPOSITORY_MAX, LOWER DIGITS "._-/"))
 		return false;
 	for (; *text; text++) {
 		bool joint = !isalnum((unsigned char)*text);
 
-		/* Two of '_', any number of '-'; the rest is the registry's to refuse. */
+		/* '_' and '-' may repeat; the registry checks how often. */
 		if (joint && joined && *text != '_' && *text != '-')
 			return false;
 		if (joint && text[1] == '/')

@@ -18,7 +18,7 @@
 #define PIECE_SIZE (256 << 10)
 #define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
-/* A regular file of the layout, also through links that stay in it. */
+/* Opens a regular file of the layout; links are followed within the layout. */
 static int open_file(int layout, const char *path, int *ret_fd, int64_t *ret_size, struct error *e)
 {
 	int code = regular_file_open(layout, path, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, ret_fd,
@@ -97,7 +97,7 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
-/* Written beside it and renamed, synced. */
+/* Writes a temporary file, syncs and renames it. */
 static int replace_file(int layout, const char *path, const void *bytes, size_t length,
 			struct error *e)
 {
@@ -105,7 +105,7 @@ static int replace_file(int layout, const char *path, const void *bytes, size_t 
 	cleanup(close_fd) int fd = -EBADF;
 	int code;
 
-	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* paths are ours */
+	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* the paths are constants */
 	if (unlinkat(layout, beside, 0) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "remove %s of the layout: %s", beside, strerror(errno));
 	fd = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -121,7 +121,7 @@ static int replace_file(int layout, const char *path, const void *bytes, size_t 
 	return 0;
 }
 
-/* The directory of blobs, which no link leads to: what is written there stays in the layout. */
+/* Opens the directory of blobs without following links, so that writes stay in the layout. */
 static int open_blobs(int layout, int *ret_fd, struct error *e)
 {
 	struct open_how how = {
@@ -144,14 +144,14 @@ static int make_blobs(int layout, struct error *e)
 
 	if (mkdirat(layout, "blobs", 0755) < 0 && errno != EEXIST)
 		return error_set(e, -errno, "make blobs of the layout: %s", strerror(errno));
-	/* A link in its place is refused by open_blobs(), with the right words. */
+	/* open_blobs() refuses a link in its place. */
 	blobs = openat(layout, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (blobs >= 0 && mkdirat(blobs, "sha256", 0755) < 0 && errno != EEXIST)
 		return error_set(e, -errno, "make " BLOBS " of the layout: %s", strerror(errno));
 	return open_blobs(layout, &sums, e);
 }
 
-/* Whether it is a layout, or empty. */
+/* Whether the directory is a layout, or empty. */
 static int check_free(int layout, const char *path, struct error *e)
 {
 	int copy = openat(layout, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

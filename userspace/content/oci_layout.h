@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An OCI image layout: a directory with oci-layout, index.json and blobs/sha256/<hex>. Whoever made
- * it may have meant no good: nothing is opened outside of it, nor what is no regular file, and what
- * is read is verified.
+ * An OCI image layout: a directory with oci-layout, index.json and blobs/sha256/<hex>. A layout is
+ * not trusted: nothing outside of it is opened or written, only regular files are opened, and
+ * blobs are verified.
  */
 #pragma once
 
@@ -11,15 +11,16 @@
 
 #include "content/blob_store.h"
 
-/* -ENOENT, -EBADMSG: it is none. */
+/* -ENOENT; -EBADMSG: not a layout. */
 int oci_layout_open(const char *path, int *ret_fd, struct error *e);
-/* Makes it where there is none; an existing one is added to. -EEXIST: there is something else. */
+/* Makes a layout, or opens the one that exists. -EEXIST: the path is something else; -ELOOP: its
+ * directory of blobs is a symbolic link. */
 int oci_layout_make(const char *path, int *ret_fd, struct error *e);
 
 /* index.json; the caller's to free. -EFBIG: more than the maximum. */
 int oci_layout_read_index(int layout, size_t maximum, void **ret_bytes, size_t *ret_length,
 			  struct error *e);
-/* In the place of the one that was there, whole or not at all. */
+/* Replaces index.json atomically. */
 int oci_layout_write_index(int layout, const void *bytes, size_t length, struct error *e);
 
 /* Of a blob of the layout. */
@@ -34,8 +35,8 @@ struct oci_layout_copy {
 	void *user;
 };
 
-/* Both ways verified; 0 at once when it is there. -EBADMSG: what is in the layout is not what its
- * name says. */
+/* Copy a blob into the store, and out of it, and verify it; return 0 at once when it is there.
+ * -EBADMSG: the content does not have that digest. */
 int oci_layout_take_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
 			 struct error *e);
 int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,

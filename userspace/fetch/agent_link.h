@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This side of content/fetch_protocol.h. Sending waits for an agent that is slow to write; -EPIPE
- * says that it is gone, and that nobody wants to know more.
+ * varve-fetch's side of content/fetch_protocol.h. Sending blocks while the agent is slow; -EPIPE
+ * means that the agent is gone and no reply is wanted.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 int agent_link_receive(char message[FETCH_MESSAGE_MAX], struct fetch_request *ret_request,
 		       int *ret_upload_fd, struct error *e);
 
-/* NULL texts are not known. */
+/* NULL for unknown texts. */
 int agent_link_facts(int64_t size_bytes, const char *media_type, const char *digest);
 int agent_link_bytes(const void *bytes, size_t length);
 int agent_link_restart(void);

@@ -56,7 +56,7 @@ static char *take_value(struct scan *s)
 	return strbuf_take(&value);
 }
 
-/* The first one counts, except that scopes add up. */
+/* The first of each name counts, but scopes add up. */
 static int keep_parameter(struct challenge *c, const char *name, size_t length, char **value)
 {
 	cleanup(strbuf_free) struct strbuf both = { 0 };
@@ -123,12 +123,12 @@ int challenge_add(struct challenge *c, const char *header)
 		if (length == 0 && !*s.at)
 			return 0;
 		if (length == 0) {
-			s.at += strcspn(s.at, ","); /* at least the character that is no token */
+			s.at += strcspn(s.at, ","); /* skips at least one character */
 			continue;
 		}
 		c->basic |= length == 5 && strncasecmp(scheme, "Basic", 5) == 0;
 		bearer = length == 6 && strncasecmp(scheme, "Bearer", 6) == 0 && !c->realm;
-		/* What follows may also be a token68, which is no scheme of ours. */
+		/* A token68 may follow, which only schemes that are skipped have. */
 		code = take_parameters(&s, bearer ? c : &other);
 		challenge_free(&other);
 		if (code < 0)
@@ -144,7 +144,7 @@ void challenge_free(struct challenge *c)
 	*c = (struct challenge){ 0 };
 }
 
-/* A header must not be able to end in the middle of it. */
+/* Other characters could end the header early. */
 static bool is_printable(const char *text)
 {
 	for (; *text; text++)
@@ -176,7 +176,7 @@ const char *challenge_read_problem(const char *json, size_t length, char *buffer
 
 	if (!text || !*text)
 		text = json_string_value(json_object_get(first, "code"));
-	(void)snprintf(buffer, size, "%s", text ? text : ""); /* cut is good enough */
+	(void)snprintf(buffer, size, "%s", text ? text : ""); /* truncation is harmless */
 	return buffer;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a registry says about how to get in: WWW-Authenticate headers (RFC 9110, 11.6.1; the
- * distribution API's token specification), answers of token servers, and errors. Pure.
+ * Parses how a registry wants to authenticate: WWW-Authenticate headers (RFC 9110, 11.6.1; the
+ * token specification of the distribution API), answers of token servers, and errors. Pure.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ struct challenge {
 		      */
 };
 
-/* Adds what one header has to what others had. What it does not understand it passes over; the
- * first of each scheme counts. -ENOMEM. */
+/* Adds the challenges of one header. The first of each scheme counts; unknown ones are skipped.
+ * -ENOMEM. */
 int challenge_add(struct challenge *c, const char *header);
 void challenge_free(struct challenge *c); /* what it points to */
 static inline void cleanup_challenge_free(struct challenge *c)
@@ -28,9 +28,9 @@ static inline void cleanup_challenge_free(struct challenge *c)
 	challenge_free(c);
 }
 
-/* *ret_token: fit for a header; the caller's to free. -EBADMSG. */
+/* *ret_token has only printable characters and is the caller's to free. -EBADMSG. */
 int challenge_read_token(const char *json, size_t length, char **ret_token, struct error *e);
-/* "name unknown" of {"errors":[{"code":…,"message":…}]}; "" when that is not what it is. */
+/* "name unknown" of {"errors":[{"code":…,"message":…}]}; "" for other documents. */
 const char *challenge_read_problem(const char *json, size_t length, char *buffer, size_t size);
 /* "Basic …" of "user:password"; NULL: out of memory. */
 char *challenge_basic(const char *credentials);

@@ -23,7 +23,7 @@
 #define MEMORY_MAX ((rlim_t)1 << 30)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1 /* which takes terabytes of address space */
+#define SANITIZED 1 /* sanitizers need terabytes of address space */
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1
@@ -84,7 +84,7 @@ static int set_limits(struct error *e)
 	return 0;
 }
 
-/* By their names, for they are not the same on every architecture. */
+/* By name, since the set differs between architectures. */
 static const char *const allowed[] = {
 	/* the socket, connections, and what is read through them */
 	"read",
@@ -143,7 +143,7 @@ static const char *const allowed[] = {
 	"sched_yield",
 	"sched_getaffinity",
 	"membarrier",
-	/* time, signals, and who one is */
+	/* time, signals, and ids of the process */
 	"clock_gettime",
 	"clock_getres",
 	"clock_nanosleep",
@@ -168,7 +168,7 @@ static const char *const allowed[] = {
 	"getrlimit",
 };
 
-/* Nobody calls these but who has taken over: there is nothing left to report. */
+/* Only an attacker who has taken over calls these, so that there is nothing to report. */
 static const char *const deadly[] = {
 	"execve",
 	"execveat",
@@ -201,13 +201,13 @@ static int add_names(scmp_filter_ctx filter, uint32_t action, const char *const 
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		int call = seccomp_syscall_resolve_name(names[i]);
 
-		if (call != __NR_SCMP_ERROR) /* one that libseccomp does not know yet */
+		if (call != __NR_SCMP_ERROR) /* an older libseccomp may not know it */
 			code = seccomp_rule_add(filter, action, call, 0);
 	}
 	return code;
 }
 
-/* What is allowed in one way only. */
+/* Calls that are allowed with certain arguments only. */
 static int add_conditions(scmp_filter_ctx f)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_NETLINK };
@@ -218,8 +218,8 @@ static int add_conditions(scmp_filter_ctx f)
 	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(families); i++)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 					SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
-	/* The thread that resolves names. What clone3 is asked for cannot be seen: it is not there,
-	 * and glibc takes clone. */
+	/* For the resolver's thread. The filter cannot see the arguments of clone3, so it fails
+	 * with ENOSYS, and glibc falls back to clone. */
 	if (code == 0)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 					SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
@@ -228,7 +228,7 @@ static int add_conditions(scmp_filter_ctx f)
 	if (code == 0)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 					SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
-	/* Only to ask. */
+	/* Only to read limits. */
 	if (code == 0)
 		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
 					SCMP_A2(SCMP_CMP_EQ, 0, 0));
@@ -237,7 +237,7 @@ static int add_conditions(scmp_filter_ctx f)
 
 static int filter_calls(struct error *e)
 {
-	/* What another version of a library tries, and does without. */
+	/* Other versions of the libraries try further calls, and work without them. */
 	cleanup(seccomp_release) scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int code = f ? 0 : -ENOMEM;
 
@@ -268,8 +268,8 @@ int fetch_sandbox_enter(struct error *e)
 		code = set_limits(e);
 	if (code < 0)
 		return code;
-	/* With the agent's thread that waits for it; becoming another user would have cleared that.
-	 */
+	/* After the change of user, which clears PDEATHSIG. The parent is the agent's thread that
+	 * waits for this process. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_set(e, -errno, "varve-fetch: give up privileges: %s", strerror(errno));

@@ -12,7 +12,7 @@
 
 #define HEADERS_MAX (64 * 1024)
 #define KEPT_BODY_MAX (64 * 1024)
-#define STALL_BYTES_PER_S 1024L /* slower than that is standing still */
+#define STALL_BYTES_PER_S 1024L /* a slower transfer counts as stalled */
 #define UPLOAD_PATIENCE                                                           \
 	4 /* times longer: a registry verifies and moves a blob before it answers \
 	   */
@@ -27,7 +27,7 @@ struct exchange {
 	const struct http_request *request;
 	struct http_response *response;
 	struct error *e;
-	int code; /* of a callback that has ended it, with the text in e */
+	int code; /* of the callback that ended the exchange; its text is in e */
 	size_t header_bytes;
 	int64_t body_offset;
 };
@@ -60,7 +60,7 @@ void http_response_free(struct http_response *r)
 	*r = (struct http_response){ .content_bytes = -1 };
 }
 
-/* The value of the header of this name, without what is around it; NULL: another one. */
+/* The trimmed value if the header has this name, else NULL. */
 static char *find_value(char *line, const char *name)
 {
 	size_t length = strlen(name);
@@ -99,7 +99,7 @@ static int take_header(struct http_response *r, char *line)
 	} else if ((value = find_value(line, "www-authenticate"))) {
 		failed = challenge_add(&r->challenge, value) < 0;
 	} else if ((value = find_value(line, "content-length"))) {
-		r->content_bytes = strtoll(value, &end, 10); /* curl refuses what is no number */
+		r->content_bytes = strtoll(value, &end, 10); /* curl refuses invalid numbers */
 	}
 	return failed ? -ENOMEM : 0;
 }
@@ -118,7 +118,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
 	}
 	line = strndup(bytes, length);
 	if (line && strncmp(line, "HTTP/", 5) == 0)
-		http_response_free(x->response); /* an interim answer was before it */
+		http_response_free(x->response); /* drops an interim answer */
 	else if (line)
 		x->code = take_header(x->response, line);
 	if (!line || x->code < 0) {
@@ -153,7 +153,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 		x->code = x->request->take(r, bytes, length, x->request->user, x->e);
 		return x->code < 0 ? 0 : length;
 	}
-	/* The end of a long error page is not missed; a token that is cut is no token. */
+	/* Error pages and tokens are shorter. */
 	room = r->body.length < KEPT_BODY_MAX ? KEPT_BODY_MAX - r->body.length : 0;
 	strbuf_append_bytes(&r->body, bytes, length < room ? length : room);
 	if (length > room) {
@@ -225,7 +225,7 @@ static bool add_lines(const struct http_request *r, struct curl_slist **lines)
 {
 	return add_line(lines, "Accept: ", r->accept) &&
 	       add_line(lines, "Authorization: ", r->authorization) &&
-	       /* Nothing behind the colon: curl's own is not sent. */
+	       /* An empty value keeps curl from sending its own. */
 	       add_line(lines, "Content-Type:", r->content_type ? r->content_type : "") &&
 	       /* Curl would wait a second for a 100 that many servers never send. */
 	       add_line(lines, "Expect:", "");
@@ -263,7 +263,7 @@ static long patience(const struct http_request *r)
 	return r->method == HTTP_PUT ? r->stall_seconds * UPLOAD_PATIENCE : r->stall_seconds;
 }
 
-/* None of these can fail but for want of memory, or with a libcurl that was built without HTTP. */
+/* These fail only without memory, or with a libcurl that was built without HTTP. */
 static void set_options(CURL *c, struct exchange *x, struct curl_slist *lines, char *problem)
 {
 	const struct http_request *r = x->request;
@@ -288,7 +288,8 @@ static void set_options(CURL *c, struct exchange *x, struct curl_slist *lines, c
 	if (r->range)
 		curl_easy_setopt(c, CURLOPT_RANGE, r->range);
 	if (registry_url_is_loopback(r->url))
-		curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy's "this host" is another one */
+		curl_easy_setopt(c, CURLOPT_PROXY,
+				 ""); /* a proxy would resolve loopback as its own host */
 	set_method(c, x);
 }
 
@@ -339,7 +340,7 @@ static int report(struct http_client *c, struct exchange *x, CURLcode code, cons
 				 problem);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CACERT_BADFILE: /* this host knows no authorities */
+	case CURLE_SSL_CACERT_BADFILE: /* no certificate authorities on this host */
 		return error_set(x->e, -EPROTO, "TLS with %s failed: %s", host, problem);
 	default:
 		return error_set(x->e, -EBADMSG, "%s does not answer like a registry: %s", host,

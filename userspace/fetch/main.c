@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * varve-fetch: one request of the agent's to one registry. Started by varved, with a socket as its
- * standard input; no use on a command line.
+ * varve-fetch: carries out one request of the agent with one registry. varved starts it with a
+ * socket as standard input.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static int run(struct error *e)
 	struct fetch_request request;
 	int upload_fd = -1, code;
 
-	/* Reads configuration of OpenSSL's, for which there are no rights later. */
+	/* Reads the configuration of OpenSSL, which the sandbox forbids later. */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return error_set(e, -ENOMEM, "varve-fetch: libcurl does not start");
 	code = fetch_sandbox_enter(e);
@@ -63,12 +63,12 @@ int main(void)
 
 	if (!is_started_by_agent()) {
 		(void)fputs("varve-fetch is a helper that varved starts; it has no command line\n",
-			    stderr); /* to nobody, then */
+			    stderr); /* stderr may be closed */
 		return 2;
 	}
 	code = run(&e);
 	if (code < 0 && code != -EPIPE)
-		(void)agent_link_failed(&e); /* then the agent is gone */
-	/* Without exit handlers: those of the libraries may want what the sandbox refuses. */
+		(void)agent_link_failed(&e); /* fails when the agent is gone */
+	/* Skips the exit handlers of libraries, which may make calls that the sandbox kills. */
 	_exit(code < 0 ? 1 : 0);
 }

@@ -62,7 +62,8 @@ static bool is_redirect(int status)
 	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* What is for the origin of request->url stays there. *ret_elsewhere: the answer is of another. */
+/* Follows redirects; the authorization is sent to the origin of request->url only. *ret_elsewhere:
+ * the answer came from another origin. */
 static int follow(struct registry_client *c, const struct http_request *request,
 		  struct http_response *ret_response, bool *ret_elsewhere, struct error *e)
 {
@@ -89,7 +90,7 @@ static int follow(struct registry_client *c, const struct http_request *request,
 		free(url);
 		url = next;
 		if (!registry_url_same_origin(request->url, url)) {
-			r.authorization = NULL; /* nor when it leads back */
+			r.authorization = NULL; /* stays off when a redirect leads back */
 			*ret_elsewhere = true;
 		}
 		r.url = url;
@@ -138,7 +139,8 @@ static int build_token_url(const struct registry_client *c, const struct challen
 		url = take_ptr(realm);
 	if (code < 0)
 		return code;
-	/* One token for all of an upload: the first request of it only wants to read. */
+	/* The challenge of an upload's first request asks for reading only; the token is for all of
+	 * it. */
 	if ((push || !challenge->scope) &&
 	    asprintf(&scope, "repository:%s:pull%s", c->request->repository, push ? ",push" : "") <
 		    0) {
@@ -187,7 +189,7 @@ static int fetch_token(struct registry_client *c, const struct challenge *challe
 	return 0;
 }
 
-/* Does what the registry's 401 asks for. */
+/* Gets the token or sets the password that the 401 asks for. */
 static int get_in(struct registry_client *c, struct http_response *r, struct error *e)
 {
 	struct challenge challenge = r->challenge;
@@ -245,8 +247,8 @@ int registry_client_call(struct registry_client *c, const struct http_request *r
 		if ((status >= 200 && status < 300) || status == 404 ||
 		    registry_client_refuses_range(request, status))
 			return 0;
-		/* Once more with a token, or with a fresh one. Others do not get to say where our
-		 * password goes. */
+		/* Retry once with a new token, but never at the request of another origin, which
+		 * would decide where the password goes. */
 		if (status != 401 || !ours || elsewhere || attempt > 0)
 			return registry_client_refuse(c, ret_response, e);
 		code = get_in(c, ret_response, e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A registry's side of the distribution API: gets in by what it asks for (token or password), goes
- * where it points to without taking the password along, and tries again what may pass.
+ * A client of the distribution API: authenticates as the registry asks (token or password), follows
+ * redirects without taking the password along, and retries temporary failures.
  */
 #pragma once
 
@@ -26,20 +26,21 @@ static inline void cleanup_registry_client_free(struct registry_client *c)
 /* "BASE/v2/REPOSITORY/" and the rest. */
 int registry_client_url(const struct registry_client *c, char **ret_url, struct error *e,
 			const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* One exchange, with whatever redirects and tokens it takes. 0: the answer is of 2xx, or a 404, or
- * refuses the range; all others are errors. authorization and stall_seconds are set here. */
+/* One exchange, including redirects and tokens. 0: the answer is 2xx, 404, or refuses the range;
+ * others are errors. Sets authorization and stall_seconds. */
 int registry_client_call(struct registry_client *c, const struct http_request *request,
 			 struct http_response *ret_response, struct error *e);
-/* 416; some servers say 400 to a range that they do not like. */
+/* 416; some servers answer 400 instead. */
 bool registry_client_refuses_range(const struct http_request *request, int status);
-/* The error for an answer that is none of those that are good for something. */
+/* The error for an answer that the caller cannot use. */
 int registry_client_refuse(const struct registry_client *c, const struct http_response *r,
 			   struct error *e);
 
-/* How often something was tried in vain. */
+/* Failures in a row. */
 struct retry {
 	unsigned int failures;
 };
 
-/* Whether to try again, after the pause that is due; else e says how often it was tried. */
+/* Waits for the pause that is due and returns true to retry; otherwise adds the number of tries to
+ * e. */
 bool registry_client_retry(struct retry *retry, const struct http_response *last, struct error *e);

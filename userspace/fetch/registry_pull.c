@@ -10,7 +10,9 @@
 #include "fetch/registry_url.h"
 
 #define HOST_SIZE 300
-#define PROGRESS_BYTES (1024 * 1024) /* so much more, and earlier failures are forgotten */
+#define PROGRESS_BYTES                                                             \
+	(1024 * 1024) /* after this much progress earlier failures no longer count \
+		       */
 
 #define MANIFEST_TYPES                                                \
 	"application/vnd.oci.image.index.v1+json, "                   \
@@ -19,10 +21,10 @@
 	"application/vnd.docker.distribution.manifest.v2+json"
 
 struct pull {
-	int64_t asked_from; /* of this attempt; 0: the whole */
+	int64_t asked_from; /* offset of this attempt */
 	int64_t received_bytes; /* what the agent has */
 	int64_t total_bytes; /* -1: not known */
-	bool begun; /* the answer's head was looked at */
+	bool begun; /* the header of the answer was read */
 };
 
 /* "bytes 5-9/10"; the total is -1 for "*". */
@@ -88,7 +90,7 @@ static int take(const struct http_response *r, const void *bytes, size_t length,
 	return code;
 }
 
-/* The registry has nothing from there on: all is here, or what is here is something else. */
+/* The registry refuses the range: the agent has all bytes already, or starts over. */
 static int take_no_range(struct pull *p, const struct http_response *r, bool *ret_whole,
 			 struct error *e)
 {
@@ -106,7 +108,7 @@ static int take_no_range(struct pull *p, const struct http_response *r, bool *re
 	return agent_link_restart();
 }
 
-/* "is there no such thing, or no registry?" */
+/* Finds out whether the reference is missing, or the host is not a registry. */
 static int report_absence(struct registry_client *c, const struct http_response *r, struct error *e)
 {
 	cleanup(http_response_free) struct http_response ping = { .content_bytes = -1 };
@@ -125,7 +127,7 @@ static int report_absence(struct registry_client *c, const struct http_response 
 	return registry_client_refuse(c, r, e);
 }
 
-/* One attempt. *ret_whole: all has come. */
+/* One attempt. *ret_whole: the transfer is complete. */
 static int attempt(struct registry_client *c, struct pull *p, const struct http_request *request,
 		   struct http_response *r, bool *ret_whole, struct error *e)
 {
@@ -148,7 +150,7 @@ static int attempt(struct registry_client *c, struct pull *p, const struct http_
 	if (registry_client_refuses_range(&ranged, r->status))
 		return take_no_range(p, r, ret_whole, e);
 	if (!p->begun)
-		code = begin(p, r, e); /* of nothing */
+		code = begin(p, r, e); /* an empty body */
 	if (code < 0)
 		return code;
 	if (p->total_bytes >= 0 && p->received_bytes < p->total_bytes) {
@@ -167,7 +169,7 @@ static int receive(struct registry_client *c, const char *url, const char *accep
 	struct http_request request = {
 		.method = HTTP_GET, .url = url, .accept = accept, .take = take, .user = &p
 	};
-	int64_t furthest = p.received_bytes; /* what starts over does not count again */
+	int64_t furthest = p.received_bytes; /* bytes that are fetched again are not progress */
 	struct retry retry = { 0 };
 	bool whole = false;
 

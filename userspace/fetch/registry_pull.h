@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Brings what the request names to the agent, and goes on where a connection broke off. */
+/* Downloads a manifest or a blob for the agent, and resumes it after a lost connection. */
 #pragma once
 
 #include "fetch/registry_client.h"
 
-/* -EPIPE: the agent is gone; any other error is for it. */
+/* -EPIPE: the agent is gone; other errors are reported to it. */
 int registry_pull(struct registry_client *c, struct error *e);

@@ -7,7 +7,7 @@
 #include "fetch/agent_link.h"
 #include "fetch/registry_url.h"
 
-#define TOLD_BYTES (256 * 1024) /* the agent hears of every so many */
+#define TOLD_BYTES (256 * 1024) /* report progress every 256 KiB */
 
 struct upload {
 	int64_t told_bytes;
@@ -24,7 +24,7 @@ static int tell(int64_t sent_bytes, void *user)
 	return agent_link_is_gone(0) ? -EPIPE : 0;
 }
 
-/* 1: it is there already. */
+/* 1: the registry has the blob. */
 static int look(struct registry_client *c, struct http_response *r, struct error *e)
 {
 	cleanup(free_ptr) char *url = NULL;
@@ -38,7 +38,7 @@ static int look(struct registry_client *c, struct http_response *r, struct error
 	return code < 0 ? code : r->status == 200;
 }
 
-/* Where the registry wants to have it. */
+/* *ret_url: where the registry takes the upload. */
 static int open_upload(struct registry_client *c, struct http_response *r, char **ret_url,
 		       struct error *e)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The config of an image: which layers it has by their diff ids, how it runs, and its history.
- * Read with limits, and written for any chain of layers. Pure. */
+/* The config of an image: the diff ids of its layers, how it runs, and its history. Read with
+ * limits, and written for any chain of layers. Pure. */
 #pragma once
 
 #include <stdint.h>
@@ -23,9 +23,9 @@ struct image_config_layer {
 };
 
 /*
- * The config of all the layers. `base` is the config of those at the bottom, or NULL: what it says
- * is kept, and its history goes on. A base that has all of them comes out as it is. -EINVAL: the
- * base has other layers. *ret_text is the caller's to free.
+ * Builds the config for all the layers. `base`, or NULL, is the config for the lowest of them; its
+ * members are kept and its history is continued. A base for all the layers is returned unchanged.
+ * -EINVAL: the base has other layers. *ret_text is the caller's to free.
  */
 int image_config_build(const void *base, size_t base_length,
 		       const struct image_config_layer *layers, size_t count,

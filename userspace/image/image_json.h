@@ -13,17 +13,17 @@ static inline void cleanup_json_unref(json_t **json)
 	json_decref(*json);
 }
 
-/* An object; -EBADMSG says what `what` lacks, and where. -EFBIG: more than IMAGE_JSON_MAX. */
+/* Parses an object; `what` names the document in errors. -EBADMSG; -EFBIG: over IMAGE_JSON_MAX. */
 int image_json_parse(const void *bytes, size_t length, const char *what, json_t **ret_json,
 		     struct error *e);
-/* Borrowed; "" when it is not there. -EBADMSG: another type. */
+/* A borrowed text, "" when missing. -EBADMSG: another type. */
 int image_json_text(const json_t *object, const char *key, const char **ret_text, struct error *e);
-/* Borrowed. -EBADMSG: missing, or another type, or more than the maximum. */
+/* A borrowed array. -EBADMSG: missing, another type, or too many entries. */
 int image_json_array(const json_t *object, const char *key, size_t maximum, json_t **ret_array,
 		     struct error *e);
 int image_json_digest(const json_t *object, const char *key, struct digest *ret_digest,
 		      struct error *e);
-/* From 0. */
+/* A number from 0. */
 int image_json_size(const json_t *object, const char *key, int64_t *ret_size, struct error *e);
-/* The document's text, the caller's to free. */
+/* *ret_text is the caller's to free. */
 int image_json_write(const json_t *json, char **ret_text, size_t *ret_length, struct error *e);

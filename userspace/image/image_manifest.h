@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Manifests and indexes of images, OCI's and Docker's (schema 2): read with limits, and written.
- * Pure. What was read of a manifest is whole: every digest is well formed, every media type is
- * known. Of an index this is true for the image that is chosen.
+ * Pure. In a manifest that was read every digest is well formed and every media type is known; in
+ * an index this is true for the chosen image.
  */
 #pragma once
 
@@ -26,11 +26,11 @@ struct image_descriptor {
 	char *media_type;
 	struct digest digest;
 	int64_t size_bytes;
-	/* Of an index's images; "" for what is not there, all NULL in other descriptors. */
+	/* For images of an index; "" for missing members. NULL in other descriptors. */
 	char *tag; /* annotation org.opencontainers.image.ref.name */
 	char *os, *architecture, *variant;
-	bool is_image; /* not an artifact about one (an attestation, a signature) */
-	char *problem; /* what is wrong with the descriptor, which then cannot be chosen; or NULL */
+	bool is_image; /* false for attestations, signatures and other artifacts */
+	char *problem; /* the fault of an invalid descriptor, reported when it is chosen; or NULL */
 };
 
 struct image_descriptors {
@@ -47,23 +47,23 @@ int image_manifest_check_layer_type(const char *media_type, struct error *e);
 enum image_document { IMAGE_DOCUMENT_MANIFEST, IMAGE_DOCUMENT_INDEX };
 
 /*
- * Either kind of document. Of a manifest the first descriptor is the config, the others are the
- * layers, lowest first; of an index they are its images. media_type: what the outer world says it
- * is, or NULL. -EBADMSG malformed; -EOPNOTSUPP a kind that is not known; -EFBIG.
+ * Reads either kind of document. The descriptors of a manifest are its config and then its layers,
+ * lowest first; those of an index are its images. media_type is that of the document's descriptor
+ * or HTTP header, or NULL. -EBADMSG: malformed; -EOPNOTSUPP: unknown kind; -EFBIG.
  */
 int image_manifest_parse(const void *bytes, size_t length, const char *media_type,
 			 enum image_document *ret_kind, struct image_descriptors *ret_descriptors,
 			 struct error *e);
-/* Of an index's images the one of that tag or digest (NULL: any) that suits the machine best.
+/* Chooses the image of an index that has the tag or digest (NULL: any) and suits the machine best.
  * -ENOENT lists the tags. */
 int image_manifest_choose(const struct image_descriptors *index, const char *tag,
 			  const struct image_platform *machine,
 			  const struct image_descriptor **ret_chosen, struct error *e);
-/* An OCI manifest; descriptors as above. *ret_text is the caller's to free. */
+/* Builds an OCI manifest of descriptors as above. *ret_text is the caller's to free. */
 int image_manifest_build(const struct image_descriptors *descriptors, char **ret_text,
 			 size_t *ret_length, struct error *e);
-/* An OCI index with the image added under the tag (NULL: none), instead of the one that had it.
- * `index` is what was there, NULL for nothing. */
+/* Adds the image to an OCI index (NULL: a new one) under the tag (NULL: none), replacing the image
+ * that had the tag. */
 int image_manifest_add_to_index(const void *index, size_t length,
 				const struct image_descriptor *image, const char *tag,
 				char **ret_text, size_t *ret_length, struct error *e);

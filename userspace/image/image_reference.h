@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where an image comes from or goes to, as people write it: oci:DIR[:NAME][@DIGEST],
- * oci-archive:FILE[:NAME][@DIGEST], tar:FILE, docker://[HOST/]NAME[:TAG][@DIGEST]. Pure. Without a
- * host it is Docker Hub. A digest counts instead of the tag beside it.
+ * References to images as users write them: oci:DIR[:NAME][@DIGEST],
+ * oci-archive:FILE[:NAME][@DIGEST], tar:FILE, docker://[HOST/]NAME[:TAG][@DIGEST]. Pure. The
+ * default host is Docker Hub. A digest overrides the tag beside it.
  */
 #pragma once
 
@@ -21,8 +21,8 @@ struct image_reference {
 	enum image_transport transport;
 	char *path; /* all but IMAGE_REGISTRY */
 	char *registry, *repository; /* IMAGE_REGISTRY */
-	/* A tag, of a layout any name, or a digest; NULL: of a layout the only image, of a registry
-	 * latest. */
+	/* A tag (in layouts: any name) or a digest; NULL: the only image of a layout, or the tag
+	 * "latest" of a registry. */
 	char *tag;
 	bool by_digest; /* the tag is a digest */
 	char *text; /* as it was given */
@@ -34,9 +34,10 @@ void image_reference_free(struct image_reference *r); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct image_reference, image_reference_free)
 
 /*
- * Names in layouts have colons and slashes, and so may paths. Parsed as it is, a layout's path ends
- * at the first colon; this moves the end to the first colon before which there is something, as
- * is_there(path) knows. Does nothing to other references. -ENOMEM, -EINVAL.
+ * Names in layouts contain colons and slashes, and paths may contain colons.
+ * image_reference_parse() ends the path at the first colon; this ends it at the first colon that
+ * follows an existing path, as is_there() decides. Does nothing for other references. -ENOMEM,
+ * -EINVAL.
  */
 int image_reference_find_path(struct image_reference *r, bool (*is_there)(const char *path),
 			      struct error *e);
