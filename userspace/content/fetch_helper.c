@@ -72,6 +72,7 @@ static int environment_build(struct environment *env)
 static int set_actions(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
 		       int socket)
 {
+	const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
 	sigset_t none, all;
 	int code;
 
@@ -80,16 +81,16 @@ static int set_actions(posix_spawn_file_actions_t *actions, posix_spawnattr_t *a
 	code = posix_spawn_file_actions_adddup2(actions, socket, FETCH_SOCKET);
 	for (int fd = 1; code == 0 && fd <= 2; fd++)
 		code = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
-	if (code == 0)
-		code = posix_spawn_file_actions_addclosefrom_np(actions, 3);
-	if (code == 0)
-		code = posix_spawnattr_setsigmask(attributes, &none);
-	if (code == 0)
-		code = posix_spawnattr_setsigdefault(attributes, &all);
-	if (code == 0)
-		code = posix_spawnattr_setflags(attributes,
-						POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	return code;
+	if (code != 0)
+		return code;
+	code = posix_spawn_file_actions_addclosefrom_np(actions, 3);
+	if (code != 0)
+		return code;
+	/* These fail for invalid arguments only. */
+	(void)posix_spawnattr_setsigmask(attributes, &none);
+	(void)posix_spawnattr_setsigdefault(attributes, &all);
+	(void)posix_spawnattr_setflags(attributes, flags);
+	return 0;
 }
 
 static int spawn(const char *path, int socket, pid_t *ret_pid)

@@ -182,10 +182,12 @@ int oci_layout_make(const char *path, int *ret_fd, struct error *e)
 	if (fd < 0)
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
 	code = check_free(fd, path, e);
-	if (code == 0)
-		code = make_blobs(fd, e);
-	if (code == 0)
-		code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
+	if (code < 0)
+		return code;
+	code = make_blobs(fd, e);
+	if (code < 0)
+		return code;
+	code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
 	if (code < 0)
 		return code;
 	*ret_fd = take_fd(&fd);

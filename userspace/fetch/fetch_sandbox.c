@@ -210,45 +210,54 @@ static int add_names(scmp_filter_ctx filter, uint32_t action, const char *const 
 /* Calls that are allowed with certain arguments only. */
 static int add_conditions(scmp_filter_ctx f)
 {
-	static const int families[] = { AF_INET, AF_INET6, AF_NETLINK };
 	const uint64_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
-	int code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-				    SCMP_A2(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+	const struct {
+		uint32_t action;
+		int call;
+		unsigned int count;
+		struct scmp_arg_cmp argument;
+	} rules[] = {
+		{ SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+		  SCMP_A2(SCMP_CMP_MASKED_EQ, writing, O_RDONLY) },
+		{ SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0) },
+		{ SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0) },
+		{ SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0) },
+		/* For the resolver's thread. The filter cannot see the arguments of clone3, so it
+		 * fails with ENOSYS, and glibc falls back to clone. */
+		{ SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD) },
+		{ SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, { 0 } },
+		{ SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0) },
+		/* Only to read limits. */
+		{ SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0) },
+	};
+	int code = 0;
 
-	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(families); i++)
-		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-					SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
-	/* For the resolver's thread. The filter cannot see the arguments of clone3, so it fails
-	 * with ENOSYS, and glibc falls back to clone. */
-	if (code == 0)
-		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-					SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	if (code == 0)
-		code = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	if (code == 0)
-		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-					SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
-	/* Only to read limits. */
-	if (code == 0)
-		code = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-					SCMP_A2(SCMP_CMP_EQ, 0, 0));
+	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(rules); i++)
+		code = seccomp_rule_add_array(f, rules[i].action, rules[i].call, rules[i].count,
+					      &rules[i].argument);
 	return code;
+}
+
+static int load_filter(scmp_filter_ctx f)
+{
+	int code = add_names(f, SCMP_ACT_ALLOW, allowed, ARRAY_SIZE(allowed));
+
+	if (code < 0)
+		return code;
+	code = add_names(f, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_SIZE(deadly));
+	if (code < 0)
+		return code;
+	code = add_conditions(f);
+	return code < 0 ? code : seccomp_load(f);
 }
 
 static int filter_calls(struct error *e)
 {
 	/* Other versions of the libraries try further calls, and work without them. */
 	cleanup(seccomp_release) scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int code = f ? 0 : -ENOMEM;
+	int code = f ? load_filter(f) : -ENOMEM;
 
-	if (code == 0)
-		code = add_names(f, SCMP_ACT_ALLOW, allowed, ARRAY_SIZE(allowed));
-	if (code == 0)
-		code = add_names(f, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_SIZE(deadly));
-	if (code == 0)
-		code = add_conditions(f);
-	if (code == 0)
-		code = seccomp_load(f);
 	if (code < 0)
 		return error_set(e, code, "varve-fetch: filter system calls: %s", strerror(-code));
 	return 0;

@@ -9,6 +9,12 @@
 
 #define TIME_TEXT_SIZE 64
 
+static void diff_ids_free(struct image_diff_ids *ids)
+{
+	free(ids->items);
+}
+DEFINE_CLEANUP_VALUE(struct image_diff_ids, diff_ids_free)
+
 static int read_diff_ids(const json_t *json, struct image_diff_ids *ids, struct error *e)
 {
 	json_t *array;
@@ -34,16 +40,16 @@ int image_config_parse(const void *bytes, size_t length, struct image_diff_ids *
 		       struct error *e)
 {
 	cleanup(json_unref) json_t *json = NULL;
-	struct image_diff_ids ids = { 0 };
+	cleanup(diff_ids_free) struct image_diff_ids ids = { 0 };
 	int code = image_json_parse(bytes, length, "config of the image", &json, e);
 
-	if (code == 0)
-		code = read_diff_ids(json, &ids, e);
-	if (code < 0) {
-		free(ids.items);
+	if (code < 0)
 		return code;
-	}
+	code = read_diff_ids(json, &ids, e);
+	if (code < 0)
+		return code;
 	*ret_diff_ids = ids;
+	ids = (struct image_diff_ids){ 0 };
 	return 0;
 }
 
@@ -118,32 +124,43 @@ static int copy_base(const void *base, size_t length, char **ret_text, size_t *r
 	return 0;
 }
 
+/* The base with the layers that it lacks. */
+static int extend(json_t *json, const struct image_config_layer *layers, size_t count,
+		  const void *base, size_t base_length, char **ret_text, size_t *ret_length,
+		  struct error *e)
+{
+	cleanup(diff_ids_free) struct image_diff_ids ids = { 0 };
+	int code = read_diff_ids(json, &ids, e);
+
+	if (code < 0)
+		return code;
+	code = check_base(&ids, layers, count, e);
+	if (code < 0)
+		return code;
+	if (base && ids.count == count)
+		return copy_base(base, base_length, ret_text, ret_length, e);
+	for (size_t i = ids.count; i < count; i++)
+		if (append_layer(json, &layers[i]) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+	return image_json_write(json, ret_text, ret_length, e);
+}
+
 int image_config_build(const void *base, size_t base_length,
 		       const struct image_config_layer *layers, size_t count,
 		       const char *architecture, char **ret_text, size_t *ret_length,
 		       struct error *e)
 {
 	cleanup(json_unref) json_t *json = NULL;
-	struct image_diff_ids ids = { 0 };
-	int code = 0;
+	int code;
 
-	if (base)
-		code = image_json_parse(base, base_length, "config of the image", &json, e);
-	else
+	if (!base) {
 		json = fresh_config(architecture);
-	if (code == 0)
-		code = json ? read_diff_ids(json, &ids, e) : error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = check_base(&ids, layers, count, e);
-	if (code == 0 && base && ids.count == count) {
-		code = copy_base(base, base_length, ret_text, ret_length, e);
-	} else if (code == 0) {
-		for (size_t i = ids.count; i < count && code == 0; i++)
-			if (append_layer(json, &layers[i]) < 0)
-				code = error_set(e, -ENOMEM, "out of memory");
-		if (code == 0)
-			code = image_json_write(json, ret_text, ret_length, e);
+		if (!json)
+			return error_set(e, -ENOMEM, "out of memory");
+	} else {
+		code = image_json_parse(base, base_length, "config of the image", &json, e);
+		if (code < 0)
+			return code;
 	}
-	free(ids.items);
-	return code;
+	return extend(json, layers, count, base, base_length, ret_text, ret_length, e);
 }

@@ -226,11 +226,13 @@ int image_manifest_parse(const void *bytes, size_t length, const char *media_typ
 	enum image_document kind = IMAGE_DOCUMENT_MANIFEST;
 	int code = image_json_parse(bytes, length, "manifest", &json, e);
 
-	if (code == 0)
-		code = find_kind(json, media_type, &kind, e);
-	if (code == 0)
-		code = kind == IMAGE_DOCUMENT_INDEX ? read_index(json, &all, e)
-						    : read_manifest(json, &all, e);
+	if (code < 0)
+		return code;
+	code = find_kind(json, media_type, &kind, e);
+	if (code < 0)
+		return code;
+	code = kind == IMAGE_DOCUMENT_INDEX ? read_index(json, &all, e)
+					    : read_manifest(json, &all, e);
 	if (code < 0)
 		return code;
 	*ret_kind = kind;
