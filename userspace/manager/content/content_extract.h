@@ -19,8 +19,3 @@ int content_extract_adopt(struct manager *m, const char *id, const char *directo
  * files when this returns 0, and *r may be another record object or gone: -ENOENT. */
 int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_bool *cancelled,
 			    struct error *e);
-
-/* With the lock: -ENODATA names every blob of the chain that is not here and has no source; also
- * those that have one when `unreachable` says why they cannot be fetched. */
-int content_extract_check(struct manager *m, const struct record *r, const char *unreachable,
-			  struct error *e);

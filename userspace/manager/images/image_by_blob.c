@@ -13,7 +13,7 @@
 #include "image/chain_id.h"
 #include "image/image_manifest.h"
 #include "manager/content/content_blobs.h"
-#include "manager/content/content_extract.h"
+#include "manager/content/content_missing.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
@@ -243,7 +243,7 @@ static int make_record(struct manager *m, struct wanted *w, struct lease *l,
 	if (code < 0)
 		return code;
 	r = take_ptr(unborn);
-	code = content_extract_check(m, r, NULL, e);
+	code = content_missing_check(m, r, NULL, e);
 	if (code == 0) {
 		add_rows(&c, r, l, !w->lent);
 		manager_unlock(m);
@@ -305,7 +305,7 @@ static int reuse_record(struct manager *m, struct record *r, struct wanted *w, s
 	code = learn(m, r, w, e);
 	manager_lock(m);
 	if (code == 0)
-		code = content_extract_check(m, r, NULL, e);
+		code = content_missing_check(m, r, NULL, e);
 	manager_unlock(m);
 	if (code == 0)
 		code = record_hold_add_ref(m, r, l, &options, e);
