@@ -127,7 +127,7 @@ edit_manifest() {
 	[[ $(describe_tree "$(varve mount "$one" --read-only)") == "$before" ]]
 	# As a tar of its own it names the file.
 	fails "tar:$cut" "$cut"
-	fails "oci-archive:$trees/other.tar" "no archive of an OCI layout"
+	fails "oci-archive:$trees/other.tar" "not an archive of an OCI layout"
 }
 
 @test "a full disk leaves nothing behind, in whatever phase" {

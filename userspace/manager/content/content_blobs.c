@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Which blobs are here. A blob is kept by the rows that need it, of loaded records and of those
- * that were quarantined alike, and by whoever has pinned it: who brings a blob pins it first,
- * writes its row, and unpins it then.
- */
 #include "manager/content/content_blobs.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "content/blob_store.h"
 #include "graph/record_content.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "store/content_rows.h"
 
-#define HALF_WRITTEN_NS (7 * 24 * 3600 * NS_PER_S) /* nobody resumes it after that */
-#define UNNEEDED_NS (3600 * NS_PER_S) /* what a failed import brought waits for the next try */
+#define HALF_WRITTEN_NS (7 * 24 * 3600 * NS_PER_S) /* after that it is not resumed */
+#define UNNEEDED_NS (3600 * NS_PER_S) /* how long a failed import may be tried again */
 
-/* Stays known while it is here or pinned. */
+/* A blob that is in the store or pinned. */
 struct known_blob {
 	struct digest digest;
-	int64_t size_bytes; /* -1: not here */
+	int64_t size_bytes; /* -1: not in the store */
 	unsigned pins;
-	int64_t needed_ns; /* when it was last seen to be needed, or came */
-	bool doomed; /* being removed: whoever wants it waits until it is gone */
+	int64_t needed_ns; /* when something was last seen to need it, or it came */
+	bool doomed; /* being removed: a thread that wants to pin it waits */
 };
 
 static struct known_blob *find(const struct manager *m, const struct digest *digest)
@@ -53,7 +49,7 @@ static void forget_if_idle(struct manager *m, struct known_blob *b)
 {
 	if (b->pins > 0 || b->size_bytes >= 0)
 		return;
-	(void)hashmap_remove(m->known_blobs, b->digest.text); /* it is there */
+	(void)hashmap_remove(m->known_blobs, b->digest.text); /* it is in there */
 	free(b);
 }
 
@@ -64,15 +60,12 @@ static int load_blob(const struct digest *digest, int64_t size_bytes, void *user
 	if (!b)
 		return -ENOMEM;
 	b->size_bytes = size_bytes;
-	b->needed_ns = clock_boot_ns(); /* what came before the start is as good as new */
+	b->needed_ns = clock_boot_ns(); /* its time begins with the agent */
 	return 0;
 }
 
-int content_blobs_open(struct manager *m, const char *fetch_helper, const char *credentials_file,
-		       struct error *e)
+static int make_tables(struct manager *m, const char *fetch_helper, const char *credentials_file)
 {
-	int code;
-
 	m->known_blobs = hashmap_new();
 	m->extractions = hashmap_new();
 	m->fetch_helper = strdup(fetch_helper ? fetch_helper : "");
@@ -80,15 +73,29 @@ int content_blobs_open(struct manager *m, const char *fetch_helper, const char *
 		m->credentials_file = strdup(credentials_file);
 	if (!m->known_blobs || !m->extractions || !m->fetch_helper ||
 	    (credentials_file && !m->credentials_file))
+		return -ENOMEM;
+	return 0;
+}
+
+static int open_store(struct manager *m, struct error *e)
+{
+	int code = blob_store_open(m->root_fd, &m->blobs, e);
+
+	if (code < 0)
+		return code;
+	code = blob_store_sweep_ingest(m->blobs, HALF_WRITTEN_NS, e);
+	if (code < 0)
+		return code;
+	code = blob_store_list(m->blobs, load_blob, m, e);
+	return code < 0 ? code : store_files_clear_scratch(m, e);
+}
+
+int content_blobs_open(struct manager *m, const char *fetch_helper, const char *credentials_file,
+		       struct error *e)
+{
+	if (make_tables(m, fetch_helper, credentials_file) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
-	code = blob_store_open(m->root_fd, &m->blobs, e);
-	if (code == 0)
-		code = blob_store_sweep_ingest(m->blobs, HALF_WRITTEN_NS, e);
-	if (code == 0)
-		code = blob_store_list(m->blobs, load_blob, m, e);
-	if (code == 0)
-		code = store_files_clear_scratch(m, e);
-	return code < 0 ? error_context(e, "%s", m->root) : 0;
+	return open_store(m, e) < 0 ? error_context(e, "%s", m->root) : 0;
 }
 
 void content_blobs_close(struct manager *m)
@@ -113,6 +120,13 @@ bool content_blobs_has(const struct manager *m, const struct digest *digest)
 	return b && b->size_bytes >= 0 && !b->doomed;
 }
 
+bool content_blobs_is_here(struct manager *m, const struct digest *digest)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	return content_blobs_has(locked, digest);
+}
+
 int64_t content_blobs_size(const struct manager *m, const struct record *r)
 {
 	const struct known_blob *b = r->content ? find(m, &r->content->blob) : NULL;
@@ -121,40 +135,41 @@ int64_t content_blobs_size(const struct manager *m, const struct record *r)
 	return b && b->size_bytes > 0 ? b->size_bytes : 0;
 }
 
-int content_blobs_pin(struct manager *m, const struct digest *digest)
+int content_blobs_pin(struct manager *m, const struct digest *digest, struct blob_pin *ret_pin,
+		      struct error *e)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct known_blob *b;
 
-	manager_lock(m);
-	while ((b = find(m, digest)) && b->doomed)
-		manager_wait(m);
-	b = find_or_add(m, digest);
-	if (b)
-		b->pins++;
-	manager_unlock(m);
-	return b ? 0 : -ENOMEM;
+	while ((b = find(locked, digest)) && b->doomed)
+		manager_wait(locked);
+	b = find_or_add(locked, digest);
+	if (!b)
+		return error_set(e, -ENOMEM, "out of memory");
+	b->pins++;
+	*ret_pin = (struct blob_pin){ .m = m, .digest = *digest };
+	return 0;
 }
 
-void content_blobs_unpin(struct manager *m, const struct digest *digest)
+void content_blobs_unpin(struct blob_pin *pin)
 {
 	struct known_blob *b;
 
-	manager_lock(m);
-	b = find(m, digest);
+	if (!pin->m)
+		return;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(pin->m);
+	b = find(locked, &pin->digest);
 	b->pins--;
 	b->needed_ns = clock_boot_ns();
-	forget_if_idle(m, b);
-	manager_unlock(m);
+	forget_if_idle(locked, b);
+	pin->m = NULL;
 }
 
 void content_blobs_arrived(struct manager *m, const struct digest *digest, int64_t size_bytes)
 {
-	struct known_blob *b;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
-	manager_lock(m);
-	b = find(m, digest);
-	b->size_bytes = size_bytes;
-	manager_unlock(m);
+	find(locked, digest)->size_bytes = size_bytes;
 }
 
 struct counted_blob {
@@ -163,14 +178,14 @@ struct counted_blob {
 	bool replaceable;
 };
 
-/* With the lock: those that are believed to be here. */
+/* The blobs of records that count as being in the store. NULL when out of memory. */
 static struct counted_blob *list_counted(struct manager *m, size_t *ret_count)
 {
-	struct counted_blob *all = calloc(record_graph_count(m->graph) + 1, sizeof(*all));
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct counted_blob *all = calloc(record_graph_count(locked->graph) + 1, sizeof(*all));
 	const struct record *r;
 	size_t at = 0;
 
-	manager_assert_locked(m);
 	while (all && (r = record_graph_next(m->graph, &at))) {
 		struct counted_blob *b = &all[*ret_count];
 
@@ -186,61 +201,59 @@ static struct counted_blob *list_counted(struct manager *m, size_t *ret_count)
 
 static void stop_counting(struct manager *m, const struct digest *digest)
 {
-	struct known_blob *b;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct known_blob *b = find(locked, digest);
 
-	manager_lock(m);
-	b = find(m, digest);
-	if (b && !b->doomed) {
-		b->size_bytes = -1;
-		forget_if_idle(m, b);
-	}
-	manager_unlock(m);
+	if (!b || b->doomed)
+		return;
+	b->size_bytes = -1;
+	forget_if_idle(locked, b);
 }
 
 int content_blobs_check(struct manager *m, bool repair,
 			int (*found)(const char *id, const char *digest, bool repaired, void *user),
 			void *user)
 {
-	cleanup(free_ptr) struct counted_blob *all = NULL;
 	size_t count = 0;
-	int code = 0;
+	cleanup(free_ptr) struct counted_blob *all = list_counted(m, &count);
 
-	manager_lock(m);
-	all = list_counted(m, &count);
-	manager_unlock(m);
 	if (!all)
 		return -ENOMEM;
-	for (size_t i = 0; i < count && code == 0; i++) {
+	for (size_t i = 0; i < count; i++) {
 		bool repaired = repair && all[i].replaceable;
+		int code;
 
 		if (blob_store_has(m->blobs, &all[i].digest))
 			continue;
 		if (repaired)
 			stop_counting(m, &all[i].digest);
 		code = found(all[i].id, all[i].digest.text, repaired, user);
+		if (code < 0)
+			return code;
 	}
-	return code;
+	return 0;
 }
 
-/* Sorted digests of what rows need. */
+/* Sorted digests of the blobs that rows need. */
 struct needed {
 	struct digest *items;
 	size_t count, capacity;
 };
 
+static void needed_free(struct needed *n)
+{
+	free(n->items);
+}
+DEFINE_CLEANUP_VALUE(struct needed, needed_free)
+
 static int add_needed(const char *text, void *user)
 {
 	struct needed *n = user;
+	struct digest *items = vec_reserve(n->items, &n->capacity, n->count + 1, sizeof(*items));
 
-	if (n->count == n->capacity) {
-		size_t capacity = n->capacity ? n->capacity * 2 : 256;
-		struct digest *items = realloc(n->items, capacity * sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		n->items = items;
-		n->capacity = capacity;
-	}
+	if (!items)
+		return -ENOMEM;
+	n->items = items;
 	(void)snprintf(n->items[n->count++].text, DIGEST_TEXT_SIZE, "%s", text); /* a digest */
 	return 0;
 }
@@ -256,20 +269,24 @@ static int gather_needed(struct manager *m, struct needed *n, struct error *e)
 	int code = content_rows_load_needed(db, m->drop_blobs, add_needed, n, e);
 
 	database_unlock_reader(m->database);
-	if (code == 0 && n->count > 0)
+	if (code < 0)
+		return code;
+	if (n->count > 0)
 		qsort(n->items, n->count, sizeof(*n->items), by_text);
-	return code;
+	return 0;
 }
 
-/* With the lock. What was unpinned after `then`, when the rows were read, may have one by now. */
+/* Marks the blobs to be removed. A blob that was unpinned after `then`, when the rows were read,
+ * stays, since its row may have been written meanwhile. NULL when out of memory. */
 static struct known_blob **doom(struct manager *m, const struct needed *needed, int64_t then,
 				int64_t unneeded_ns, size_t *ret_count)
 {
-	struct known_blob **doomed = calloc(hashmap_count(m->known_blobs) + 1, sizeof(*doomed));
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct known_blob **doomed =
+		calloc(hashmap_count(locked->known_blobs) + 1, sizeof(*doomed));
 	struct known_blob *b;
 	size_t at = 0;
 
-	manager_assert_locked(m);
 	while (doomed && (b = hashmap_next(m->known_blobs, &at))) {
 		if (needed->count > 0 && bsearch(&b->digest, needed->items, needed->count,
 						 sizeof(*needed->items), by_text))
@@ -286,35 +303,31 @@ static struct known_blob **doom(struct manager *m, const struct needed *needed, 
 static int remove_doomed(struct manager *m, struct known_blob *b, struct error *e)
 {
 	int code = blob_store_remove(m->blobs, &b->digest, e);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
-	manager_lock(m);
 	b->doomed = false;
-	if (code == 0) {
-		b->size_bytes = -1;
-		forget_if_idle(m, b);
-	}
-	pthread_cond_broadcast(&m->idle);
-	manager_unlock(m);
-	return code;
+	pthread_cond_broadcast(&locked->idle);
+	if (code < 0)
+		return code;
+	b->size_bytes = -1;
+	forget_if_idle(locked, b);
+	return 0;
 }
 
 int content_blobs_collect(struct manager *m, int64_t unneeded_ns, struct error *e)
 {
 	cleanup(free_ptr) struct known_blob **doomed = NULL;
-	struct needed needed = { 0 };
+	cleanup(needed_free) struct needed needed = { 0 };
 	int64_t then = clock_boot_ns();
 	size_t count = 0;
 	int code = gather_needed(m, &needed, e);
 
-	if (code == 0) {
-		manager_lock(m);
-		doomed = doom(m, &needed, then, unneeded_ns, &count);
-		manager_unlock(m);
-		if (!doomed)
-			code = error_set(e, -ENOMEM, "out of memory");
-	}
-	free(needed.items);
-	/* One that cannot be removed must not keep the others doomed. */
+	if (code < 0)
+		return error_context(e, "collect blobs");
+	doomed = doom(m, &needed, then, unneeded_ns, &count);
+	if (!doomed)
+		return error_set(e, -ENOMEM, "collect blobs: out of memory");
+	/* A blob that cannot be removed must not keep the others doomed. */
 	for (size_t i = 0; i < count; i++) {
 		struct error late = { 0 };
 		int removed = remove_doomed(m, doomed[i], &late);

@@ -4,19 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "manager/content/content_blobs.h"
+#include "manager/content/content_missing.h"
 
-#define LOOK_NS (NS_PER_S / 10) /* how often one who waits looks whether it was cancelled */
-
-/* With the given lock: woken, or a moment later. */
-void content_chain_wait(struct ranked_lock *lock, pthread_cond_t *condition)
-{
-	/* The caller looks at what it waits for. */
-	(void)ranked_lock_wait_until(lock, condition, clock_monotonic_ns() + LOOK_NS);
-}
-
-static bool somebody_works_on(const struct record *r)
+static bool is_worked_on(const struct record *r)
 {
 	for (; r; r = r->parent)
 		if (r->busy)
@@ -24,56 +14,80 @@ static bool somebody_works_on(const struct record *r)
 	return false;
 }
 
-/* With the lock. */
-int content_chain_list(struct record *r, struct content_chain *job)
+static int copy_layer(const struct record *r, size_t below, struct content_chain_layer *l)
 {
-	size_t room = record_graph_depth(r);
+	l->below = below;
+	memcpy(l->layer, r->layer->name, sizeof(l->layer));
+	l->content = record_content_copy(r->content);
+	return l->content ? 0 : -ENOMEM;
+}
 
-	manager_assert_locked(job->m);
-	/* What falls back to lazy at the moment will be found so. */
-	while (somebody_works_on(r))
-		manager_wait(job->m);
+/* With the lock. */
+static int copy_chain(const struct record *r, struct content_chain *chain)
+{
+	size_t room = record_graph_depth(r), lacking = 0;
 
-	job->layers = calloc(room, sizeof(*job->layers));
-	job->chain = calloc(room, sizeof(*job->chain));
-	if (!job->layers || !job->chain)
+	manager_assert_locked(chain->m);
+	chain->layers = calloc(room, sizeof(*chain->layers));
+	chain->names = calloc(room, sizeof(*chain->names));
+	if (!chain->layers || !chain->names)
 		return -ENOMEM;
 	for (const struct record *at = r; at; at = at->parent)
-		job->count += at->layer->lazy;
-	for (size_t i = job->count; r; r = r->parent) {
-		memcpy(job->chain[--room], r->layer->name, sizeof(job->chain[room]));
+		lacking += at->layer->lazy;
+	chain->count = lacking;
+	for (; r; r = r->parent) {
+		memcpy(chain->names[--room], r->layer->name, sizeof(chain->names[room]));
 		if (!r->layer->lazy)
 			continue;
-		i--;
-		job->layers[i].below = room;
-		memcpy(job->layers[i].layer, r->layer->name, sizeof(job->layers[i].layer));
-		job->layers[i].content = record_content_copy(r->content);
-		if (!job->layers[i].content)
+		if (copy_layer(r, room, &chain->layers[--lacking]) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-int content_chain_pin(struct content_chain *job)
+static int find_chain(struct record *r, bool without_blobs, struct content_chain *chain,
+		      struct error *e)
 {
-	for (size_t i = 0; i < job->count; i++) {
-		if (content_blobs_pin(job->m, &job->layers[i].content->blob) < 0)
-			return -ENOMEM;
-		job->layers[i].pinned = true;
+	cleanup(manager_unlock) struct manager *m = manager_lock(chain->m);
+
+	/* What is falling back to lazy at the moment will be lazy when it is copied. */
+	while (is_worked_on(r))
+		manager_wait(m);
+	if (copy_chain(r, chain) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	return without_blobs ? 0 : content_missing_check(m, r, NULL, e);
+}
+
+int content_chain_open(struct manager *m, struct record *r, const struct content_watch *watch,
+		       bool without_blobs, struct content_chain *ret_chain, struct error *e)
+{
+	int code;
+
+	ret_chain->m = m;
+	ret_chain->progress = content_progress_new(watch);
+	if (!ret_chain->progress)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = find_chain(r, without_blobs, ret_chain, e);
+	if (code < 0)
+		return code;
+	for (size_t i = 0; i < ret_chain->count; i++) {
+		struct content_chain_layer *l = &ret_chain->layers[i];
+
+		code = content_blobs_pin(m, &l->content->blob, &l->pin, e);
+		if (code < 0)
+			return code;
 	}
 	return 0;
 }
 
-void content_chain_free(struct content_chain *job)
+void content_chain_close(struct content_chain *chain)
 {
-	for (size_t i = 0; job->layers && i < job->count; i++) {
-		if (job->layers[i].pinned)
-			content_blobs_unpin(job->m, &job->layers[i].content->blob);
-		record_content_free(job->layers[i].content);
+	for (size_t i = 0; chain->layers && i < chain->count; i++) {
+		content_blobs_unpin(&chain->layers[i].pin);
+		record_content_free(chain->layers[i].content);
 	}
-	free(job->layers);
-	free(job->chain);
-	content_progress_free(job->progress);
-	ranked_lock_destroy(&job->lock);
-	pthread_cond_destroy(&job->changed);
+	free(chain->layers);
+	free(chain->names);
+	content_progress_free(chain->progress);
+	*chain = (struct content_chain){ .m = NULL };
 }

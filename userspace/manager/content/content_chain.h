@@ -1,37 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layers below a record, and itself, as one extraction sees them. */
+/*
+ * A record's chain of layers as one extraction sees it: a copy, with the blobs of the layers that
+ * lack files pinned. It belongs to content_extract.c, whose threads share it.
+ */
 #pragma once
 
 #include "graph/record_content.h"
+#include "manager/content/content_blobs.h"
 #include "manager/content/content_progress.h"
 #include "manager/state/manager_state.h"
 
+enum content_chain_blob {
+	CONTENT_CHAIN_BLOB_WANTED,
+	CONTENT_CHAIN_BLOB_HERE,
+	CONTENT_CHAIN_BLOB_FAILED,
+};
+
+/* A layer that lacks files. */
 struct content_chain_layer {
 	char layer[LAYER_NAME_LENGTH + 1];
 	struct record_content *content;
 	size_t below; /* how many of the chain's layers it lies on */
-	enum { BLOB_WANTED, BLOB_HERE, BLOB_FAILED } blob; /* with the job's lock */
-	bool pinned;
+	enum content_chain_blob blob; /* guarded by the lock of the fetchers */
+	struct blob_pin pin;
 };
 
 struct content_chain {
 	struct manager *m;
 	struct content_progress *progress;
-	struct content_chain_layer *layers; /* lowest first; those that lack files */
+	struct content_chain_layer *layers; /* lowest first */
 	size_t count;
-	char (*chain)[LAYER_NAME_LENGTH + 1]; /* all of the chain, lowest first */
-	struct ranked_lock lock;
-	pthread_cond_t changed;
-	size_t next; /* to be fetched */
-	const char *adopt; /* a directory that has the files of the only layer already, or NULL */
-	int code; /* the first failure of a fetch */
-	struct error error;
+	char (*names)[LAYER_NAME_LENGTH + 1]; /* of all layers of the chain, lowest first */
 };
 
-/* With the lock. */
-int content_chain_list(struct record *r, struct content_chain *job);
-int content_chain_pin(struct content_chain *job);
-void content_chain_free(struct content_chain *job);
-
-/* With the given lock: woken, or a moment later. */
-void content_chain_wait(struct ranked_lock *lock, pthread_cond_t *condition);
+/* Copies the chain of a record that stays meanwhile, once no other thread works on it. Unless
+ * `without_blobs`, -ENODATA when a blob is not here and has no source. *ret_chain is zeros before
+ * and the caller's to close, also on failure. Without the lock. */
+int content_chain_open(struct manager *m, struct record *r, const struct content_watch *watch,
+		       bool without_blobs, struct content_chain *ret_chain, struct error *e);
+void content_chain_close(struct content_chain *chain);
+DEFINE_CLEANUP_VALUE(struct content_chain, content_chain_close)

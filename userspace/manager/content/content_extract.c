@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A layer is made once, however many wait for it: who comes second waits for the first, and takes
- * over when that one was cancelled.
- */
 #include "manager/content/content_extract.h"
 
 #include <errno.h>
@@ -13,10 +9,10 @@
 #include "manager/content/content_fetchers.h"
 #include "manager/content/content_missing.h"
 #include "manager/content/content_unpack.h"
+#include "manager/content/content_use.h"
 
-#define FETCHERS 3 /* as many as registries bear from one client without a word */
-
-/* A layer that is being made; with the lock. The last user frees it. */
+/* A layer that is being made. Guarded by `lock`, but for the size, which is its maker's until it is
+ * done. The last user frees it. */
 struct extraction {
 	char layer[LAYER_NAME_LENGTH + 1];
 	unsigned users;
@@ -26,8 +22,21 @@ struct extraction {
 	struct disk_usage size; /* of what was made */
 };
 
+/* Where a chain's files come from: its blobs, or a directory that is there. */
+struct source {
+	struct content_fetchers *fetchers; /* NULL: adopt the directory */
+	const char *directory;
+};
+
 /* With the lock. */
-static void publish_layer(struct manager *m, struct extraction *x, int code, const struct error *e)
+static void put_extraction(struct extraction *x)
+{
+	if (--x->users == 0)
+		free(x);
+}
+
+/* With the lock. */
+static void publish(struct manager *m, struct extraction *x, int code, const struct error *e)
 {
 	struct layer *layer = record_graph_find_layer(m->graph, x->layer);
 
@@ -43,144 +52,155 @@ static void publish_layer(struct manager *m, struct extraction *x, int code, con
 	x->done = true;
 	x->code = code;
 	x->error = *e;
-	(void)hashmap_remove(m->extractions, x->layer); /* the same one */
+	(void)hashmap_remove(m->extractions, x->layer); /* it is in there */
 	pthread_cond_broadcast(&m->idle);
 }
 
-/* With the lock: somebody else is at it. -EAGAIN: it was cancelled, and is for us now. */
-static int wait_for_other(struct content_chain *job, struct extraction *x, struct error *e)
+/* With the lock, which it releases meanwhile. -EAGAIN: the other call was cancelled. */
+static int wait_for_other(struct content_chain *chain, struct extraction *x, struct error *e)
 {
+	struct manager *m = chain->m;
 	int code = 0;
 
-	manager_assert_locked(job->m);
+	manager_assert_locked(m);
 	x->users++;
-	while (!x->done && code == 0) {
-		content_chain_wait(&job->m->lock, &job->m->idle);
-		manager_unlock(job->m);
-		code = content_progress_check(job->progress);
-		manager_lock(job->m);
-	}
-	if (x->done)
-		code = x->code == -ECANCELED ? -EAGAIN : error_set(e, x->code, "%s", x->error.text);
+	while (!x->done && code == 0)
+		code = content_progress_wait(chain->progress, &m->lock, &m->idle);
+	if (!x->done)
+		error_set(e, code, "the extraction was cancelled");
+	else if (x->code == -ECANCELED)
+		code = -EAGAIN;
 	else
-		code = error_set(e, -ECANCELED, "it was cancelled");
-	if (--x->users == 0)
-		free(x);
+		code = x->code < 0 ? error_set(e, x->code, "%s", x->error.text) : 0;
+	put_extraction(x);
 	return code;
 }
 
-static int make_once(struct content_chain *job, const struct content_chain_layer *l,
-		     struct error *e)
+/* With the lock. NULL when out of memory. */
+static struct extraction *begin(struct manager *m, const char *layer)
 {
-	struct manager *m = job->m;
-	struct extraction *x;
-	int code = -EAGAIN;
+	cleanup(free_ptr) struct extraction *x = calloc(1, sizeof(*x));
 
-	manager_lock(m);
-	while (code == -EAGAIN) {
-		struct error own = { 0 };
-
-		if (!record_graph_find_layer(m->graph, l->layer)->lazy) {
-			code = 0;
-			break;
-		}
-		x = hashmap_find(m->extractions, l->layer);
-		if (x) {
-			code = wait_for_other(job, x, e);
-			continue;
-		}
-		x = calloc(1, sizeof(*x));
-		if (x)
-			memcpy(x->layer, l->layer, sizeof(x->layer));
-		if (!x || hashmap_insert(m->extractions, x->layer, x) < 0) {
-			free(x);
-			code = error_set(e, -ENOMEM, "out of memory");
-			break;
-		}
-		x->users = 1;
-		manager_unlock(m);
-		code = content_unpack_layer(job, l, &x->size, &own);
-		manager_lock(m);
-		publish_layer(m, x, code, &own);
-		if (--x->users == 0)
-			free(x);
-		if (code < 0)
-			error_set(e, code, "%s", own.text);
-	}
-	manager_unlock(m);
-	return code;
+	manager_assert_locked(m);
+	if (!x)
+		return NULL;
+	memcpy(x->layer, layer, sizeof(x->layer));
+	x->users = 1;
+	return hashmap_insert(m->extractions, x->layer, x) < 0 ? NULL : take_ptr(x);
 }
 
-/* ---- the chain ---- */
-
-static int make_layers(struct content_chain *job, struct error *e)
+/* *ret_own: the layer is this call's to make; NULL: it has files. -EAGAIN: ask again. */
+static int begin_or_wait(struct content_chain *chain, const char *layer,
+			 struct extraction **ret_own, struct error *e)
 {
-	pthread_t fetchers[FETCHERS];
-	size_t started = 0;
-	int code = 0;
+	cleanup(manager_unlock) struct manager *m = manager_lock(chain->m);
+	struct extraction *other = hashmap_find(m->extractions, layer);
 
-	if (job->adopt)
-		return make_once(job, &job->layers[0], e);
-	while (started < FETCHERS && started < job->count &&
-	       pthread_create(&fetchers[started], NULL, content_fetchers_run, job) == 0)
-		started++;
-	if (started == 0)
-		code = error_set(e, -EAGAIN, "no thread to fetch blobs");
-	for (size_t i = 0; i < job->count && code == 0; i++)
-		code = make_once(job, &job->layers[i], e);
+	*ret_own = NULL;
+	if (!record_graph_find_layer(m->graph, layer)->lazy)
+		return 0;
+	if (other)
+		return wait_for_other(chain, other, e);
+	*ret_own = begin(m, layer);
+	return *ret_own ? 0 : error_set(e, -ENOMEM, "out of memory");
+}
+
+static int make_own(struct content_chain *chain, const struct source *from,
+		    const struct content_chain_layer *l, struct extraction *x, struct error *e)
+{
+	struct error own = { 0 };
+	int code = from->fetchers ? content_unpack_layer(from->fetchers, l, &x->size, &own)
+				  : content_unpack_adopt(chain, l, from->directory, &x->size, &own);
+	cleanup(manager_unlock) struct manager *m = manager_lock(chain->m);
+
+	publish(m, x, code, &own);
+	put_extraction(x);
+	return code < 0 ? error_set(e, code, "%s", own.text) : 0;
+}
+
+static int make_once(struct content_chain *chain, const struct source *from,
+		     const struct content_chain_layer *l, struct error *e)
+{
+	struct extraction *own;
+	int code;
+
+	do
+		code = begin_or_wait(chain, l->layer, &own, e);
+	while (code == -EAGAIN);
+	return code == 0 && own ? make_own(chain, from, l, own, e) : code;
+}
+
+static int make_layers(struct content_chain *chain, struct error *e)
+{
+	cleanup(content_fetchers_end) struct content_fetchers fetchers = { 0 };
+	struct source blobs = { .fetchers = &fetchers };
+	int code = content_fetchers_begin(chain, &fetchers, e);
+
 	if (code < 0)
-		content_progress_end(job->progress); /* what is under way is broken off */
-	for (size_t i = 0; i < started; i++)
-		pthread_join(fetchers[i], NULL);
-	return code;
-}
-
-/* A fetch that failed is told with all that is missing. */
-static int name_missing(struct manager *m, struct record *r, int code, struct error *e)
-{
-	char why[sizeof(e->text)];
-	int missing;
-
-	if (code != -ENODATA && code != -ECONNREFUSED && code != -ENOENT && code != -ETIMEDOUT &&
-	    code != -EACCES && code != -EHOSTUNREACH && code != -ENETUNREACH &&
-	    code != -ECONNRESET && code != -EAGAIN && code != -EREMOTEIO && code != -EIO)
 		return code;
-	(void)snprintf(why, sizeof(why), "%s", e->text);
-	manager_lock(m);
-	missing = content_missing_check(m, r, why, e);
-	manager_unlock(m);
-	return missing < 0 ? missing : code;
+	for (size_t i = 0; i < chain->count; i++) {
+		code = make_once(chain, &blobs, &chain->layers[i], e);
+		if (code < 0) {
+			content_progress_end(chain->progress); /* stops the threads */
+			return code;
+		}
+	}
+	return 0;
 }
 
+/* `adopt`: the directory that has the files of the only layer, or NULL. */
+static int make_chain(struct manager *m, struct record *r, const struct content_watch *watch,
+		      const char *adopt, struct error *e)
+{
+	cleanup(content_chain_close) struct content_chain chain = { 0 };
+	struct source directory = { .directory = adopt };
+	int code = content_chain_open(m, r, watch, adopt != NULL, &chain, e);
+
+	if (code < 0 || chain.count == 0)
+		return code;
+	return adopt ? make_once(&chain, &directory, &chain.layers[0], e) : make_layers(&chain, e);
+}
+
+static bool is_of_a_source(int code)
+{
+	static const int codes[] = { ENODATA, ECONNREFUSED, ENOENT,	 ETIMEDOUT,
+				     EACCES,  EHOSTUNREACH, ENETUNREACH, ECONNRESET,
+				     EAGAIN,  EREMOTEIO,    EIO };
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (code == -codes[i])
+			return true;
+	return false;
+}
+
+/* An error that may come from a source names all blobs that are missing. */
 static int extract_chain(struct manager *m, struct record *r, const struct content_watch *watch,
 			 const char *adopt, struct error *e)
 {
-	struct content_chain job = { .m = m,
-				     .progress = content_progress_new(watch),
-				     .adopt = adopt };
-	int code;
+	char why[sizeof(e->text)];
+	int missing, code = make_chain(m, r, watch, adopt, e);
 
-	ranked_lock_init(&job.lock, MANAGER_RANK_EXTRACTION);
-	pthread_cond_init(&job.changed, NULL);
-	manager_lock(m);
-	code = job.progress ? content_chain_list(r, &job) : -ENOMEM;
-	if (code == 0 && !adopt)
-		code = content_missing_check(m, r, NULL, e);
-	manager_unlock(m);
-	if (code == 0)
-		code = content_chain_pin(&job);
-	if (code == -ENOMEM)
-		error_set(e, code, "out of memory");
-	if (code == 0 && job.count > 0)
-		code = make_layers(&job, e);
-	content_chain_free(&job);
-	return code < 0 ? name_missing(m, r, code, e) : 0;
+	if (!is_of_a_source(code))
+		return code;
+	(void)snprintf(why, sizeof(why), "%s", e->text);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	missing = content_missing_check(locked, r, why, e);
+	return missing < 0 ? missing : code;
 }
 
-static int content_extract_chain(struct manager *m, struct record *r,
-				 const struct content_watch *watch, struct error *e)
+/* With the lock, which it releases meanwhile. */
+static int extract_unlocked(struct manager *m, struct record *r, const struct content_watch *watch,
+			    struct error *e)
 {
-	return extract_chain(m, r, watch, NULL, e);
+	int code;
+
+	manager_assert_locked(m);
+	r->extractions++;
+	manager_unlock(m);
+	code = extract_chain(m, r, watch, NULL, e);
+	manager_lock(m);
+	r->extractions--;
+	return code;
 }
 
 int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_bool *cancelled,
@@ -188,52 +208,39 @@ int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_b
 {
 	struct content_watch watch = { .cancelled = cancelled };
 	char id[RECORD_ID_LENGTH + 1];
-	int code = 0;
 
 	manager_assert_locked(m);
 	memcpy(id, (*r)->id, sizeof(id));
-	/* Again, since a layer may have gone back to lazy as soon as the lock is free. */
-	while (code == 0 && record_content_lowest_lazy(*r)) {
-		(*r)->extractions++;
-		manager_unlock(m);
-		code = content_extract_chain(m, *r, &watch, e);
-		manager_lock(m);
-		(*r)->extractions--;
-		if (code == 0)
-			code = manager_find(m, id, r, e);
+	/* A layer may become lazy again as soon as the lock is free. */
+	while (record_content_lowest_lazy(*r)) {
+		int code = extract_unlocked(m, *r, &watch, e);
+
+		if (code < 0)
+			return code;
+		code = manager_find(m, id, r, e);
+		if (code < 0)
+			return code;
 	}
-	return code;
+	return 0;
 }
 
-/* The record is found, stays, and gets its files. */
 static int extract_by_id(struct manager *m, const char *id, const struct content_watch *watch,
 			 const char *adopt, struct error *e)
 {
-	char whole_id[RECORD_ID_LENGTH + 1];
-	struct record *r;
-	int code;
+	cleanup(content_use_end) struct content_use use = { 0 };
+	int code = content_use_find(m, id, &use, e);
 
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0) {
-		memcpy(whole_id, r->id, sizeof(whole_id));
-		r->extractions++;
-	}
-	manager_unlock(m);
 	if (code < 0)
 		return code;
-	code = extract_chain(m, r, watch, adopt, e);
-	manager_lock(m);
-	r->extractions--;
-	manager_unlock(m);
-	return code < 0 ? error_context(e, "extract %s", whole_id) : 0;
+	code = extract_chain(m, use.record, watch, adopt, e);
+	return code < 0 ? error_context(e, "extract %s", use.record->id) : 0;
 }
 
 int content_extract_adopt(struct manager *m, const char *id, const char *directory, struct error *e)
 {
-	const struct content_watch nobody = { 0 };
+	const struct content_watch no_watch = { 0 };
 
-	return extract_by_id(m, id, &nobody, directory, e);
+	return extract_by_id(m, id, &no_watch, directory, e);
 }
 
 int content_extract(struct manager *m, const char *id, const struct content_watch *watch,

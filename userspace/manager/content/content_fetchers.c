@@ -4,11 +4,10 @@
 #include <errno.h>
 
 #include "content/blob_fetch.h"
-#include "manager/content/content_blobs.h"
 #include "manager/content/content_source.h"
 
 struct fetch_watch {
-	struct content_chain *job;
+	struct content_progress *progress;
 	const char *digest;
 };
 
@@ -16,83 +15,111 @@ static void fetched(int64_t done_bytes, int64_t total_bytes, void *user)
 {
 	const struct fetch_watch *w = user;
 
-	/* What it returns is in the flag that the fetch looks at. */
-	(void)content_progress_say(w->job->progress, "fetch", w->digest, done_bytes, total_bytes);
+	/* A cancellation reaches the fetch by the flag that it looks at. */
+	(void)content_progress_say(w->progress, "fetch", w->digest, done_bytes, total_bytes);
 }
 
-static int bring_blob(struct content_chain *job, const struct content_chain_layer *l,
+static int bring_blob(struct content_chain *chain, const struct content_chain_layer *l,
 		      struct error *e)
 {
-	struct fetch_watch watch = { job, l->content->blob.text };
+	const struct record_content *c = l->content;
+	struct fetch_watch watch = { chain->progress, c->blob.text };
 	struct fetch_control control =
-		content_source_control(job->m, content_progress_stop(job->progress));
-	struct fetch_source source = { .registry = l->content->registry,
-				       .repository = l->content->repository };
-	bool here;
+		content_source_control(chain->m, content_progress_stop(chain->progress));
+	struct fetch_source source = { .registry = c->registry, .repository = c->repository };
 	int code;
 
-	manager_lock(job->m);
-	here = content_blobs_has(job->m, &l->content->blob);
-	manager_unlock(job->m);
-	if (here)
+	if (content_blobs_is_here(chain->m, &c->blob))
 		return 0;
-	if (!record_content_has_source(l->content))
-		return error_set(e, -ENODATA, "blob %s is neither here nor to be fetched",
-				 l->content->blob.text);
+	if (!record_content_has_source(c))
+		return error_set(e, -ENODATA, "blob %s is not in the store and has no source",
+				 c->blob.text);
 	control.progress = fetched;
 	control.user = &watch;
-	code = fetch_blob(&control, job->m->blobs, &source, &l->content->blob,
-			  l->content->size_bytes, e);
-	if (code == 0)
-		content_blobs_arrived(job->m, &l->content->blob, l->content->size_bytes);
-	return code;
+	code = fetch_blob(&control, chain->m->blobs, &source, &c->blob, c->size_bytes, e);
+	if (code < 0)
+		return code;
+	content_blobs_arrived(chain->m, &c->blob, c->size_bytes);
+	return 0;
 }
 
-void *content_fetchers_run(void *arg)
+/* NULL: there is nothing left to do. */
+static struct content_chain_layer *take_next(struct content_fetchers *f)
 {
-	struct content_chain *job = arg;
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&f->lock);
 
-	ranked_lock_acquire(&job->lock);
-	while (job->next < job->count && job->code == 0 &&
-	       !atomic_load(content_progress_stop(job->progress))) {
-		struct content_chain_layer *l = &job->layers[job->next++];
-		struct error e = { 0 };
-		int code;
+	if (f->next == f->chain->count || f->code < 0 ||
+	    atomic_load(content_progress_stop(f->chain->progress)))
+		return NULL;
+	return &f->chain->layers[f->next++];
+}
 
-		ranked_lock_release(&job->lock);
-		code = bring_blob(job, l, &e);
-		ranked_lock_acquire(&job->lock);
-		l->blob = code == 0 ? BLOB_HERE : BLOB_FAILED;
-		if (code < 0 && job->code == 0) {
-			job->code = code;
-			job->error = e;
-		}
-		pthread_cond_broadcast(&job->changed);
+static void note_result(struct content_fetchers *f, struct content_chain_layer *l, int code,
+			const struct error *e)
+{
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&f->lock);
+
+	l->blob = code == 0 ? CONTENT_CHAIN_BLOB_HERE : CONTENT_CHAIN_BLOB_FAILED;
+	if (code < 0 && f->code == 0) {
+		f->code = code;
+		f->error = *e;
 	}
-	ranked_lock_release(&job->lock);
+	pthread_cond_broadcast(&f->changed);
+}
+
+static void *fetch_layers(void *arg)
+{
+	struct content_fetchers *f = arg;
+	struct content_chain_layer *l;
+
+	while ((l = take_next(f))) {
+		struct error e = { 0 };
+		int code = bring_blob(f->chain, l, &e);
+
+		note_result(f, l, code, &e);
+	}
 	return NULL;
 }
 
-/* 0 when the blob is here. What another thread could not fetch ends this layer, too, when nobody
- * will come to it any more. */
-int content_fetchers_wait(struct content_chain *job, const struct content_chain_layer *l,
+int content_fetchers_begin(struct content_chain *chain, struct content_fetchers *ret_fetchers,
+			   struct error *e)
+{
+	struct content_fetchers *f = ret_fetchers;
+
+	*f = (struct content_fetchers){ .chain = chain };
+	ranked_lock_init(&f->lock, MANAGER_RANK_EXTRACTION);
+	pthread_cond_init(&f->changed, NULL);
+	while (f->thread_count < CONTENT_FETCHERS_MAX && f->thread_count < chain->count &&
+	       pthread_create(&f->threads[f->thread_count], NULL, fetch_layers, f) == 0)
+		f->thread_count++;
+	if (f->thread_count > 0)
+		return 0;
+	content_fetchers_end(f);
+	return error_set(e, -EAGAIN, "cannot start a thread to fetch blobs");
+}
+
+int content_fetchers_wait(struct content_fetchers *f, const struct content_chain_layer *l,
 			  struct error *e)
 {
-	int code = 0;
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&f->lock);
 
-	ranked_lock_acquire(&job->lock);
-	while (code == 0 && l->blob == BLOB_WANTED) {
-		if (job->code < 0)
-			code = -EAGAIN;
-		else
-			content_chain_wait(&job->lock, &job->changed);
-		if (content_progress_check(job->progress) < 0)
-			code = -ECANCELED;
-	}
-	if (l->blob == BLOB_FAILED || code == -EAGAIN) {
-		code = job->code;
-		error_set(e, code, "%s", job->error.text);
-	}
-	ranked_lock_release(&job->lock);
-	return code == -ECANCELED ? error_set(e, code, "it was cancelled") : code;
+	while (l->blob == CONTENT_CHAIN_BLOB_WANTED && f->code == 0)
+		if (content_progress_wait(f->chain->progress, held, &f->changed) < 0)
+			break;
+	if (l->blob == CONTENT_CHAIN_BLOB_HERE)
+		return 0;
+	if (f->code < 0 && f->code != -ECANCELED)
+		return error_set(e, f->code, "%s", f->error.text);
+	return error_set(e, -ECANCELED, "the extraction was cancelled");
+}
+
+void content_fetchers_end(struct content_fetchers *f)
+{
+	if (!f->chain)
+		return;
+	for (size_t i = 0; i < f->thread_count; i++)
+		pthread_join(f->threads[i], NULL);
+	ranked_lock_destroy(&f->lock);
+	pthread_cond_destroy(&f->changed);
+	f->chain = NULL;
 }

@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Layers fall back to lazy: their files go, their records stay. Database: lazy, durably → files to
- * the trash; a lazy layer that has files is cleared at start.
- */
 #include "manager/content/content_lazy.h"
 
 #include <errno.h>
@@ -14,8 +10,8 @@
 #include "manager/state/store_files.h"
 #include "store/layer_rows.h"
 
-/* With the lock: nothing above it has files, or is getting some. What is above a layer could be
- * mounted only with files of its own. */
+/* Nothing above the record has files or is getting some: without files of its own it cannot be
+ * mounted. With the lock. */
 static bool is_unneeded(const struct record *r)
 {
 	if (r->extractions > 0)
@@ -26,7 +22,7 @@ static bool is_unneeded(const struct record *r)
 	return true;
 }
 
-/* Another record may have the layer, too. */
+/* Several records may share the layer. With the lock. */
 static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 {
 	const struct record *other;
@@ -54,39 +50,50 @@ bool content_lazy_may_fall_back(struct manager *m, const struct record *r)
 	return content_lazy_could_be_made(m, r) && is_unneeded_by_all(m, r);
 }
 
-int content_lazy_fall_back(struct manager *m, struct record *const *records, size_t count,
-			   struct error *e)
+static int write_rows(struct manager *m, struct record *const *records, size_t count,
+		      struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	int code;
 
 	for (size_t i = 0; i < count; i++) {
 		layer_rows_set_lazy(&c, records[i]->layer->name, true);
 		layer_rows_forget_files(&c, records[i]->layer->name);
 	}
-	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	if (code < 0)
-		return code;
-	/* From here on they have no files, whatever is still to be seen of them; while they are
-	 * reserved nobody looks. */
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+}
+
+/* What cannot be removed now is removed at the next start. */
+static void discard_files(struct manager *m, struct record *const *records, size_t count)
+{
 	for (size_t i = 0; i < count; i++) {
 		struct error late = { 0 };
 
 		if (store_files_discard(m, records[i]->layer->name, &late) < 0)
 			manager_report(m, true,
-				       "layer=%s is lazy again, but %s; the next start will clean "
-				       "up",
+				       "layer=%s is lazy again, but its files are still there: %s; "
+				       "the next start will remove them",
 				       records[i]->layer->name, late.text);
 	}
-	manager_lock(m);
+}
+
+int content_lazy_fall_back(struct manager *m, struct record *const *records, size_t count,
+			   struct error *e)
+{
+	int code = write_rows(m, records, count, e);
+
+	if (code < 0)
+		return code;
+	/* From here on the layers count as having no files; no thread looks at what is left of
+	 * them while the records are reserved. */
+	discard_files(m, records, count);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
 		struct layer *layer = records[i]->layer;
 
 		layer->lazy = true;
 		layer->size_known = layer->measured = false;
 		layer->upper_changes++;
-		manager_unreserve(m, records[i]);
+		manager_unreserve(locked, records[i]);
 	}
-	manager_unlock(m);
 	return 0;
 }

@@ -13,7 +13,7 @@ static bool is_missing(struct manager *m, const struct record *r, bool unreachab
 	       (unreachable || !record_content_has_source(r->content));
 }
 
-/* All of them: whole while they fit into a message, then cut, then counted. */
+/* Names all of them where they fit into a message; else shortens them, and counts the rest. */
 static void list_missing(struct manager *m, const struct record *r, bool unreachable, size_t count,
 			 char *text, size_t size)
 {
@@ -48,6 +48,6 @@ int content_missing_check(struct manager *m, const struct record *r, const char 
 	if (unreachable)
 		return error_set(e, -ENODATA, "%zu blob%s missing: %s; %s", count,
 				 count == 1 ? " is" : "s are", digests, unreachable);
-	return error_set(e, -ENODATA, "%zu blob%s neither here nor to be fetched: %s", count,
-			 count == 1 ? " is" : "s are", digests);
+	return error_set(e, -ENODATA, "%zu blob%s not in the store and ha%s no source: %s", count,
+			 count == 1 ? " is" : "s are", count == 1 ? "s" : "ve", digests);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which blobs a chain of layers lacks. */
+/* Which blobs the lazy layers of a chain lack. */
 #pragma once
 
 #include "manager/state/manager_state.h"
 
-/* With the lock: -ENODATA names every blob of the chain that is not here and has no source; also
- * those that have one when `unreachable` says why they cannot be fetched. */
+/* -ENODATA names every blob of the record's chain that is not in the store and has no source. With
+ * `unreachable`, a sentence on why the sources cannot be used, also those that have one. With the
+ * lock. */
 int content_missing_check(struct manager *m, const struct record *r, const char *unreachable,
 			  struct error *e);

@@ -7,7 +7,8 @@
 
 #include "base/clock.h"
 
-#define QUIET_NS (NS_PER_S / 10)
+#define QUIET_NS (NS_PER_S / 10) /* between two reports of one piece */
+#define LOOK_NS (NS_PER_S / 10) /* how often a thread that waits looks for a cancellation */
 
 struct content_progress {
 	struct content_watch watch;
@@ -37,9 +38,17 @@ void content_progress_free(struct content_progress *p)
 
 int content_progress_check(struct content_progress *p)
 {
-	if (content_is_cancelled(&p->watch))
+	if (p->watch.cancelled && atomic_load(p->watch.cancelled))
 		content_progress_end(p);
 	return atomic_load(&p->stop) ? -ECANCELED : 0;
+}
+
+int content_progress_wait(struct content_progress *p, struct ranked_lock *lock,
+			  pthread_cond_t *condition)
+{
+	/* Whether it was woken or timed out, the caller looks at what it waits for. */
+	(void)ranked_lock_wait_until(lock, condition, clock_monotonic_ns() + LOOK_NS);
+	return content_progress_check(p);
 }
 
 void content_progress_end(struct content_progress *p)
@@ -50,20 +59,21 @@ void content_progress_end(struct content_progress *p)
 int content_progress_say(struct content_progress *p, const char *action, const char *what,
 			 int64_t done_bytes, int64_t total_bytes)
 {
-	struct content_progress_report now = { action, what, done_bytes, total_bytes };
+	struct content_progress_report report = { action, what, done_bytes, total_bytes };
+	int64_t now = clock_boot_ns();
 
-	if (content_progress_check(p) == 0 && p->watch.progress) {
-		int64_t clock = clock_boot_ns();
-
-		pthread_mutex_lock(&p->lock);
-		/* The end of a piece is always told. */
-		if (done_bytes == total_bytes || clock - p->said_ns >= QUIET_NS) {
-			p->said_ns = clock;
-			if (p->watch.progress(&now, p->watch.user) < 0)
-				atomic_store(&p->stop, true);
-		}
-		pthread_mutex_unlock(&p->lock);
+	if (content_progress_check(p) < 0)
+		return -ECANCELED;
+	if (!p->watch.progress)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	/* The end of a piece is always reported. */
+	if (done_bytes == total_bytes || now - p->said_ns >= QUIET_NS) {
+		p->said_ns = now;
+		if (p->watch.progress(&report, p->watch.user) < 0)
+			content_progress_end(p);
 	}
+	pthread_mutex_unlock(&p->lock);
 	return atomic_load(&p->stop) ? -ECANCELED : 0;
 }
 

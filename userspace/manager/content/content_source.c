@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where images are read from. An archive is unpacked into scratch/ of the store, and then is a
- * layout like any other. */
 #include "manager/content/content_source.h"
 
 #include <errno.h>
@@ -21,8 +19,8 @@
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 
-#define INDEX_DEPTH 4 /* an index of indexes of … */
-#define ARCHIVE_ENTRIES 100000
+#define INDEX_DEPTH 4 /* how deep indexes may be nested */
+#define ARCHIVE_ENTRIES 100000 /* at most in an archive of a layout */
 
 struct fetch_control content_source_control(struct manager *m, const atomic_bool *cancelled)
 {
@@ -40,11 +38,11 @@ int content_source_read(struct manager *m, const struct digest *digest, void **r
 	int64_t size;
 	int code = blob_store_open_blob(m->blobs, digest, &fd, &size, e);
 
-	if (code == 0 && size > IMAGE_JSON_MAX)
-		code = error_set(e, -EFBIG, "%s has %lld bytes; %d are the most that is read",
-				 digest->text, (long long)size, IMAGE_JSON_MAX);
 	if (code < 0)
 		return code;
+	if (size > IMAGE_JSON_MAX)
+		return error_set(e, -EFBIG, "%s has %lld bytes, more than the limit of %d",
+				 digest->text, (long long)size, IMAGE_JSON_MAX);
 	bytes = malloc((size_t)size + 1);
 	if (!bytes)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -66,7 +64,7 @@ static void unpacked(uint64_t bytes, void *user)
 {
 	struct content_source *s = user;
 
-	/* What it returns is in the flag that tar_apply() looks at. */
+	/* A cancellation reaches tar_apply() by the flag that it looks at. */
 	(void)content_progress_say(s->progress, "copy", s->reference->path, (int64_t)bytes, -1);
 }
 
@@ -93,6 +91,7 @@ static int unpack_archive(struct content_source *s, int directory, struct error 
 	return code < 0 ? error_context(e, "unpack %s", path) : 0;
 }
 
+/* Unpacks the archive into scratch/, where it is a layout like any other. */
 static int open_archive(struct content_source *s, struct error *e)
 {
 	cleanup(free_ptr) char *path = NULL;
@@ -105,14 +104,16 @@ static int open_archive(struct content_source *s, struct error *e)
 	if (directory < 0)
 		return error_set(e, -errno, "open %s: %s", s->scratch, strerror(errno));
 	code = unpack_archive(s, directory, e);
-	if (code == 0 && asprintf(&path, "%s/%s", s->m->root, s->scratch) < 0) {
+	if (code < 0)
+		return code;
+	if (asprintf(&path, "%s/%s", s->m->root, s->scratch) < 0) {
 		path = NULL;
-		code = error_set(e, -ENOMEM, "out of memory");
+		return error_set(e, -ENOMEM, "out of memory");
 	}
-	if (code == 0 && oci_layout_open(path, &s->layout_fd, NULL) < 0)
-		code = error_set(e, -EBADMSG, "%s is no archive of an OCI layout",
+	if (oci_layout_open(path, &s->layout_fd, NULL) < 0)
+		return error_set(e, -EBADMSG, "%s is not an archive of an OCI layout",
 				 s->reference->path);
-	return code;
+	return 0;
 }
 
 static bool is_directory(const char *path)
@@ -150,33 +151,29 @@ int content_source_open(struct manager *m, const struct image_reference *referen
 			struct content_progress *progress, struct content_source *ret_source,
 			struct error *e)
 {
-	struct content_source s = { .m = m,
-				    .reference = reference,
-				    .progress = progress,
-				    .layout_fd = -EBADF,
-				    .registry = { .registry = reference->registry,
-						  .repository = reference->repository } };
-	int code = 0;
-
+	*ret_source = (struct content_source){
+		.m = m,
+		.reference = reference,
+		.progress = progress,
+		.layout_fd = -EBADF,
+		.registry = { .registry = reference->registry, .repository = reference->repository }
+	};
 	if (reference->transport == IMAGE_OCI)
-		code = oci_layout_open(reference->path, &s.layout_fd, e);
-	else if (reference->transport == IMAGE_OCI_ARCHIVE)
-		code = open_archive(&s, e);
-	if (code < 0) {
-		content_source_close(&s);
-		return code;
-	}
-	*ret_source = s;
+		return oci_layout_open(reference->path, &ret_source->layout_fd, e);
+	if (reference->transport == IMAGE_OCI_ARCHIVE)
+		return open_archive(ret_source, e);
 	return 0;
 }
 
 void content_source_close(struct content_source *s)
 {
+	if (!s->m)
+		return;
 	cleanup_close_fd(&s->layout_fd);
 	if (s->scratch)
 		store_files_drop_scratch(s->m, s->scratch);
 	free(s->scratch);
-	*s = (struct content_source){ .layout_fd = -EBADF };
+	*s = (struct content_source){ .m = NULL };
 }
 
 /* ---- blobs ---- */
@@ -191,7 +188,7 @@ static void brought(int64_t done_bytes, int64_t total_bytes, void *user)
 {
 	const struct bring_watch *w = user;
 
-	/* As with unpacked(). */
+	/* A cancellation reaches the copy, or fetch, by the flag that it looks at. */
 	(void)content_progress_say(w->source->progress, w->action, w->digest, done_bytes,
 				   total_bytes);
 }
@@ -225,29 +222,41 @@ static int bring_from_registry(struct content_source *s, const struct image_desc
 int content_source_bring(struct content_source *s, const struct image_descriptor *blob,
 			 struct error *e)
 {
-	bool here;
 	int code;
 
-	manager_lock(s->m);
-	here = content_blobs_has(s->m, &blob->digest);
-	manager_unlock(s->m);
-	if (here)
+	if (content_blobs_is_here(s->m, &blob->digest))
 		return 0;
 	code = s->layout_fd >= 0 ? bring_from_layout(s, blob, e) : bring_from_registry(s, blob, e);
-	if (code == 0) {
-		content_blobs_arrived(s->m, &blob->digest, blob->size_bytes);
-		s->brought_bytes += blob->size_bytes;
-	}
-	return code;
+	if (code < 0)
+		return code;
+	content_blobs_arrived(s->m, &blob->digest, blob->size_bytes);
+	s->brought_bytes += blob->size_bytes;
+	return 0;
 }
 
 /* ---- manifests ---- */
+
+/* A manifest or an index. */
+struct document {
+	void *bytes;
+	size_t length;
+	char *media_type;
+	struct digest digest; /* "" of a layout's index.json */
+};
+
+static void document_free(struct document *d)
+{
+	free(d->bytes);
+	free(d->media_type);
+}
+DEFINE_CLEANUP_VALUE(struct document, document_free)
 
 static int read_document(struct content_source *s, const struct image_descriptor *d,
 			 void **ret_bytes, size_t *ret_length, struct error *e)
 {
 	struct fetch_control control =
 		content_source_control(s->m, content_progress_stop(s->progress));
+	cleanup(content_blobs_unpin) struct blob_pin pin = { 0 };
 	cleanup(free_ptr) char *media_type = NULL;
 	struct digest digest;
 	int code;
@@ -257,61 +266,82 @@ static int read_document(struct content_source *s, const struct image_descriptor
 				      &media_type, &digest, e);
 	if (d->size_bytes > IMAGE_JSON_MAX)
 		return error_set(e, -EFBIG,
-				 "the manifest %s has %lld bytes; %d are the most that "
-				 "is read",
+				 "the manifest %s has %lld bytes, more than the limit of %d",
 				 d->digest.text, (long long)d->size_bytes, IMAGE_JSON_MAX);
-	if (content_blobs_pin(s->m, &d->digest) < 0)
-		return error_set(e, -ENOMEM, "out of memory");
-	code = content_source_bring(s, d, e);
-	if (code == 0)
-		code = content_source_read(s->m, &d->digest, ret_bytes, ret_length, e);
-	content_blobs_unpin(s->m, &d->digest);
-	return code;
-}
-
-/* Of a layout, whether its index knows it or another index below. */
-static int read_by_digest(struct content_source *s, const char **tag, void **ret_bytes,
-			  size_t *ret_length, struct digest *ret_digest, struct error *e)
-{
-	struct image_descriptor d = { 0 };
-	int code = digest_parse(*tag, &d.digest, e);
-
-	if (code == 0)
-		code = oci_layout_blob_size(s->layout_fd, &d.digest, &d.size_bytes, e);
-	if (code == 0)
-		code = read_document(s, &d, ret_bytes, ret_length, e);
+	code = content_blobs_pin(s->m, &d->digest, &pin, e);
 	if (code < 0)
 		return code;
-	*ret_digest = d.digest;
-	*tag = NULL; /* has been looked up then */
-	return 0;
+	code = content_source_bring(s, d, e);
+	if (code < 0)
+		return code;
+	return content_source_read(s->m, &d->digest, ret_bytes, ret_length, e);
 }
 
-static int read_first(struct content_source *s, const char **tag, void **ret_bytes,
-		      size_t *ret_length, char **ret_media_type, struct digest *ret_digest,
+/* The document with this digest, whether the layout's index names it or an index below that. */
+static int read_by_digest(struct content_source *s, const char *digest,
+			  struct document *ret_document, struct error *e)
+{
+	struct image_descriptor d = { 0 };
+	int code = digest_parse(digest, &d.digest, e);
+
+	if (code < 0)
+		return code;
+	code = oci_layout_blob_size(s->layout_fd, &d.digest, &d.size_bytes, e);
+	if (code < 0)
+		return code;
+	ret_document->digest = d.digest;
+	return read_document(s, &d, &ret_document->bytes, &ret_document->length, e);
+}
+
+/* The document that the reference names. *tag becomes NULL, unless it is still to be looked up in
+ * the document: the index of a layout. */
+static int read_first(struct content_source *s, const char **tag, struct document *ret_document,
 		      struct error *e)
 {
 	struct fetch_control control =
 		content_source_control(s->m, content_progress_stop(s->progress));
+	const char *name = *tag ? *tag : "latest";
+	struct document *d = ret_document;
 
 	if (s->layout_fd < 0) {
-		*tag = NULL; /* has been looked up then */
-		return fetch_manifest(&control, &s->registry,
-				      s->reference->tag ? s->reference->tag : "latest", ret_bytes,
-				      ret_length, ret_media_type, ret_digest, e);
+		*tag = NULL;
+		return fetch_manifest(&control, &s->registry, name, &d->bytes, &d->length,
+				      &d->media_type, &d->digest, e);
 	}
-	if (s->reference->by_digest)
-		return read_by_digest(s, tag, ret_bytes, ret_length, ret_digest, e);
-	*ret_media_type = strdup(IMAGE_MEDIA_TYPE_INDEX);
-	if (!*ret_media_type)
+	if (s->reference->by_digest) {
+		const char *digest = *tag;
+
+		*tag = NULL;
+		return read_by_digest(s, digest, d, e);
+	}
+	d->media_type = strdup(IMAGE_MEDIA_TYPE_INDEX);
+	if (!d->media_type)
 		return error_set(e, -ENOMEM, "out of memory");
-	return oci_layout_read_index(s->layout_fd, IMAGE_JSON_MAX, ret_bytes, ret_length, e);
+	return oci_layout_read_index(s->layout_fd, IMAGE_JSON_MAX, &d->bytes, &d->length, e);
 }
 
-/* From the document on, down to a manifest. */
-static int descend(struct content_source *s, const char *tag, void **bytes, size_t length,
-		   char **media_type, struct image_descriptors *ret_manifest, struct digest *digest,
-		   struct error *e)
+/* Replaces an index with one of the documents that it names. */
+static int follow(struct content_source *s, const struct image_descriptor *next,
+		  struct document *document, struct error *e)
+{
+	cleanup(document_free) struct document d = { .media_type = strdup(next->media_type),
+						     .digest = next->digest };
+	int code;
+
+	if (!d.media_type)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = read_document(s, next, &d.bytes, &d.length, e);
+	if (code < 0)
+		return code;
+	document_free(document);
+	*document = d;
+	d = (struct document){ 0 };
+	return 0;
+}
+
+/* From the document down to a manifest, which it becomes. */
+static int descend(struct content_source *s, const char *tag, struct document *document,
+		   struct image_descriptors *ret_manifest, struct error *e)
 {
 	struct image_platform machine = image_platform_here();
 
@@ -319,43 +349,36 @@ static int descend(struct content_source *s, const char *tag, void **bytes, size
 		cleanup(image_descriptors_free) struct image_descriptors found = { 0 };
 		const struct image_descriptor *next = NULL;
 		enum image_document kind = IMAGE_DOCUMENT_MANIFEST;
-		int code = image_manifest_parse(*bytes, length, *media_type, &kind, &found, e);
+		int code = image_manifest_parse(document->bytes, document->length,
+						document->media_type, &kind, &found, e);
 
-		if (code == 0 && kind == IMAGE_DOCUMENT_MANIFEST) {
+		if (code < 0)
+			return code;
+		if (kind == IMAGE_DOCUMENT_MANIFEST) {
 			*ret_manifest = found;
 			found = (struct image_descriptors){ 0 };
 			return 0;
 		}
-		if (code == 0)
-			code = image_manifest_choose(&found, tag, &machine, &next, e);
+		code = image_manifest_choose(&found, tag, &machine, &next, e);
 		if (code < 0)
 			return code;
-		free(*bytes);
-		free(*media_type);
-		*bytes = NULL;
-		*media_type = strdup(next->media_type);
-		*digest = next->digest;
+		code = follow(s, next, document, e);
+		if (code < 0)
+			return code;
 		tag = NULL;
-		code = *media_type ? read_document(s, next, bytes, &length, e)
-				   : error_set(e, -ENOMEM, "out of memory");
-		if (code < 0)
-			return code;
 	}
-	return error_set(e, -EBADMSG, "more than %d indexes lie in one another", INDEX_DEPTH);
+	return error_set(e, -EBADMSG, "indexes are nested more than %d deep", INDEX_DEPTH);
 }
 
 int content_source_manifest(struct content_source *s, struct image_descriptors *ret_manifest,
 			    struct digest *ret_digest, struct error *e)
 {
+	cleanup(document_free) struct document document = { 0 };
 	const char *tag = s->reference->tag;
-	char *media_type = NULL;
-	void *bytes = NULL;
-	size_t length = 0;
-	int code = read_first(s, &tag, &bytes, &length, &media_type, ret_digest, e);
 
-	if (code == 0)
-		code = descend(s, tag, &bytes, length, &media_type, ret_manifest, ret_digest, e);
-	free(bytes);
-	free(media_type);
-	return code < 0 ? error_context(e, "%s", s->reference->text) : 0;
+	if (read_first(s, &tag, &document, e) < 0 ||
+	    descend(s, tag, &document, ret_manifest, e) < 0)
+		return error_context(e, "%s", s->reference->text);
+	*ret_digest = document.digest;
+	return 0;
 }

@@ -8,12 +8,11 @@
 
 #include "content/blob_store.h"
 #include "layer/tar_apply.h"
-#include "manager/content/content_fetchers.h"
 #include "manager/state/store_files.h"
 #include "store/layer_rows.h"
 
 struct apply_watch {
-	struct content_chain *job;
+	struct content_progress *progress;
 	const struct record_content *content;
 };
 
@@ -21,8 +20,8 @@ static void applied(uint64_t source_bytes, void *user)
 {
 	const struct apply_watch *w = user;
 
-	/* As with fetched(). */
-	(void)content_progress_say(w->job->progress, "unpack", w->content->blob.text,
+	/* A cancellation reaches tar_apply() by the flag that it looks at. */
+	(void)content_progress_say(w->progress, "unpack", w->content->blob.text,
 				   (int64_t)source_bytes, w->content->size_bytes);
 }
 
@@ -30,8 +29,8 @@ static int check_digests(const struct record_content *c, const struct tar_apply_
 			 struct error *e)
 {
 	if (!digest_equal(&c->blob, &result->blob))
-		return error_set(e, -EBADMSG, "blob %s is damaged: it is %s now", c->blob.text,
-				 result->blob.text);
+		return error_set(e, -EBADMSG, "blob %s is damaged: its digest is now %s",
+				 c->blob.text, result->blob.text);
 	if (!digest_equal(&c->diff_id, &result->diff_id))
 		return error_set(e, -EBADMSG,
 				 "blob %s unpacks to %s, not to %s as the image says: a wrong "
@@ -40,110 +39,170 @@ static int check_digests(const struct record_content *c, const struct tar_apply_
 	return 0;
 }
 
-/* Newest first. The caller closes them, also on failure. */
-static int open_lowers(struct content_chain *job, const struct content_chain_layer *l, int *lowers,
-		       size_t *ret_count, struct error *e)
-{
-	int code = 0;
+/* The directories of the layers below, newest first. */
+struct lowers {
+	int *fds;
+	size_t count;
+};
 
-	for (size_t i = l->below; i-- > 0 && code == 0;) {
-		code = store_files_open_layer(job->m, job->chain[i], &lowers[*ret_count], e);
-		*ret_count += code == 0;
+static void lowers_close(struct lowers *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		(void)close(l->fds[i]); /* nothing was written through it */
+	free(l->fds);
+}
+DEFINE_CLEANUP_VALUE(struct lowers, lowers_close)
+
+static int open_lowers(struct content_chain *chain, const struct content_chain_layer *l,
+		       struct lowers *lowers, struct error *e)
+{
+	lowers->fds = calloc(l->below + 1, sizeof(*lowers->fds));
+	if (!lowers->fds)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = l->below; i-- > 0;) {
+		int code = store_files_open_layer(chain->m, chain->names[i],
+						  &lowers->fds[lowers->count], e);
+
+		if (code < 0)
+			return code;
+		lowers->count++;
 	}
-	return code;
+	return 0;
 }
 
-static int fill_directory(struct content_chain *job, const struct content_chain_layer *l,
-			  struct error *e)
+/* Otherwise a power cut might leave files without content behind a row that says not lazy. */
+static int sync_layer(const char *layer, int directory, struct error *e)
 {
-	struct apply_watch watch = { job, l->content };
+	if (syncfs(directory) < 0)
+		return error_set(e, -errno, "sync layer %s: %s", layer, strerror(errno));
+	return 0;
+}
+
+static int apply_blob(struct content_chain *chain, const struct content_chain_layer *l,
+		      const struct lowers *lowers, int directory, struct error *e)
+{
+	struct apply_watch watch = { chain->progress, l->content };
+	cleanup(close_fd) int blob = -EBADF;
 	struct tar_apply_options options = {
-		.cancelled = content_progress_stop(job->progress),
+		.layer_fd = directory,
+		.lower_fds = lowers->fds,
+		.lower_count = lowers->count,
+		.cancelled = content_progress_stop(chain->progress),
 		.progress = applied,
 		.user = &watch,
 	};
-	cleanup(close_fd) int blob = -EBADF, directory = -EBADF;
-	cleanup(free_ptr) int *lowers = calloc(l->below + 1, sizeof(*lowers));
 	struct tar_apply_result result;
 	int64_t size;
-	int code = lowers ? blob_store_open_blob(job->m->blobs, &l->content->blob, &blob, &size, e)
-			  : error_set(e, -ENOMEM, "out of memory");
+	int code = blob_store_open_blob(chain->m->blobs, &l->content->blob, &blob, &size, e);
 
-	if (code == 0)
-		code = store_files_open_layer(job->m, l->layer, &directory, e);
-	if (code == 0)
-		code = open_lowers(job, l, lowers, &options.lower_count, e);
+	if (code < 0)
+		return code;
 	options.source_fd = blob;
-	options.layer_fd = directory;
-	options.lower_fds = lowers;
-	if (code == 0) {
-		code = tar_apply(&options, &result, e);
-		if (code < 0)
-			error_context(e, "unpack blob %s", l->content->blob.text);
-	}
-	for (size_t i = 0; i < options.lower_count; i++)
-		(void)close(lowers[i]); /* nothing was written through it */
-	if (code == 0)
-		code = check_digests(l->content, &result, e);
-	/* Otherwise a power cut might leave files without content behind a flag that says whole. */
-	if (code == 0 && syncfs(directory) < 0)
-		code = error_set(e, -errno, "sync layer %s: %s", l->layer, strerror(errno));
-	return code;
+	code = tar_apply(&options, &result, e);
+	if (code < 0)
+		return error_context(e, "unpack blob %s", l->content->blob.text);
+	return check_digests(l->content, &result, e);
 }
 
-/* The files are there: they become the layer's. */
-static int adopt_directory(struct content_chain *job, const struct content_chain_layer *l,
-			   struct error *e)
+static int fill_directory(struct content_chain *chain, const struct content_chain_layer *l,
+			  struct error *e)
 {
-	struct manager *m = job->m;
+	cleanup(lowers_close) struct lowers lowers = { 0 };
+	cleanup(close_fd) int directory = -EBADF;
+	int code = store_files_open_layer(chain->m, l->layer, &directory, e);
+
+	if (code < 0)
+		return code;
+	code = open_lowers(chain, l, &lowers, e);
+	if (code < 0)
+		return code;
+	code = apply_blob(chain, l, &lowers, directory, e);
+	return code < 0 ? code : sync_layer(l->layer, directory, e);
+}
+
+static int move_directory(struct manager *m, const char *from, const struct content_chain_layer *l,
+			  struct error *e)
+{
 	char files[STORE_FILES_PATH_SIZE];
 	cleanup(close_fd) int directory = -EBADF;
 	int code;
 
 	store_files_layer_path(l->layer, files);
 	if (unlinkat(m->root_fd, files, AT_REMOVEDIR) < 0 ||
-	    renameat(m->root_fd, job->adopt, m->root_fd, files) < 0)
-		return error_set(e, -errno, "make %s of %s: %s", files, job->adopt,
-				 strerror(errno));
+	    renameat(m->root_fd, from, m->root_fd, files) < 0)
+		return error_set(e, -errno, "move %s to %s: %s", from, files, strerror(errno));
 	code = store_files_open_layer(m, l->layer, &directory, e);
-	if (code == 0 && syncfs(directory) < 0)
-		code = error_set(e, -errno, "sync layer %s: %s", l->layer, strerror(errno));
-	return code;
+	return code < 0 ? code : sync_layer(l->layer, directory, e);
 }
 
-static int measure(struct content_chain *job, const struct content_chain_layer *l,
+static int measure(struct content_chain *chain, const struct content_chain_layer *l,
 		   struct disk_usage *ret_size, struct error *e)
 {
 	cleanup(close_fd) int directory = -EBADF;
-	int code = store_files_open_layer(job->m, l->layer, &directory, e);
+	int code = store_files_open_layer(chain->m, l->layer, &directory, e);
 
-	return code < 0 ? code
-			: disk_walk(directory, content_progress_stop(job->progress), ret_size, e);
-}
-
-int content_unpack_layer(struct content_chain *job, const struct content_chain_layer *l,
-			 struct disk_usage *ret_size, struct error *e)
-{
-	cleanup(change_set_free) struct change_set c = { 0 };
-	struct manager *m = job->m;
-	int code = job->adopt ? 0 : content_fetchers_wait(job, l, e);
-
-	if (code == 0)
-		code = store_files_discard(m, l->layer, e); /* of an attempt that was cut off */
-	if (code == 0)
-		code = store_files_make(m, l->layer, e);
 	if (code < 0)
 		return code;
-	code = job->adopt ? adopt_directory(job, l, e) : fill_directory(job, l, e);
-	if (code == 0)
-		code = measure(job, l, ret_size, e);
-	if (code == 0) {
-		layer_rows_set_lazy(&c, l->layer, false);
-		layer_rows_set_size(&c, l->layer, ret_size->allocated_bytes,
-				    ret_size->apparent_bytes, ret_size->inodes);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
+	return disk_walk(directory, content_progress_stop(chain->progress), ret_size, e);
+}
+
+static int write_rows(struct manager *m, const char *layer, const struct disk_usage *size,
+		      struct error *e)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	layer_rows_set_lazy(&c, layer, false);
+	layer_rows_set_size(&c, layer, size->allocated_bytes, size->apparent_bytes, size->inodes);
+	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+}
+
+static int finish_layer(struct content_chain *chain, const struct content_chain_layer *l,
+			struct disk_usage *ret_size, struct error *e)
+{
+	int code = measure(chain, l, ret_size, e);
+
+	return code < 0 ? code : write_rows(chain->m, l->layer, ret_size, e);
+}
+
+/* An empty directory, whatever an attempt that was cut off has left. */
+static int make_directory(struct manager *m, const char *layer, struct error *e)
+{
+	int code = store_files_discard(m, layer, e);
+
+	return code < 0 ? code : store_files_make(m, layer, e);
+}
+
+int content_unpack_layer(struct content_fetchers *f, const struct content_chain_layer *l,
+			 struct disk_usage *ret_size, struct error *e)
+{
+	struct content_chain *chain = f->chain;
+	int code = content_fetchers_wait(f, l, e);
+
 	if (code < 0)
-		(void)store_files_discard(m, l->layer, NULL); /* as above, if it fails */
+		return code;
+	code = make_directory(chain->m, l->layer, e);
+	if (code < 0)
+		return code;
+	code = fill_directory(chain, l, e);
+	if (code == 0)
+		code = finish_layer(chain, l, ret_size, e);
+	if (code < 0)
+		(void)store_files_discard(chain->m, l->layer,
+					  NULL); /* else the next attempt does */
+	return code;
+}
+
+int content_unpack_adopt(struct content_chain *chain, const struct content_chain_layer *l,
+			 const char *directory, struct disk_usage *ret_size, struct error *e)
+{
+	int code = make_directory(chain->m, l->layer, e);
+
+	if (code < 0)
+		return code;
+	code = move_directory(chain->m, directory, l, e);
+	if (code == 0)
+		code = finish_layer(chain, l, ret_size, e);
+	if (code < 0)
+		(void)store_files_discard(chain->m, l->layer, NULL); /* as above */
 	return code;
 }

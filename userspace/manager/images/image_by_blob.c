@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Records by blob. A record without files is made in one transaction: its rows are all there is of
- * it. Whoever asks for the same chain meanwhile finds it being made, and waits.
- */
 #include "manager/images/image_by_blob.h"
 
 #include <errno.h>
@@ -14,10 +10,11 @@
 #include "image/image_manifest.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_missing.h"
-#include "manager/state/lease_table.h"
+#include "manager/state/lease_use.h"
 #include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/new_names.h"
+#include "manager/state/reservation.h"
 #include "manager/records/record_draft.h"
 #include "manager/records/record_hold.h"
 #include "overlay/overlay_options.h"
@@ -25,12 +22,12 @@
 #include "store/layer_rows.h"
 #include "store/record_rows.h"
 
-/* What is asked for, as it was understood. */
+/* The parsed request, and what was found for it under the lock. */
 struct wanted {
 	const struct image_blob *blob;
 	struct record_content content; /* its texts are the blob's */
 	struct record *parent;
-	struct layer *lent; /* of another record of the same chain; NULL: none */
+	struct layer *lent; /* by another record of the same chain; NULL: none */
 };
 
 static int read_digests(const struct image_blob *blob, struct record_content *c, struct error *e)
@@ -41,48 +38,49 @@ static int read_digests(const struct image_blob *blob, struct record_content *c,
 		return error_context(e, "descriptor");
 	if (!blob->diff_id || !*blob->diff_id)
 		return error_set(e, -EINVAL,
-				 "blob %s has no annotation containerd.io/uncompressed: what it "
-				 "unpacks to is not known",
+				 "blob %s has no annotation containerd.io/uncompressed, which says "
+				 "what it unpacks to",
 				 c->blob.text);
 	code = digest_parse(blob->diff_id, &c->diff_id, e);
 	if (code < 0)
 		return error_context(e, "blob %s: annotation containerd.io/uncompressed",
 				     c->blob.text);
-	if (blob->config && *blob->config)
-		code = digest_parse(blob->config, &c->config, e);
-	if (code == 0 && blob->size_bytes < 0)
-		code = error_set(e, -EINVAL, "blob %s: its size cannot be negative", c->blob.text);
-	return code;
+	if (blob->size_bytes < 0)
+		return error_set(e, -EINVAL, "blob %s: its size cannot be negative", c->blob.text);
+	return blob->config && *blob->config ? digest_parse(blob->config, &c->config, e) : 0;
 }
 
 static int read_blob(const struct image_blob *blob, struct wanted *w, struct error *e)
 {
 	int code = read_digests(blob, &w->content, e);
 
-	if (code == 0 && blob->media_type && *blob->media_type)
+	if (code < 0)
+		return code;
+	if (blob->media_type && *blob->media_type)
 		code = image_manifest_check_layer_type(blob->media_type, e);
-	if (code == 0 &&
-	    (!blob->registry || !*blob->registry) != (!blob->repository || !*blob->repository))
-		code = error_set(e, -EINVAL, "blob %s: a source is a registry and a repository",
+	if (code < 0)
+		return code;
+	if ((!blob->registry || !*blob->registry) != (!blob->repository || !*blob->repository))
+		return error_set(e, -EINVAL, "blob %s: a source is a registry and a repository",
 				 w->content.blob.text);
 	w->blob = blob;
 	w->content.size_bytes = blob->size_bytes;
 	w->content.media_type = (char *)(blob->media_type ? blob->media_type : "");
 	w->content.registry = (char *)(blob->registry ? blob->registry : "");
 	w->content.repository = (char *)(blob->repository ? blob->repository : "");
-	return code;
+	return 0;
 }
 
 static int name_chains(struct wanted *w, struct error *e)
 {
 	const struct record_content *below = w->parent ? w->parent->content : NULL;
 	struct record_content *c = &w->content;
-	int code = chain_id_append(below ? &below->chain_id : NULL, &c->diff_id, &c->chain_id);
 
-	if (code == 0)
-		code = chain_id_append_blob(below ? &below->blob_chain_id : NULL, &c->blob,
-					    &c->diff_id, &c->blob_chain_id);
-	return code < 0 ? error_set(e, code, "out of memory") : 0;
+	if (chain_id_append(below ? &below->chain_id : NULL, &c->diff_id, &c->chain_id) < 0 ||
+	    chain_id_append_blob(below ? &below->blob_chain_id : NULL, &c->blob, &c->diff_id,
+				 &c->blob_chain_id) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	return 0;
 }
 
 static int find_parent(struct manager *m, struct wanted *w, struct error *e)
@@ -93,12 +91,14 @@ static int find_parent(struct manager *m, struct wanted *w, struct error *e)
 	if (!w->blob->parent || !*w->blob->parent)
 		return 0;
 	code = record_draft_find_parent(m, w->blob->parent, &w->parent, e);
-	if (code == 0 && !w->parent->content)
-		code = error_set(e, -EINVAL,
+	if (code < 0)
+		return code;
+	if (!w->parent->content)
+		return error_set(e, -EINVAL,
 				 "non-addressable parent: record %s has no chain id, since it did "
 				 "not come from a blob (varve export gives it one)",
 				 w->parent->id);
-	return code;
+	return 0;
 }
 
 /* An image is its config and its layers: two configs never share a record, or one image would be
@@ -109,8 +109,8 @@ static bool may_stand_for(const struct record *r, const struct wanted *w)
 	       (!*w->content.config.text && !w->blob->bare);
 }
 
-/* With the lock: a record that will do, or a busy one of the same chain of blobs, which may become
- * one. Without one, a record of the same chain lends its layer. */
+/* A record that is what the request asks for, or a busy one of the same chain of blobs, which may
+ * become that. If there is none, a record of the same chain lends its layer. With the lock. */
 static struct record *find_same(struct manager *m, struct wanted *w)
 {
 	struct record *r, *same = NULL;
@@ -134,7 +134,8 @@ static struct record *find_same(struct manager *m, struct wanted *w)
 	return same;
 }
 
-/* With the lock: *ret_same is idle, or NULL; the parent is found anew after each wait. */
+/* *ret_same is not busy, or NULL. With the lock, which it releases while it waits; the parent is
+ * found anew after each wait. */
 static int look_around(struct manager *m, struct wanted *w, struct record **ret_same,
 		       struct error *e)
 {
@@ -143,8 +144,9 @@ static int look_around(struct manager *m, struct wanted *w, struct record **ret_
 		struct record *same;
 		int code = find_parent(m, w, e);
 
-		if (code == 0)
-			code = name_chains(w, e);
+		if (code < 0)
+			return code;
+		code = name_chains(w, e);
 		if (code < 0)
 			return code;
 		same = find_same(m, w);
@@ -181,7 +183,8 @@ static struct record *build(struct wanted *w)
 	return r->content ? take_ptr(r) : NULL;
 }
 
-/* With the lock: into the graph, where it cannot be found yet, with its layer and hold. */
+/* Adds the record to the graph, where it is busy and not yet live, with its layer and its hold.
+ * With the lock. */
 static int insert(struct manager *m, struct wanted *w, struct lease *l, struct record **r,
 		  struct error *e)
 {
@@ -190,7 +193,7 @@ static int insert(struct manager *m, struct wanted *w, struct lease *l, struct r
 
 	manager_assert_locked(m);
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
-		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
+		return error_set(e, -EMFILE, "the store has %d records, which is the limit",
 				 MANAGER_RECORDS_MAX);
 	if (!layer) {
 		char name[LAYER_NAME_LENGTH + 1];
@@ -227,13 +230,31 @@ static void add_rows(struct change_set *c, const struct record *r, const struct 
 	lease_table_save_hold(c, r, l);
 }
 
-/* With the lock, which it lets go of meanwhile. */
-static int make_record(struct manager *m, struct wanted *w, struct lease *l,
-		       char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+/* A new record that is being made: it is undone unless it is published. */
+struct creation {
+	struct manager *m;
+	struct record *record; /* busy; NULL: none */
+	struct change_set rows;
+};
+
+static void creation_end(struct creation *n)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
+	change_set_free(&n->rows);
+	if (!n->record)
+		return;
+	cleanup(manager_unlock) struct manager *m = manager_lock(n->m);
+	record_refs_clear(n->record);
+	record_graph_remove(m->graph, n->record);
+	pthread_cond_broadcast(&m->idle);
+	n->record = NULL;
+}
+DEFINE_CLEANUP_VALUE(struct creation, creation_end)
+
+/* With the lock. */
+static int begin_record(struct manager *m, struct wanted *w, struct lease *l, struct creation *n,
+			struct error *e)
+{
 	cleanup(record_free) struct record *unborn = build(w);
-	struct record *r;
 	int code;
 
 	manager_assert_locked(m);
@@ -242,27 +263,30 @@ static int make_record(struct manager *m, struct wanted *w, struct lease *l,
 	code = insert(m, w, l, &unborn, e);
 	if (code < 0)
 		return code;
-	r = take_ptr(unborn);
-	code = content_missing_check(m, r, NULL, e);
-	if (code == 0) {
-		add_rows(&c, r, l, !w->lent);
-		manager_unlock(m);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-		manager_lock(m);
-	}
-	if (code == 0) {
-		r->state = RECORD_LIVE;
-		memcpy(ret_id, r->id, sizeof(r->id));
-		manager_unreserve(m, r);
-		return 0;
-	}
-	record_refs_clear(r);
-	record_graph_remove(m->graph, r);
-	pthread_cond_broadcast(&m->idle);
-	return code;
+	n->m = m;
+	n->record = take_ptr(unborn);
+	code = content_missing_check(m, n->record, NULL, e);
+	if (code < 0)
+		return code;
+	add_rows(&n->rows, n->record, l, !w->lent);
+	return 0;
 }
 
-/* A source, where none was known. */
+static int publish(struct creation *n, char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
+{
+	int code = change_set_write(&n->rows, n->m->database, DATABASE_DURABLE, e);
+
+	if (code < 0)
+		return code;
+	cleanup(manager_unlock) struct manager *m = manager_lock(n->m);
+	n->record->state = RECORD_LIVE;
+	memcpy(ret_id, n->record->id, sizeof(n->record->id));
+	manager_unreserve(m, n->record);
+	n->record = NULL;
+	return 0;
+}
+
+/* Notes the source of a reserved record that had none. */
 static int learn(struct manager *m, struct record *r, const struct wanted *w, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
@@ -281,14 +305,20 @@ static int learn(struct manager *m, struct record *r, const struct wanted *w, st
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return code;
-	manager_lock(m);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	record_content_free(r->content);
 	r->content = take_ptr(learnt);
-	manager_unlock(m);
 	return 0;
 }
 
-/* With the lock, which it lets go of meanwhile. */
+static int check_missing(struct manager *m, const struct record *r, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	return content_missing_check(locked, r, NULL, e);
+}
+
+/* Takes a ref on a record that this call has reserved. */
 static int reuse_record(struct manager *m, struct record *r, struct wanted *w, struct lease *l,
 			char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
@@ -297,61 +327,72 @@ static int reuse_record(struct manager *m, struct record *r, struct wanted *w, s
 		.image_refs = &w->blob->image_ref,
 		.image_ref_count = w->blob->image_ref && *w->blob->image_ref ? 1 : 0,
 	};
-	int code;
+	int code = learn(m, r, w, e);
 
-	manager_assert_locked(m);
-	manager_reserve(r);
-	manager_unlock(m);
-	code = learn(m, r, w, e);
-	manager_lock(m);
-	if (code == 0)
-		code = content_missing_check(m, r, NULL, e);
-	manager_unlock(m);
-	if (code == 0)
-		code = record_hold_add_ref(m, r, l, &options, e);
+	if (code < 0)
+		return code;
+	code = check_missing(m, r, e);
+	if (code < 0)
+		return code;
+	code = record_hold_add_ref(m, r, l, &options, e);
+	if (code < 0)
+		return code;
 	memcpy(ret_id, r->id, sizeof(r->id));
-	manager_lock(m);
-	manager_unreserve(m, r);
-	return code;
+	return 0;
 }
 
-static int get_pinned(struct manager *m, struct wanted *w, const struct lease_holder *holder,
-		      char ret_id[RECORD_ID_LENGTH + 1], bool *ret_new, struct error *e)
+/* Reserves the record that is there already, or else begins a new one. */
+static int find_or_begin(struct manager *m, struct wanted *w, const struct lease_holder *holder,
+			 struct lease_use *use, struct reservation *reserved,
+			 struct creation *creation, struct error *e)
 {
-	struct record *same = NULL;
-	struct lease *l = NULL;
-	int code;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *same;
+	int code = lease_use_begin(locked, holder, use, e);
 
-	manager_lock(m);
-	code = lease_table_find(m, holder, &l, e);
-	if (code == 0) {
-		code = look_around(m, w, &same, e);
-		if (code == 0 && same)
-			code = reuse_record(m, same, w, l, ret_id, e);
-		else if (code == 0)
-			code = make_record(m, w, l, ret_id, e);
-		lease_table_put(m, l);
-	}
-	manager_unlock(m);
-	*ret_new = code == 0 && !same;
-	return code;
+	if (code < 0)
+		return code;
+	code = look_around(locked, w, &same, e);
+	if (code < 0)
+		return code;
+	if (!same)
+		return begin_record(locked, w, use->lease, creation, e);
+	reservation_begin(locked, same, reserved);
+	return 0;
+}
+
+static int get(struct manager *m, struct wanted *w, const struct lease_holder *holder,
+	       char ret_id[RECORD_ID_LENGTH + 1], bool *ret_new, struct error *e)
+{
+	cleanup(lease_use_end) struct lease_use use = { 0 };
+	cleanup(reservation_end) struct reservation same = { 0 };
+	cleanup(creation_end) struct creation creation = { 0 };
+	int code = find_or_begin(m, w, holder, &use, &same, &creation, e);
+
+	if (code < 0)
+		return code;
+	code = same.record ? reuse_record(m, same.record, w, use.lease, ret_id, e)
+			   : publish(&creation, ret_id, e);
+	if (code < 0)
+		return code;
+	*ret_new = !same.record;
+	return 0;
 }
 
 int image_by_blob(struct manager *m, const struct image_blob *blob,
 		  const struct lease_holder *holder, char ret_id[RECORD_ID_LENGTH + 1],
 		  bool *ret_new, struct error *e)
 {
+	cleanup(content_blobs_unpin) struct blob_pin pin = { 0 };
 	struct wanted w = { 0 };
 	int code = read_blob(blob, &w, e);
 
-	if (code == 0)
-		code = record_draft_check_texts(blob->description ? blob->description : "",
-						blob->type, blob->image_ref, e);
 	if (code < 0)
 		return code;
-	if (content_blobs_pin(m, &w.content.blob) < 0)
-		return error_set(e, -ENOMEM, "out of memory");
-	code = get_pinned(m, &w, holder, ret_id, ret_new, e);
-	content_blobs_unpin(m, &w.content.blob);
-	return code;
+	code = record_draft_check_texts(blob->description ? blob->description : "", blob->type,
+					blob->image_ref, e);
+	if (code < 0)
+		return code;
+	code = content_blobs_pin(m, &w.content.blob, &pin, e);
+	return code < 0 ? code : get(m, &w, holder, ret_id, ret_new, e);
 }

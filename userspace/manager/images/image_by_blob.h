@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records by blob. A record without files is made in one transaction: its rows are all there is of
- * it. */
+/*
+ * Records that are found by their blob, or made of it. A new record has no files: its rows, which
+ * one transaction writes, are all there is of it. Calls for the same chain wait for one another.
+ */
 #pragma once
 
 #include "manager/state/lease_table.h"
 
-/* A descriptor, and what the record is to be called if there is none of that chain yet. */
+/* A descriptor, and how a new record is described if there is none of that chain yet. */
 struct image_blob {
 	const char *digest, *media_type;
 	int64_t size_bytes;

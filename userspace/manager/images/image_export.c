@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Any record as an image. Layers that came from a blob go out as that blob; others are packed, and
- * the record keeps the digests, so that it can be found by them, and be a parent of what comes
- * from elsewhere. The config goes on from that of the image that the chain began as.
- */
 #include "manager/images/image_export.h"
 
 #include <errno.h>
@@ -18,16 +13,19 @@
 #include "image/image_manifest.h"
 #include "image/image_reference.h"
 #include "manager/content/content_blobs.h"
-#include "manager/images/image_import.h"
 #include "manager/images/image_pack.h"
 #include "manager/content/content_progress.h"
 #include "manager/images/image_send.h"
 #include "manager/content/content_source.h"
-#include "manager/state/manager_state.h"
+#include "manager/state/reservation.h"
 #include "manager/records/record_finalize.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
 #include "store/record_rows.h"
+
+/* The layers of a record that came from a blob are exported as that blob; others are packed, and
+ * the record keeps the digests, so that it is found by them and can be the parent of imported
+ * layers. The config continues that of the image that the chain began with. */
 
 /* With the lock. */
 static int copy_chain(struct exporting *x, const struct record *top)
@@ -57,22 +55,19 @@ static int copy_chain(struct exporting *x, const struct record *top)
 
 static int find_chain(struct exporting *x, struct error *e)
 {
-	struct manager *m = x->m;
+	int code = record_finalize(x->m, x->o->id, e); /* a mutable record is refused */
 	struct record *r;
-	int code = record_finalize(m, x->o->id, e); /* a mutable one is refused */
 
 	if (code < 0)
 		return code;
-	manager_lock(m);
+	cleanup(manager_unlock) struct manager *m = manager_lock(x->m);
 	code = manager_find(m, x->o->id, &r, e);
-	if (code == 0 && copy_chain(x, r) < 0)
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0) {
-		x->top = r;
-		r->extractions++;
-	}
-	manager_unlock(m);
-	return code;
+	if (code < 0)
+		return code;
+	if (copy_chain(x, r) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	content_use_begin(m, r, &x->top);
+	return 0;
 }
 
 /* ---- blobs of layers ---- */
@@ -86,7 +81,7 @@ static void fetched(int64_t done_bytes, int64_t total_bytes, void *user)
 {
 	const struct fetch_watch *w = user;
 
-	/* What it returns is in the flag that the fetch looks at. */
+	/* A cancellation reaches the fetch by the flag that it looks at. */
 	(void)content_progress_say(w->x->progress, "fetch", w->digest, done_bytes, total_bytes);
 }
 
@@ -103,9 +98,10 @@ static int fetch_layer(struct exporting *x, const struct export_layer *l, struct
 	control.user = &watch;
 	code = fetch_blob(&control, x->m->blobs, &source, &l->content->blob, l->content->size_bytes,
 			  e);
-	if (code == 0)
-		content_blobs_arrived(x->m, &l->content->blob, l->content->size_bytes);
-	return code;
+	if (code < 0)
+		return code;
+	content_blobs_arrived(x->m, &l->content->blob, l->content->size_bytes);
+	return 0;
 }
 
 static enum image_compression compression_of(const char *media_type)
@@ -116,78 +112,74 @@ static enum image_compression compression_of(const char *media_type)
 								    : IMAGE_UNCOMPRESSED;
 }
 
-/* What was packed here comes out the same again; what others packed does not. */
+/* Packing the files of a layer again gives the same blob only if this agent packed it before. */
 static int repack_layer(struct exporting *x, const struct export_layer *l, struct error *e)
 {
+	cleanup(content_blobs_unpin) struct blob_pin pin = { 0 };
 	struct record_content again;
-	bool same;
 	int code;
 
 	if (l->lazy)
-		return error_set(e, -ENODATA, "blob %s is neither here nor to be fetched",
+		return error_set(e, -ENODATA, "blob %s is not in the store and has no source",
 				 l->content->blob.text);
 	code = image_pack_layer(x->m, l->layer, compression_of(l->content->media_type), x->progress,
-				&again, e);
+				&again, &pin, e);
 	if (code < 0)
 		return code;
-	same = digest_equal(&again.blob, &l->content->blob);
-	content_blobs_unpin(x->m, &again.blob); /* if it is the same, it is pinned by us, too */
-	return same ? 0
-		    : error_set(e, -ENODATA,
-				"blob %s is no longer here, and packing its files anew gives %s",
-				l->content->blob.text, again.blob.text);
+	if (!digest_equal(&again.blob, &l->content->blob))
+		return error_set(e, -ENODATA,
+				 "blob %s is no longer in the store, and packing its files again "
+				 "gives a different blob, %s",
+				 l->content->blob.text, again.blob.text);
+	return 0;
 }
 
 static int bring_blob(struct exporting *x, struct export_layer *l, struct error *e)
 {
-	bool here;
+	int code = content_blobs_pin(x->m, &l->content->blob, &l->pin, e);
 
-	if (content_blobs_pin(x->m, &l->content->blob) < 0)
-		return error_set(e, -ENOMEM, "out of memory");
-	l->pinned = true;
-	manager_lock(x->m);
-	here = content_blobs_has(x->m, &l->content->blob);
-	manager_unlock(x->m);
-	if (here)
+	if (code < 0)
+		return code;
+	if (content_blobs_is_here(x->m, &l->content->blob))
 		return 0;
 	return record_content_has_source(l->content) ? fetch_layer(x, l, e) : repack_layer(x, l, e);
 }
 
-/* Of a record that had none; another export may have been faster, with the same digests or with
- * another compression: its content stays. */
-static int keep_content(struct exporting *x, struct export_layer *l, struct error *e)
+/* Keeps the digests with the record, unless another export was faster, with the same digests or
+ * with a different compression. */
+static int keep_content(struct exporting *x, const struct export_layer *l, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
-	cleanup(record_content_free) struct record_content *kept = record_content_copy(l->content);
 	struct record_label labels[] = {
 		{ (char *)RECORD_LABEL_CHAIN_ID, l->content->chain_id.text },
 		{ (char *)RECORD_LABEL_BLOB_CHAIN_ID, l->content->blob_chain_id.text },
 	};
-	struct manager *m = x->m;
-	size_t label_count;
+	cleanup(change_set_free) struct change_set c = { 0 };
+	cleanup(record_content_free) struct record_content *kept = record_content_copy(l->content);
+	cleanup(reservation_end) struct reservation reserved = { 0 };
 	struct record *r;
-	int code = kept ? manager_find_reserved(m, l->id, &r, e)
-			: error_set(e, -ENOMEM, "out of memory");
+	size_t label_count;
+	int code;
 
+	if (!kept)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = reservation_find(x->m, l->id, &reserved, e);
 	if (code < 0)
 		return code;
+	r = reserved.record;
+	if (r->content)
+		return 0;
 	label_count = r->snapshot ? 0 : ARRAY_SIZE(labels); /* containerd's labels are its own */
-	if (!r->content) {
-		content_rows_set(&c, r->id, kept);
-		for (size_t i = 0; i < label_count; i++)
-			record_rows_set_label(&c, r->id, labels[i].key, labels[i].value);
-		code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
-	}
-	manager_lock(m);
-	if (code == 0 && !r->content) {
-		for (size_t i = 0; code == 0 && i < label_count; i++)
-			code = record_set_label(r, labels[i].key, labels[i].value);
-		r->content = take_ptr(kept);
-		if (code < 0)
-			error_set(e, code, "out of memory");
-	}
-	manager_unreserve(m, r);
-	manager_unlock(m);
+	content_rows_set(&c, r->id, kept);
+	for (size_t i = 0; i < label_count; i++)
+		record_rows_set_label(&c, r->id, labels[i].key, labels[i].value);
+	code = change_set_write(&c, x->m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return code;
+	cleanup(manager_unlock) struct manager *m = manager_lock(x->m);
+	for (size_t i = 0; i < label_count; i++)
+		if (record_set_label(r, labels[i].key, labels[i].value) < 0)
+			code = error_set(e, -ENOMEM, "out of memory");
+	r->content = take_ptr(kept);
 	return code;
 }
 
@@ -196,7 +188,8 @@ static int pack_layer(struct exporting *x, size_t n, struct error *e)
 	struct export_layer *l = &x->layers[n];
 	const struct record_content *below = n ? x->layers[n - 1].content : NULL;
 	struct record_content packed = { 0 };
-	int code = image_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed, e);
+	int code = image_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed,
+				    &l->pin, e);
 
 	if (code < 0)
 		return code;
@@ -205,62 +198,73 @@ static int pack_layer(struct exporting *x, size_t n, struct error *e)
 	    chain_id_append_blob(below ? &below->blob_chain_id : NULL, &packed.blob,
 				 &packed.diff_id, &packed.blob_chain_id) == 0)
 		l->content = record_content_copy(&packed);
-	if (!l->content) {
-		content_blobs_unpin(x->m, &packed.blob);
+	if (!l->content)
 		return error_set(e, -ENOMEM, "out of memory");
-	}
-	l->pinned = true;
 	x->packed_bytes += packed.size_bytes;
 	return keep_content(x, l, e);
 }
 
+static int gather_layer(struct exporting *x, size_t n, struct error *e)
+{
+	int code = x->layers[n].content ? bring_blob(x, &x->layers[n], e) : pack_layer(x, n, e);
+
+	if (code < 0)
+		return code;
+	if (content_progress_check(x->progress) < 0)
+		return error_set(e, -ECANCELED, "the export was cancelled");
+	return 0;
+}
+
 static int gather_layers(struct exporting *x, struct error *e)
 {
-	int code = 0;
-
 	if (x->count > IMAGE_LAYERS_MAX)
 		return error_set(e, -EMFILE, "an image has at most %d layers", IMAGE_LAYERS_MAX);
-	for (size_t n = 0; n < x->count && code == 0; n++) {
-		code = x->layers[n].content ? bring_blob(x, &x->layers[n], e) : pack_layer(x, n, e);
-		if (code == 0 && content_progress_check(x->progress) < 0)
-			code = error_set(e, -ECANCELED, "it was cancelled");
-		if (code < 0)
-			error_context(e, "record %s", x->layers[n].id);
-	}
-	return code;
+	for (size_t n = 0; n < x->count; n++)
+		if (gather_layer(x, n, e) < 0)
+			return error_context(e, "record %s", x->layers[n].id);
+	return 0;
 }
 
 /* ---- documents ---- */
 
-static int keep_document(struct exporting *x, const void *bytes, size_t length,
-			 const char *media_type, struct image_descriptor *ret_descriptor,
-			 bool *ret_pinned, struct error *e)
+static int write_document(struct exporting *x, const struct image_descriptor *d, const void *bytes,
+			  struct error *e)
 {
 	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
-	struct blob_expectation expected = { NULL, (int64_t)length, NULL };
+	struct blob_expectation expected = { &d->digest, d->size_bytes, NULL };
 	struct digest digest;
 	int64_t size;
-	int code = digest_of(bytes, length, &digest);
+	int code = blob_writer_begin(x->m->blobs, &expected, &w, &size, e);
 
-	if (code == 0)
-		code = content_blobs_pin(x->m, &digest);
 	if (code < 0)
-		return error_set(e, code, "out of memory");
-	*ret_pinned = true;
-	*ret_descriptor = (struct image_descriptor){ .media_type = (char *)media_type,
-						     .digest = digest,
-						     .size_bytes = (int64_t)length };
-	expected.digest = &digest;
-	code = blob_writer_begin(x->m->blobs, &expected, &w, &size, e);
-	if (code == 0)
-		code = blob_writer_reset(w, e);
-	if (code == 0)
-		code = blob_writer_add(w, bytes, length, e);
-	if (code == 0)
-		code = blob_writer_commit(take_ptr(w), &digest, &size, e);
+		return code;
+	code = blob_writer_reset(w, e);
+	if (code < 0)
+		return code;
+	code = blob_writer_add(w, bytes, (size_t)d->size_bytes, e);
+	if (code < 0)
+		return code;
+	return blob_writer_commit(take_ptr(w), &digest, &size, e);
+}
+
+static int keep_document(struct exporting *x, const void *bytes, size_t length,
+			 const char *media_type, struct image_descriptor *ret_descriptor,
+			 struct blob_pin *ret_pin, struct error *e)
+{
+	struct image_descriptor *d = ret_descriptor;
+	int code;
+
+	*d = (struct image_descriptor){ .media_type = (char *)media_type,
+					.size_bytes = (int64_t)length };
+	if (digest_of(bytes, length, &d->digest) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = content_blobs_pin(x->m, &d->digest, ret_pin, e);
+	if (code < 0)
+		return code;
+	code = write_document(x, d, bytes, e);
 	if (code < 0 && code != -EEXIST)
 		return code;
-	content_blobs_arrived(x->m, &digest, (int64_t)length);
+	content_blobs_arrived(x->m, &d->digest, d->size_bytes);
 	return 0;
 }
 
@@ -274,7 +278,7 @@ static int read_base(struct exporting *x, void **ret_bytes, size_t *ret_length, 
 		if (!*config->text)
 			continue;
 		code = content_source_read(x->m, config, ret_bytes, ret_length, e);
-		return code == -ENOENT ? 0 : code; /* lost: a fresh one will do */
+		return code == -ENOENT ? 0 : code; /* it is lost: a new one is made */
 	}
 	return 0;
 }
@@ -296,13 +300,13 @@ static int make_config(struct exporting *x, struct error *e)
 							 .created_by = x->layers[n].description };
 	code = image_config_build(base, base_length, layers, x->count,
 				  image_platform_here().architecture, &text, &length, e);
-	if (code == 0)
-		code = keep_document(x, text, length, IMAGE_MEDIA_TYPE_CONFIG, &x->config,
-				     &x->config_pinned, e);
-	return code;
+	if (code < 0)
+		return code;
+	return keep_document(x, text, length, IMAGE_MEDIA_TYPE_CONFIG, &x->config, &x->config_pin,
+			     e);
 }
 
-/* Docker's names of what is the same become OCI's. */
+/* The OCI name of a Docker media type for the same format. */
 static const char *oci_layer_type(const char *media_type)
 {
 	const char *end = strrchr(media_type, '.');
@@ -336,10 +340,10 @@ static int make_manifest(struct exporting *x, struct error *e)
 		};
 	}
 	code = image_manifest_build(&all, &text, &length, e);
-	if (code == 0)
-		code = keep_document(x, text, length, IMAGE_MEDIA_TYPE_MANIFEST, &x->manifest,
-				     &x->manifest_pinned, e);
-	return code;
+	if (code < 0)
+		return code;
+	return keep_document(x, text, length, IMAGE_MEDIA_TYPE_MANIFEST, &x->manifest,
+			     &x->manifest_pin, e);
 }
 
 /* The record is this image from now on, and is found again when the image is imported. */
@@ -348,72 +352,75 @@ static int keep_config(struct exporting *x, struct error *e)
 	const struct export_layer *top = &x->layers[x->count - 1];
 	cleanup(change_set_free) struct change_set c = { 0 };
 	cleanup(record_content_free) struct record_content *kept = NULL;
+	cleanup(reservation_end) struct reservation reserved = { 0 };
 	struct record_content content;
-	struct manager *m = x->m;
 	struct record *r;
 	int code;
 
 	if (*top->content->config.text)
 		return 0;
-	code = manager_find_reserved(m, top->id, &r, e);
+	code = reservation_find(x->m, top->id, &reserved, e);
 	if (code < 0)
 		return code;
-	if (r->content && !*r->content->config.text) {
-		content = *r->content;
-		content.config = x->config.digest;
-		kept = record_content_copy(&content);
-		if (kept)
-			content_rows_set(&c, r->id, kept);
-		code = kept ? change_set_write(&c, m->database, DATABASE_DURABLE, e)
-			    : error_set(e, -ENOMEM, "out of memory");
-	}
-	manager_lock(m);
-	if (code == 0 && kept) {
-		record_content_free(r->content);
-		r->content = take_ptr(kept);
-	}
-	manager_unreserve(m, r);
-	manager_unlock(m);
-	return code;
+	r = reserved.record;
+	if (!r->content || *r->content->config.text)
+		return 0;
+	content = *r->content;
+	content.config = x->config.digest;
+	kept = record_content_copy(&content);
+	if (!kept)
+		return error_set(e, -ENOMEM, "out of memory");
+	content_rows_set(&c, r->id, kept);
+	code = change_set_write(&c, x->m->database, DATABASE_DURABLE, e);
+	if (code < 0)
+		return code;
+	cleanup(manager_unlock) struct manager *m = manager_lock(x->m);
+	record_content_free(r->content);
+	r->content = take_ptr(kept);
+	return 0;
 }
 
 /* ---- the whole ---- */
 
-static void free_exporting(struct exporting *x)
+static void exporting_end(struct exporting *x)
 {
-	if (x->top) {
-		manager_lock(x->m);
-		x->top->extractions--;
-		manager_unlock(x->m);
-	}
+	content_use_end(&x->top);
 	for (size_t n = 0; x->layers && n < x->count; n++) {
-		if (x->layers[n].pinned)
-			content_blobs_unpin(x->m, &x->layers[n].content->blob);
+		content_blobs_unpin(&x->layers[n].pin);
 		record_content_free(x->layers[n].content);
 		free(x->layers[n].description);
 	}
-	if (x->config_pinned)
-		content_blobs_unpin(x->m, &x->config.digest);
-	if (x->manifest_pinned)
-		content_blobs_unpin(x->m, &x->manifest.digest);
+	content_blobs_unpin(&x->config_pin);
+	content_blobs_unpin(&x->manifest_pin);
 	free(x->layers);
 	content_progress_free(x->progress);
+}
+DEFINE_CLEANUP_VALUE(struct exporting, exporting_end)
+
+/* The image's blobs, all of them in the store. */
+static int make_image(struct exporting *x, struct error *e)
+{
+	int code = gather_layers(x, e);
+
+	if (code < 0)
+		return code;
+	code = make_config(x, e);
+	if (code < 0)
+		return code;
+	code = keep_config(x, e);
+	return code < 0 ? code : make_manifest(x, e);
 }
 
 static int export_image(struct exporting *x, struct image_summary *s, struct error *e)
 {
 	int code = find_chain(x, e);
 
-	if (code == 0 && x->to->transport != IMAGE_TAR)
-		code = gather_layers(x, e);
-	if (code == 0 && x->to->transport != IMAGE_TAR)
-		code = make_config(x, e);
-	if (code == 0 && x->to->transport != IMAGE_TAR)
-		code = keep_config(x, e);
-	if (code == 0 && x->to->transport != IMAGE_TAR)
-		code = make_manifest(x, e);
-	if (code == 0)
-		code = image_send(x, e);
+	if (code < 0)
+		return code;
+	code = x->to->transport == IMAGE_TAR ? 0 : make_image(x, e);
+	if (code < 0)
+		return code;
+	code = image_send(x, e);
 	if (code < 0)
 		return code;
 	memcpy(s->id, x->layers[x->count - 1].id, sizeof(s->id));
@@ -423,25 +430,32 @@ static int export_image(struct exporting *x, struct image_summary *s, struct err
 	return 0;
 }
 
-int image_export(struct manager *m, const struct image_export_options *options,
-		 struct image_summary *ret_summary, struct error *e)
+static int export_to(struct manager *m, const struct image_export_options *options,
+		     struct image_summary *ret_summary, struct error *e)
 {
 	cleanup(image_reference_free) struct image_reference to = { 0 };
-	struct image_summary summary = { 0 };
-	struct exporting x = { .m = m, .o = options, .to = &to };
+	cleanup(exporting_end) struct exporting x = { .m = m, .o = options, .to = &to };
 	int code = content_source_parse(options->destination, &to, e);
 
-	if (code == 0 && to.by_digest)
-		code = error_set(e, -EINVAL,
+	if (code < 0)
+		return code;
+	if (to.by_digest)
+		return error_set(e, -EINVAL,
 				 "'%s': an image is exported under a tag, not under a "
 				 "digest",
 				 to.text);
-	if (code == 0 && !(x.progress = content_progress_new(&options->watch)))
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = export_image(&x, &summary, e);
-	free_exporting(&x);
-	if (code < 0)
+	x.progress = content_progress_new(&options->watch);
+	if (!x.progress)
+		return error_set(e, -ENOMEM, "out of memory");
+	return export_image(&x, ret_summary, e);
+}
+
+int image_export(struct manager *m, const struct image_export_options *options,
+		 struct image_summary *ret_summary, struct error *e)
+{
+	struct image_summary summary = { 0 };
+
+	if (export_to(m, options, &summary, e) < 0)
 		return error_context(e, "export");
 	*ret_summary = summary;
 	return 0;

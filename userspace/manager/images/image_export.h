@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records into images. */
+/* Records as images. */
 #pragma once
 
-#include "manager/images/image_import.h"
-#include "manager/images/image_pack.h"
+#include "manager/images/image_requests.h"
 
-struct image_export_options {
-	const char *id, *destination; /* paths absolute */
-	enum image_compression compression; /* of layers that have no blob yet */
-	struct content_watch watch;
-};
-
+/* Writes the record, with its parents as the layers below, to the destination. A record that had no
+ * digests yet keeps those of its packed layer. A mutable record is refused: -EBUSY. Without the
+ * lock. */
 int image_export(struct manager *m, const struct image_export_options *options,
 		 struct image_summary *ret_summary, struct error *e);

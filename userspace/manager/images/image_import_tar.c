@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A plain tar becomes a record of its own. What it is called is known only once it has been
- * unpacked: it is unpacked into scratch/, and its record then takes these files for its layer.
- */
 #include "manager/images/image_import_tar.h"
 
 #include <errno.h>
@@ -18,18 +14,17 @@
 #include "layer/tar_apply.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_extract.h"
-#include "manager/images/image_import.h"
 #include "manager/content/content_progress.h"
 #include "manager/images/image_by_blob.h"
 #include "manager/images/image_work.h"
-#include "manager/records/leases.h"
-#include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/records/record_hold.h"
 #include "manager/state/store_files.h"
 
 #define PIECE_SIZE (256 << 10)
 
+/* The digests of a tar are known only once it has been unpacked: it is unpacked into scratch/, and
+ * its record then takes these files for its layer. */
 struct tar_import {
 	struct manager *m;
 	const struct image_reference *reference;
@@ -40,11 +35,20 @@ struct tar_import {
 	const char *media_type;
 };
 
+static void tar_import_end(struct tar_import *t)
+{
+	if (t->scratch)
+		store_files_drop_scratch(t->m, t->scratch);
+	free(t->scratch);
+	content_progress_free(t->progress);
+}
+DEFINE_CLEANUP_VALUE(struct tar_import, tar_import_end)
+
 static void unpacked(uint64_t bytes, void *user)
 {
 	struct tar_import *t = user;
 
-	/* What it returns is in the flag that tar_apply() looks at. */
+	/* A cancellation reaches tar_apply() by the flag that it looks at. */
 	(void)content_progress_say(t->progress, "unpack", t->reference->path, (int64_t)bytes,
 				   t->size_bytes);
 }
@@ -78,8 +82,9 @@ static int unpack(struct tar_import *t, struct error *e)
 					     .user = t };
 	int code = open_file(t, &file, e);
 
-	if (code == 0)
-		code = store_files_make_scratch(t->m, &t->scratch, e);
+	if (code < 0)
+		return code;
+	code = store_files_make_scratch(t->m, &t->scratch, e);
 	if (code < 0)
 		return code;
 	directory = openat(t->m->root_fd, t->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -94,46 +99,59 @@ static int unpack(struct tar_import *t, struct error *e)
 	return 0;
 }
 
-/* What has been unpacked is what is kept: the digest sees to that. */
+static int copy_file(struct tar_import *t, int file, struct blob_writer *w, struct error *e)
+{
+	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
+	ssize_t got;
+
+	if (!piece)
+		return error_set(e, -ENOMEM, "out of memory");
+	while ((got = read(file, piece, PIECE_SIZE)) != 0) {
+		int code = got < 0 ? error_set(e, -errno, "read: %s", strerror(errno))
+				   : blob_writer_add(w, piece, (size_t)got, e);
+
+		if (code < 0)
+			return code;
+		if (content_progress_check(t->progress) < 0)
+			return error_set(e, -ECANCELED, "the import was cancelled");
+	}
+	return 0;
+}
+
+/* Copies the file into the store. It is read a second time; the digest proves that it is the same.
+ */
 static int keep_blob(struct tar_import *t, struct error *e)
 {
 	struct blob_expectation expected = { &t->result.blob, (int64_t)t->result.blob_bytes,
 					     content_progress_stop(t->progress) };
 	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
-	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
 	cleanup(close_fd) int file = -EBADF;
 	struct digest digest;
 	int64_t size;
-	ssize_t got;
-	int code = piece ? open_file(t, &file, e) : error_set(e, -ENOMEM, "out of memory");
+	int code = open_file(t, &file, e);
 
+	if (code < 0)
+		return code;
+	code = blob_writer_begin(t->m->blobs, &expected, &w, &size, e);
+	if (code < 0)
+		return code == -EEXIST ? 0 : code;
+	code = blob_writer_reset(w, e);
 	if (code == 0)
-		code = blob_writer_begin(t->m->blobs, &expected, &w, &size, e);
-	if (code == -EEXIST)
-		return 0;
-	if (code == 0)
-		code = blob_writer_reset(w, e);
-	while (code == 0 && (got = read(file, piece, PIECE_SIZE)) != 0) {
-		code = got < 0 ? error_set(e, -errno, "read: %s", strerror(errno))
-			       : blob_writer_add(w, piece, (size_t)got, e);
-		if (code == 0 && content_progress_check(t->progress) < 0)
-			code = error_set(e, -ECANCELED, "it was cancelled");
-	}
-	if (code < 0 && w)
+		code = copy_file(t, file, w, e);
+	if (code < 0) {
 		(void)blob_writer_reset(w, NULL); /* the disk may need it; the first error counts */
-	if (code == 0)
-		code = blob_writer_commit(take_ptr(w), &digest, &size, e);
-	if (code == 0)
-		content_blobs_arrived(t->m, &t->result.blob, (int64_t)t->result.blob_bytes);
-	return code;
+		return code;
+	}
+	code = blob_writer_commit(take_ptr(w), &digest, &size, e);
+	if (code < 0)
+		return code;
+	content_blobs_arrived(t->m, &t->result.blob, (int64_t)t->result.blob_bytes);
+	return 0;
 }
 
 static int make_record(struct tar_import *t, const struct image_import_options *o,
-		       const struct lease_holder *work, const struct lease_holder *holder,
-		       struct image_summary *s, struct error *e)
+		       struct image_work *work, char ret_id[RECORD_ID_LENGTH + 1], struct error *e)
 {
-	struct record_get_options get = { 0 };
-	char made[1][RECORD_ID_LENGTH + 1];
 	struct image_blob blob = {
 		.digest = t->result.blob.text,
 		.media_type = t->media_type,
@@ -145,61 +163,61 @@ static int make_record(struct tar_import *t, const struct image_import_options *
 		.no_use = true,
 	};
 	bool is_new = false;
-	int code = image_by_blob(t->m, &blob, work, made[0], &is_new, e);
+	int code = image_by_blob(t->m, &blob, &work->holder, ret_id, &is_new, e);
 
 	if (code < 0)
 		return code;
-	code = content_extract_adopt(t->m, made[0], t->scratch, e);
-	if (code == 0)
-		code = record_hold_get(t->m, made[0], &get, holder, s->id, e);
-	leases_connection_closed(t->m, work->connection);
-	if (code < 0 && is_new)
-		image_work_undo(t->m, made, 1);
-	s->layers = 1;
-	s->new_layers = is_new;
-	s->bytes = (int64_t)t->result.blob_bytes;
-	return code;
+	if (is_new)
+		memcpy(work->made[work->made_count++], ret_id, sizeof(work->made[0]));
+	return content_extract_adopt(t->m, ret_id, t->scratch, e);
 }
 
 static int import_unpacked(struct tar_import *t, const struct image_import_options *o,
 			   const struct lease_holder *holder, struct image_summary *s,
 			   struct error *e)
 {
-	struct lease_holder work = image_work_holder(t->m);
-	int code;
+	cleanup(content_blobs_unpin) struct blob_pin pin = { 0 };
+	cleanup(image_work_end) struct image_work work = { 0 };
+	struct record_get_options get = { 0 };
+	char id[RECORD_ID_LENGTH + 1];
+	int code = content_blobs_pin(t->m, &t->result.blob, &pin, e);
 
-	if (content_blobs_pin(t->m, &t->result.blob) < 0)
-		return error_set(e, -ENOMEM, "out of memory");
+	if (code < 0)
+		return code;
 	code = keep_blob(t, e);
-	if (code == 0)
-		code = make_record(t, o, &work, holder, s, e);
-	content_blobs_unpin(t->m, &t->result.blob);
-	return code;
+	if (code < 0)
+		return code;
+	code = image_work_begin(t->m, 1, &work, e);
+	if (code < 0)
+		return code;
+	code = make_record(t, o, &work, id, e);
+	if (code < 0)
+		return code;
+	code = record_hold_get(t->m, id, &get, holder, s->id, e);
+	if (code < 0)
+		return code;
+	work.succeeded = true;
+	s->layers = 1;
+	s->new_layers = work.made_count;
+	s->bytes = (int64_t)t->result.blob_bytes;
+	return 0;
 }
 
 int image_import_tar(struct manager *m, const struct image_reference *reference,
 		     const struct image_import_options *options, const struct lease_holder *holder,
 		     struct image_summary *s, struct error *e)
 {
-	struct tar_import t = { .m = m,
-				.reference = reference,
-				.progress = content_progress_new(&options->watch) };
-	int code = t.progress ? 0 : error_set(e, -ENOMEM, "out of memory");
+	cleanup(tar_import_end) struct tar_import t = { .m = m, .reference = reference };
 
-	if (code == 0 && options->lazy)
-		code = error_set(e, -EINVAL,
-				 "'%s': a plain tar cannot be lazy, since it must be unpacked to "
-				 "know what it is",
-				 reference->text);
-	if (code == 0)
-		code = unpack(&t, e);
-	if (code == 0)
-		code = import_unpacked(&t, options, holder, s, e);
-	if (code < 0)
-		error_context(e, "%s", reference->path);
-	if (t.scratch)
-		store_files_drop_scratch(m, t.scratch);
-	free(t.scratch);
-	content_progress_free(t.progress);
-	return code;
+	if (options->lazy)
+		return error_set(e, -EINVAL,
+				 "%s: '%s': a plain tar cannot be imported as lazy, since its "
+				 "digests are known only once it is unpacked",
+				 reference->path, reference->text);
+	t.progress = content_progress_new(&options->watch);
+	if (!t.progress)
+		return error_set(e, -ENOMEM, "%s: out of memory", reference->path);
+	if (unpack(&t, e) < 0 || import_unpacked(&t, options, holder, s, e) < 0)
+		return error_context(e, "%s", reference->path);
+	return 0;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers into tars: a thread writes the tar into a pipe, and this one takes it out. */
 #include "manager/images/image_pack.h"
 
 #include <errno.h>
@@ -12,12 +11,13 @@
 #include "layer/tar_diff.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_extract.h"
-#include "manager/content/content_progress.h"
+#include "manager/content/content_use.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 
 #define PIECE_SIZE (256 << 10)
 
+/* One thread writes the tar into a pipe, another one reads it. */
 struct packing {
 	struct content_progress *progress;
 	const char *layer;
@@ -31,7 +31,7 @@ static void packed(uint64_t file_bytes, void *user)
 {
 	struct packing *p = user;
 
-	/* What it returns is in the flag that tar_diff() looks at. */
+	/* A cancellation reaches tar_diff() by the flag that it looks at. */
 	(void)content_progress_say(p->progress, "pack", p->layer, (int64_t)file_bytes, -1);
 }
 
@@ -40,8 +40,8 @@ static void *write_tar(void *arg)
 	struct packing *p = arg;
 
 	p->code = tar_diff(&p->options, &p->result, &p->error);
-	(void)close(
-		p->options.output_fd); /* the reader sees the end, and the digest what is missing */
+	/* The reader sees the end of the tar; `code` tells whether it is whole. */
+	(void)close(p->options.output_fd);
 	return NULL;
 }
 
@@ -86,7 +86,7 @@ static int pack(struct manager *m, struct packing *p,
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set(e, -errno, "make a pipe: %s", strerror(errno));
 	out = ends[0];
-	(void)fcntl(out, F_SETPIPE_SZ, 1 << 20); /* a smaller one only makes for more turns */
+	(void)fcntl(out, F_SETPIPE_SZ, 1 << 20); /* a smaller pipe works, too */
 	p->options.layer_fd = directory;
 	p->options.output_fd = ends[1];
 	p->options.cancelled = content_progress_stop(p->progress);
@@ -94,15 +94,15 @@ static int pack(struct manager *m, struct packing *p,
 	p->options.user = p;
 	if (pthread_create(&thread, NULL, write_tar, p) != 0) {
 		(void)close(ends[1]);
-		return error_set(e, -EAGAIN, "no thread to pack layer %s", p->layer);
+		return error_set(e, -EAGAIN, "cannot start a thread to pack layer %s", p->layer);
 	}
 	code = pump(out, write, user, p->progress, e);
-	cleanup_close_fd(&out); /* a writer that is still at it gets EPIPE */
-	out = -EBADF;
+	(void)close(take_fd(&out)); /* a thread that still writes gets EPIPE */
 	pthread_join(thread, NULL);
-	if (code == 0 && p->code < 0)
-		code = error_set(e, p->code, "pack layer %s: %s", p->layer, p->error.text);
-	return code;
+	if (code < 0)
+		return code;
+	return p->code < 0 ? error_set(e, p->code, "pack layer %s: %s", p->layer, p->error.text)
+			   : 0;
 }
 
 struct add_to_blob {
@@ -131,7 +131,7 @@ static const char *media_type_of(enum tar_compression compression)
 
 int image_pack_layer(struct manager *m, const char *layer, enum image_compression compression,
 		     struct content_progress *progress, struct record_content *ret_content,
-		     struct error *e)
+		     struct blob_pin *ret_pin, struct error *e)
 {
 	struct packing p = { .progress = progress,
 			     .layer = layer,
@@ -141,6 +141,7 @@ int image_pack_layer(struct manager *m, const char *layer, enum image_compressio
 							  : compression) } };
 	struct blob_expectation expected = { NULL, -1, content_progress_stop(progress) };
 	cleanup(blob_writer_abandon) struct blob_writer *w = NULL;
+	cleanup(content_blobs_unpin) struct blob_pin pin = { 0 };
 	struct add_to_blob add = { .e = e };
 	struct digest digest;
 	int64_t size;
@@ -152,14 +153,13 @@ int image_pack_layer(struct manager *m, const char *layer, enum image_compressio
 	code = pack(m, &p, add_to_blob, &add, e);
 	if (code < 0)
 		return code;
-	/* Before it is visible, so that no collection takes it. */
-	if (content_blobs_pin(m, &p.result.blob) < 0)
-		return error_set(e, -ENOMEM, "out of memory");
-	code = blob_writer_commit(take_ptr(w), &digest, &size, e);
-	if (code < 0 && code != -EEXIST) {
-		content_blobs_unpin(m, &p.result.blob);
+	/* Pinned before it is visible, so that it is not collected. */
+	code = content_blobs_pin(m, &p.result.blob, &pin, e);
+	if (code < 0)
 		return code;
-	}
+	code = blob_writer_commit(take_ptr(w), &digest, &size, e);
+	if (code < 0 && code != -EEXIST)
+		return code;
 	size = (int64_t)p.result.blob_bytes;
 	content_blobs_arrived(m, &p.result.blob, size);
 	*ret_content = (struct record_content){ .blob = p.result.blob,
@@ -167,6 +167,27 @@ int image_pack_layer(struct manager *m, const char *layer, enum image_compressio
 						.size_bytes = size,
 						.media_type = (char *)media_type_of(
 							p.options.compression) };
+	*ret_pin = pin;
+	pin = (struct blob_pin){ 0 };
+	return 0;
+}
+
+static int find_to_pack(struct manager *m, const char *id, struct content_use *use,
+			char ret_layer[LAYER_NAME_LENGTH + 1], struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = manager_find(locked, id, &r, e);
+
+	if (code < 0)
+		return code;
+	if (r->is_mutable && record_is_held(r))
+		return error_set(e, -EBUSY,
+				 "record %s is mutable and held, so that its files may change "
+				 "(varve commit %.12s makes it immutable)",
+				 r->id, r->id);
+	memcpy(ret_layer, r->layer->name, sizeof(r->layer->name));
+	content_use_begin(locked, r, use);
 	return 0;
 }
 
@@ -179,8 +200,8 @@ int image_pack_diff(struct manager *m, const char *id, enum image_compression co
 		content_progress_new(watch);
 	struct packing p = { .progress = progress,
 			     .options = { .compression = compression_of(compression) } };
+	cleanup(content_use_end) struct content_use use = { 0 };
 	char layer[LAYER_NAME_LENGTH + 1];
-	struct record *r;
 	int code;
 
 	if (!progress)
@@ -188,24 +209,9 @@ int image_pack_diff(struct manager *m, const char *id, enum image_compression co
 	code = content_extract(m, id, watch, e);
 	if (code < 0)
 		return code;
-	manager_lock(m);
-	code = manager_find(m, id, &r, e);
-	if (code == 0 && r->is_mutable && record_is_held(r))
-		code = error_set(e, -EBUSY,
-				 "record %s is mutable and held: what is in it may change (varve "
-				 "commit %.12s)",
-				 r->id, r->id);
-	if (code == 0) {
-		r->extractions++;
-		memcpy(layer, r->layer->name, sizeof(layer));
-	}
-	manager_unlock(m);
+	code = find_to_pack(m, id, &use, layer, e);
 	if (code < 0)
 		return code;
 	p.layer = layer;
-	code = pack(m, &p, write, user, e);
-	manager_lock(m);
-	r->extractions--;
-	manager_unlock(m);
-	return code;
+	return pack(m, &p, write, user, e);
 }

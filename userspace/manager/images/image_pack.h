@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers of the store as OCI layers: into the store, or to whoever reads them. */
+/* Files of layers packed as OCI layers: into the store, or for a caller that reads them. */
 #pragma once
 
-#include "manager/content/content_progress.h"
-#include "manager/state/manager_state.h"
+#include "manager/content/content_blobs.h"
+#include "manager/images/image_requests.h"
 
-enum image_compression {
-	IMAGE_USUAL_COMPRESSION, /* gzip for images, none for a plain tar */
-	IMAGE_GZIP,
-	IMAGE_ZSTD,
-	IMAGE_UNCOMPRESSED,
-};
-
-/* The layer's tar into the store; pinned on success. */
+/* Packs the layer's files into a blob of the store. *ret_content lacks the chain ids, and its media
+ * type is static. Without the lock. */
 int image_pack_layer(struct manager *m, const char *layer, enum image_compression compression,
 		     struct content_progress *progress, struct record_content *ret_content,
-		     struct error *e);
+		     struct blob_pin *ret_pin, struct error *e);
 
-/* The record's own layer as an OCI layer, piece by piece; returns what `write` returned when that
- * is negative. */
+/* Packs the record's own layer, which is unpacked first if it is lazy, and passes it to write()
+ * piece by piece. A negative return of write() ends it and is returned. -EBUSY: the record may
+ * change. Without the lock. */
 int image_pack_diff(struct manager *m, const char *id, enum image_compression compression,
 		    const struct content_watch *watch,
 		    int (*write)(const void *bytes, size_t length, void *user), void *user,

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An image that is in the store goes to a layout, an archive of one, or a registry. Files appear
- * under their name when they are whole. */
 #include "manager/images/image_send.h"
 
 #include <errno.h>
@@ -29,23 +27,25 @@ static void sent(int64_t done_bytes, int64_t total_bytes, void *user)
 {
 	const struct send_watch *w = user;
 
-	/* What it returns is in the flag that the work looks at. */
+	/* A cancellation reaches the work by the flag that it looks at. */
 	(void)content_progress_say(w->x->progress, w->action, w->digest, done_bytes, total_bytes);
 }
 
-/* Calls send(descriptor) for each layer, then for the config: what a manifest names is there
- * before it. */
+/* Calls send() for each layer, then for the config: the destination gets the blobs before the
+ * manifest that names them. */
 static int for_each_blob(struct exporting *x,
 			 int (*send)(struct exporting *x, const struct digest *digest,
 				     int64_t size_bytes, void *user, struct error *e),
 			 void *user, struct error *e)
 {
-	int code = 0;
+	for (size_t n = 0; n < x->count; n++) {
+		const struct record_content *c = x->layers[n].content;
+		int code = send(x, &c->blob, c->size_bytes, user, e);
 
-	for (size_t n = 0; n < x->count && code == 0; n++)
-		code = send(x, &x->layers[n].content->blob, x->layers[n].content->size_bytes, user,
-			    e);
-	return code == 0 ? send(x, &x->config.digest, x->config.size_bytes, user, e) : code;
+		if (code < 0)
+			return code;
+	}
+	return send(x, &x->config.digest, x->config.size_bytes, user, e);
 }
 
 /* ---- layouts ---- */
@@ -82,23 +82,41 @@ static int send_to_layout(struct exporting *x, const char *path, struct error *e
 	cleanup(close_fd) int layout = -EBADF;
 	int code = oci_layout_make(path, &layout, e);
 
-	if (code == 0)
-		code = for_each_blob(x, give_blob, &layout, e);
-	if (code == 0)
-		code = give_blob(x, &x->manifest.digest, x->manifest.size_bytes, &layout, e);
+	if (code < 0)
+		return code;
+	code = for_each_blob(x, give_blob, &layout, e);
+	if (code < 0)
+		return code;
+	code = give_blob(x, &x->manifest.digest, x->manifest.size_bytes, &layout, e);
 	return code < 0 ? code : write_index(x, layout, e);
 }
 
 /* ---- files ---- */
 
-/* Writes the directory's tar under the name, when it is whole. */
+/* Writes the tar to a new file, and moves it to its place when it is whole and on disk. */
+static int write_beside(struct exporting *x, const struct tar_diff_options *options,
+			const char *beside, struct error *e)
+{
+	struct tar_diff_result result;
+	int code = tar_diff(options, &result, e);
+
+	if (code < 0)
+		return code;
+	if (fsync(options->output_fd) < 0)
+		return error_set(e, -errno, "sync %s: %s", beside, strerror(errno));
+	if (rename(beside, x->to->path) < 0)
+		return error_set(e, -errno, "write %s: %s", x->to->path, strerror(errno));
+	x->packed_bytes += (int64_t)result.blob_bytes;
+	return 0;
+}
+
+/* Writes the directory's tar to the destination. */
 static int write_tar(struct exporting *x, int directory, enum tar_compression compression,
 		     struct error *e)
 {
 	struct tar_diff_options options = { .layer_fd = directory,
 					    .compression = compression,
 					    .cancelled = content_progress_stop(x->progress) };
-	struct tar_diff_result result;
 	cleanup(free_ptr) char *beside = NULL;
 	cleanup(close_fd) int file = -EBADF;
 	int code;
@@ -111,38 +129,40 @@ static int write_tar(struct exporting *x, int directory, enum tar_compression co
 	if (file < 0)
 		return error_set(e, -errno, "make %s: %s", beside, strerror(errno));
 	options.output_fd = file;
-	code = tar_diff(&options, &result, e);
-	if (code == 0 && fsync(file) < 0)
-		code = error_set(e, -errno, "sync %s: %s", beside, strerror(errno));
-	if (code == 0 && rename(beside, x->to->path) < 0)
-		code = error_set(e, -errno, "write %s: %s", x->to->path, strerror(errno));
+	code = write_beside(x, &options, beside, e);
 	if (code < 0)
 		(void)unlink(beside); /* the first error counts */
-	else
-		x->packed_bytes += (int64_t)result.blob_bytes;
 	return code;
+}
+
+/* `scratch`: a directory of the store, for the layout that becomes the archive. */
+static int send_by_scratch(struct exporting *x, const char *scratch, struct error *e)
+{
+	cleanup(free_ptr) char *path = NULL;
+	cleanup(close_fd) int directory = -EBADF;
+	int code;
+
+	if (asprintf(&path, "%s/%s", x->m->root, scratch) < 0) {
+		path = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	code = send_to_layout(x, path, e);
+	if (code < 0)
+		return code;
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	return write_tar(x, directory, TAR_COMPRESSION_NONE, e);
 }
 
 static int send_to_archive(struct exporting *x, struct error *e)
 {
 	cleanup(free_ptr) char *scratch = NULL;
-	cleanup(free_ptr) char *path = NULL;
-	cleanup(close_fd) int directory = -EBADF;
 	int code = store_files_make_scratch(x->m, &scratch, e);
 
 	if (code < 0)
 		return code;
-	if (asprintf(&path, "%s/%s", x->m->root, scratch) < 0) {
-		path = NULL;
-		code = error_set(e, -ENOMEM, "out of memory");
-	}
-	if (code == 0)
-		code = send_to_layout(x, path, e);
-	if (code == 0)
-		directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (code == 0)
-		code = directory < 0 ? error_set(e, -errno, "open %s: %s", path, strerror(errno))
-				     : write_tar(x, directory, TAR_COMPRESSION_NONE, e);
+	code = send_by_scratch(x, scratch, e);
 	store_files_drop_scratch(x->m, scratch);
 	return code;
 }
@@ -160,8 +180,9 @@ static int send_to_tar(struct exporting *x, struct error *e)
 	cleanup(close_fd) int directory = -EBADF;
 	int code = content_extract(x->m, top->id, &x->o->watch, e);
 
-	if (code == 0)
-		code = store_files_open_layer(x->m, top->layer, &directory, e);
+	if (code < 0)
+		return code;
+	code = store_files_open_layer(x->m, top->layer, &directory, e);
 	return code < 0 ? code : write_tar(x, directory, compressions[x->o->compression], e);
 }
 
@@ -186,10 +207,11 @@ static int push_one(struct exporting *x, const struct digest *digest, int64_t si
 	control.progress = sent;
 	control.user = &watch;
 	code = push_blob(&control, x->m->blobs, &source, digest, e);
-	if (code == 0) /* also of one that was there already */
-		(void)content_progress_say(x->progress, "push", digest->text, size_bytes,
-					   size_bytes);
-	return code;
+	if (code < 0)
+		return code;
+	/* Reports also a blob that the registry had already. */
+	(void)content_progress_say(x->progress, "push", digest->text, size_bytes, size_bytes);
+	return 0;
 }
 
 static int send_to_registry(struct exporting *x, struct error *e)
@@ -201,8 +223,9 @@ static int send_to_registry(struct exporting *x, struct error *e)
 	size_t length;
 	int code = for_each_blob(x, push_one, NULL, e);
 
-	if (code == 0)
-		code = content_source_read(x->m, &x->manifest.digest, &bytes, &length, e);
+	if (code < 0)
+		return code;
+	code = content_source_read(x->m, &x->manifest.digest, &bytes, &length, e);
 	if (code < 0)
 		return code;
 	return push_manifest(&control, &source, x->to->tag ? x->to->tag : "latest",

@@ -1,38 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What importing an image and importing a plain tar share: a lease for one piece of work, and its
- * undoing. */
 #include "manager/images/image_work.h"
 
 #include <errno.h>
 
-#include "manager/state/lease_table.h"
-#include "manager/state/manager_state.h"
+#include "manager/records/leases.h"
 #include "manager/records/record_delete.h"
 #include "manager/state/trash.h"
 
-/* No connection ever has such a number. */
+/* A connection never has such a number. */
 #define WORK_CONNECTIONS (UINT64_C(1) << 63)
 
-struct lease_holder image_work_holder(struct manager *m)
+int image_work_begin(struct manager *m, size_t records, struct image_work *ret_work,
+		     struct error *e)
 {
-	uint64_t number = atomic_fetch_add(&m->content_works, 1);
+	struct image_work work = { .m = m, .made = calloc(records, sizeof(*work.made)) };
 
-	return (struct lease_holder){ .connection = WORK_CONNECTIONS | number };
+	if (!work.made)
+		return error_set(e, -ENOMEM, "out of memory");
+	work.holder.connection = WORK_CONNECTIONS | atomic_fetch_add(&m->content_works, 1);
+	*ret_work = work;
+	return 0;
 }
 
-void image_work_undo(struct manager *m, char (*made)[RECORD_ID_LENGTH + 1], size_t count)
+static void undo(struct image_work *work)
 {
-	struct error e = { 0 };
-	int code;
+	/* On a full disk not even the deletion of rows could be written otherwise. */
+	if (work->made_count > 0)
+		trash_drain(work->m);
+	for (size_t i = work->made_count; i-- > 0;) {
+		struct error e = { 0 };
+		int code = record_delete(work->m, work->made[i], &e);
 
-	/* On a full disk nothing could be written otherwise, not even that they are gone. */
-	if (count > 0)
-		trash_drain(m);
-	/* Children first. What somebody holds by now stays, with what it lies on. */
-	while (count-- > 0) {
-		code = record_delete(m, made[count], &e);
+		/* A record that others use by now stays, and so do its parents. */
 		if (code < 0 && code != -EBUSY && code != -ENOTEMPTY && code != -ENOENT)
-			manager_report(m, true, "record=%s of a failed import stays, lazy: %s",
-				       made[count], e.text);
+			manager_report(work->m, true,
+				       "record=%s of a failed import stays in the store: %s",
+				       work->made[i], e.text);
 	}
+}
+
+void image_work_end(struct image_work *work)
+{
+	if (!work->m)
+		return;
+	leases_connection_closed(work->m, work->holder.connection);
+	if (!work->succeeded)
+		undo(work);
+	free(work->made);
+	*work = (struct image_work){ .m = NULL };
 }

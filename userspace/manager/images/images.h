@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images in and out of the store: the public header of this room. */
+/* Images into and out of the store: the public header of this room. */
 #pragma once
 
 #include "manager/images/image_by_blob.h"
