@@ -215,7 +215,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $output == *"none.conf: No such file"* ]]
 }
 
-@test "explain says what keeps a record, or when it would go and why" {
+@test "explain says what keeps a record, or when it would be evicted and why" {
 	start_agent
 	base=$(result base)
 	top=$(result top --parent "$base")
@@ -230,11 +230,11 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve explain "$young") == "kept: mounted (varve umount ${young:0:12})" ]]
 	[[ $(varve explain "$internal") == "kept without --all: its type is internal" ]]
 	[[ $(varve explain "$pinned") == "kept: pinned "* ]]
-	[[ $(varve explain "$top" | head -n 1) == "would go as number 1 of 2, with score "*"last used"* ]]
+	[[ $(varve explain "$top" | head -n 1) == "would be evicted as number 1 of 2, with score "*"last used"* ]]
 	[[ $(varve explain "$base" --json | jq -c '[.kept, .place, .places]') == '[false,2,2]' ]]
 	[[ $(varve explain "$base" | tail -n 1) == "no policy would evict it now"* ]]
 	varve pin "$top"
-	[[ $(varve explain "$base") == "kept: record ${top:0:12} lies on it, which is kept: pinned "* ]]
+	[[ $(varve explain "$base") == "kept: record ${top:0:12} on top of it is kept: pinned "* ]]
 	run -4 varve explain nosuchrecord
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prune, policies and explanations: the public header of this room. */
+/* Prune, its policies, and what explains them: the public header of this room. */
 #pragma once
 
 #include "manager/eviction/eviction_explain.h"

@@ -58,7 +58,7 @@ static uint64_t mix_text(uint64_t hash, const char *text)
 {
 	for (; *text; text++)
 		hash = mix(hash, (unsigned char)*text);
-	return mix(hash, 256); /* no byte: the end of one is not the beginning of the next */
+	return mix(hash, 256); /* a value that no byte has ends the text */
 }
 
 uint64_t eviction_candidates_fingerprint(const struct record *r)
@@ -100,7 +100,7 @@ static int by_record(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* With the lock. Parents are immutable and finalized, so that a listed record is one itself. */
+/* Parents are immutable and finalized, so that they are listed themselves. With the lock. */
 static void link_parents(struct manager *m, struct eviction_candidates *v, bool to_lazy,
 			 struct position *positions)
 {
@@ -110,7 +110,7 @@ static void link_parents(struct manager *m, struct eviction_candidates *v, bool 
 		const struct record *r = positions[i].record;
 		struct position key = { .record = r->parent }, *parent = NULL;
 
-		/* What falls back may have records on top of it, as long as they have no files. */
+		/* A record can lose its files beneath records that have no files either. */
 		if (key.record &&
 		    !(to_lazy && r->layer->lazy && content_lazy_could_be_made(m, r->parent)))
 			parent = bsearch(&key, positions, v->count, sizeof(*positions), by_record);
@@ -118,7 +118,7 @@ static void link_parents(struct manager *m, struct eviction_candidates *v, bool 
 	}
 }
 
-/* Those who share a layer share its size: it is free when the last of them goes. */
+/* Records that share a layer share its size: it becomes free with the last of them. */
 static int64_t layer_bytes(const struct record *r)
 {
 	unsigned owners = r->layer->owners - (r->twin ? 1 : 0);
@@ -126,11 +126,11 @@ static int64_t layer_bytes(const struct record *r)
 	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
 }
 
-/* A filter that takes long, and what it is to look at once the lock is free. */
+/* A filter that takes too long to be applied with the lock, and copies of what it matches. */
 struct late_filter {
 	const struct record_filter *filter; /* NULL: there is none */
 	struct record_facts *facts;
-	size_t *candidates; /* which of the candidates the facts are of */
+	size_t *candidates; /* indexes of the candidates that the facts belong to */
 	size_t count;
 };
 
@@ -143,7 +143,7 @@ static void late_filter_free(struct late_filter *f)
 }
 DEFINE_CLEANUP_VALUE(struct late_filter, late_filter_free)
 
-/* The filter is the last reason but these two to keep a record. */
+/* All reasons to keep a record but these two come before the filter. */
 static bool is_filtered_late(const struct late_filter *f, enum prune_keep keep)
 {
 	return f->filter &&
@@ -275,7 +275,7 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 	}
 	code = gather(m, &early, &late, now, &v);
 	if (code < 0)
-		return error_set(e, code, "no memory to look at the records");
+		return error_set(e, code, "out of memory to list the candidates");
 	code = apply_late(m, &late, &v, now, cancelled, e);
 	if (code < 0)
 		return code;

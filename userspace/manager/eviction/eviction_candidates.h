@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store as the planner sees it at one moment: twins are one, by the half that is listed. */
+/* A copy of all records as the planner needs them, taken at one moment. A twin pair is one
+ * candidate, named by the half that is listed. */
 #pragma once
 
 #include "manager/state/manager_state.h"
@@ -14,23 +15,26 @@ struct eviction_candidates {
 	uint64_t *fingerprints; /* differ when something about the record has changed */
 	size_t count;
 	int64_t used_bytes; /* unshared */
-	int64_t fixed_bytes; /* of these, blobs of what falls back to lazy: no step frees them */
-	int64_t kept_bytes[PRUNE_KEEP_COUNT]; /* of these, by reason */
+	/* Of used_bytes, blobs of records that can become lazy again: no step frees them. */
+	int64_t fixed_bytes;
+	int64_t kept_bytes[PRUNE_KEEP_COUNT]; /* of used_bytes, by reason */
 	struct prune_disk disk;
 };
 
-/* After a fold and a measuring; takes the lock. `cancelled` may be NULL. -ENOMEM, -ECANCELED. */
+/* The caller has folded counters and measured the layers. `cancelled` may be NULL. *ret_view is the
+ * caller's to free. -ENOMEM, -ECANCELED. Without the lock. */
 int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
 			       struct error *e);
-void eviction_candidates_free(struct eviction_candidates *v); /* what it points to */
+void eviction_candidates_free(struct eviction_candidates *v);
 DEFINE_CLEANUP_VALUE(struct eviction_candidates, eviction_candidates_free)
 
-/* What fingerprints are made of; with the lock. */
+/* Differs when something has changed that plans depend on. With the lock. */
 uint64_t eviction_candidates_fingerprint(const struct record *r);
 
-/* With the lock: nothing holds it, is in it, pins it or works on it; its children aside. */
+/* Whether the record itself could be evicted: it is not held, mounted, pinned or worked on. Its
+ * children are not looked at. With the lock. */
 bool eviction_candidates_is_free(const struct record *r);
 
-/* The file system of the store; zeros where it cannot be asked. */
+/* Of the store's file system; zeros when statfs fails. */
 struct prune_disk eviction_candidates_disk(const struct manager *m);

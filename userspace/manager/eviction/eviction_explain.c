@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why a record stays, or at which place it would go. */
 #include "manager/eviction/eviction_explain.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include "manager/eviction/eviction_steps.h"
 #include "manager/eviction/eviction_candidates.h"
 
-/* With the lock: the half that the planner sees, and what holds it. */
+/* The half of a twin pair that is a candidate. With the lock. */
 static const struct record *listed_half(const struct record *r)
 {
 	return r->twin && !record_is_listed(r) ? r->twin : r;
@@ -53,8 +52,8 @@ static void explain_kept(const struct record *r, enum prune_keep keep, char *tex
 		break;
 	case PRUNE_KEEP_SHARED:
 		(void)snprintf(text, size,
-			       "kept without --all: a lease says that its owner needs it, or a "
-			       "record on top of it (varve lease ls)");
+			       "kept without --all: a lease has an external reference to it, or to "
+			       "a record on top of it (varve lease ls)");
 		break;
 	case PRUNE_KEEP_TYPE:
 		(void)snprintf(text, size, "kept without --all: its type is %s", r->type);
@@ -79,7 +78,7 @@ static void explain_kept_by_id(struct manager *m, const char *id, enum prune_kee
 		explain_kept(r, keep, text, size);
 }
 
-/* The place of a record in the view; its count when it is not there. */
+/* The index of a record; `count` when it is not a candidate. */
 static size_t find_record(const struct eviction_candidates *v, const char *id)
 {
 	size_t i = 0;
@@ -98,7 +97,8 @@ static size_t find_step(const struct eviction_steps *s, size_t record)
 	return i;
 }
 
-/* Something on top of a record that would go itself stays: the one that has a reason of its own. */
+/* A record stays, although nothing keeps it, when a record on top of it stays. Finds the record on
+ * top that has a reason of its own. `goes`: whether a candidate would be evicted. */
 static size_t find_stayer(const struct eviction_candidates *v, const bool *goes, size_t record)
 {
 	size_t i = 0;
@@ -127,10 +127,10 @@ static void explain_parent(struct manager *m, const struct eviction_candidates *
 	if (stayer != record)
 		explain_kept_by_id(m, v->ids[stayer], v->kept[stayer], why, sizeof(why));
 	if (*why)
-		(void)snprintf(x->why, sizeof(x->why), "kept: record %.12s lies on it, which is %s",
+		(void)snprintf(x->why, sizeof(x->why), "kept: record %.12s on top of it is %s",
 			       v->ids[stayer], why);
 	else
-		(void)snprintf(x->why, sizeof(x->why), "kept: records lie on it that stay");
+		(void)snprintf(x->why, sizeof(x->why), "kept: records on top of it are kept");
 }
 
 static void explain_place(const struct eviction_steps *steps, size_t step,
@@ -144,7 +144,7 @@ static void explain_place(const struct eviction_steps *steps, size_t step,
 	x->score = p->step.score;
 	eviction_steps_explain(&p->step, &p->record, terms, sizeof(terms));
 	(void)snprintf(x->why, sizeof(x->why),
-		       "would go as number %zu of %zu, with score %.4f: %s, size term %.4f",
+		       "would be evicted as number %zu of %zu, with score %.4f: %s, size term %.4f",
 		       x->place, x->places, x->score, terms, p->step.size_term);
 }
 
@@ -162,7 +162,7 @@ static void explain_why(struct manager *m, const struct eviction_candidates *v,
 		explain_kept_by_id(m, x->id, v->kept[record], x->why, sizeof(x->why));
 }
 
-/* The first policy that would take the record now. */
+/* Names the first policy that would evict the record now. */
 static int explain_policies(struct manager *m, struct eviction_explanation *x, struct error *e)
 {
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
@@ -190,7 +190,7 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 	if (m->policies && m->policies->count > 0)
 		(void)snprintf(
 			x->policy, sizeof(x->policy),
-			"no policy would evict it now: the limits leave room for it, or none "
+			"no policy would evict it now: the limits leave room for it, or no policy "
 			"matches it (varve policy show)");
 	return 0;
 }
@@ -229,8 +229,8 @@ int eviction_explain(struct manager *m, const char *id,
 	explain_why(m, &view, &steps, &x);
 	if (!x.kept)
 		code = explain_policies(m, &x, e);
-	if (!*x.why) /* it went while we looked */
-		code = error_set(e, -ENOENT, "record %s is gone", x.id);
+	if (!*x.why) /* it was removed meanwhile */
+		code = error_set(e, -ENOENT, "record %s has just been removed", x.id);
 	*ret_explanation = x;
 	return code;
 }

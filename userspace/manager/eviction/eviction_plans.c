@@ -8,11 +8,10 @@
 
 #include "base/clock.h"
 #include "manager/state/manager_state.h"
-#include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_steps.h"
 
 #define PLANS_MAX 16
-#define PLANNED_MAX 200000 /* records in all of them, unless the newest has more: some 40 MiB */
+#define PLANNED_MAX 200000 /* records in all plans, unless the newest has more: about 40 MiB */
 #define PLAN_LIFE_NS (3600 * NS_PER_S)
 
 struct kept_plan {
@@ -28,7 +27,7 @@ static void free_plan(struct kept_plan *p)
 	free(p);
 }
 
-/* Forgets the oldest, so that one with so many more records has room. */
+/* Drops the oldest plans, to make room for one with so many records. */
 static void forget_old(struct manager *m, size_t more)
 {
 	struct kept_plan **at = &m->plans;
@@ -55,7 +54,7 @@ static void make_name(char name[EVICTION_PLAN_NAME_SIZE])
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
 	unsigned char random[EVICTION_PLAN_NAME_SIZE - 1];
 
-	/* Names must differ, not be secret; up to 256 bytes it never fails nor blocks for long. */
+	/* Names must differ, but are not secret. For up to 256 bytes getrandom() does not fail. */
 	(void)!getrandom(random, sizeof(random), 0);
 	for (size_t i = 0; i < sizeof(random); i++)
 		name[i] = digits[random[i] % 32];
@@ -72,7 +71,7 @@ int eviction_plans_keep(struct manager *m, const struct eviction_steps *steps,
 		p->steps.items = calloc(steps->count + 1, sizeof(*steps->items));
 	if (!p || !p->steps.items) {
 		free(p);
-		return error_set(e, -ENOMEM, "no memory to keep a plan of %zu records",
+		return error_set(e, -ENOMEM, "out of memory to keep a plan of %zu records",
 				 steps->count);
 	}
 	memcpy(p->steps.items, steps->items, steps->count * sizeof(*steps->items));
@@ -94,8 +93,8 @@ const struct eviction_steps *eviction_plans_find(struct manager *m, const char *
 		if (strcmp(p->name, name) == 0 && clock_boot_ns() - p->made_boot_ns < PLAN_LIFE_NS)
 			return &p->steps;
 	error_set(e, -ENOENT,
-		  "no plan '%.20s': it was executed, is older than an hour, or is of before the "
-		  "agent's start (varve prune --dry-run makes one)",
+		  "no plan '%.20s': it was executed, is older than an hour, or was made before "
+		  "the agent started (varve prune --dry-run makes a new one)",
 		  name);
 	return NULL;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies: what they are, when they run, and what came of it. */
 #include "manager/eviction/eviction_policies.h"
 
 #include <errno.h>
@@ -13,7 +12,7 @@
 #include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_candidates.h"
 
-/* So that a disk that others fill does not make us look at every record all the time. */
+/* Other programs may keep the disk full: the agent does not look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
 
 static struct eviction_options options_of(const struct prune_policy *p)

@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies: what they are, when they run, and what came of it. */
+/* Policies: what they are, when they run, and what they evicted. Without the lock. */
 #pragma once
 
 #include "manager/eviction/eviction_run.h"
 
-/* What runs without being asked, in this order. */
+/* A policy, and what its limits mean for the store now. */
 struct eviction_policy_view {
-	const struct prune_policy *policy; /* as long as the manager */
+	const struct prune_policy *policy; /* lives as long as the manager */
 	struct prune_disk disk;
-	int64_t used_bytes, keep_bytes; /* now; 0 unless asked for */
+	int64_t used_bytes, keep_bytes; /* 0 without `with_usage` */
 };
 
-/* What they would do now takes a look at every record. *ret_policies is freed with free(3). */
+/* All policies in the order in which they run; `with_usage` looks at every record. The caller frees
+ * *ret_policies with free(3). */
 int eviction_policies_list(struct manager *m, bool with_usage,
 			   struct eviction_policy_view **ret_policies, size_t *ret_count,
 			   struct error *e);
 
-/* Whether they run without being asked. */
+/* Whether policies run by themselves. */
 bool eviction_policies_are_automatic(const struct manager *m);
 
 /* The options of the policy of that name, whose texts live as long as the manager. -ENOENT. */
 int eviction_policies_options(struct manager *m, const char *name,
 			      struct eviction_options *ret_options, struct error *e);
 
-/* Whether eviction_policies_run() should be called now: their time has come, or the file system has
- * less free than one of them wants. Cheap. */
+/* Whether eviction_policies_run() should be called now: the interval is over, or the file system
+ * has less space free than a policy demands. Cheap. */
 bool eviction_policies_are_due(struct manager *m);
 
-/* Runs them all, and reports what they evicted and what they could not. */
+/* Runs all policies, and reports what they evicted, and goals that they missed. */
 void eviction_policies_run(struct manager *m, const atomic_bool *cancelled);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Eviction. The plan is made from a copy of the graph; each step is checked again under the lock
- * before it is taken, so that whatever was taken into use meanwhile stays. Steps are taken some at
- * a time, which share one durable transaction.
+ * The plan is made from a copy of the graph. Each step is checked again under the lock before it is
+ * taken, so that a record that has come into use meanwhile stays. The steps of a batch share one
+ * durable transaction.
  */
 #include "manager/eviction/eviction_run.h"
 
@@ -22,7 +22,7 @@
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 
-/* Few enough to stop soon when the call is cancelled. */
+/* Few enough that a cancelled call ends soon. */
 #define STEPS_AT_ONCE 32
 
 struct prune_run {
@@ -31,7 +31,7 @@ struct prune_run {
 	bool dry_run;
 	int (*pruned)(const struct evicted_record *record, void *user);
 	void *user;
-	int64_t kept_bytes; /* planned to go, but taken into use meanwhile */
+	int64_t kept_bytes; /* of planned records that have come into use meanwhile */
 };
 
 /* Steps that are taken together. */
@@ -40,7 +40,7 @@ struct batch {
 	bool reserved; /* the records are, until the batch ends or they are deleted */
 	struct record *records[STEPS_AT_ONCE];
 	struct evicted_record pruned[STEPS_AT_ONCE];
-	char *texts[STEPS_AT_ONCE]; /* of `pruned`: they must outlive the record */
+	char *texts[STEPS_AT_ONCE]; /* of `pruned`, which outlives the record */
 	char reasons[STEPS_AT_ONCE][200];
 	size_t count;
 };
@@ -57,7 +57,7 @@ static void batch_end(struct batch *b)
 }
 DEFINE_CLEANUP_VALUE(struct batch, batch_end)
 
-/* A record goes with its other half. */
+/* A record is evicted with its twin. */
 static bool is_in_batch(const struct batch *b, const struct record *r)
 {
 	for (size_t i = 0; i < b->count; i++)
@@ -66,7 +66,7 @@ static bool is_in_batch(const struct batch *b, const struct record *r)
 	return false;
 }
 
-/* With the lock: is everything about the record as it was planned? */
+/* Whether the record is still as it was when it was planned. With the lock. */
 static bool may_go(struct manager *m, const struct batch *b, const struct record *r,
 		   const struct eviction_planned *p)
 {
@@ -107,14 +107,13 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 	}
 	p->description = *text;
 	p->type = *text + strlen(*text) + 1;
-	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "its files only; ")
-				     : 0;
+	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "files only; ") : 0;
 	eviction_steps_explain(&planned->step, &planned->record, reason + used,
 			       sizeof(b->reasons[0]) - (size_t)used);
 	return 0;
 }
 
-/* Reserves what may still go. */
+/* Reserves the records that may still be evicted. */
 static int fill_batch(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct batch *b)
 {
@@ -172,8 +171,8 @@ static int take_steps(struct prune_run *run, const struct eviction_planned *plan
 	return 0;
 }
 
-/* How many of the steps are taken together: deletions, or one that falls back to lazy, which looks
- * at those before it. */
+/* How many of the steps make a batch: deletions, or one step that makes a record lazy again, which
+ * depends on those before it. */
 static size_t steps_at_once(const struct eviction_planned *planned, size_t left)
 {
 	size_t count = 0;
@@ -198,7 +197,7 @@ static int take_all(struct prune_run *run, const struct eviction_steps *steps, s
 	return 0;
 }
 
-/* ---- what came of it ---- */
+/* ---- the summary ---- */
 
 static void add_reason(char *text, size_t size, int64_t bytes, const char *why)
 {
@@ -218,10 +217,10 @@ static void explain_shortfall(const struct eviction_candidates *v, const struct 
 	for (int keep = PRUNE_KEEP_NOT + 1; keep < PRUNE_KEEP_COUNT; keep++)
 		add_reason(reasons, sizeof(reasons), v->kept_bytes[keep],
 			   prune_keep_reason((enum prune_keep)keep));
-	add_reason(reasons, sizeof(reasons), run->kept_bytes, "taken into use meanwhile");
-	(void)snprintf(s->shortfall, sizeof(s->shortfall), "%s too many are left: %s",
+	add_reason(reasons, sizeof(reasons), run->kept_bytes, "in use since the plan was made");
+	(void)snprintf(s->shortfall, sizeof(s->shortfall), "%s over the limit remain: %s",
 		       units_format_size(s->missed_bytes, amount),
-		       *reasons ? reasons : "they are below records that stay");
+		       *reasons ? reasons : "all of it lies below records that are kept");
 }
 
 static void summarize(const struct eviction_candidates *v, const struct prune_run *run,
@@ -239,7 +238,8 @@ static void summarize(const struct eviction_candidates *v, const struct prune_ru
 
 /* ---- the calls ---- */
 
-/* With the records goes what only they needed; what cannot go now does another time. */
+/* Blobs that only the evicted records needed; those that cannot be removed now are removed later.
+ */
 static void collect_blobs(struct manager *m)
 {
 	struct error late = { 0 };
@@ -274,7 +274,7 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	return code;
 }
 
-/* With the lock: everything on top of the record is among the steps before it. */
+/* Whether everything on top of the record is among the steps before it. With the lock. */
 static bool is_bare(const struct hashmap *before, const struct record *r, bool falls_back)
 {
 	for (const struct record *c = r->first_child; c; c = c->next_sibling)
@@ -339,7 +339,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 	s->goal_reached = run->kept_bytes == 0;
 	if (!s->goal_reached)
 		(void)snprintf(s->shortfall, sizeof(s->shortfall),
-			       "some of its records were taken into use meanwhile");
+			       "some of its records have come into use since the plan was made");
 	return code;
 }
 

@@ -9,10 +9,9 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "manager/state/manager_state.h"
-#include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_candidates.h"
 
-/* " (rank 1 of 6)"; nothing with a scorer that does not rank. */
+/* Writes " (rank 1 of 6)", or nothing for a scorer that does not rank. Returns the text. */
 static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
 {
 	*text = '\0';
@@ -50,7 +49,8 @@ static int make_steps(const struct eviction_candidates *v, const struct prune_pl
 
 	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
 	if (!steps.items)
-		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", plan->count);
+		return error_set(e, -ENOMEM, "out of memory for a plan of %zu records",
+				 plan->count);
 	for (size_t i = 0; i < plan->count; i++) {
 		size_t record = plan->steps[i].record;
 		struct eviction_planned *p = &steps.items[i];
@@ -81,9 +81,8 @@ static int make_rule(const struct eviction_options *o, struct record_filter **re
 		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
 				 o->scorer);
 	if (!prune_limits_are_valid(&o->limits) || o->keep_duration_ns < 0)
-		return error_set(
-			e, -EINVAL,
-			"a limit cannot be negative, nor more than all of the file system");
+		return error_set(e, -EINVAL,
+				 "a limit cannot be negative or larger than the file system");
 	code = record_filter_parse(o->filters, o->filter_count, ret_filter, e);
 	if (code < 0)
 		return code;
@@ -112,7 +111,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 		return code;
 	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
 	keep = *ret_keep_bytes;
-	if (keep > 0) /* 0 would mean everything */
+	if (keep > 0) /* 0 would mean that all records are evicted */
 		keep = keep > ret_view->fixed_bytes ? keep - ret_view->fixed_bytes : 1;
 	code = prune_plan(ret_view->records, ret_view->count, keep, rule.scorer, &plan, e);
 	if (code < 0)

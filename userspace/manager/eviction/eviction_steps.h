@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan with what it takes to see, when it is executed, whether the store is still as it was. */
+/* The steps of a plan, with fingerprints that tell whether a record has changed since. */
 #pragma once
 
-#include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_candidates.h"
+#include "manager/eviction/eviction_options.h"
+#include "prune/prune_plan.h"
 
 struct eviction_planned {
 	char id[RECORD_ID_LENGTH + 1];
@@ -21,12 +22,12 @@ struct eviction_steps {
 void eviction_steps_free(struct eviction_steps *s); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct eviction_steps, eviction_steps_free)
 
-/* What the options would evict now, and how much they let the store keep. After a measuring. Both
- * results are the caller's to free, also on failure. */
+/* What the options would evict now, and how much they let the store keep. The caller has measured
+ * the layers, frees both results, also on failure, and does not hold the lock. */
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			struct eviction_candidates *ret_view, struct eviction_steps *ret_steps,
 			int64_t *ret_keep_bytes, struct error *e);
 
-/* "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)" */
+/* Writes "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)". */
 void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
 			    size_t size);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a prune is asked to evict. All that the options point to is borrowed. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "prune/prune_policy.h"
+
+/* Of a plan's name, which eviction_plans.c makes. */
+#define EVICTION_PLAN_NAME_SIZE 13
+
+struct eviction_options {
+	bool all; /* internal, frontend and shared records, too */
+	const char *const *filters;
+	size_t filter_count;
+	int64_t keep_duration_ns; /* 0: records of any age */
+	struct prune_limits limits; /* none: every record that matches */
+	const char *scorer; /* "" or NULL: the default */
+	bool to_lazy; /* a record that can be made again from its blob loses its files only */
+	bool dry_run; /* makes a plan instead */
+	/* The name of a plan, which is executed exactly, with all of the above ignored. -EBUSY when
+	 * one of its records has changed since. "" or NULL: none. */
+	const char *plan;
+	const atomic_bool *cancelled; /* looked at between batches of records; may be NULL */
+};
