@@ -20,6 +20,6 @@ int content_extract_adopt(struct manager *m, const char *id, const char *directo
 			  struct error *e);
 
 /* Like content_extract(), with the lock, which is released while there is something to do: *r may
- * be a different object afterwards, or gone: -ENOENT. */
+ * be a different object afterwards, or not exist any more: -ENOENT. */
 int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_bool *cancelled,
 			    struct error *e);

@@ -98,14 +98,14 @@ static size_t find_step(const struct eviction_steps *s, size_t record)
 }
 
 /* A record stays, although nothing keeps it, when a record on top of it stays. Finds the record on
- * top that has a reason of its own. `goes`: whether a candidate would be evicted. */
-static size_t find_stayer(const struct eviction_candidates *v, const bool *goes, size_t record)
+ * top that has a reason of its own. `evicted`: whether a candidate would be evicted. */
+static size_t find_stayer(const struct eviction_candidates *v, const bool *evicted, size_t record)
 {
 	size_t i = 0;
 
 	while (i < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
 		for (i = 0; i < v->count; i++)
-			if (v->records[i].parent == record && !goes[i])
+			if (v->records[i].parent == record && !evicted[i])
 				break;
 		if (i < v->count)
 			record = i;
@@ -117,13 +117,13 @@ static void explain_parent(struct manager *m, const struct eviction_candidates *
 			   const struct eviction_steps *steps, size_t record,
 			   struct eviction_explanation *x)
 {
-	cleanup(free_ptr) bool *goes = calloc(v->count, sizeof(*goes));
+	cleanup(free_ptr) bool *evicted = calloc(v->count, sizeof(*evicted));
 	char why[300] = "";
 	size_t stayer;
 
-	for (size_t i = 0; goes && i < steps->count; i++)
-		goes[steps->items[i].step.record] = true;
-	stayer = goes ? find_stayer(v, goes, record) : record;
+	for (size_t i = 0; evicted && i < steps->count; i++)
+		evicted[steps->items[i].step.record] = true;
+	stayer = evicted ? find_stayer(v, evicted, record) : record;
 	if (stayer != record)
 		explain_kept_by_id(m, v->ids[stayer], v->kept[stayer], why, sizeof(why));
 	if (*why)

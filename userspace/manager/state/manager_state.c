@@ -60,19 +60,6 @@ void manager_reserve(struct record *r)
 		r->twin->busy = true;
 }
 
-int manager_find_reserved(struct manager *m, const char *id, struct record **ret_record,
-			  struct error *e)
-{
-	int code;
-
-	manager_lock(m);
-	code = manager_find(m, id, ret_record, e);
-	if (code == 0)
-		manager_reserve(*ret_record);
-	manager_unlock(m);
-	return code;
-}
-
 void manager_unreserve(struct manager *m, struct record *r)
 {
 	r->busy = false;

@@ -132,10 +132,8 @@ void manager_report(struct manager *m, bool problem, const char *format, ...)
 /* With the lock: a live record that nobody works on, waiting for that. -ENOENT. */
 int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e);
 
-/* With the lock: reserves the record, and its twin; release_record() gives both back. */
+/* Reserves the record and its twin; manager_unreserve() ends that for both, or struct reservation
+ * does. With the lock. */
 void manager_reserve(struct record *r);
 
-/* manager_find() and manager_reserve(), with a lock of its own. */
-int manager_find_reserved(struct manager *m, const char *id, struct record **ret_record,
-			  struct error *e);
 void manager_unreserve(struct manager *m, struct record *r);
