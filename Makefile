@@ -126,9 +126,9 @@ $(GEN)/%.skel.h: $(OUT)/%.bpf.o
 	@mkdir -p $(GEN)
 	$(call say,SKEL)$(BPFTOOL) gen skeleton $< name $*_skeleton > $@
 
-$(OUT)/tests/unit/%: tests/unit/%.c $(LIBRARY)
+$(OUT)/tests/unit/%: tests/unit/%.c $(TEST_LIBRARY) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) -lcmocka $(DEP_LIBS)
+	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBRARY) $(LIBRARY) -lcmocka $(DEP_LIBS)
 
 # The corpus of a fuzz target as tests.
 $(OUT)/tests/unit/test_fuzz_%: tests/fuzz/fuzz_%.c $(OUT)/tests/fuzz/replay.o $(LIBRARY)
@@ -139,7 +139,7 @@ $(OUT)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(DEP_LIBS)
 
-# What several tools share.
+# What several tools, or several unit tests, share.
 $(TEST_LIBRARY): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/*.c))
 	$(call say,AR)rm -f $@ && ar rcs $@ $^
 

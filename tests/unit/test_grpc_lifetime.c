@@ -4,10 +4,14 @@
  * server's shutdown, in every order. Run with sanitizers, these tests find what reaches for a
  * connection that is gone.
  */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
-#include "tests/unit/grpc_fixture.h"
+#include "tests/lib/grpc_fixture.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define EMPTY_SETTINGS "\0\0\0\4\0\0\0\0\0"
@@ -96,7 +100,7 @@ static void greet(struct bytes *b)
 }
 
 /* -1: nobody listens any more. */
-static int try_connect(struct fixture *f)
+static int try_connect(struct grpc_fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -113,9 +117,9 @@ static void send_bytes(int fd, const struct bytes *b)
 }
 
 /* Starts `count` calls on workers, each by a connection of its own, then closes these. */
-static void hold_and_close(struct fixture *f, int count, const char *timeout)
+static void hold_and_close(struct grpc_fixture *f, int count, const char *timeout)
 {
-	int fds[CLIENTS];
+	int fds[GRPC_FIXTURE_CLIENTS];
 	struct bytes b;
 
 	greet(&b);
@@ -125,7 +129,7 @@ static void hold_and_close(struct fixture *f, int count, const char *timeout)
 		assert_true(fds[i] >= 0);
 		send_bytes(fds[i], &b);
 	}
-	wait_until(&f->running, count);
+	grpc_fixture_wait_until(&f->running, count);
 	for (int i = 0; i < count; i++)
 		(void)close(fds[i]);
 }
@@ -143,7 +147,7 @@ static bool has_reply_end(const uint8_t *bytes, size_t length)
 
 /* Returns when the server has answered a call whose deadline has passed: the timers of all earlier
  * deadlines have fired by then. */
-static void outlast_deadline(struct fixture *f, const char *timeout)
+static void outlast_deadline(struct grpc_fixture *f, const char *timeout)
 {
 	cleanup(close_fd) int fd = try_connect(f);
 	uint8_t reply[4096];
@@ -166,19 +170,19 @@ static void outlast_deadline(struct fixture *f, const char *timeout)
 
 static int set_up(void **state)
 {
-	struct fixture *f = new_fixture();
+	struct grpc_fixture *f = grpc_fixture_new();
 	int code;
 
 	*state = f;
-	code = start_fixture(f);
-	grpc_client_free(connect_client(f)); /* it listens now */
+	code = grpc_fixture_start(f);
+	grpc_client_free(grpc_fixture_connect(f)); /* it listens now */
 	return code;
 }
 
 /* Sweeps run all the time, and most calls wait for a worker. */
 static int set_up_narrow(void **state)
 {
-	struct fixture *f = new_fixture();
+	struct grpc_fixture *f = grpc_fixture_new();
 	int code;
 
 	*state = f;
@@ -186,14 +190,14 @@ static int set_up_narrow(void **state)
 	f->listener.max_running = 3;
 	f->listener.max_connections = 1000;
 	f->listener.max_connections_per_user = 1000;
-	code = start_fixture(f);
-	grpc_client_free(connect_client(f));
+	code = grpc_fixture_start(f);
+	grpc_client_free(grpc_fixture_connect(f));
 	return code;
 }
 
-static void assert_works(struct fixture *f)
+static void assert_works(struct grpc_fixture *f)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(f);
 	struct error e = { 0 };
 
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, NULL, NULL, &e), 0);
@@ -201,54 +205,54 @@ static void assert_works(struct fixture *f)
 
 static void a_deadline_passes_after_its_client_has_closed(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 
-	hold_and_close(f, CLIENTS / 2, "500m");
+	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, "500m");
 	outlast_deadline(f, "600m");
 	atomic_store(&f->go, true);
-	wait_until(&f->running, 0);
+	grpc_fixture_wait_until(&f->running, 0);
 	assert_works(f);
 }
 
 static void a_deadline_passes_during_the_shutdown(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	cleanup(close_fd) int fd = try_connect(f);
 	struct bytes b;
 
-	hold_and_close(f, CLIENTS / 2, "500m");
+	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, "500m");
 	greet(&b);
 	append_call(&b, 1, "Hold", "500m", true);
 	append_call(&b, 3, "Wait", "900m", true);
 	send_bytes(fd, &b);
-	wait_until(&f->running, CLIENTS / 2 + 2);
-	tell_loop(f, 1);
+	grpc_fixture_wait_until(&f->running, GRPC_FIXTURE_CLIENTS / 2 + 2);
+	grpc_fixture_tell(f, 1);
 	/* The call that can be cancelled ends at its deadline, after those of the others. */
-	wait_until(&f->running, CLIENTS / 2 + 1);
+	grpc_fixture_wait_until(&f->running, GRPC_FIXTURE_CLIENTS / 2 + 1);
 	assert_int_equal(atomic_load(&f->done), 0);
 	atomic_store(&f->go, true);
-	wait_until(&f->done, 1);
+	grpc_fixture_wait_until(&f->done, 1);
 	assert_int_equal(atomic_load(&f->running), 0);
 }
 
 static void a_closed_connection_is_reported_after_its_last_call(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 
-	wait_until(&f->closed_connections, 1); /* of set_up() */
+	grpc_fixture_wait_until(&f->closed_connections, 1); /* of set_up() */
 	hold_and_close(f, 1, NULL);
 	/* Whatever the server does with the connection, it has done by then. */
 	for (int others = 1; others <= 3; others++) {
 		assert_works(f);
-		wait_until(&f->closed_connections, 1 + others);
+		grpc_fixture_wait_until(&f->closed_connections, 1 + others);
 	}
 	atomic_store(&f->go, true);
-	wait_until(&f->closed_connections, 5);
+	grpc_fixture_wait_until(&f->closed_connections, 5);
 	assert_int_equal(atomic_load(&f->running), 0);
 }
 
 struct storm {
-	struct fixture *f;
+	struct grpc_fixture *f;
 	unsigned seed;
 	bool ended; /* nobody listened any more */
 };
@@ -324,7 +328,7 @@ static void *blow(void *arg)
 	return NULL;
 }
 
-static void start_storm(struct fixture *f, struct storm *storms, pthread_t *threads)
+static void start_storm(struct grpc_fixture *f, struct storm *storms, pthread_t *threads)
 {
 	for (unsigned i = 0; i < STORM_THREADS; i++) {
 		storms[i] = (struct storm){ .f = f, .seed = i + 1 };
@@ -334,7 +338,7 @@ static void start_storm(struct fixture *f, struct storm *storms, pthread_t *thre
 
 static void clients_that_do_everything_at_once_leave_a_working_server(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	struct storm storms[STORM_THREADS];
 	pthread_t threads[STORM_THREADS];
 
@@ -343,27 +347,27 @@ static void clients_that_do_everything_at_once_leave_a_working_server(void **sta
 		pthread_join(threads[i], NULL);
 		assert_false(storms[i].ended);
 	}
-	wait_until(&f->running, 0);
+	grpc_fixture_wait_until(&f->running, 0);
 	assert_works(f);
 }
 
 static void a_shutdown_among_them_ends(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	struct storm storms[STORM_THREADS];
 	pthread_t threads[STORM_THREADS];
 
 	start_storm(f, storms, threads);
 	while (atomic_load(&f->closed_connections) < STORM_THREADS * STORM_ROUNDS / 4)
 		sched_yield();
-	tell_loop(f, 1);
+	grpc_fixture_tell(f, 1);
 	for (unsigned i = 0; i < STORM_THREADS; i++)
 		pthread_join(threads[i], NULL);
-	wait_until(&f->done, 1);
+	grpc_fixture_wait_until(&f->done, 1);
 	assert_int_equal(atomic_load(&f->running), 0);
 }
 
-#define LIFETIME(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define LIFETIME(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, grpc_fixture_tear_down)
 
 int main(void)
 {

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clients that leave something half done, and what a socket's clients may have at a time. */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
-#include "tests/unit/grpc_fixture.h"
+#include "tests/lib/grpc_fixture.h"
 
 #define PATIENCE_US 160000
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -20,30 +24,30 @@
 
 static int set_up_impatient(void **state)
 {
-	struct fixture *f = new_fixture();
+	struct grpc_fixture *f = grpc_fixture_new();
 
 	*state = f;
 	f->patience_us = PATIENCE_US;
-	return start_fixture(f);
+	return grpc_fixture_start(f);
 }
 
 static int set_up_narrow(void **state)
 {
-	struct fixture *f = new_fixture();
+	struct grpc_fixture *f = grpc_fixture_new();
 
 	*state = f;
 	f->listener.max_running = 1;
 	f->listener.max_calls = 3;
 	f->listener.max_connections = 5;
-	return start_fixture(f);
+	return grpc_fixture_start(f);
 }
 
-static int raw_connect(struct fixture *f, const void *bytes, size_t length)
+static int raw_connect(struct grpc_fixture *f, const void *bytes, size_t length)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	grpc_client_free(connect_client(f)); /* it listens now */
+	grpc_client_free(grpc_fixture_connect(f)); /* it listens now */
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
@@ -81,7 +85,7 @@ static void assert_works(struct grpc_client *c)
 }
 
 /* Takes at least as long as the server's patience lasts. */
-static void outlast_patience(struct fixture *f)
+static void outlast_patience(struct grpc_fixture *f)
 {
 	cleanup(close_fd) int fd = raw_connect(f, "", 0);
 
@@ -90,7 +94,7 @@ static void outlast_patience(struct fixture *f)
 
 static void who_does_not_greet_is_dropped(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	cleanup(close_fd) int nothing = raw_connect(f, "", 0);
 	cleanup(close_fd) int half = raw_connect(f, PREFACE, 10);
 	cleanup(close_fd) int whole = raw_connect(f, PREFACE, strlen(PREFACE));
@@ -127,30 +131,30 @@ static void who_does_not_read_loses_the_call(void **state)
 {
 	static const char calls[] = PREFACE SHUT_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
 		HEADER_BLOCK("Pour") "\0\0\5\0\1\0\0\0\1\0\0\0\0\0";
-	struct fixture *f = *state;
-	cleanup(grpc_client_free) struct grpc_client *other = connect_client(f);
-	int fds[CLIENTS / 2];
+	struct grpc_fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *other = grpc_fixture_connect(f);
+	int fds[GRPC_FIXTURE_CLIENTS / 2];
 
-	for (int i = 0; i < CLIENTS / 2; i++)
+	for (int i = 0; i < GRPC_FIXTURE_CLIENTS / 2; i++)
 		fds[i] = raw_connect(f, calls, sizeof(calls) - 1);
 	assert_works(other);
-	wait_until(&f->poured, CLIENTS / 2);
-	wait_until(&f->running, 0);
+	grpc_fixture_wait_until(&f->poured, GRPC_FIXTURE_CLIENTS / 2);
+	grpc_fixture_wait_until(&f->running, 0);
 	assert_works(other);
-	for (int i = 0; i < CLIENTS / 2; i++)
+	for (int i = 0; i < GRPC_FIXTURE_CLIENTS / 2; i++)
 		(void)close(fds[i]);
 }
 
 static void an_idle_connection_and_a_long_call_are_left_alone(void **state)
 {
-	struct fixture *f = *state;
-	cleanup(grpc_client_free) struct grpc_client *idle = connect_client(f);
-	struct waiting w = { .client = connect_client(f), .code = -1 };
+	struct grpc_fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *idle = grpc_fixture_connect(f);
+	struct grpc_fixture_wait w = { .client = grpc_fixture_connect(f), .code = -1 };
 	pthread_t thread;
 
 	assert_works(idle);
-	assert_int_equal(pthread_create(&thread, NULL, wait_call, &w), 0);
-	wait_until(&f->running, 1);
+	assert_int_equal(pthread_create(&thread, NULL, grpc_fixture_wait_call, &w), 0);
+	grpc_fixture_wait_until(&f->running, 1);
 	outlast_patience(f);
 	outlast_patience(f);
 	assert_int_equal(atomic_load(&f->running), 1);
@@ -163,16 +167,17 @@ static void an_idle_connection_and_a_long_call_are_left_alone(void **state)
 
 static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
 {
-	struct fixture *f = *state;
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
-	struct waiting w[3];
+	struct grpc_fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(f);
+	struct grpc_fixture_wait w[3];
 	pthread_t threads[3];
 	struct error e = { 0 };
 
 	assert_works(c);
 	for (int i = 0; i < 3; i++) {
-		w[i] = (struct waiting){ .client = connect_client(f), .code = -1 };
-		assert_int_equal(pthread_create(&threads[i], NULL, wait_call, &w[i]), 0);
+		w[i] = (struct grpc_fixture_wait){ .client = grpc_fixture_connect(f), .code = -1 };
+		assert_int_equal(pthread_create(&threads[i], NULL, grpc_fixture_wait_call, &w[i]),
+				 0);
 	}
 	/* Once the three are there, there is no room for a fourth. */
 	for (int i = 0; i < 2000; i++) {
@@ -181,7 +186,7 @@ static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
 		usleep(1000);
 	}
 	assert_non_null(strstr(e.text, "too many calls"));
-	wait_until(&f->running, 1);
+	grpc_fixture_wait_until(&f->running, 1);
 	atomic_store(&f->go, true);
 	for (int i = 0; i < 3; i++) {
 		pthread_join(threads[i], NULL);
@@ -193,15 +198,15 @@ static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
 
 static void connections_beyond_the_limit_are_closed(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	struct grpc_client *clients[5];
 	cleanup(grpc_client_free) struct grpc_client *late = NULL;
 
 	for (int i = 0; i < 5; i++) {
-		clients[i] = connect_client(f);
+		clients[i] = grpc_fixture_connect(f);
 		assert_works(clients[i]);
 	}
-	late = connect_client(f);
+	late = grpc_fixture_connect(f);
 	/* Whether it was closed before or after the greeting is seen does not matter. */
 	assert_true(grpc_client_call(late, "/test.Test/Echo", "x", 1, NULL, NULL, NULL) < 0);
 	for (int i = 0; i < 5; i++) {
@@ -210,7 +215,7 @@ static void connections_beyond_the_limit_are_closed(void **state)
 	}
 }
 
-#define LIMITS(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define LIMITS(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, grpc_fixture_tear_down)
 
 int main(void)
 {

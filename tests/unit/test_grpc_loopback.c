@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
-#include "tests/unit/grpc_fixture.h"
+#include "tests/lib/grpc_fixture.h"
 #include "transport/http2_session.h"
 
 static int set_up(void **state)
 {
-	*state = new_fixture();
-	return start_fixture(*state);
+	*state = grpc_fixture_new();
+	return grpc_fixture_start(*state);
 }
 
 struct reply {
@@ -34,7 +38,7 @@ static int on_reply(const uint8_t *message, size_t length, void *user)
 
 static void unary_calls(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
 
 	for (int i = 0; i < 50; i++) {
@@ -52,7 +56,7 @@ static void unary_calls(void **state)
 
 static void a_service_has_its_own_user(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
 	struct reply r = { 0 };
 
@@ -63,7 +67,7 @@ static void a_service_has_its_own_user(void **state)
 
 static void an_empty_message_is_a_message(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct reply r = { 0 };
 
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "", 0, on_reply, &r, NULL), 0);
@@ -73,24 +77,27 @@ static void an_empty_message_is_a_message(void **state)
 
 static void a_long_stream_waits_for_a_slow_reader(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct reply r = { .slow = true };
 
 	assert_int_equal(grpc_client_call(c, "/test.Test/Many", "", 0, on_reply, &r, NULL), 0);
-	assert_int_equal(r.messages, MESSAGES);
-	assert_int_equal(r.bytes, MESSAGES * 200);
+	assert_int_equal(r.messages, GRPC_FIXTURE_MESSAGES);
+	assert_int_equal(r.bytes, GRPC_FIXTURE_MESSAGES * 200);
 }
 
 static void big_messages_go_both_ways(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
-	cleanup(free_ptr) char *message = calloc(1, BIG + 1);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
+	cleanup(free_ptr) char *message = calloc(1, GRPC_FIXTURE_BIG_BYTES + 1);
 	struct error e = { 0 };
 	struct reply r = { 0 };
 
-	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", message, BIG, on_reply, &r, &e), 0);
-	assert_int_equal(r.bytes, BIG);
-	assert_true(grpc_client_call(c, "/test.Test/Echo", message, BIG + 1, on_reply, &r, &e) < 0);
+	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", message, GRPC_FIXTURE_BIG_BYTES,
+					  on_reply, &r, &e),
+			 0);
+	assert_int_equal(r.bytes, GRPC_FIXTURE_BIG_BYTES);
+	assert_true(grpc_client_call(c, "/test.Test/Echo", message, GRPC_FIXTURE_BIG_BYTES + 1,
+				     on_reply, &r, &e) < 0);
 	assert_non_null(strstr(e.text, "longer than the limit"));
 	/* The connection is as good as before. */
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, on_reply, &r, &e), 0);
@@ -98,11 +105,11 @@ static void big_messages_go_both_ways(void **state)
 
 static void errors_arrive_whole(void **state)
 {
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(*state);
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
 
 	assert_int_equal(grpc_client_call(c, "/test.Test/Fail", "", 0, on_reply, NULL, &e), -EBUSY);
-	assert_string_equal(e.text, odd_text);
+	assert_string_equal(e.text, grpc_fixture_odd_text);
 	assert_int_equal(grpc_client_call(c, "/test.Test/None", "", 0, on_reply, NULL, &e),
 			 -EOPNOTSUPP);
 	assert_non_null(strstr(e.text, "/test.Test/None"));
@@ -111,8 +118,8 @@ static void errors_arrive_whole(void **state)
 
 static void a_cancelled_stream_ends_its_worker(void **state)
 {
-	struct fixture *f = *state;
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	struct grpc_fixture *f = *state;
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(f);
 	struct reply r = { .cancel_after = 3 };
 
 	assert_int_equal(grpc_client_call(c, "/test.Test/Many", "", 0, on_reply, &r, NULL), -EINTR);
@@ -124,28 +131,28 @@ static void a_cancelled_stream_ends_its_worker(void **state)
 /* A client that goes away in the middle of a call: sends the request by hand, and closes. */
 static void a_dropped_connection_cancels_its_call(void **state)
 {
-	struct fixture *f = *state;
-	struct waiting w = { .client = connect_client(f) };
+	struct grpc_fixture *f = *state;
+	struct grpc_fixture_wait w = { .client = grpc_fixture_connect(f) };
 	pid_t child = fork();
 
 	if (child == 0) {
-		(void)wait_call(&w);
+		(void)grpc_fixture_wait_call(&w);
 		_exit(0);
 	}
 	/* The child has a copy of the socket: it is closed when both are. */
 	grpc_client_free(w.client);
-	wait_until(&f->running, 1);
+	grpc_fixture_wait_until(&f->running, 1);
 	assert_int_equal(kill(child, SIGKILL), 0);
-	wait_until(&f->running, 0);
-	wait_until(&f->closed_connections, 1);
+	grpc_fixture_wait_until(&f->running, 0);
+	grpc_fixture_wait_until(&f->closed_connections, 1);
 	assert_int_equal(atomic_load(&f->calls_in_closed), 0);
 	(void)waitpid(child, NULL, 0);
 }
 
 static void *call_often(void *arg)
 {
-	struct fixture *f = arg;
-	cleanup(grpc_client_free) struct grpc_client *c = connect_client(f);
+	struct grpc_fixture *f = arg;
+	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(f);
 	intptr_t failed = 0;
 
 	for (int i = 0; i < 50; i++) {
@@ -160,12 +167,12 @@ static void *call_often(void *arg)
 
 static void many_clients_at_once(void **state)
 {
-	pthread_t threads[CLIENTS];
+	pthread_t threads[GRPC_FIXTURE_CLIENTS];
 	void *failed;
 
-	for (int i = 0; i < CLIENTS; i++)
+	for (int i = 0; i < GRPC_FIXTURE_CLIENTS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, call_often, *state), 0);
-	for (int i = 0; i < CLIENTS; i++) {
+	for (int i = 0; i < GRPC_FIXTURE_CLIENTS; i++) {
 		pthread_join(threads[i], &failed);
 		assert_null(failed);
 	}
@@ -173,25 +180,26 @@ static void many_clients_at_once(void **state)
 
 static void a_call_under_way_survives_the_shutdown(void **state)
 {
-	struct fixture *f = *state;
-	struct waiting w = { .client = connect_client(f), .code = -1 };
+	struct grpc_fixture *f = *state;
+	struct grpc_fixture_wait w = { .client = grpc_fixture_connect(f), .code = -1 };
 	pthread_t thread;
 
-	assert_int_equal(pthread_create(&thread, NULL, wait_call, &w), 0);
-	wait_until(&f->running, 1);
-	tell_loop(f, 1);
+	assert_int_equal(pthread_create(&thread, NULL, grpc_fixture_wait_call, &w), 0);
+	grpc_fixture_wait_until(&f->running, 1);
+	grpc_fixture_tell(f, 1);
 	usleep(20000); /* GOAWAY goes out meanwhile; nothing may end before the call does */
 	assert_int_equal(atomic_load(&f->done), 0);
 	atomic_store(&f->go, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(w.code, 0);
-	wait_until(&f->done, 1);
+	grpc_fixture_wait_until(&f->done, 1);
 	grpc_client_free(w.client);
 }
 
 /* A connection of its own that speaks no gRPC; returns what the server said until it closed, or
  * stopped talking. */
-static size_t say(struct fixture *f, const void *bytes, size_t length, char *reply, size_t size)
+static size_t say(struct grpc_fixture *f, const void *bytes, size_t length, char *reply,
+		  size_t size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct timeval patience = { .tv_usec = 300000 };
@@ -210,11 +218,11 @@ static size_t say(struct fixture *f, const void *bytes, size_t length, char *rep
 
 static void strangers_are_turned_away(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 	static const char http1[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 	char reply[4096], noise[2000];
 
-	grpc_client_free(connect_client(f)); /* it listens now */
+	grpc_client_free(grpc_fixture_connect(f)); /* it listens now */
 	(void)say(f, http1, strlen(http1), reply, sizeof(reply));
 	memset(noise, 0xff, sizeof(noise));
 	(void)say(f, noise, sizeof(noise), reply, sizeof(reply));
@@ -284,18 +292,18 @@ static void raw_callbacks(nghttp2_session_callbacks *callbacks)
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, raw_closed);
 }
 
-static int raw_connect(struct fixture *f)
+static int raw_connect(struct grpc_fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	grpc_client_free(connect_client(f)); /* it listens now */
+	grpc_client_free(grpc_fixture_connect(f)); /* it listens now */
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
 
-static void raw_call(struct fixture *f, struct raw *r, const char *method, const char *type,
+static void raw_call(struct grpc_fixture *f, struct raw *r, const char *method, const char *type,
 		     const char *path, const char *timeout)
 {
 	nghttp2_nv headers[] = {
@@ -377,7 +385,7 @@ static void nobody_listens(void **state)
 	assert_null(c);
 }
 
-#define LOOPBACK(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define LOOPBACK(test) cmocka_unit_test_setup_teardown(test, set_up, grpc_fixture_tear_down)
 
 int main(void)
 {

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Server and clients in one process: the loop in a thread of its own, calls on a worker pool. For
- * the tests of the transport, each of which includes it once.
- */
-#pragma once
+#include "tests/lib/grpc_fixture.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,30 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cmocka.h>
-
-#include "daemon/worker_pool.h"
-#include "transport/grpc_client.h"
-#include "transport/grpc_server.h"
-
-#define MESSAGES 10000
-#define BIG ((size_t)8 * 1024 * 1024)
-#define CLIENTS 32
-
-static const char odd_text[] =
+const char grpc_fixture_odd_text[] =
 	" 100% \"of\" caf\xc3\xa9\n\x01 is odd "; /* blanks at both ends, too */
-
-struct fixture {
-	char folder[64], path[96];
-	pthread_t loop_thread;
-	struct worker_pool *workers;
-	struct grpc_server *server;
-	int stop_fd;
-	uint64_t patience_us;
-	struct grpc_listener_options listener;
-	atomic_int closed_connections, calls_in_closed, running, poured, done;
-	atomic_bool go;
-};
 
 static void echo(struct grpc_call *call, void *user)
 {
@@ -60,7 +28,7 @@ static void many(struct grpc_call *call, void *user)
 	int code = 0;
 
 	(void)user;
-	for (int i = 0; i < MESSAGES && code == 0; i++) {
+	for (int i = 0; i < GRPC_FIXTURE_MESSAGES && code == 0; i++) {
 		(void)snprintf(message, sizeof(message), "%d", i);
 		code = grpc_call_send(call, message, sizeof(message));
 	}
@@ -70,13 +38,13 @@ static void many(struct grpc_call *call, void *user)
 static void refuse(struct grpc_call *call, void *user)
 {
 	(void)user;
-	grpc_call_finish(call, -EBUSY, odd_text);
+	grpc_call_finish(call, -EBUSY, grpc_fixture_odd_text);
 }
 
 /* Waits until it is cancelled or told to go. */
 static void wait_for_go(struct grpc_call *call, void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	atomic_fetch_add(&f->running, 1);
 	while (!grpc_call_cancelled(call) && !atomic_load(&f->go))
@@ -88,7 +56,7 @@ static void wait_for_go(struct grpc_call *call, void *user)
 /* Does not see that it is cancelled: it goes on until it is told to go. */
 static void hold(struct grpc_call *call, void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	atomic_fetch_add(&f->running, 1);
 	while (!atomic_load(&f->go))
@@ -100,7 +68,7 @@ static void hold(struct grpc_call *call, void *user)
 /* Goes on a little after it has been cancelled. */
 static void be_late(struct grpc_call *call, void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	atomic_fetch_add(&f->running, 1);
 	while (!grpc_call_cancelled(call) && !atomic_load(&f->go))
@@ -117,7 +85,7 @@ static void be_late(struct grpc_call *call, void *user)
 static void pour(struct grpc_call *call, void *user)
 {
 	static const char message[100000];
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	atomic_fetch_add(&f->running, 1);
 	while (grpc_call_send(call, message, sizeof(message)) == 0)
@@ -150,12 +118,12 @@ static const struct grpc_method other_methods[] = {
 
 static int submit(void (*work)(void *arg), void *arg, void *user)
 {
-	return worker_pool_submit(((struct fixture *)user)->workers, work, arg);
+	return worker_pool_submit(((struct grpc_fixture *)user)->workers, work, arg);
 }
 
 static void connection_closed(uint64_t connection, void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	(void)connection;
 	atomic_fetch_add(&f->calls_in_closed, atomic_load(&f->running));
@@ -164,14 +132,14 @@ static void connection_closed(uint64_t connection, void *user)
 
 static void shut_down_done(void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 
 	atomic_fetch_add(&f->done, 1);
 }
 
 static int on_stop(sd_event_source *source, int fd, uint32_t events, void *user)
 {
-	struct fixture *f = user;
+	struct grpc_fixture *f = user;
 	uint64_t count;
 
 	(void)events;
@@ -197,7 +165,7 @@ static int listen_at(const char *path)
 
 static void *run_loop(void *arg)
 {
-	struct fixture *f = arg;
+	struct grpc_fixture *f = arg;
 	const struct grpc_service services[] = {
 		{ methods, f },
 		{ other_methods, (char *)"other" },
@@ -207,7 +175,7 @@ static void *run_loop(void *arg)
 					       .user = f,
 					       .submit = submit,
 					       .connection_closed = connection_closed,
-					       .max_message_bytes = BIG,
+					       .max_message_bytes = GRPC_FIXTURE_BIG_BYTES,
 					       .patience_us = f->patience_us,
 					       .unimplemented_hint = "this is a test" };
 	struct error e = { 0 };
@@ -226,22 +194,23 @@ static void *run_loop(void *arg)
 }
 
 /* With limits that no test reaches by chance. */
-static struct fixture *new_fixture(void)
+struct grpc_fixture *grpc_fixture_new(void)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct grpc_fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
 	f->patience_us = UINT64_C(30) * 1000000;
-	f->listener = (struct grpc_listener_options){ .max_connections = 64,
-						      .max_connections_per_user = 64,
-						      .max_calls = 1000,
-						      .max_running = 1000,
-						      .max_blocked = CLIENTS,
-						      .max_held_bytes = 8 * BIG };
+	f->listener =
+		(struct grpc_listener_options){ .max_connections = 64,
+						.max_connections_per_user = 64,
+						.max_calls = 1000,
+						.max_running = 1000,
+						.max_blocked = GRPC_FIXTURE_CLIENTS,
+						.max_held_bytes = 8 * GRPC_FIXTURE_BIG_BYTES };
 	return f;
 }
 
-static int start_fixture(struct fixture *f)
+int grpc_fixture_start(struct grpc_fixture *f)
 {
 	struct error e = { 0 };
 
@@ -250,22 +219,22 @@ static int start_fixture(struct fixture *f)
 		return -1;
 	(void)snprintf(f->path, sizeof(f->path), "%s/sock", f->folder);
 	f->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (worker_pool_new(CLIENTS, 1000, &f->workers, &e) < 0)
+	if (worker_pool_new(GRPC_FIXTURE_CLIENTS, 1000, &f->workers, &e) < 0)
 		return -1;
 	return pthread_create(&f->loop_thread, NULL, run_loop, f);
 }
 
-static void tell_loop(struct fixture *f, uint64_t count)
+void grpc_fixture_tell(struct grpc_fixture *f, uint64_t count)
 {
 	assert_int_equal(write(f->stop_fd, &count, sizeof(count)), sizeof(count));
 }
 
-static int tear_down(void **state)
+int grpc_fixture_tear_down(void **state)
 {
-	struct fixture *f = *state;
+	struct grpc_fixture *f = *state;
 
 	atomic_store(&f->go, true);
-	tell_loop(f, 2);
+	grpc_fixture_tell(f, 2);
 	pthread_join(f->loop_thread, NULL);
 	(void)close(f->stop_fd);
 	(void)unlink(f->path);
@@ -274,7 +243,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct grpc_client *connect_client(struct fixture *f)
+struct grpc_client *grpc_fixture_connect(struct grpc_fixture *f)
 {
 	struct grpc_client *c = NULL;
 	struct error e = { 0 };
@@ -285,21 +254,16 @@ static struct grpc_client *connect_client(struct fixture *f)
 	return c;
 }
 
-static void wait_until(const atomic_int *value, int wanted)
+void grpc_fixture_wait_until(const atomic_int *value, int wanted)
 {
 	for (int i = 0; i < 30000 && atomic_load(value) != wanted; i++)
 		usleep(1000);
 	assert_int_equal(atomic_load(value), wanted);
 }
 
-struct waiting {
-	struct grpc_client *client;
-	int code;
-};
-
-static __attribute__((unused)) void *wait_call(void *arg)
+void *grpc_fixture_wait_call(void *arg)
 {
-	struct waiting *w = arg;
+	struct grpc_fixture_wait *w = arg;
 
 	w->code = grpc_client_call(w->client, "/test.Test/Wait", "", 0, NULL, NULL, NULL);
 	return NULL;

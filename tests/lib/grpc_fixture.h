@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Server and clients in one process: the loop in a thread of its own, calls on a worker pool. The
+ * tests of the transport start it, and change its limits before that.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "daemon/worker_pool.h"
+#include "transport/grpc_client.h"
+#include "transport/grpc_server.h"
+
+#define GRPC_FIXTURE_MESSAGES 10000
+#define GRPC_FIXTURE_BIG_BYTES ((size_t)8 * 1024 * 1024)
+#define GRPC_FIXTURE_CLIENTS 32
+
+extern const char grpc_fixture_odd_text[];
+
+struct grpc_fixture {
+	char folder[64], path[96];
+	pthread_t loop_thread;
+	struct worker_pool *workers;
+	struct grpc_server *server;
+	int stop_fd;
+	uint64_t patience_us;
+	struct grpc_listener_options listener;
+	atomic_int closed_connections, calls_in_closed, running, poured, done;
+	atomic_bool go;
+};
+
+struct grpc_fixture_wait {
+	struct grpc_client *client;
+	int code;
+};
+
+struct grpc_fixture *grpc_fixture_new(void);
+int grpc_fixture_start(struct grpc_fixture *f);
+void grpc_fixture_tell(struct grpc_fixture *f, uint64_t count);
+int grpc_fixture_tear_down(void **state);
+struct grpc_client *grpc_fixture_connect(struct grpc_fixture *f);
+void grpc_fixture_wait_until(const atomic_int *value, int wanted);
+void *grpc_fixture_wait_call(void *arg);
