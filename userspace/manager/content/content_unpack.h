@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "manager/content/content_fetchers.h"
 #include "layer/disk_walk.h"
+#include "manager/content/content_fetchers.h"
 
 /* Fills the layer from its blob, for which it waits. On failure nothing is left of the files. */
 int content_unpack_layer(struct content_fetchers *f, const struct content_chain_layer *l,

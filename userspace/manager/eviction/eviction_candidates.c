@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
-#include "manager/state/manager_state.h"
 #include "manager/records/record_list.h"
+#include "manager/state/manager_state.h"
 
 static bool is_held(const struct record *r)
 {
@@ -258,8 +258,8 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct late_
 }
 
 int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
-			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
-			       struct error *e)
+			       const atomic_bool *cancelled,
+			       struct eviction_candidates *ret_candidates, struct error *e)
 {
 	cleanup(eviction_candidates_free) struct eviction_candidates v = {
 		.disk = eviction_candidates_disk(m)
@@ -279,7 +279,7 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 	code = apply_late(m, &late, &v, now, cancelled, e);
 	if (code < 0)
 		return code;
-	*ret_view = v;
+	*ret_candidates = v;
 	v = (struct eviction_candidates){ 0 };
 	return 0;
 }

@@ -21,11 +21,11 @@ struct eviction_candidates {
 	struct prune_disk disk;
 };
 
-/* The caller has folded counters and measured the layers. `cancelled` may be NULL. *ret_view is the
- * caller's to free. -ENOMEM, -ECANCELED. Without the lock. */
+/* The caller has folded counters and measured the layers. `cancelled` may be NULL. *ret_candidates
+ * is the caller's to free. -ENOMEM, -ECANCELED. Without the lock. */
 int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
-			       const atomic_bool *cancelled, struct eviction_candidates *ret_view,
-			       struct error *e);
+			       const atomic_bool *cancelled,
+			       struct eviction_candidates *ret_candidates, struct error *e);
 void eviction_candidates_free(struct eviction_candidates *v);
 DEFINE_CLEANUP_VALUE(struct eviction_candidates, eviction_candidates_free)
 

@@ -7,12 +7,12 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "manager/state/manager_state.h"
-#include "manager/records/layer_sizes.h"
+#include "manager/eviction/eviction_candidates.h"
 #include "manager/eviction/eviction_policies.h"
 #include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_steps.h"
-#include "manager/eviction/eviction_candidates.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/state/manager_state.h"
 
 /* The half of a twin pair that is a candidate. With the lock. */
 static const struct record *listed_half(const struct record *r)
@@ -168,7 +168,7 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
 		struct eviction_options options;
-		cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+		cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 		cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 		int64_t keep_bytes;
 		size_t step;
@@ -176,10 +176,10 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 
 		if (code < 0)
 			return code;
-		code = eviction_steps_plan(m, &options, &view, &steps, &keep_bytes, e);
+		code = eviction_steps_plan(m, &options, &candidates, &steps, &keep_bytes, e);
 		if (code < 0)
 			return code;
-		step = find_step(&steps, find_record(&view, x->id));
+		step = find_step(&steps, find_record(&candidates, x->id));
 		if (step < steps.count) {
 			(void)snprintf(x->policy, sizeof(x->policy),
 				       "policy '%.100s' would evict it now, as number %zu of %zu",
@@ -212,7 +212,7 @@ int eviction_explain(struct manager *m, const char *id,
 		     struct eviction_explanation *ret_explanation, struct error *e)
 {
 	static const struct eviction_options no_limits = { .scorer = "" };
-	cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+	cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	struct eviction_explanation x = { .place = 0 };
 	int64_t keep_bytes;
@@ -223,10 +223,10 @@ int eviction_explain(struct manager *m, const char *id,
 	code = find_listed(m, id, x.id, e);
 	if (code < 0)
 		return code;
-	code = eviction_steps_plan(m, &no_limits, &view, &steps, &keep_bytes, e);
+	code = eviction_steps_plan(m, &no_limits, &candidates, &steps, &keep_bytes, e);
 	if (code < 0)
 		return code;
-	explain_why(m, &view, &steps, &x);
+	explain_why(m, &candidates, &steps, &x);
 	if (!x.kept)
 		code = explain_policies(m, &x, e);
 	if (!*x.why) /* it was removed meanwhile */

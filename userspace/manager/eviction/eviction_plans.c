@@ -7,8 +7,8 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
-#include "manager/state/manager_state.h"
 #include "manager/eviction/eviction_steps.h"
+#include "manager/state/manager_state.h"
 
 #define PLANS_MAX 16
 #define PLANNED_MAX 200000 /* records in all plans, unless the newest has more: about 40 MiB */

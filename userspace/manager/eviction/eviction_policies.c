@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "manager/state/manager_state.h"
-#include "manager/records/layer_sizes.h"
-#include "manager/eviction/eviction_run.h"
 #include "manager/eviction/eviction_candidates.h"
+#include "manager/eviction/eviction_run.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/state/manager_state.h"
 
 /* Other programs may keep the disk full: the agent does not look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
@@ -41,7 +41,7 @@ int eviction_policies_list(struct manager *m, bool with_usage,
 			   struct error *e)
 {
 	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
-	cleanup(eviction_candidates_free) struct eviction_candidates view = {
+	cleanup(eviction_candidates_free) struct eviction_candidates candidates = {
 		.disk = eviction_candidates_disk(m)
 	};
 	size_t count = m->policies ? m->policies->count : 0;
@@ -50,7 +50,7 @@ int eviction_policies_list(struct manager *m, bool with_usage,
 
 	if (code < 0)
 		return code;
-	code = with_usage ? eviction_candidates_gather(m, &everything, NULL, &view, e) : 0;
+	code = with_usage ? eviction_candidates_gather(m, &everything, NULL, &candidates, e) : 0;
 	if (code < 0)
 		return code;
 	policies = calloc(count + 1, sizeof(*policies));
@@ -60,11 +60,11 @@ int eviction_policies_list(struct manager *m, bool with_usage,
 		const struct prune_policy *p = &m->policies->items[i];
 
 		policies[i] = (struct eviction_policy_view){ .policy = p,
-							     .disk = view.disk,
-							     .used_bytes = view.used_bytes };
+							     .disk = candidates.disk,
+							     .used_bytes = candidates.used_bytes };
 		if (with_usage)
-			policies[i].keep_bytes =
-				prune_limits_keep(&p->limits, &view.disk, view.used_bytes);
+			policies[i].keep_bytes = prune_limits_keep(&p->limits, &candidates.disk,
+								   candidates.used_bytes);
 	}
 	*ret_policies = policies;
 	*ret_count = count;

@@ -13,14 +13,14 @@
 #include "base/units.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
-#include "manager/state/manager_state.h"
-#include "manager/records/layer_sizes.h"
+#include "manager/eviction/eviction_candidates.h"
 #include "manager/eviction/eviction_plans.h"
 #include "manager/eviction/eviction_steps.h"
-#include "manager/eviction/eviction_candidates.h"
-#include "manager/records/record_delete.h"
-#include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/records/layer_sizes.h"
+#include "manager/records/record_delete.h"
+#include "manager/state/manager_state.h"
+#include "manager/state/trash.h"
 
 /* Few enough that a cancelled call ends soon. */
 #define STEPS_AT_ONCE 32
@@ -251,14 +251,14 @@ static void collect_blobs(struct manager *m)
 static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 			struct eviction_summary *s, struct error *e)
 {
-	cleanup(eviction_candidates_free) struct eviction_candidates view = { 0 };
+	cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	int64_t keep_bytes = 0;
 	int code = layer_sizes_measure(run->m, o->cancelled, e);
 
 	if (code < 0)
 		return code;
-	code = eviction_steps_plan(run->m, o, &view, &steps, &keep_bytes, e);
+	code = eviction_steps_plan(run->m, o, &candidates, &steps, &keep_bytes, e);
 	if (code < 0)
 		return code;
 	code = o->dry_run ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
@@ -268,9 +268,10 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	if (!o->dry_run) {
 		collect_blobs(run->m);
 		trash_drain(run->m);
-		s->freed_bytes = eviction_candidates_disk(run->m).free_bytes - view.disk.free_bytes;
+		s->freed_bytes =
+			eviction_candidates_disk(run->m).free_bytes - candidates.disk.free_bytes;
 	}
-	summarize(&view, run, &steps, keep_bytes, s);
+	summarize(&candidates, run, &steps, keep_bytes, s);
 	return code;
 }
 

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "manager/state/manager_state.h"
 #include "manager/eviction/eviction_candidates.h"
+#include "manager/state/manager_state.h"
 
 /* Writes " (rank 1 of 6)", or nothing for a scorer that does not rank. Returns the text. */
 static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
@@ -59,7 +59,7 @@ static int make_steps(const struct eviction_candidates *v, const struct prune_pl
 		p->fingerprint = v->fingerprints[record];
 		p->step = plan->steps[i];
 		p->record = v->records[record];
-		p->record.id = NULL; /* the view's */
+		p->record.id = NULL; /* it belongs to the candidates */
 	}
 	*ret_steps = steps;
 	return 0;
@@ -95,8 +95,8 @@ static int make_rule(const struct eviction_options *o, struct record_filter **re
 }
 
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
-			struct eviction_candidates *ret_view, struct eviction_steps *ret_steps,
-			int64_t *ret_keep_bytes, struct error *e)
+			struct eviction_candidates *ret_candidates,
+			struct eviction_steps *ret_steps, int64_t *ret_keep_bytes, struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
@@ -106,16 +106,18 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 
 	if (code < 0)
 		return code;
-	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_view, e);
+	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_candidates, e);
 	if (code < 0)
 		return code;
-	*ret_keep_bytes = prune_limits_keep(&o->limits, &ret_view->disk, ret_view->used_bytes);
+	*ret_keep_bytes =
+		prune_limits_keep(&o->limits, &ret_candidates->disk, ret_candidates->used_bytes);
 	keep = *ret_keep_bytes;
 	if (keep > 0) /* 0 would mean that all records are evicted */
-		keep = keep > ret_view->fixed_bytes ? keep - ret_view->fixed_bytes : 1;
-	code = prune_plan(ret_view->records, ret_view->count, keep, rule.scorer, &plan, e);
+		keep = keep > ret_candidates->fixed_bytes ? keep - ret_candidates->fixed_bytes : 1;
+	code = prune_plan(ret_candidates->records, ret_candidates->count, keep, rule.scorer, &plan,
+			  e);
 	if (code < 0)
 		return code;
-	plan.remaining_bytes += ret_view->fixed_bytes;
-	return make_steps(ret_view, &plan, ret_steps, e);
+	plan.remaining_bytes += ret_candidates->fixed_bytes;
+	return make_steps(ret_candidates, &plan, ret_steps, e);
 }

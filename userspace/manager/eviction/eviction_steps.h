@@ -25,8 +25,8 @@ DEFINE_CLEANUP_VALUE(struct eviction_steps, eviction_steps_free)
 /* What the options would evict now, and how much they let the store keep. The caller has measured
  * the layers, frees both results, also on failure, and does not hold the lock. */
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
-			struct eviction_candidates *ret_view, struct eviction_steps *ret_steps,
-			int64_t *ret_keep_bytes, struct error *e);
+			struct eviction_candidates *ret_candidates,
+			struct eviction_steps *ret_steps, int64_t *ret_keep_bytes, struct error *e);
 
 /* Writes "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)". */
 void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,

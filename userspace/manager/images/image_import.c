@@ -12,15 +12,15 @@
 #include "image/image_reference.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_extract.h"
-#include "manager/images/image_import_tar.h"
 #include "manager/content/content_progress.h"
-#include "manager/images/image_by_blob.h"
 #include "manager/content/content_source.h"
+#include "manager/images/image_by_blob.h"
+#include "manager/images/image_import_tar.h"
 #include "manager/images/image_work.h"
+#include "manager/records/record_hold.h"
 #include "manager/state/lease_use.h"
 #include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
-#include "manager/records/record_hold.h"
 
 /* The order: blobs that are not in the store, lazy records, their files. */
 struct importing {

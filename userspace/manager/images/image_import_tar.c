@@ -17,8 +17,8 @@
 #include "manager/content/content_progress.h"
 #include "manager/images/image_by_blob.h"
 #include "manager/images/image_work.h"
-#include "manager/state/manager_state.h"
 #include "manager/records/record_hold.h"
+#include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 
 #define PIECE_SIZE (256 << 10)

@@ -12,9 +12,9 @@
 #include "image/image_manifest.h"
 #include "layer/tar_diff.h"
 #include "manager/content/content_extract.h"
-#include "manager/images/image_pack.h"
 #include "manager/content/content_progress.h"
 #include "manager/content/content_source.h"
+#include "manager/images/image_pack.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 
