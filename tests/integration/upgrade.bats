@@ -102,3 +102,16 @@ id_of() { # DESCRIPTION
 	run -0 varve fsck
 	assert_output_has " 0 problems found"
 }
+
+@test "a writable record of a store made by an older version, and copied, can be mounted and committed" {
+	local dir mutable
+	start_agent
+	mutable=$(id_of mutable)
+	dir=$(varve mount "$mutable")
+	[[ $(< "$dir/mutable") == mutable ]]
+	[[ $(tail -n 1 "$dir/etc/gone") == more ]]
+	echo again >> "$dir/mutable"
+	varve finalize "$(varve commit "$mutable")"
+	run -0 varve fsck
+	assert_output_has " 0 problems found"
+}
