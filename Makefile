@@ -43,7 +43,7 @@ GEN := $(OUT)/gen
 VERSION := 0.1.0
 
 PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson \
-	libcrypto libarchive libisal libzstd libcurl libseccomp libcap-ng
+	libcrypto libisal libzstd libcurl libseccomp libcap-ng
 DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 

@@ -52,7 +52,7 @@ static void print_result(const struct digest *blob, const struct digest *diff_id
 			 uint64_t blob_bytes, uint64_t diff_bytes, uint64_t entries)
 {
 	printf("{\"blob\":\"%s\",\"diff_id\":\"%s\",\"blob_bytes\":%" PRIu64
-	       ",\"diff_bytes\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"rss_kib\":%ld}\n",
+	       ",\"diff_bytes\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"rss_kib\":%ld",
 	       blob->text, diff_id->text, blob_bytes, diff_bytes, entries, peak_rss_kib());
 }
 
@@ -80,9 +80,15 @@ static int apply(int argc, char **argv)
 	if (getenv("LAYER_MAX_ENTRIES"))
 		o.max_entries = strtoull(getenv("LAYER_MAX_ENTRIES"), NULL, 10);
 	r = tar_apply(&o, &result, &e);
-	if (r == 0)
+	if (r == 0) {
 		print_result(&result.blob, &result.diff_id, result.blob_bytes, result.diff_bytes,
 			     result.entries);
+		/* Its names are printable already. */
+		printf(",\"notes\":%" PRIu64 ",\"note\":\"", result.notes.count);
+		for (const char *at = result.notes.text; *at; at++)
+			printf(*at == '\\' || *at == '"' ? "\\%c" : "%c", *at);
+		puts("\"}");
+	}
 	return report(r, &e);
 }
 
@@ -103,9 +109,11 @@ static int diff(int argc, char **argv)
 	if (o.output_fd < 0)
 		err(2, "open %s", argv[3]);
 	r = tar_diff(&o, &result, &e);
-	if (r == 0)
+	if (r == 0) {
 		print_result(&result.blob, &result.diff_id, result.blob_bytes, result.diff_bytes,
 			     result.entries);
+		puts("}");
+	}
 	return report(r, &e);
 }
 

@@ -58,11 +58,25 @@ static void test_paths_are_cleaned(void **state)
 	static const struct {
 		const char *path, *clean; /* NULL: leads out */
 	} cases[] = {
-		{ "", "" },	    { ".", "" },      { "./", "" },
-		{ "/", "" },	    { "///a", "a" },  { "./a/./b/", "a/b" },
-		{ "a//b", "a/b" },  { "...", "..." }, { "..a/b..", "..a/b.." },
-		{ "..", NULL },	    { "a/..", NULL }, { "../a", NULL },
-		{ "a/../b", NULL }, { "/..", NULL },  { "./../a", NULL },
+		{ "", "" },
+		{ ".", "" },
+		{ "./", "" },
+		{ "/", "" },
+		{ "///a", "a" },
+		{ "./a/./b/", "a/b" },
+		{ "a//b", "a/b" },
+		{ "...", "..." },
+		{ "..a/b..", "..a/b.." },
+		{ "..", NULL },
+		{ "a/..", "" },
+		{ "../a", NULL },
+		{ "a/../b", "b" },
+		{ "/..", NULL },
+		{ "./../a", NULL },
+		{ "a/b/../c", "a/c" },
+		{ "a/../..", NULL },
+		{ "a/./../../b/..", NULL },
+		{ "ab/cd/../../e", "e" },
 	};
 	char clean[BENEATH_PATH_SIZE], long_path[BENEATH_PATH_SIZE + 1];
 	struct error e;

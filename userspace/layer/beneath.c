@@ -37,9 +37,12 @@ int beneath_clean(const char *path, char ret_path[BENEATH_PATH_SIZE], struct err
 	while (*path) {
 		size_t part = strcspn(path, "/");
 
-		if (part == 2 && memcmp(path, "..", 2) == 0)
-			return error_set(e, -EPERM, "'..' would lead out of the layer");
-		if (part > 0 && !(part == 1 && *path == '.')) {
+		if (part == 2 && memcmp(path, "..", 2) == 0) {
+			if (length == 0)
+				return error_set(e, -EPERM, "'..' would lead out of the layer");
+			while (length > 0 && ret_path[--length] != '/')
+				;
+		} else if (part > 0 && !(part == 1 && *path == '.')) {
 			if (length + (length > 0) + part >= BENEATH_PATH_SIZE)
 				return error_set(e, -ENAMETOOLONG,
 						 "the path is longer than %d bytes",

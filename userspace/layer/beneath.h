@@ -23,8 +23,8 @@ struct beneath_missing {
 	void *user;
 };
 
-/* Without leading and doubled slashes and "." components. -EPERM: it has a ".." component;
- * -ENAMETOOLONG. */
+/* Without leading and doubled slashes, "." and ".." components; the latter take away the component
+ * before them. -EPERM: ".." leads above the root; -ENAMETOOLONG. */
 int beneath_clean(const char *path, char ret_path[BENEATH_PATH_SIZE], struct error *e);
 
 struct beneath *beneath_new(int root_fd); /* borrowed; NULL: no memory */

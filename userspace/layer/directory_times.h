@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The times of a layer's directories, which can be set only when nothing more is put into them.
- * Kept in an unlinked file, not in memory: an archive may have millions.
- */
+/* The times of a layer's directories, which can be set only when nothing more is put into them. */
 #pragma once
 
 #include <time.h>
@@ -19,6 +16,6 @@ DEFINE_CLEANUP(struct directory_times *, directory_times_free)
 
 int directory_times_add(struct directory_times *t, const char *path, const struct timespec times[2],
 			struct error *e);
-/* Of a path that was added twice the later times count; what is no directory any more is left
- * alone. */
+/* The last times that were added for a path count; a path that is no longer a directory is passed
+ * over. */
 int directory_times_set(struct directory_times *t, struct beneath *directories, struct error *e);

@@ -2,7 +2,7 @@
 /*
  * Compressed streams as layers have them: gzip of any number of members, zstd of any number of
  * frames, skippable ones too. Every header and check sum is looked at; bytes that belong to none
- * are an error. A zstd window is at most 32 MiB (INFLATE_WINDOW_MAX_LOG): it is what bounds the
+ * are an error. A zstd window is at most 128 MiB (INFLATE_WINDOW_MAX_LOG): it is what bounds the
  * memory.
  */
 #pragma once
@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "layer/tar_compression.h"
 
-#define INFLATE_WINDOW_MAX_LOG 25
+#define INFLATE_WINDOW_MAX_LOG 27
 #define INFLATE_MAGIC_BYTES 10
 
 struct inflate;

@@ -7,12 +7,14 @@
  * What is applied is not synced: the caller calls syncfs(layer_fd) before it says that the layer is
  * there, once for all that it applied. A sync of each file would cost a journal commit each.
  *
- * Names: leading slashes and "." go, ".." is refused. A symbolic link is never followed: an entry
- * whose directory is one is refused. A hard link's target must be in the same layer. The later of
- * two entries wins. Whiteouts hide lower layers only, also when the name has an entry here.
- * An archive may end without its two blocks of zeros where an entry ends, as others allow: cut off
- * there, only its digest tells. Extended attributes that Linux has no place for are left out;
- * trusted.overlay.*, and a device 0:0, are refused.
+ * Names: leading slashes and "." go; ".." that would lead above the root is refused. Where an
+ * entry's directory is a symbolic link of the same layer, the entry goes to where that leads, with
+ * the layer as root; no link is followed out of it. A hard link's target must be in the same layer.
+ * The later of two entries wins. Whiteouts hide lower layers only, also when the name has an entry
+ * here. An archive may be empty, and may end without its two blocks of zeros where an entry ends,
+ * as others allow: cut off there, only its digest tells. What is left out is in the result's notes:
+ * trusted.overlay.*, attributes that the kernel refuses, bytes after the archive's end. A device
+ * 0:0 is refused.
  */
 #pragma once
 
@@ -23,6 +25,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "layer/tar_notes.h"
 
 struct tar_apply_options {
 	int source_fd; /* borrowed; read from where it stands to its end: a file or a pipe */
@@ -47,13 +50,14 @@ struct tar_apply_result {
 	struct digest blob, diff_id; /* of the source as it is, and of the uncompressed stream */
 	uint64_t blob_bytes, diff_bytes; /* of these */
 	uint64_t entries;
+	struct tar_notes notes; /* what was left out */
 };
 
 /*
  * On failure the directory is left half filled: its owner discards it. Errors name the entry:
  * -EBADMSG cut off or corrupt; -EPERM an entry that would lead out of the layer; -EFBIG over a
- * limit; -EOPNOTSUPP a kind of entry or compression that is not known; -ECANCELED; -ENOSPC and
- * others of the file system.
+ * limit; -EOPNOTSUPP a kind of entry or compression that is not known; -ECANCELED; -ENOSPC, also
+ * when too little would stay free (space_limit.h); and others of the file system.
  */
 int tar_apply(const struct tar_apply_options *options, struct tar_apply_result *ret_result,
 	      struct error *e);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer/tar_extract.h"
 
-#include <archive.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -11,12 +13,17 @@
 #include "layer/beneath.h"
 #include "layer/file_attributes.h"
 #include "layer/implied_parent.h"
+#include "layer/pending_whiteouts.h"
+#include "layer/resolve_inside.h"
 #include "layer/whiteout.h"
 
 struct tar_extract {
 	struct beneath *directories;
+	struct beneath *targets; /* of hard links */
 	struct directory_times *times;
+	struct pending_whiteouts *whiteouts;
 	struct implied_parent parents;
+	struct tar_notes *notes;
 	int layer_fd;
 	bool root_seen;
 };
@@ -28,21 +35,27 @@ struct place {
 	char path[BENEATH_PATH_SIZE];
 };
 
-int tar_extract_new(int layer_fd, const int *lower_fds, size_t lower_count,
+int tar_extract_new(int layer_fd, const struct lower_layers *lowers, struct tar_notes *notes,
 		    struct tar_extract **ret_extract, struct error *e)
 {
 	cleanup(tar_extract_free) struct tar_extract *x = calloc(1, sizeof(*x));
-	int r;
+	int code;
 
 	if (x)
 		x->directories = beneath_new(layer_fd);
-	if (!x || !x->directories)
+	if (x)
+		x->targets = beneath_new(layer_fd);
+	if (!x || !x->directories || !x->targets)
 		return error_set(e, -ENOMEM, "out of memory");
 	x->layer_fd = layer_fd;
-	r = directory_times_new(layer_fd, &x->times, e);
-	if (r < 0)
-		return r;
-	x->parents = (struct implied_parent){ lower_fds, lower_count, x->times };
+	x->notes = notes;
+	code = directory_times_new(layer_fd, &x->times, e);
+	if (code < 0)
+		return code;
+	code = pending_whiteouts_new(layer_fd, &x->whiteouts, e);
+	if (code < 0)
+		return code;
+	x->parents = (struct implied_parent){ *lowers, x->times };
 	*ret_extract = take_ptr(x);
 	return 0;
 }
@@ -52,142 +65,180 @@ void tar_extract_free(struct tar_extract *x)
 	if (!x)
 		return;
 	beneath_free(x->directories);
+	beneath_free(x->targets);
 	directory_times_free(x->times);
+	pending_whiteouts_free(x->whiteouts);
 	free(x);
 }
 
-static int enter(struct tar_extract *x, const char *path, size_t length, int *ret_fd,
-		 struct error *e)
+/* Enters the entry's directory, through links of this layer too: then place->path becomes the path
+ * without links. */
+static int enter_parent(struct tar_extract *x, struct place *place, struct error *e)
 {
 	const struct beneath_missing missing = { implied_parent_make, &x->parents };
+	size_t length = beneath_parent(place->path, &place->name), real_length;
+	char real[BENEATH_PATH_SIZE];
+	int code = resolve_inside(x->directories, place->path, length, &missing, real,
+				  &place->parent, e);
 
-	return beneath_enter(x->directories, path, length, &missing, ret_fd, e);
+	if (code < 0 || (memcmp(real, place->path, length) == 0 && real[length] == '\0'))
+		return code;
+	real_length = strlen(real);
+	if (real_length + 1 + strlen(place->name) >= sizeof(real))
+		return error_set(e, -ENAMETOOLONG, "symbolic links make its path too long");
+	if (real_length > 0)
+		real[real_length++] = '/';
+	(void)strcpy(real + real_length, place->name); /* it fits */
+	(void)strcpy(place->path, real);
+	place->name = place->path + real_length;
+	return 0;
 }
 
 /* ---- attributes ---- */
 
-/* libarchive reads "-1.25" as -1 s + 0.25 s (and "-0.25" as 0.25: that one is lost). */
-static struct timespec time_of(time_t seconds, long ns)
-{
-	if (seconds < 0 && ns > 0)
-		return (struct timespec){ seconds - 1, 1000000000 - ns };
-	return (struct timespec){ seconds, ns };
-}
-
-static int read_attributes(struct archive_entry *entry, struct file_attributes *ret_attributes,
+static int read_attributes(const struct tar_entry *entry, struct file_attributes *ret_attributes,
 			   struct error *e)
 {
-	int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
-	struct file_attributes a = {
-		.mode = archive_entry_perm(entry) & 07777,
-		.uid = (uid_t)uid,
-		.gid = (gid_t)gid,
-	};
-
 	/* The last number of 32 bits means "leave it" to chown. */
-	if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
+	if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 ||
+	    entry->gid >= UINT32_MAX)
 		return error_set(e, -EBADMSG, "its owner %lld:%lld is no user and group of Linux",
-				 (long long)uid, (long long)gid);
-	a.times[1] = time_of(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry));
-	a.times[0] = a.times[1];
-	if (archive_entry_atime_is_set(entry))
-		a.times[0] = time_of(archive_entry_atime(entry), archive_entry_atime_nsec(entry));
-	*ret_attributes = a;
+				 (long long)entry->uid, (long long)entry->gid);
+	*ret_attributes = (struct file_attributes){
+		.mode = entry->mode,
+		.uid = (uid_t)entry->uid,
+		.gid = (gid_t)entry->gid,
+		.times = { entry->times[0], entry->times[1] },
+	};
 	return 0;
 }
 
+/* The kernel has no such attribute, not for this kind of file, or not with this value. Others leave
+ * them out, too: the layer is of use without. */
+static bool is_refusal(int code)
+{
+	return code == -EOPNOTSUPP || code == -EPERM || code == -EINVAL;
+}
+
 /* By descriptor, or by name in the directory where fd is negative. */
-static int set_xattrs(struct archive_entry *entry, int fd, const struct place *place,
-		      struct error *e)
+static int set_xattr(struct tar_extract *x, const struct tar_entry *entry, int fd,
+		     const struct place *place, const struct tar_pax_record *record,
+		     struct error *e)
 {
-	const char *name;
-	const void *value;
-	size_t size;
-	int r = 0;
+	const char *name = record->key + strlen(TAR_XATTR_PREFIX);
+	int code;
 
-	(void)archive_entry_xattr_reset(entry); /* their number */
-	while (r == 0 && archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
-		switch (xattr_kind_of(name)) {
-		case XATTR_OVERLAY:
-			return error_set(e, -EPERM, "it has overlayfs' own attribute %.100s", name);
-		case XATTR_FOREIGN:
-			break;
-		case XATTR_CONTENT:
-			r = fd >= 0 ? xattr_set(fd, name, value, size, e)
-				    : xattr_set_at(place->parent, place->name, name, value, size,
-						   e);
-		}
+	switch (xattr_kind_of(name)) {
+	case XATTR_OVERLAY: /* how layers lie on each other is for us to say */
+		tar_notes_add(x->notes, entry->path, "attribute %.100s left out", name);
+		return 0;
+	case XATTR_FOREIGN:
+		return 0;
+	case XATTR_CONTENT:
+		break;
 	}
-	return r;
+	code = fd >= 0 ? xattr_set(fd, name, record->value, record->length, e)
+		       : xattr_set_at(place->parent, place->name, name, record->value,
+				      record->length, e);
+	if (!is_refusal(code))
+		return code;
+	tar_notes_add(x->notes, entry->path, "attribute %.100s left out: %s", name,
+		      strerror(-code));
+	return 0;
 }
 
-static int set_by_descriptor(struct archive_entry *entry, int fd, struct file_attributes *a,
-			     struct error *e)
+static int set_xattrs(struct tar_extract *x, const struct tar_entry *entry, int fd,
+		      const struct place *place, struct error *e)
 {
-	int r = read_attributes(entry, a, e);
+	for (size_t i = 0; i < entry->pax->count; i++) {
+		const struct tar_pax_record *record = &entry->pax->records[i];
+		int code;
 
-	if (r == 0)
-		r = file_attributes_set(fd, a, e);
-	if (r == 0 && archive_entry_xattr_count(entry) > 0)
-		/* Changing the owner took the capabilities away; times are not touched. */
-		r = set_xattrs(entry, fd, NULL, e);
-	return r;
+		if (strncmp(record->key, TAR_XATTR_PREFIX, strlen(TAR_XATTR_PREFIX)) != 0)
+			continue;
+		code = set_xattr(x, entry, fd, place, record, e);
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
-static int set_by_name(struct archive_entry *entry, const struct place *place, struct error *e)
+static int set_by_descriptor(struct tar_extract *x, const struct tar_entry *entry, int fd,
+			     struct file_attributes *a, struct error *e)
 {
-	bool is_link = archive_entry_filetype(entry) == AE_IFLNK;
+	int code = read_attributes(entry, a, e);
+
+	if (code < 0)
+		return code;
+	code = file_attributes_set(fd, a, e);
+	/* Changing the owner took the capabilities away; times are not touched. */
+	return code < 0 ? code : set_xattrs(x, entry, fd, NULL, e);
+}
+
+static int set_by_name(struct tar_extract *x, const struct tar_entry *entry,
+		       const struct place *place, struct error *e)
+{
 	struct file_attributes a;
-	int r = read_attributes(entry, &a, e);
+	int code = read_attributes(entry, &a, e);
 
-	if (r == 0)
-		r = file_attributes_set_at(place->parent, place->name, is_link, &a, e);
-	if (r == 0 && archive_entry_xattr_count(entry) > 0)
-		r = set_xattrs(entry, -1, place, e);
-	return r;
+	if (code < 0)
+		return code;
+	code = file_attributes_set_at(place->parent, place->name, entry->type == TAR_SYMLINK, &a,
+				      e);
+	return code < 0 ? code : set_xattrs(x, entry, -1, place, e);
 }
 
 /* ---- kinds of entries ---- */
 
-static int extract_directory(struct tar_extract *x, struct archive_entry *entry,
+/* What is there already stays when it is a directory, and is replaced otherwise. */
+static int make_directory(const struct place *place, struct error *e)
+{
+	struct stat st;
+
+	if (mkdirat(place->parent, place->name, 0755) == 0)
+		return 0;
+	if (errno != EEXIST || fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_set(e, -errno, "make the directory: %s", strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return 0;
+	if (unlinkat(place->parent, place->name, 0) < 0 ||
+	    mkdirat(place->parent, place->name, 0755) < 0)
+		return error_set(e, -errno, "replace what is there: %s", strerror(errno));
+	return 0;
+}
+
+static int extract_directory(struct tar_extract *x, const struct tar_entry *entry,
 			     const struct place *place, struct error *e)
 {
 	struct file_attributes a;
-	struct stat st;
-	int fd, r = 0;
+	int fd, code = 0;
 
 	if (!place->name[0])
 		x->root_seen = true;
-	else if (mkdirat(place->parent, place->name, 0755) < 0) {
-		if (errno != EEXIST ||
-		    fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return error_set(e, -errno, "make the directory: %s", strerror(errno));
-		if (S_ISCHR(st.st_mode)) /* 0:0: other devices cannot come from an entry */
-			r = implied_parent_replace_whiteout(place->parent, place->name, e);
-		else if (!S_ISDIR(st.st_mode) && (unlinkat(place->parent, place->name, 0) < 0 ||
-						  mkdirat(place->parent, place->name, 0755) < 0))
-			r = error_set(e, -errno, "replace what is there: %s", strerror(errno));
-	}
-	if (r == 0)
-		r = enter(x, place->path, strlen(place->path), &fd, e);
-	if (r == 0)
-		r = set_by_descriptor(entry, fd, &a, e);
-	return r < 0 ? r : directory_times_add(x->times, place->path, a.times, e);
+	else
+		code = make_directory(place, e);
+	if (code < 0)
+		return code;
+	code = beneath_enter(x->directories, place->path, strlen(place->path), NULL, &fd, e);
+	if (code < 0)
+		return code;
+	code = set_by_descriptor(x, entry, fd, &a, e);
+	return code < 0 ? code : directory_times_add(x->times, place->path, a.times, e);
 }
 
 /* Tries again after removing what is in the way; a later entry takes an earlier one's place. */
 static int make(const struct place *place, int (*create)(const struct place *, void *), void *arg,
 		const char *what, struct error *e)
 {
-	int r = create(place, arg);
+	int code = create(place, arg);
 
-	if (r == -EEXIST) {
-		r = beneath_remove(place->parent, place->name, e);
-		if (r < 0)
-			return r;
-		r = create(place, arg);
+	if (code == -EEXIST) {
+		code = beneath_remove(place->parent, place->name, e);
+		if (code < 0)
+			return code;
+		code = create(place, arg);
 	}
-	return r < 0 ? error_set(e, r, "make the %s: %s", what, strerror(-r)) : r;
+	return code < 0 ? error_set(e, code, "make the %s: %s", what, strerror(-code)) : code;
 }
 
 static int create_file(const struct place *place, void *arg)
@@ -213,31 +264,37 @@ static int create_node(const struct place *place, void *arg)
 	return mknodat(place->parent, place->name, st->st_mode, st->st_rdev) < 0 ? -errno : 0;
 }
 
-static int extract_node(struct archive_entry *entry, const struct place *place, struct error *e)
+static mode_t node_mode(enum tar_type type)
 {
-	struct stat st = { .st_mode = archive_entry_filetype(entry) | 0600 };
-	int r;
-
-	if (!S_ISFIFO(st.st_mode))
-		st.st_rdev = archive_entry_rdev(entry);
-	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
-		return error_set(e, -EPERM, "a character device 0:0 is a whiteout to overlayfs");
-	r = make(place, create_node, &st, "device", e);
-	return r < 0 ? r : set_by_name(entry, place, e);
+	if (type == TAR_FIFO)
+		return S_IFIFO;
+	return type == TAR_CHARACTER ? S_IFCHR : S_IFBLK;
 }
 
-static int extract_symlink(struct archive_entry *entry, const struct place *place, struct error *e)
+static int extract_node(struct tar_extract *x, const struct tar_entry *entry,
+			const struct place *place, struct error *e)
 {
-	const char *target = archive_entry_symlink(entry);
-	int r;
+	struct stat st = { .st_mode = node_mode(entry->type) | 0600, .st_rdev = entry->device };
+	int code;
 
-	if (!target || !*target)
-		return error_set(e, -EBADMSG, "the symbolic link says nothing");
-	if (strlen(target) >= PATH_MAX)
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
+		return error_set(e, -EPERM, "a character device 0:0 is a whiteout to overlayfs");
+	code = make(place, create_node, &st, "device", e);
+	return code < 0 ? code : set_by_name(x, entry, place, e);
+}
+
+static int extract_symlink(struct tar_extract *x, const struct tar_entry *entry,
+			   const struct place *place, struct error *e)
+{
+	int code;
+
+	if (!*entry->target)
+		return error_set(e, -EBADMSG, "the symbolic link has no target");
+	if (strlen(entry->target) >= PATH_MAX)
 		return error_set(e, -ENAMETOOLONG, "its target is longer than %d bytes",
 				 PATH_MAX - 1);
-	r = make(place, create_symlink, (void *)target, "symbolic link", e);
-	return r < 0 ? r : set_by_name(entry, place, e);
+	code = make(place, create_symlink, (void *)entry->target, "symbolic link", e);
+	return code < 0 ? code : set_by_name(x, entry, place, e);
 }
 
 struct link_target {
@@ -254,134 +311,125 @@ static int create_link(const struct place *place, void *arg)
 	return 0;
 }
 
+/* Into the target's directory, which may be behind links of this layer. */
+static int enter_target(struct tar_extract *x, const char *path, size_t length, int *ret_fd,
+			struct error *e)
+{
+	char real[BENEATH_PATH_SIZE];
+	/* A directory that was replaced meanwhile must not be used again. */
+	int code = beneath_enter(x->targets, "", 0, NULL, ret_fd, e);
+
+	return code < 0 ? code : resolve_inside(x->targets, path, length, NULL, real, ret_fd, e);
+}
+
 /* The target must be in this layer: that is where the entry of the file is. */
 static int extract_link(struct tar_extract *x, const char *to, const struct place *place,
 			struct error *e)
 {
 	char path[BENEATH_PATH_SIZE], shown[BENEATH_SHOWN_SIZE];
 	struct link_target target;
-	cleanup(close_fd) int parent = -EBADF;
 	struct stat st;
-	size_t length;
-	int r = beneath_clean(to, path, e);
+	int code = beneath_clean(to, path, e);
 
-	if (r < 0)
+	if (code < 0)
 		return error_context(e, "its target %s", beneath_show(to, shown));
 	if (strcmp(path, place->path) == 0)
 		return error_set(e, -EBADMSG, "it is a hard link to itself");
-	length = beneath_parent(path, &target.name);
-	parent = beneath_open(x->layer_fd, path, length);
-	target.parent = parent;
-	if (parent < 0 || fstatat(parent, target.name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		int code = parent < 0 ? parent : -errno;
-
-		if (code == -ELOOP || code == -EXDEV)
-			return error_set(e, -EPERM,
-					 "its target %s is behind a symbolic link, and these are "
-					 "not followed",
-					 beneath_show(to, shown));
+	code = enter_target(x, path, beneath_parent(path, &target.name), &target.parent, e);
+	if (code == 0 && fstatat(target.parent, target.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		code = -errno;
+	if (code < 0)
 		return error_set(e, code, "its target %s is not in this layer: %s",
 				 beneath_show(to, shown), strerror(-code));
-	}
-	if (S_ISDIR(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)))
-		return error_set(e, -EPERM, "its target %s is a %s", beneath_show(to, shown),
-				 S_ISDIR(st.st_mode) ? "directory" : "whiteout");
+	if (S_ISDIR(st.st_mode))
+		return error_set(e, -EPERM, "its target %s is a directory",
+				 beneath_show(to, shown));
 	return make(place, create_link, &target, "hard link", e);
-}
-
-/* ---- whiteouts ---- */
-
-/* A whiteout is about lower layers: what this one has at the name stays, and a directory then
- * shows nothing of theirs. */
-static int extract_whiteout(const struct place *place, const char *hidden, struct error *e)
-{
-	cleanup(close_fd) int fd = -EBADF;
-
-	if (mknodat(place->parent, hidden, S_IFCHR, makedev(0, 0)) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return error_set(e, -errno, "make the whiteout: %s", strerror(errno));
-	fd = openat(place->parent, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? 0 : xattr_set(fd, OVERLAY_OPAQUE, "y", 1, e);
 }
 
 /* ---- the whole ---- */
 
-static int extract_at(struct tar_extract *x, struct archive_entry *entry, const struct place *place,
-		      int *ret_fd, struct error *e)
+static int extract_at(struct tar_extract *x, const struct tar_entry *entry,
+		      const struct place *place, int *ret_fd, struct error *e)
 {
-	const char *link = archive_entry_hardlink(entry);
-	mode_t type = archive_entry_filetype(entry);
-
-	if (!place->name[0] && (link || type != AE_IFDIR))
+	if (!place->name[0] && entry->type != TAR_DIRECTORY)
 		return error_set(e, -EPERM, "the layer's root can be a directory only");
-	if (link)
-		return extract_link(x, link, place, e);
-	switch (type) {
-	case AE_IFREG:
+	switch (entry->type) {
+	case TAR_FILE:
 		return make(place, create_file, ret_fd, "file", e);
-	case AE_IFDIR:
+	case TAR_LINK:
+		return extract_link(x, entry->target, place, e);
+	case TAR_DIRECTORY:
 		return extract_directory(x, entry, place, e);
-	case AE_IFLNK:
-		return extract_symlink(entry, place, e);
-	case AE_IFCHR:
-	case AE_IFBLK:
-	case AE_IFIFO:
-		return extract_node(entry, place, e);
-	default:
-		return error_set(e, -EOPNOTSUPP, "it is of a kind that is not known");
+	case TAR_SYMLINK:
+		return extract_symlink(x, entry, place, e);
+	case TAR_CHARACTER:
+	case TAR_BLOCK_DEVICE:
+	case TAR_FIFO:
+		return extract_node(x, entry, place, e);
 	}
+	return error_set(e, -EOPNOTSUPP, "it is of an unknown kind");
 }
 
-static int extract_kind(struct tar_extract *x, struct archive_entry *entry, enum whiteout_kind kind,
-			const char *hidden, struct place *place, int *ret_fd, struct error *e)
+/* Only noted down: the name to hide takes the place of the whiteout's own. */
+static int extract_whiteout(struct tar_extract *x, struct place *place, const char *hidden,
+			    struct error *e)
 {
-	int r = enter(x, place->path, beneath_parent(place->path, &place->name), &place->parent, e);
-
-	if (r < 0)
-		return r;
-	if (kind == WHITEOUT_OF_NAME)
-		return extract_whiteout(place, hidden, e);
-	if (kind == WHITEOUT_OF_ALL)
-		return xattr_set(place->parent, OVERLAY_OPAQUE, "y", 1, e);
-	return extract_at(x, entry, place, ret_fd, e);
+	/* It is a part of the whiteout's name, in the same buffer and behind it. */
+	memmove((char *)place->name, hidden, strlen(hidden) + 1);
+	return pending_whiteouts_add(x->whiteouts, place->path, e);
 }
 
-int tar_extract_entry(struct tar_extract *x, struct archive_entry *entry, int *ret_fd,
+int tar_extract_entry(struct tar_extract *x, const struct tar_entry *entry, int *ret_fd,
 		      struct error *e)
 {
-	const char *path = archive_entry_pathname(entry), *hidden = NULL;
+	const char *hidden = NULL;
 	enum whiteout_kind kind;
 	struct place place;
-	int fd = -1, r;
+	int code, fd = -1;
 
-	if (!path)
+	if (!*entry->path)
 		return error_set(e, -EBADMSG, "it has no name");
-	r = beneath_clean(path, place.path, e);
-	if (r < 0)
-		return r;
+	code = beneath_clean(entry->path, place.path, e);
+	if (code < 0)
+		return code;
 	kind = whiteout_of(place.path, &hidden);
 	if (kind == WHITEOUT_INVALID)
-		return error_set(e, -EPERM, "it is a whiteout of nothing that can be");
-	if (kind != WHITEOUT_METADATA)
-		r = extract_kind(x, entry, kind, hidden, &place, &fd, e);
-	if (r == 0)
+		return error_set(e, -EPERM, "invalid whiteout: it does not hide a name");
+	if (kind == WHITEOUT_METADATA) {
 		*ret_fd = fd;
-	return r;
+		return 0;
+	}
+	code = enter_parent(x, &place, e);
+	if (code < 0)
+		return code;
+	if (kind == WHITEOUT_OF_NAME)
+		code = extract_whiteout(x, &place, place.name + strlen(WHITEOUT_PREFIX), e);
+	else if (kind == WHITEOUT_OF_ALL)
+		code = xattr_set(place.parent, OVERLAY_OPAQUE, "y", 1, e);
+	else
+		code = extract_at(x, entry, &place, &fd, e);
+	if (code < 0)
+		return code;
+	*ret_fd = fd;
+	return 0;
 }
 
-int tar_extract_finish_file(struct archive_entry *entry, int fd, struct error *e)
+int tar_extract_finish_file(struct tar_extract *x, const struct tar_entry *entry, int fd,
+			    struct error *e)
 {
 	struct file_attributes a;
 
-	return set_by_descriptor(entry, fd, &a, e);
+	return set_by_descriptor(x, entry, fd, &a, e);
 }
 
 int tar_extract_end(struct tar_extract *x, struct error *e)
 {
-	int r = 0;
+	int code = pending_whiteouts_make(x->whiteouts, x->directories, &x->parents.lowers, e);
 
-	if (!x->root_seen && x->parents.lower_count > 0)
-		r = implied_parent_dress(&x->parents, x->layer_fd, "", e);
-	return r < 0 ? r : directory_times_set(x->times, x->directories, e);
+	if (code < 0)
+		return code;
+	if (!x->root_seen && x->parents.lowers.count > 0)
+		code = implied_parent_dress(&x->parents, x->layer_fd, "", e);
+	return code < 0 ? code : directory_times_set(x->times, x->directories, e);
 }

@@ -5,23 +5,26 @@
  */
 #pragma once
 
-#include <archive_entry.h>
-
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "layer/lower_layers.h"
+#include "layer/tar_notes.h"
+#include "layer/tar_reader.h"
 
 struct tar_extract;
 
-int tar_extract_new(int layer_fd, const int *lower_fds, size_t lower_count,
+/* `notes` is borrowed. */
+int tar_extract_new(int layer_fd, const struct lower_layers *lowers, struct tar_notes *notes,
 		    struct tar_extract **ret_extract, struct error *e);
 void tar_extract_free(struct tar_extract *x);
 DEFINE_CLEANUP(struct tar_extract *, tar_extract_free)
 
 /* *ret_fd is the open file when the entry has content to come, else -1: then it is done. The
  * entry's name is not part of the errors' texts. */
-int tar_extract_entry(struct tar_extract *x, struct archive_entry *entry, int *ret_fd,
+int tar_extract_entry(struct tar_extract *x, const struct tar_entry *entry, int *ret_fd,
 		      struct error *e);
 /* The content is there: owner, mode, attributes, times. */
-int tar_extract_finish_file(struct archive_entry *entry, int fd, struct error *e);
+int tar_extract_finish_file(struct tar_extract *x, const struct tar_entry *entry, int fd,
+			    struct error *e);
 /* After the last entry. */
 int tar_extract_end(struct tar_extract *x, struct error *e);

@@ -7,17 +7,8 @@
 #include <sys/sysmacros.h>
 
 #include "base/utf8.h"
+#include "layer/tar_format.h"
 
-/* POSIX pax, "ustar Interchange Format". */
-struct ustar {
-	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type;
-	char target[100], magic[6], version[2], user[32], group[32], major[8], minor[8];
-	char prefix[155], unused[12];
-};
-
-_Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a header is a block");
-
-#define PAX_HEADER 'x'
 #define OCTAL_MAX(field) ((UINT64_C(1) << (3 * (sizeof(field) - 1))) - 1)
 
 void tar_header_record(struct strbuf *records, const char *key, const void *value, size_t length)
@@ -77,7 +68,7 @@ static void pad(struct strbuf *out)
 	strbuf_append_bytes(out, zeros, tar_padding(out->length));
 }
 
-static void append_block(struct strbuf *out, struct ustar *u)
+static void append_block(struct strbuf *out, struct tar_ustar *u)
 {
 	const unsigned char *bytes = (const void *)u;
 	unsigned sum = 0;
@@ -92,7 +83,7 @@ static void append_block(struct strbuf *out, struct ustar *u)
 }
 
 /* Into name, or prefix and name; false: it does not fit. */
-static bool split_path(const char *path, struct ustar *u)
+static bool split_path(const char *path, struct tar_ustar *u)
 {
 	size_t length = strlen(path), at;
 
@@ -124,7 +115,7 @@ static bool is_utf8(const char *text)
 	return true;
 }
 
-static void text_records(struct strbuf *records, const struct tar_header *h, struct ustar *u)
+static void text_records(struct strbuf *records, const struct tar_header *h, struct tar_ustar *u)
 {
 	const char *path = split_path(h->path, u) ? NULL : h->path;
 	const char *target = h->target;
@@ -154,7 +145,7 @@ static uint64_t small(struct strbuf *records, const char *key, uint64_t value, u
 
 static void append_pax_header(struct strbuf *out, const struct strbuf *records)
 {
-	struct ustar u = { .type = PAX_HEADER };
+	struct tar_ustar u = { .type = TAR_PAX_HEADER };
 
 	(void)strcpy(u.name, "PaxHeaders/0"); /* nobody makes a file of it */
 	octal(u.mode, sizeof(u.mode), 0644);
@@ -170,7 +161,7 @@ static void append_pax_header(struct strbuf *out, const struct strbuf *records)
 void tar_header_append(struct strbuf *out, const struct tar_header *h)
 {
 	struct strbuf records = { 0 };
-	struct ustar u = { .type = (char)h->type };
+	struct tar_ustar u = { .type = (char)h->type };
 	bool plain_time = h->mtime.tv_nsec == 0 && h->mtime.tv_sec >= 0 &&
 			  (uint64_t)h->mtime.tv_sec <= OCTAL_MAX(u.mtime);
 

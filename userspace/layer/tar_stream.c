@@ -256,8 +256,6 @@ static int prepare(struct tar_stream *s, struct error *e)
 	length = read_slot(s, s->magic, sizeof(s->magic), e);
 	if (length < 0)
 		return (int)length;
-	if (length == 0)
-		return error_set(e, -EBADMSG, "the layer is empty: not even a tar's end is there");
 	s->magic_bytes = (size_t)length;
 	r = inflate_detect(s->magic, s->magic_bytes, &s->compression, e);
 	if (r < 0)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directories of a layer whose path leads through symbolic links of the same layer, as the entries
+ * of pnpm's and nix' images do. The layer is what "/" is in a chroot: absolute targets begin at its
+ * root and ".." does not lead above it. Only names are read from links; every directory is opened
+ * without following any.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "layer/beneath.h"
+
+/* As beneath_enter(), whose `missing` must give -ELOOP for a link. ret_path is where it really is.
+ * -ELOOP: too many links. */
+int resolve_inside(struct beneath *b, const char *path, size_t length,
+		   const struct beneath_missing *missing, char ret_path[BENEATH_PATH_SIZE],
+		   int *ret_fd, struct error *e);
