@@ -469,7 +469,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	tar -cf big.tar big
 	run layer_tool apply big.tar small/layer
 	assert_status 1
-	assert_output_has "ENOSPC: entry 'big': unpacking more would leave less than 1 MiB of the file system free; free some space and try again"
+	assert_output_has "ENOSPC: entry 'big': No space left: unpacking more would leave less than 1 MiB of the file system free; free some space and try again"
 	(($(stat -f -c %a small) > 0))
 	rm -rf small/layer
 	make_layer many.tar file:{1..200}=1

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -105,6 +106,44 @@ void beneath_free(struct beneath *b)
 	free(b);
 }
 
+static pthread_once_t openat2_once = PTHREAD_ONCE_INIT;
+static bool has_openat2;
+
+static void probe_openat2(void)
+{
+	struct open_how how = { .flags = DIRECTORY, .resolve = RESOLVE_NO_SYMLINKS };
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
+
+	has_openat2 = fd >= 0;
+	cleanup_close_fd(&fd);
+}
+
+static uint64_t mount_of(int fd)
+{
+	struct statx x;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) == 0 ? x.stx_mnt_id : 0;
+}
+
+/* Where a filter of system calls keeps openat2 from us: one component at a time. */
+static int open_by_steps(int root_fd, char *path)
+{
+	cleanup(close_fd) int fd = openat(root_fd, ".", DIRECTORY);
+	char *rest = path, *name;
+
+	while (fd >= 0 && (name = strsep(&rest, "/"))) {
+		int below = openat(fd, name, DIRECTORY);
+
+		if (below < 0)
+			return -errno;
+		cleanup_close_fd(&fd);
+		fd = below;
+		if (strcmp(name, "..") == 0 || mount_of(fd) != mount_of(root_fd))
+			return -EXDEV;
+	}
+	return fd < 0 ? -errno : take_fd(&fd);
+}
+
 int beneath_open(int root_fd, const char *path, size_t length)
 {
 	struct open_how how = {
@@ -117,8 +156,13 @@ int beneath_open(int root_fd, const char *path, size_t length)
 
 	if (length == 0)
 		path = ".", length = 1;
+	if (length >= sizeof(copy))
+		return -ENAMETOOLONG;
 	memcpy(copy, path, length);
 	copy[length] = '\0';
+	(void)pthread_once(&openat2_once, probe_openat2);
+	if (!has_openat2)
+		return open_by_steps(root_fd, copy);
 	fd = (int)syscall(SYS_openat2, root_fd, copy, &how, sizeof(how));
 	return fd < 0 ? -errno : fd;
 }

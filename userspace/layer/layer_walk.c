@@ -7,35 +7,45 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "base/vec.h"
 #include "layer/beneath.h"
 
+/* Open are the current directory and these levels at the root; another is found again as the ".."
+ * of the directory below it. */
+#define LEVELS_KEPT_OPEN 32
+#define CHUNK_BYTES 16384
+
 struct level {
-	struct strbuf names; /* each with its NUL */
-	size_t *order; /* offsets of these */
-	size_t count, next;
+	int fd; /* -1: closed for the time being */
+	ino_t inode;
 	size_t path_length; /* of the directory */
+	struct strbuf names; /* still to do, each with its NUL: all, or subdirectories */
+	size_t *order; /* offsets of these; NULL: as they are */
+	size_t count, next; /* in order, or offsets in names */
 };
 
 struct layer_walk {
-	struct beneath *directories;
-	int layer_fd;
+	struct layer_walk_options options;
 	dev_t device;
 	bool begun;
-	bool enter; /* w->path is a directory that was given out and not read yet */
+	bool enter; /* the path is a directory whose content comes next */
+	bool reading; /* the current directory's chunk */
+	ino_t expected; /* of the directory to enter; 0: not known */
 	struct level *levels;
 	size_t depth, capacity;
-	char path[BENEATH_PATH_SIZE];
+	struct strbuf path;
+	ssize_t chunk_length, chunk_at;
+	_Alignas(struct dirent64) char chunk[CHUNK_BYTES];
 };
 
-int layer_walk_open(int layer_fd, struct layer_walk **ret_walk, struct error *e)
+int layer_walk_open(const struct layer_walk_options *options, struct layer_walk **ret_walk,
+		    struct error *e)
 {
 	cleanup(layer_walk_free) struct layer_walk *w = calloc(1, sizeof(*w));
 
-	if (w)
-		w->directories = beneath_new(layer_fd);
-	if (!w || !w->directories)
+	if (!w)
 		return error_set(e, -ENOMEM, "out of memory");
-	w->layer_fd = layer_fd;
+	w->options = *options;
 	*ret_walk = take_ptr(w);
 	return 0;
 }
@@ -46,6 +56,7 @@ static void drop_level(struct layer_walk *w)
 
 	strbuf_free(&level->names);
 	free(level->order);
+	cleanup_close_fd(&level->fd);
 }
 
 void layer_walk_free(struct layer_walk *w)
@@ -55,8 +66,56 @@ void layer_walk_free(struct layer_walk *w)
 	while (w->depth > 0)
 		drop_level(w);
 	free(w->levels);
-	beneath_free(w->directories);
+	strbuf_free(&w->path);
 	free(w);
+}
+
+/* Something else may be there by now; a mount on it hides it as well. */
+static bool has_vanished(int code)
+{
+	return code == -ENOENT || code == -ENOTDIR || code == -ELOOP || code == -EXDEV;
+}
+
+/* For the entry at hand: 0 to pass it over, or the error. */
+static int lose(struct layer_walk *w, int code, const char *what, struct error *e)
+{
+	char shown[BENEATH_SHOWN_SIZE];
+
+	if (w->options.tolerant && has_vanished(code))
+		return 0;
+	if (code == -EXDEV)
+		return error_set(e, code, "%s: it is on another file system than the layer",
+				 beneath_show(w->path.text, shown));
+	return error_set(e, has_vanished(code) ? -ESTALE : code, "%s: %s: %s",
+			 beneath_show(w->path.text, shown), what, strerror(-code));
+}
+
+/* ---- names of a directory ---- */
+
+/* The next name from the kernel: 1, or 0 after the last. */
+static int read_name(struct layer_walk *w, int fd, const char **ret_name, struct error *e)
+{
+	for (;;) {
+		const struct dirent64 *entry;
+
+		if (w->chunk_at == w->chunk_length) {
+			w->chunk_at = 0;
+			w->chunk_length = getdents64(fd, w->chunk, sizeof(w->chunk));
+			if (w->chunk_length < 0 && errno != ENOENT) /* ENOENT: it was removed */
+				return error_set(e, -errno, "read a directory: %s",
+						 strerror(errno));
+			if (w->chunk_length <= 0) {
+				w->chunk_length = 0;
+				return 0;
+			}
+		}
+		entry = (const void *)(w->chunk + w->chunk_at);
+		w->chunk_at += entry->d_reclen;
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		*ret_name = entry->d_name;
+		return 1;
+	}
 }
 
 static int by_bytes(const void *a, const void *b, void *names)
@@ -66,27 +125,18 @@ static int by_bytes(const void *a, const void *b, void *names)
 	return strcmp(text + *(const size_t *)a, text + *(const size_t *)b);
 }
 
-static int read_names(int fd, struct level *level, struct error *e)
+static int read_sorted(struct layer_walk *w, struct level *level, struct error *e)
 {
-	_Alignas(struct dirent64) char entries[16384];
-	ssize_t length;
+	const char *name;
 	size_t at = 0;
+	int code;
 
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return error_set(e, -errno, "rewind: %s", strerror(errno));
-	while ((length = getdents64(fd, entries, sizeof(entries))) > 0)
-		for (ssize_t next = 0; next < length;) {
-			const struct dirent64 *entry = (const void *)(entries + next);
-			const char *name = entry->d_name;
-
-			next += entry->d_reclen;
-			if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-				continue;
-			strbuf_append_bytes(&level->names, name, strlen(name) + 1);
-			level->count++;
-		}
-	if (length < 0)
-		return error_set(e, -errno, "list: %s", strerror(errno));
+	while ((code = read_name(w, level->fd, &name, e)) == 1) {
+		strbuf_append_bytes(&level->names, name, strlen(name) + 1);
+		level->count++;
+	}
+	if (code < 0)
+		return code;
 	level->order = calloc(level->count + 1, sizeof(*level->order));
 	if (!level->order || strbuf_failed(&level->names))
 		return error_set(e, -ENOMEM, "out of memory");
@@ -98,86 +148,179 @@ static int read_names(int fd, struct level *level, struct error *e)
 	return 0;
 }
 
-/* Into the directory that w->path is. */
-static int push(struct layer_walk *w, struct error *e)
+/* ---- down and up ---- */
+
+/* Takes fd when it succeeds. */
+static int push(struct layer_walk *w, int *fd, ino_t inode, struct error *e)
 {
-	size_t length = strlen(w->path);
-	int fd, r = beneath_enter(w->directories, w->path, length, NULL, &fd, e);
+	struct level *levels = vec_reserve(w->levels, &w->capacity, w->depth + 1, sizeof(*levels));
 
-	if (r < 0)
-		return r;
-	if (w->depth == w->capacity) {
-		size_t capacity = w->capacity ? 2 * w->capacity : 32;
-		struct level *levels = reallocarray(w->levels, capacity, sizeof(*levels));
-
-		if (!levels)
-			return error_set(e, -ENOMEM, "out of memory");
-		w->levels = levels;
-		w->capacity = capacity;
-	}
-	w->levels[w->depth] = (struct level){ .path_length = length };
-	return read_names(fd, &w->levels[w->depth++], e);
+	if (!levels)
+		return error_set(e, -ENOMEM, "out of memory");
+	w->levels = levels;
+	if (w->depth > LEVELS_KEPT_OPEN)
+		(void)close(take_fd(&w->levels[w->depth - 1].fd)); /* it was only read */
+	w->levels[w->depth] = (struct level){
+		.fd = take_fd(fd),
+		.inode = inode,
+		.path_length = w->path.length,
+	};
+	w->depth++;
+	w->chunk_at = w->chunk_length = 0;
+	w->reading = !w->options.sorted;
+	return w->options.sorted ? read_sorted(w, &w->levels[w->depth - 1], e) : 0;
 }
+
+/* Into the directory that the path is. */
+static int descend(struct layer_walk *w, struct error *e)
+{
+	const char *name;
+	cleanup(close_fd) int fd = -EBADF;
+	struct stat st;
+
+	(void)beneath_parent(w->path.text, &name);
+	fd = w->depth > 0 ? beneath_open(w->levels[w->depth - 1].fd, name, strlen(name))
+			  : beneath_open(w->options.directory, "", 0);
+	if (fd < 0 && w->depth == 0)
+		return error_set(e, fd, "open the directory: %s", strerror(-fd));
+	if (fd < 0)
+		return lose(w, fd, "open", e);
+	if (fstat(fd, &st) < 0)
+		return lose(w, -errno, "look at it", e);
+	if (st.st_dev != w->device)
+		return lose(w, -EXDEV, "look at it", e);
+	if (w->expected && st.st_ino != w->expected)
+		return lose(w, -ENOENT, "open", e);
+	return push(w, &fd, st.st_ino, e);
+}
+
+/* From a directory that is done to the one above it. */
+static int ascend(struct layer_walk *w, struct error *e)
+{
+	cleanup(close_fd) int done = take_fd(&w->levels[w->depth - 1].fd);
+	struct level *level;
+	struct stat st;
+
+	drop_level(w);
+	if (w->depth == 0 || w->levels[w->depth - 1].fd >= 0)
+		return 0;
+	level = &w->levels[w->depth - 1];
+	level->fd = openat(done, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (level->fd >= 0 && fstat(level->fd, &st) == 0 && st.st_dev == w->device &&
+	    st.st_ino == level->inode)
+		return 0;
+	cleanup_close_fd(&level->fd);
+	level->fd = -1;
+	if (!w->options.tolerant)
+		return error_set(e, -ESTALE, "a directory was moved meanwhile");
+	/* What was left to do there counts as vanished. */
+	while (w->depth > 0 && w->levels[w->depth - 1].fd < 0)
+		drop_level(w);
+	return 0;
+}
+
+/* ---- entries ---- */
 
 static int begin(struct layer_walk *w, struct layer_entry *ret_entry, struct error *e)
 {
-	struct layer_entry entry = { .path = w->path, .name = ".", .parent = w->layer_fd };
+	struct layer_entry entry = { .name = ".", .parent = w->options.directory };
 
-	if (fstat(w->layer_fd, &entry.st) < 0)
+	strbuf_append(&w->path, "");
+	if (strbuf_failed(&w->path))
+		return error_set(e, -ENOMEM, "out of memory");
+	if (fstat(w->options.directory, &entry.st) < 0)
 		return error_set(e, -errno, "look at the layer: %s", strerror(errno));
 	w->device = entry.st.st_dev;
 	w->begun = true;
 	w->enter = true;
+	entry.path = w->path.text;
 	*ret_entry = entry;
 	return 1;
 }
 
-static int look(struct layer_walk *w, const struct level *level, const char *name,
+static int set_path(struct layer_walk *w, const struct level *level, const char *name,
+		    struct error *e)
+{
+	w->path.length = level->path_length;
+	if (level->path_length > 0)
+		strbuf_append(&w->path, "/");
+	strbuf_append(&w->path, name);
+	return strbuf_failed(&w->path) ? error_set(e, -ENOMEM, "out of memory") : 0;
+}
+
+/* 1: this is the entry; 0: it is passed over. */
+static int look(struct layer_walk *w, struct level *level, const char *name,
 		struct layer_entry *ret_entry, struct error *e)
 {
-	struct layer_entry entry = { .path = w->path };
-	size_t length = level->path_length, name_length = strlen(name);
-	int r;
+	struct layer_entry entry = { .parent = level->fd };
+	int code = set_path(w, level, name, e);
 
-	if (length + name_length + 2 > sizeof(w->path))
-		return error_set(e, -ENAMETOOLONG, "a path is longer than %d bytes",
-				 BENEATH_PATH_SIZE - 1);
-	if (length > 0)
-		w->path[length++] = '/';
-	memcpy(w->path + length, name, name_length + 1);
-	entry.name = w->path + length;
-	r = beneath_enter(w->directories, w->path, level->path_length, NULL, &entry.parent, e);
-	if (r < 0)
-		return r;
-	if (fstatat(entry.parent, entry.name, &entry.st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_set(e, errno == ENOENT ? -ESTALE : -errno, "look at it: %s",
-				 strerror(errno));
+	if (code < 0)
+		return code;
+	entry.path = w->path.text;
+	(void)beneath_parent(entry.path, &entry.name);
+	if (fstatat(level->fd, entry.name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+		return lose(w, -errno, "look at it", e);
 	if (entry.st.st_dev != w->device)
-		return error_set(e, -EXDEV, "it is on another file system than the layer");
-	w->enter = S_ISDIR(entry.st.st_mode);
+		return lose(w, -EXDEV, "look at it", e);
+	if (S_ISDIR(entry.st.st_mode) && w->options.sorted) {
+		w->enter = true;
+		w->expected = entry.st.st_ino;
+	} else if (S_ISDIR(entry.st.st_mode)) {
+		strbuf_append_bytes(&level->names, name, strlen(name) + 1);
+		if (strbuf_failed(&level->names))
+			return error_set(e, -ENOMEM, "out of memory");
+	}
 	*ret_entry = entry;
-	return 0;
+	return 1;
+}
+
+/* One step on: 1: an entry; 0: none yet. */
+static int step(struct layer_walk *w, struct layer_entry *ret_entry, struct error *e)
+{
+	struct level *level = &w->levels[w->depth - 1];
+	const char *name;
+	int code;
+
+	if (w->reading) {
+		code = read_name(w, level->fd, &name, e);
+		if (code == 1)
+			return look(w, level, name, ret_entry, e);
+		w->reading = false;
+		return code;
+	}
+	if (level->order && level->next < level->count)
+		return look(w, level, level->names.text + level->order[level->next++], ret_entry,
+			    e);
+	if (level->order || level->next >= level->names.length)
+		return ascend(w, e);
+	name = level->names.text + level->next;
+	level->next += strlen(name) + 1;
+	w->expected = 0; /* another directory may be there by now, which is as good */
+	code = set_path(w, level, name, e);
+	return code < 0 ? code : descend(w, e);
 }
 
 int layer_walk_next(struct layer_walk *w, struct layer_entry *ret_entry, struct error *e)
 {
-	char shown[BENEATH_SHOWN_SIZE];
-	const char *name;
-	struct level *level;
+	int code = 0;
 
 	if (!w->begun)
 		return begin(w, ret_entry, e);
-	/* Only now: the entry that was given out is in the directory that is current until here. */
-	if (w->enter && push(w, e) < 0)
-		return error_context(e, "%s", beneath_show(w->path, shown));
-	w->enter = false;
-	while (w->depth > 0 && w->levels[w->depth - 1].next == w->levels[w->depth - 1].count)
-		drop_level(w);
-	if (w->depth == 0)
-		return 0;
-	level = &w->levels[w->depth - 1];
-	name = level->names.text + level->order[level->next++];
-	if (look(w, level, name, ret_entry, e) < 0)
-		return error_context(e, "%s", beneath_show(w->path, shown));
-	return 1;
+	do {
+		if (w->options.cancelled &&
+		    atomic_load_explicit(w->options.cancelled, memory_order_relaxed))
+			return error_set(e, -ECANCELED, "the walk was cancelled");
+		/* Only now: the entry that was given out lies in the directory that is current
+		 * until here. */
+		if (w->enter) {
+			w->enter = false;
+			code = descend(w, e);
+		} else if (w->depth > 0) {
+			code = step(w, ret_entry, e);
+		} else {
+			return 0;
+		}
+	} while (code == 0);
+	return code;
 }

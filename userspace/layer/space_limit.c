@@ -26,14 +26,14 @@ static int ask(struct space_limit *s, uint64_t bytes, uint64_t inodes, struct er
 	free_bytes = minus(f.f_bavail * block, reserve);
 	if (free_bytes < bytes)
 		return error_set(e, -ENOSPC,
-				 "unpacking more would leave less than %" PRIu64
+				 "No space left: unpacking more would leave less than %" PRIu64
 				 " MiB of the file system free; free some space and try again",
 				 (reserve >> 20) + 1);
 	/* Without inodes to count (btrfs) there is no limit to them. */
 	free_inodes = f.f_files > 0 ? minus(f.f_ffree, f.f_files / SPACE_LIMIT_SHARE) : UINT64_MAX;
 	if (free_inodes < inodes)
 		return error_set(e, -ENOSPC,
-				 "unpacking more would leave less than %" PRIu64
+				 "No space left: unpacking more would leave less than %" PRIu64
 				 " inodes of the file system free; remove some files and try again",
 				 (uint64_t)f.f_files / SPACE_LIMIT_SHARE + 1);
 	/* Others write, too: half of it, and then another look. */

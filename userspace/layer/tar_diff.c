@@ -271,6 +271,10 @@ static int write_entry(struct diff *d, const struct layer_entry *entry, struct e
 	};
 	int marks, r;
 
+	if (strlen(entry->path) >= BENEATH_PATH_SIZE)
+		return error_set(e, -ENAMETOOLONG,
+				 "its path is longer than %d bytes, and could not be unpacked",
+				 BENEATH_PATH_SIZE - 1);
 	if (S_ISSOCK(entry->st.st_mode)) /* it means nothing without its program */
 		return 0;
 	/* Before links: overlayfs makes its whiteouts links of each other. */
@@ -300,7 +304,9 @@ static int write_entries(struct diff *d, struct error *e)
 	cleanup(layer_walk_free) struct layer_walk *walk = NULL;
 	char shown[BENEATH_SHOWN_SIZE];
 	struct layer_entry entry;
-	int r = layer_walk_open(d->options->layer_fd, &walk, e);
+	const struct layer_walk_options options = { .directory = d->options->layer_fd,
+						    .sorted = true };
+	int r = layer_walk_open(&options, &walk, e);
 
 	while (r == 0 && (r = layer_walk_next(walk, &entry, e)) == 1) {
 		if (is_cancelled(d))

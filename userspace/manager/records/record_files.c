@@ -5,14 +5,13 @@
  */
 #include "manager/records/record_files.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/strbuf.h"
+#include "layer/layer_walk.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "manager/records/touched_files.h"
@@ -38,14 +37,24 @@ static int add_file(struct file_list *list, struct record_file_view *file)
 	return 0;
 }
 
-struct layer_walk {
+struct file_search {
 	struct touched_files *touched;
 	struct file_list *list;
 	bool never_read;
 	const atomic_bool *cancelled;
 };
 
-static int look_at_file(struct layer_walk *w, const char *path, const struct stat *st)
+/* The end of a path that is too long to be used: deep trees must not cost the square of their
+ * depth. */
+static const char *shown_path(const char *path)
+{
+	size_t length = strlen(path);
+	const char *end = length < PATH_MAX ? path : strchr(path + length - PATH_MAX + 1, '/');
+
+	return end ? end : path + length - PATH_MAX + 1;
+}
+
+static int look_at_file(struct file_search *w, const char *path, const struct stat *st)
 {
 	struct touched_file key = { .inode = st->st_ino };
 	struct touched_file *seen = NULL;
@@ -63,7 +72,7 @@ static int look_at_file(struct layer_walk *w, const char *path, const struct sta
 		file.read_bytes = seen->read_bytes;
 		file.last_access_ns = seen->last_access_ns;
 	}
-	file.path = strdup(path);
+	file.path = strdup(shown_path(path));
 	if (!file.path || add_file(w->list, &file) < 0) {
 		free(file.path);
 		return -ENOMEM;
@@ -71,58 +80,25 @@ static int look_at_file(struct layer_walk *w, const char *path, const struct sta
 	return 0;
 }
 
-/* Each directory is opened from the layer's root by its whole path, so that depth costs no file
- * descriptors; `pending` is a list of directories still to be read, each ended by NUL. */
-static int walk_directory(struct layer_walk *w, int root, const char *path, struct strbuf *pending)
+static int walk_layer(struct file_search *w, int root, struct error *e)
 {
-	cleanup(close_directory) DIR *d = NULL;
-	int fd = openat(root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct dirent *entry;
+	const struct layer_walk_options options = {
+		.directory = root,
+		.tolerant = true,
+		.cancelled = w->cancelled,
+	};
+	cleanup(layer_walk_free) struct layer_walk *walk = NULL;
+	struct layer_entry entry;
+	int code = layer_walk_open(&options, &walk, e);
 
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
-	d = fdopendir(fd);
-	if (!d) {
-		(void)close(fd);
-		return -ENOMEM;
-	}
-	while ((entry = readdir(d))) {
-		cleanup(free_ptr) char *below = NULL;
-		struct stat st;
-		int code = 0;
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+	if (code < 0)
+		return code;
+	while ((code = layer_walk_next(walk, &entry, e)) == 1) {
+		if (!S_ISREG(entry.st.st_mode))
 			continue;
-		if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue; /* vanished */
-		if (asprintf(&below, "%s%s%s", path, *path ? "/" : "", entry->d_name) < 0) {
-			below = NULL;
-			return -ENOMEM;
-		}
-		if (S_ISDIR(st.st_mode))
-			strbuf_append_bytes(pending, below, strlen(below) + 1);
-		else if (S_ISREG(st.st_mode))
-			code = look_at_file(w, below, &st);
-		if (code < 0 || strbuf_failed(pending))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int walk_layer(struct layer_walk *w, int root)
-{
-	cleanup(strbuf_free) struct strbuf now = { 0 }, next = { 0 };
-	int code = 0;
-
-	strbuf_append_bytes(&now, "", 1);
-	while (now.length > 0 && code == 0) {
-		for (size_t at = 0; at < now.length && code == 0; at += strlen(now.text + at) + 1)
-			code = w->cancelled && atomic_load(w->cancelled)
-				       ? -ECANCELED
-				       : walk_directory(w, root, now.text + at, &next);
-		strbuf_free(&now);
-		now = next;
-		next = (struct strbuf){ 0 };
+		code = look_at_file(w, entry.path, &entry.st);
+		if (code < 0)
+			return error_set(e, code, "out of memory");
 	}
 	return code;
 }
@@ -166,16 +142,18 @@ void record_files_free(struct record_file_view *files, size_t count)
 static int list_files(struct manager *m, const char *layer, const struct record_files_query *query,
 		      struct touched_files *touched, struct file_list *list, struct error *e)
 {
-	struct layer_walk w = { .touched = touched,
-				.list = list,
-				.never_read = query->which == RECORD_FILES_NEVER_READ,
-				.cancelled = query->cancelled };
+	struct file_search w = { .touched = touched,
+				 .list = list,
+				 .never_read = query->which == RECORD_FILES_NEVER_READ,
+				 .cancelled = query->cancelled };
 	cleanup(close_fd) int root = -EBADF;
 	int code = store_files_open_layer(m, layer, &root, e);
 
 	if (code < 0)
 		return code;
-	code = walk_layer(&w, root);
+	code = walk_layer(&w, root, e);
+	if (code < 0)
+		return error_context(e, "walk layer %s", layer);
 	for (size_t i = 0; code == 0 && !w.never_read && i < touched->count; i++) {
 		const struct touched_file *t = &touched->files[i];
 		struct record_file_view gone = { .inode = t->inode,
@@ -186,7 +164,7 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 		if (!t->found)
 			code = add_file(list, &gone);
 	}
-	return code < 0 ? error_set(e, code, "walk layer %s: %s", layer, strerror(-code)) : 0;
+	return code < 0 ? error_set(e, code, "out of memory") : 0;
 }
 
 int record_files(struct manager *m, const struct record_files_query *query,
