@@ -187,6 +187,7 @@ static void *run_loop(void *arg)
 	assert_true(sd_event_add_io(loop, NULL, f->stop_fd, EPOLLIN, on_stop, f) >= 0);
 	atomic_store(&f->running, 0);
 	assert_true(sd_event_loop(loop) >= 0);
+	grpc_server_close(f->server);
 	worker_pool_free(f->workers);
 	grpc_server_free(f->server);
 	sd_event_unref(loop);

@@ -332,6 +332,9 @@ static int build(struct agent *a, struct error *e)
 static void dismantle(struct agent *a)
 {
 	a->tick = sd_event_source_disable_unref(a->tick);
+	/* A worker may wait for a client that does not read. */
+	if (a->server)
+		grpc_server_close(a->server);
 	/* Workers first: they may still answer calls, and they use the manager. */
 	worker_pool_free(a->workers);
 	a->workers = NULL;

@@ -339,6 +339,12 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
 	end_if_drained(s);
 }
 
+void grpc_server_close(struct grpc_server *s)
+{
+	close_listeners(s);
+	close_connections(s);
+}
+
 void grpc_server_free(struct grpc_server *s)
 {
 	struct grpc_mail *mail;
