@@ -133,3 +133,32 @@ sanitized() {
 	run ! as_stranger flock --nonblock --shared "$agent_root/lock" true
 	goes_on
 }
+
+@test "a stranger reaches no file of a layer or a mount, and cannot keep a mount busy" {
+	start_agent
+	id=$(varve new)
+	mountpoint=$(varve mount "$id")
+	install -m 4755 "$(command -v id)" "$mountpoint/id"
+	echo text > "$mountpoint/file"
+	for path in "$mountpoint/file" "$mountpoint" "$agent_root/mnt/." "$agent_root/layers/." "$agent_root/blobs/." "$agent_root/l/." \
+		"$agent_root/trash/." "$agent_root/scratch/." "$agent_root/staging/."; do
+		[[ -e $path ]]
+		run ! as_stranger stat "$path"
+		[[ $output == *"Permission denied"* ]]
+	done
+	run ! as_stranger sh -c 'exec "$0" -u' "$mountpoint/id"
+	[[ $output == *"Permission denied"* ]]
+	run ! as_stranger env --chdir "$mountpoint" true
+	varve umount "$id"
+}
+
+@test "the directories of a store that an earlier version left open are closed at start" {
+	start_agent
+	stop_agent
+	chmod 0711 "$agent_root"/{mnt,l}
+	chmod 0755 "$agent_root"/{layers,blobs,trash}
+	start_agent
+	for name in mnt l layers blobs trash scratch staging; do
+		[[ $(stat -c %a "$agent_root/$name") == 700 ]]
+	done
+}

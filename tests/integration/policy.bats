@@ -246,3 +246,29 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	victim=$(varve prune -q --dry-run --policy mine)
 	[[ $(varve explain "$victim") == *"policy 'mine' would evict it now, as number 1 of 1"* ]]
 }
+
+free_inodes() {
+	stat -f -c %d "$agent_root"
+}
+
+@test "a policy evicts when the file system lacks inodes, and stops when enough are free" {
+	mkdir "$agent_root"
+	mount -t tmpfs -o size=64M,nr_inodes=2000 tmpfs "$agent_root"
+	printf '[prune]\ninterval = 0s\n[policy "space"]\nall = yes\nmin_free_space = 50%%\n' > "$agent_config"
+	start_agent
+	for record in 1 2 3 4; do
+		id=$(varve new --retain)
+		(cd "$(varve mount "$id")" && for file in {1..300}; do echo > "$file"; done)
+		id=$(varve commit "$id")
+		varve finalize "$id"
+		varve release "$id"
+	done
+	[[ $(free_inodes) -lt 1000 ]]
+	wait_for 'policy=space evicted='
+	retry 60 eval '[[ $(free_inodes) -ge 1000 ]]'
+	[[ $(varve ls -q | wc -l) -eq 3 ]]
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown
+	umount "$agent_root"
+	rmdir "$agent_root"
+}

@@ -42,7 +42,6 @@ make_bundle() { # ROOTFS COMMAND
 	base=$(varve commit "$base")
 	id=$(varve new --parent "$base" --uid-map 0:100000:65536 --gid-map 0:100000:65536)
 	mountpoint=$(varve mount "$id")
-	chmod 0700 "$agent_root/mnt"
 
 	make_bundle "$mountpoint" true
 	run runc run --bundle "$bundle" "varve-$BASHPID"

@@ -43,6 +43,33 @@ static void limits_combine(void **unused)
 				 cases[i].keep);
 }
 
+static void a_minimum_that_is_free_counts_for_inodes_too(void **unused)
+{
+	(void)unused;
+	const struct prune_disk full = { .total_bytes = 1000,
+					 .free_bytes = 900,
+					 .total_inodes = 200,
+					 .free_inodes = 10,
+					 .store_inodes = 100 };
+	const struct prune_limits tenth = { .min_free = { .share = 0.1 } };
+	const struct prune_limits bytes = { .min_free = { .bytes = 100 } };
+	const struct prune_limits everything = { .min_free = { .share = 1 } };
+	const struct prune_limits little = { .min_free = { .share = 0.05 } };
+	struct prune_disk unlimited = full;
+
+	/* 10 of the store's 100 inodes are missing. */
+	assert_true(prune_limits_are_exceeded(&tenth, &full));
+	assert_int_equal(prune_limits_keep(&tenth, &full, 50), 45);
+	assert_int_equal(prune_limits_keep(&bytes, &full, 50), 45);
+	assert_int_equal(prune_limits_keep(&everything, &full, 50), 1);
+	assert_false(prune_limits_are_exceeded(&little, &full));
+	assert_int_equal(prune_limits_keep(&little, &full, 50), PRUNE_UNLIMITED_BYTES);
+	/* btrfs makes inodes as it needs them. */
+	unlimited.total_inodes = unlimited.free_inodes = 0;
+	assert_false(prune_limits_are_exceeded(&tenth, &unlimited));
+	assert_int_equal(prune_limits_keep(&tenth, &unlimited, 50), PRUNE_UNLIMITED_BYTES);
+}
+
 static void spaces_are_bytes_or_shares(void **unused)
 {
 	(void)unused;
@@ -101,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_combine),
+		cmocka_unit_test(a_minimum_that_is_free_counts_for_inodes_too),
 		cmocka_unit_test(spaces_are_bytes_or_shares),
 		cmocka_unit_test(nonsense_is_no_limit),
 		cmocka_unit_test(default_policies_are_sound),

@@ -31,7 +31,16 @@ static int open_directory(int parent, const char *name, struct error *e)
 		return error_set(e, -errno, "make %s/: %s", name, strerror(errno));
 	}
 	fd = (int)syscall(SYS_openat2, parent, name, &how, sizeof(how));
-	return fd >= 0 ? fd : error_set(e, -errno, "open %s/: %s", name, strerror(errno));
+	if (fd < 0)
+		return error_set(e, -errno, "open %s/: %s", name, strerror(errno));
+	/* An earlier version, or a person, may have opened it to others. */
+	if (fchmod(fd, 0700) < 0) {
+		int code = error_set(e, -errno, "chmod %s/: %s", name, strerror(errno));
+
+		(void)close(fd); /* nothing was written through it */
+		return code;
+	}
+	return fd;
 }
 
 static int open_directories(struct blob_store *s, int root, struct error *e)

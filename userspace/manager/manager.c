@@ -2,20 +2,20 @@
 #include "manager/manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "manager/state/reservation.h"
 #include "manager/content/content_blobs.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/state/new_names.h"
+#include "manager/state/store_root.h"
 #include "manager/eviction/eviction_plans.h"
 #include "manager/mounts/unmount_queue.h"
 #include "manager/recovery/lost_database.h"
@@ -24,79 +24,6 @@
 #include "manager/mounts/counter_fold.h"
 #include "overlay/mount_table.h"
 #include "store/store_rows.h"
-
-/* Space in the store for what a start needs on a full disk: given back before, taken again after
- * it.
- */
-#define RESERVE "reserve"
-#define RESERVE_BYTES (1 << 20)
-
-/* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
-#define ROOT_MAX 200
-
-static int make_directory(const char *path, struct error *e)
-{
-	char partial[ROOT_MAX + 1];
-
-	for (size_t i = 1; path[i - 1]; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		(void)snprintf(partial, sizeof(partial), "%.*s", (int)i, path);
-		if (mkdir(partial, 0711) < 0 && errno != EEXIST)
-			return error_set(e, -errno, "make %s: %s", partial, strerror(errno));
-	}
-	return 0;
-}
-
-static int open_directories(struct manager *m, struct error *e)
-{
-	static const struct {
-		const char *name;
-		mode_t mode;
-	} directories[] = { { "layers", 0700 }, { "l", 0711 },	   { "mnt", 0711 },
-			    { "trash", 0700 },	{ "empty", 0755 }, { "staging", 0700 },
-			    { "scratch", 0700 } };
-
-	m->root_fd = open(m->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->root_fd < 0)
-		return error_set(e, -errno, "open the store %s: %s", m->root, strerror(errno));
-	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
-		if (mkdirat(m->root_fd, directories[i].name, directories[i].mode) < 0 &&
-		    errno != EEXIST)
-			return error_set(e, -errno, "make %s/%s: %s", m->root, directories[i].name,
-					 strerror(errno));
-	m->mounts_fd = openat(m->root_fd, "mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->mounts_fd < 0)
-		return error_set(e, -errno, "open %s/mnt: %s", m->root, strerror(errno));
-	return 0;
-}
-
-static int take_lock(struct manager *m, struct error *e)
-{
-	m->lock_fd = openat(m->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (m->lock_fd < 0)
-		return error_set(e, -errno, "open %s/lock: %s", m->root, strerror(errno));
-	/* Whoever can open it can keep every agent from starting. */
-	if (fchmod(m->lock_fd, 0600) < 0)
-		return error_set(e, -errno, "chmod %s/lock: %s", m->root, strerror(errno));
-	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return error_set(e, errno == EWOULDBLOCK ? -EBUSY : -errno,
-				 "the store %s is in use by another varved: stop it, or give this "
-				 "one another --root",
-				 m->root);
-	(void)unlinkat(m->root_fd, RESERVE, 0); /* there may be none */
-	return 0;
-}
-
-/* Where there is too little space, there is no reserve until the next start. */
-static void take_reserve(const struct manager *m)
-{
-	cleanup(close_fd) int fd = openat(
-		m->root_fd, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0)
-		(void)fallocate(fd, 0, 0, RESERVE_BYTES);
-}
 
 static int read_boot_id(struct manager *m, struct error *e)
 {
@@ -186,33 +113,76 @@ static int read_store_id(struct manager *m, struct error *e)
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
+static int lock_root(struct manager *m, struct error *e)
+{
+	int code = store_root_open(m, e);
+
+	if (code < 0)
+		return code;
+	code = fail_point_error("store.directories", e);
+	if (code < 0)
+		return code;
+	code = store_root_lock(m, e);
+	return code < 0 ? code : fail_point_error("store.locked", e);
+}
+
+static int open_database(struct manager *m, bool quarantine_layers, struct error *e)
+{
+	int code = lost_database_open(m, quarantine_layers, e);
+
+	if (code < 0)
+		return code;
+	code = read_store_id(m, e);
+	return code < 0 ? code : fail_point_error("store.database", e);
+}
+
 static int open_store(struct manager *m, const struct manager_options *options, struct error *e)
 {
-	int code = make_directory(m->root, e);
+	int code = lock_root(m, e);
 
-	if (code == 0)
-		code = open_directories(m, e);
-	if (code == 0)
-		code = fail_point_error("store.directories", e);
-	if (code == 0)
-		code = take_lock(m, e);
-	if (code == 0)
-		code = fail_point_error("store.locked", e);
-	if (code == 0)
-		code = read_boot_id(m, e);
-	if (code == 0)
-		code = choose_pin_directory(m, options->default_root, e);
-	if (code == 0)
-		code = overlay_probe(m->root_fd, &m->features, e);
-	if (code == 0)
-		code = lost_database_open(m, options->quarantine_layers, e);
-	if (code == 0)
-		code = read_store_id(m, e);
-	if (code == 0)
-		code = fail_point_error("store.database", e);
-	if (code == 0)
-		code = open_usage(m, options, e);
-	return code;
+	if (code < 0)
+		return code;
+	code = read_boot_id(m, e);
+	if (code < 0)
+		return code;
+	code = choose_pin_directory(m, options->default_root, e);
+	if (code < 0)
+		return code;
+	code = overlay_probe(m->root_fd, &m->features, e);
+	if (code < 0)
+		return code;
+	code = open_database(m, options->quarantine_layers, e);
+	if (code < 0)
+		return code;
+	code = open_usage(m, options, e);
+	if (code < 0)
+		return code;
+	return content_blobs_open(m, options->fetch_helper, options->credentials_file, e);
+}
+
+static int start_threads(struct manager *m, struct error *e)
+{
+	int code = unmount_queue_start(m, e);
+
+	if (code < 0)
+		return code;
+	if (pthread_create(&m->trash_thread, NULL, trash_empty_thread, m) != 0)
+		return error_set(e, -EAGAIN, "no thread to empty the trash");
+	m->trash_thread_runs = true;
+	trash_wake(m);
+	return 0;
+}
+
+static int make_tables(struct manager *m, struct error *e)
+{
+	m->graph = record_graph_new();
+	m->leases = hashmap_new();
+	m->snapshots = hashmap_new();
+	m->quarantined = hashmap_new();
+	m->quarantined_layers = hashmap_new();
+	if (!m->graph || !m->leases || !m->snapshots || !m->quarantined || !m->quarantined_layers)
+		return error_set(e, -ENOMEM, "out of memory");
+	return 0;
 }
 
 int manager_open(const struct manager_options *options, struct manager **ret_manager,
@@ -224,34 +194,27 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	if (!m)
 		return error_set(e, -ENOMEM, "out of memory");
 	initialise(m, options);
-	if (options->root[0] != '/' || strlen(options->root) > ROOT_MAX)
+	if (options->root[0] != '/' || strlen(options->root) > STORE_ROOT_MAX)
 		return error_set(e, -EINVAL,
 				 "--root '%.*s': the store needs an absolute path of at most %d "
 				 "bytes",
-				 ROOT_MAX + 1, options->root, ROOT_MAX);
+				 STORE_ROOT_MAX + 1, options->root, STORE_ROOT_MAX);
 	m->root = strdup(options->root);
-	m->graph = record_graph_new();
-	m->leases = hashmap_new();
-	m->snapshots = hashmap_new();
-	m->quarantined = hashmap_new();
-	m->quarantined_layers = hashmap_new();
-	if (!m->root || !m->graph || !m->leases || !m->snapshots || !m->quarantined ||
-	    !m->quarantined_layers)
+	if (!m->root)
 		return error_set(e, -ENOMEM, "out of memory");
-	code = open_store(m, options, e);
-	if (code == 0)
-		code = content_blobs_open(m, options->fetch_helper, options->credentials_file, e);
-	if (code == 0)
-		code = recover(m, e);
-	if (code == 0)
-		code = unmount_queue_start(m, e);
+	code = make_tables(m, e);
 	if (code < 0)
 		return code;
-	if (pthread_create(&m->trash_thread, NULL, trash_empty_thread, m) != 0)
-		return error_set(e, -EAGAIN, "no thread to empty the trash");
-	m->trash_thread_runs = true;
-	trash_wake(m);
-	take_reserve(m);
+	code = open_store(m, options, e);
+	if (code < 0)
+		return code;
+	code = recover(m, e);
+	if (code < 0)
+		return code;
+	code = start_threads(m, e);
+	if (code < 0)
+		return code;
+	store_root_reserve(m);
 	*ret_manager = take_ptr(m);
 	return 0;
 }
@@ -333,25 +296,34 @@ static struct record *first_mounted(struct manager *m)
 	return NULL;
 }
 
+static bool reserve_first_mounted(struct manager *m, struct reservation *ret_reserved)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r = first_mounted(locked);
+
+	if (r)
+		reservation_begin(locked, r, ret_reserved);
+	return r;
+}
+
+static int unmount_first(struct manager *m, bool *ret_found, struct error *e)
+{
+	cleanup(reservation_end) struct reservation reserved = { 0 };
+
+	*ret_found = reserve_first_mounted(m, &reserved);
+	return *ret_found ? mount_detach(m, reserved.record, e) : 0;
+}
+
 int manager_tear_down(struct manager *m, struct error *e)
 {
-	struct record *r;
+	bool found = true;
 
-	manager_lock(m);
-	while ((r = first_mounted(m))) {
-		int code;
+	while (found) {
+		int code = unmount_first(m, &found, e);
 
-		manager_reserve(r);
-		manager_unlock(m);
-		code = mount_detach(m, r, e);
-		manager_lock(m);
-		manager_unreserve(m, r);
-		if (code < 0) {
-			manager_unlock(m);
+		if (code < 0)
 			return code;
-		}
 	}
-	manager_unlock(m);
 	usage_bpf_close(m->usage);
 	m->usage = NULL;
 	return usage_bpf_unpin(m->pin_directory, e);

@@ -2,6 +2,7 @@
 #include "prune/prune_policy.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,45 @@ bool prune_limits_are_valid(const struct prune_limits *limits)
 	       is_valid(&limits->min_free);
 }
 
+static double share_of(const struct prune_space *space, const struct prune_disk *disk)
+{
+	if (space->share > 0)
+		return space->share;
+	return disk->total_bytes > 0 ? (double)space->bytes / (double)disk->total_bytes : 0;
+}
+
+static int64_t missing_bytes(const struct prune_limits *limits, const struct prune_disk *disk)
+{
+	return prune_space_bytes(&limits->min_free, disk) - disk->free_bytes;
+}
+
+static int64_t missing_inodes(const struct prune_limits *limits, const struct prune_disk *disk)
+{
+	double wanted = share_of(&limits->min_free, disk) * (double)disk->total_inodes;
+
+	if (wanted > (double)disk->total_inodes)
+		wanted = (double)disk->total_inodes;
+	return (int64_t)wanted - disk->free_inodes;
+}
+
+bool prune_limits_are_exceeded(const struct prune_limits *limits, const struct prune_disk *disk)
+{
+	return missing_bytes(limits, disk) > 0 || missing_inodes(limits, disk) > 0;
+}
+
+/* What must go for want of inodes, as if each of the store's took the same number of bytes. */
+static int64_t bytes_for_inodes(const struct prune_limits *limits, const struct prune_disk *disk,
+				int64_t used_bytes)
+{
+	int64_t missing = missing_inodes(limits, disk);
+
+	if (missing <= 0 || disk->store_inodes <= 0)
+		return 0;
+	if (missing >= disk->store_inodes)
+		return used_bytes;
+	return (int64_t)ceil((double)used_bytes * (double)missing / (double)disk->store_inodes);
+}
+
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
 			  int64_t used_bytes)
 {
@@ -57,7 +97,9 @@ int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_
 		return 0;
 	if (is_set(&limits->max_used))
 		keep = prune_space_bytes(&limits->max_used, disk);
-	missing = prune_space_bytes(&limits->min_free, disk) - disk->free_bytes;
+	missing = missing_bytes(limits, disk);
+	if (bytes_for_inodes(limits, disk, used_bytes) > missing)
+		missing = bytes_for_inodes(limits, disk, used_bytes);
 	if (missing > 0 && used_bytes - missing < keep)
 		keep = used_bytes - missing;
 	reserved = prune_space_bytes(&limits->reserved, disk);

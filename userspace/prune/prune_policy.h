@@ -41,6 +41,8 @@ struct prune_policies {
 /* Sizes of a file system, from statfs(2). */
 struct prune_disk {
 	int64_t total_bytes, free_bytes;
+	int64_t total_inodes, free_inodes; /* 0: the file system makes inodes as it needs them */
+	int64_t store_inodes; /* of these, the store's that can be evicted; 0: not known */
 };
 
 #define PRUNE_UNLIMITED_BYTES INT64_MAX
@@ -48,6 +50,9 @@ struct prune_disk {
 /* "10G", "10%". 100% and less; -EINVAL. */
 int prune_space_parse(const char *text, struct prune_space *ret_space);
 int64_t prune_space_bytes(const struct prune_space *space, const struct prune_disk *disk);
+/* Whether less is free than min_free asks for. A size of min_free counts for inodes as the same
+ * share of the disk. */
+bool prune_limits_are_exceeded(const struct prune_limits *limits, const struct prune_disk *disk);
 bool prune_limits_are_set(const struct prune_limits *limits);
 /* True when no size is negative and every share is between 0 and 1. An invalid limit could pass for
  * "no limit". */
@@ -55,8 +60,8 @@ bool prune_limits_are_valid(const struct prune_limits *limits);
 
 /*
  * How many bytes the store may keep of the used_bytes that it has: max_used, or so much less that
- * min_free is free, but not below reserved. PRUNE_UNLIMITED_BYTES where no limit is exceeded; 0,
- * which means that everything goes, where there are no limits at all.
+ * min_free is free, in bytes and in inodes, but not below reserved. PRUNE_UNLIMITED_BYTES where no
+ * limit is exceeded; 0, which means that everything goes, where there are no limits at all.
  */
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
 			  int64_t used_bytes);

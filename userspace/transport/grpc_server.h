@@ -45,8 +45,8 @@ void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd);
 /* GOAWAY to all clients, no new connections; calls under way finish, and are cancelled after a
  * minute. `done` is called by the loop, with the options' user, after the last call. */
 void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user));
-/* Closes all connections and takes no new ones. Their calls are cancelled, so that a handler that waits
- * for its client to read goes on; it may still run when this returns. */
+/* Closes all connections and takes no new ones. Their calls are cancelled, so that a handler that
+ * waits for its client to read goes on; it may still run when this returns. */
 void grpc_server_close(struct grpc_server *s);
 /* Every call must have finished. */
 void grpc_server_free(struct grpc_server *s);

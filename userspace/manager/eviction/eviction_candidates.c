@@ -84,7 +84,9 @@ struct prune_disk eviction_candidates_disk(const struct manager *m)
 	if (fstatfs(m->root_fd, &s) < 0)
 		return (struct prune_disk){ 0 };
 	return (struct prune_disk){ .total_bytes = (int64_t)s.f_blocks * s.f_bsize,
-				    .free_bytes = (int64_t)s.f_bavail * s.f_bsize };
+				    .free_bytes = (int64_t)s.f_bavail * s.f_bsize,
+				    .total_inodes = (int64_t)s.f_files,
+				    .free_inodes = (int64_t)s.f_ffree };
 }
 
 struct position {
@@ -209,6 +211,7 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {
 		v->used_bytes += p->size_bytes;
+		v->disk.store_inodes += r->layer->lazy ? 0 : r->layer->inodes;
 		v->kept_bytes[*kept] += p->size_bytes;
 		v->fixed_bytes += falls_back ? blob_bytes : 0;
 	}

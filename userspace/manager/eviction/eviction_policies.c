@@ -81,8 +81,7 @@ static bool space_is_low(struct manager *m)
 	struct prune_disk disk = eviction_candidates_disk(m);
 
 	for (size_t i = 0; i < m->policies->count; i++)
-		if (disk.free_bytes <
-		    prune_space_bytes(&m->policies->items[i].limits.min_free, &disk))
+		if (prune_limits_are_exceeded(&m->policies->items[i].limits, &disk))
 			return true;
 	return false;
 }
