@@ -109,3 +109,20 @@ digest_in() { # LAYOUT NAME
 		skopeo inspect --config "oci:$PWD/out:built" > /dev/null
 	done
 }
+
+@test "a layer of no bytes is an empty layer" {
+	make_images
+	: > "$trees/empty.tar"
+	layout_image "$layout" empty "$trees/base.tar.gz" "$trees/empty.tar" "$trees/top.tar"
+	start_agent
+	id=$(import "oci:$layout:empty")
+	diff <(ls "$trees/base/bin") <(ls "$(varve mount "$id" --read-only)/bin")
+	varve export "$id" "oci:$PWD/out:x" 2> /dev/null
+	[[ -e out/blobs/sha256/$(sha256sum < /dev/null | cut -d ' ' -f 1) ]]
+	skopeo inspect "oci:$PWD/out:x" > /dev/null
+	if command -v docker-registry > /dev/null; then
+		start_registry
+		varve push "$id" "$registry/lib/empty:1" 2> /dev/null
+		[[ $(varve pull "$registry/lib/empty:1" 2> /dev/null) == "$id" ]]
+	fi
+}
