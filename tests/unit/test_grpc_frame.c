@@ -69,7 +69,9 @@ static void what_is_too_long_or_compressed_is_refused(void **unused)
 
 static void texts_survive_the_header(void **unused)
 {
-	static const char *const texts[] = { "", "plain", "50% \xc3\xa9\n\t\x7f\x01", "%41", "%" };
+	static const char *const texts[] = { "",    "plain", "50% \xc3\xa9\n\t\x7f\x01",
+					     "%41", "%",     " blank ",
+					     " " };
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -78,6 +80,9 @@ static void texts_survive_the_header(void **unused)
 
 		for (const char *c = encoded; *c; c++)
 			assert_true(*c >= ' ' && *c < 0x7f);
+		/* HTTP strips blanks at the ends of a value. */
+		assert_true(!*encoded ||
+			    (encoded[0] != ' ' && encoded[strlen(encoded) - 1] != ' '));
 		assert_string_equal(decoded, texts[i]);
 	}
 }

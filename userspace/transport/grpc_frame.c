@@ -129,10 +129,12 @@ char *grpc_frame_encode_text(const char *text)
 
 	if (!encoded)
 		return NULL;
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
+	for (const char *c = text; *c; c++) {
+		unsigned char byte = (unsigned char)*c;
+		/* HTTP strips, or refuses, a header value with blanks at its ends. */
+		bool at_end = c == text || !c[1];
 
-		if (byte >= ' ' && byte <= '~' && byte != '%') {
+		if (byte >= (at_end ? '!' : ' ') && byte <= '~' && byte != '%') {
 			*to++ = (char)byte;
 			continue;
 		}

@@ -38,7 +38,8 @@ void grpc_frame_reader_free(struct grpc_frame_reader *r);
 /* The prefix of an uncompressed message; length must fit 32 bits. */
 void grpc_frame_write_prefix(uint8_t prefix[GRPC_FRAME_PREFIX_BYTES], size_t length);
 
-/* grpc-message: everything but printable ASCII becomes %XX. The caller frees; NULL: no memory. */
+/* grpc-message: everything but printable ASCII becomes %XX, and so does a blank at either end. The
+ * caller frees; NULL: no memory. */
 char *grpc_frame_encode_text(const char *text);
 /* A % that no two hex digits follow stays as it is, and so does %00: a text has no NUL inside. */
 char *grpc_frame_decode_text(const char *text, size_t length);
