@@ -90,6 +90,19 @@ stranger_varve() {
 	[[ $(varve ls --json) == "$before" ]]
 }
 
+@test "nothing is mounted by the read-only socket" {
+	start_agent
+	call() { PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1 "$BATS_TEST_DIRNAME/../tools/snapshots" "$@"; }
+	call "$agent_socket" Prepare key=work > /dev/null
+	mounts=$(count_mounts)
+	run call "$ro" Mounts key=work
+	[[ $status != 0 ]]
+	assert_output_has PERMISSION_DENIED
+	assert_output_has "Snapshots/Mounts may change something"
+	call "$ro" Stat key=work
+	[[ $(count_mounts) == "$mounts" ]]
+}
+
 @test "a user's connections to the read-only socket are limited, and others still get theirs" {
 	may_use '*'
 	start_agent
@@ -105,6 +118,10 @@ print(sum(s.recv(1) == b"" for s in sockets), "of 70 were closed")' "$ro"
 
 # crowd KIND SOCKET COMMAND…: runs it while four users have as many connections as they get, which are
 # idle, or with a request that is not whole.
+count_mounts() {
+	grep -c " $agent_root/" /proc/self/mountinfo || true
+}
+
 crowd() {
 	/usr/bin/python3 - "$@" <<- 'END'
 		import os, socket, subprocess, sys

@@ -270,7 +270,8 @@ static void run_list(struct grpc_call *call, void *user)
 const struct grpc_method snapshots_service_methods[] = {
 	{ "/containerd.services.snapshots.v1.Snapshots/Prepare", run_prepare, GRPC_METHOD_CHANGES },
 	{ "/containerd.services.snapshots.v1.Snapshots/View", run_view, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", run_mounts, GRPC_METHOD_READS },
+	/* It mounts a snapshot that is not mounted, for example after the host was started. */
+	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", run_mounts, GRPC_METHOD_CHANGES },
 	{ "/containerd.services.snapshots.v1.Snapshots/Commit", run_commit, GRPC_METHOD_CHANGES },
 	{ "/containerd.services.snapshots.v1.Snapshots/Remove", run_remove, GRPC_METHOD_CHANGES },
 	{ "/containerd.services.snapshots.v1.Snapshots/Stat", run_stat, GRPC_METHOD_READS },
