@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/regular_file.h"
 
 #define BLOBS "blobs/sha256"
@@ -109,7 +110,7 @@ static int replace_file(int layout, const char *path, const void *bytes, size_t 
 	if (unlinkat(layout, beside, 0) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "remove %s of the layout: %s", beside, strerror(errno));
 	fd = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	code = fd < 0 ? -errno : write_all(fd, bytes, length);
+	code = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : write_all(fd, bytes, length);
 	if (code == 0 && fsync(fd) < 0)
 		code = -errno;
 	if (code == 0 && renameat(layout, beside, layout, path) < 0)
@@ -141,13 +142,16 @@ static int open_blobs(int layout, int *ret_fd, struct error *e)
 static int make_blobs(int layout, struct error *e)
 {
 	cleanup(close_fd) int blobs = -EBADF, sums = -EBADF;
+	int code;
 
-	if (mkdirat(layout, "blobs", 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make blobs of the layout: %s", strerror(errno));
+	code = directory_make(layout, "blobs", 0755);
+	if (code < 0 && code != -EEXIST)
+		return error_set(e, code, "make blobs of the layout: %s", strerror(-code));
 	/* open_blobs() refuses a link in its place. */
 	blobs = openat(layout, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (blobs >= 0 && mkdirat(blobs, "sha256", 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make " BLOBS " of the layout: %s", strerror(errno));
+	code = blobs < 0 ? 0 : directory_make(blobs, "sha256", 0755);
+	if (code < 0 && code != -EEXIST)
+		return error_set(e, code, "make " BLOBS " of the layout: %s", strerror(-code));
 	return open_blobs(layout, &sums, e);
 }
 
@@ -176,8 +180,9 @@ int oci_layout_make(const char *path, int *ret_fd, struct error *e)
 	cleanup(close_fd) int fd = -EBADF;
 	int code;
 
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make %s: %s", path, strerror(errno));
+	code = directory_make(AT_FDCWD, path, 0755);
+	if (code < 0 && code != -EEXIST)
+		return error_set(e, code, "make %s: %s", path, strerror(-code));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
@@ -332,7 +337,7 @@ int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_
 	(void)snprintf(beside, sizeof(beside), "%s.new", name); /* it fits */
 	(void)unlinkat(blobs, beside, 0); /* of an export that was cut off */
 	to = openat(blobs, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (to < 0)
+	if (to < 0 || fchmod(to, 0644) < 0)
 		return error_set(e, -errno, "make " BLOBS "/%s of the layout: %s", beside,
 				 strerror(errno));
 	code = pump_out(from, to, copy, e);

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "base/directory.h"
 #include "daemon/config.h"
 
 /* Clients that do not block in connect(2) are refused when it is full. */
@@ -51,12 +52,14 @@ static int make_folder(const char *path, struct error *e)
 {
 	cleanup(free_ptr) char *copy = strdup(path);
 	const char *folder;
+	int code;
 
 	if (!copy)
 		return error_set(e, -ENOMEM, "out of memory");
 	folder = dirname(copy);
-	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make %s for the socket: %s", folder, strerror(errno));
+	code = directory_make(AT_FDCWD, folder, 0755);
+	if (code < 0 && code != -EEXIST)
+		return error_set(e, code, "make %s for the socket: %s", folder, strerror(-code));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fail_point.h"
@@ -45,6 +46,8 @@ int main(int argc, char **argv)
 	struct error e = { 0 };
 	int code = 0;
 
+	/* What is made is root's alone, unless its mode is set. */
+	(void)umask(0077);
 #ifdef VARVE_FAIL_POINTS
 	if (argc == 2 && strcmp(argv[1], "--fail-points") == 0) {
 		fail_point_list();

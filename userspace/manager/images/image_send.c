@@ -126,7 +126,8 @@ static int write_tar(struct exporting *x, int directory, enum tar_compression co
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (file < 0)
+	/* An export is for other users as well, whatever the agent's umask. */
+	if (file < 0 || fchmod(file, 0644) < 0)
 		return error_set(e, -errno, "make %s: %s", beside, strerror(errno));
 	options.output_fd = file;
 	code = write_beside(x, &options, beside, e);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/directory.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/trash.h"
@@ -92,8 +93,9 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
 	code = fail_point_error("layer.made", e);
 	store_files_layer_path(layer, path);
-	if (code == 0 && mkdirat(m->root_fd, path, 0755) < 0)
-		code = -errno;
+	/* Its mode is that of the mount's root. */
+	if (code == 0)
+		code = directory_make(m->root_fd, path, 0755);
 	if (code == 0)
 		code = fail_point_error("layer.made-fs", e);
 	(void)snprintf(path, sizeof(path), "layers/%s/work", layer);
