@@ -37,7 +37,7 @@ agent_teardown() {
 	local left='' status=0
 	[[ -n ${agent_root-} ]] || return 0
 	[[ -z $agent_pid ]] || stop_agent || status=1
-	if [[ -d $agent_root ]]; then
+	if [[ -e $agent_root/varve.db ]]; then
 		"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&- || {
 			echo "varved --teardown failed"
 			status=1

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/access.h"
 #include "daemon/listener.h"
+#include "daemon/store_root.h"
 #include "daemon/worker_pool.h"
 #include "manager/records/records.h"
 #include "manager/manager.h"
@@ -174,19 +175,9 @@ static char *find_fetch_helper(void)
 	return asprintf(&path, "%s/varve-fetch", slash ? self : ".") < 0 ? NULL : path;
 }
 
-static int open_manager(struct agent *a, struct error *e)
+/* The store may still have to be made, so its path is made absolute by hand. */
+static int find_root(struct agent *a, struct error *e)
 {
-	struct manager_options options = { .backend_forced = a->config->backend_forced,
-					   .backend = a->config->backend,
-					   .policies = &a->config->file.policies,
-					   .automatic = a->config->file.automatic,
-					   .policy_interval_ns = a->config->file.interval_ns,
-					   .credentials_file = a->config->file.credentials,
-					   .drop_blobs = !a->config->file.keep_blobs,
-					   .quarantine_layers = a->config->quarantine_layers,
-					   .report = report };
-
-	/* The store may still have to be made, so its path is made absolute by hand. */
 	if (a->config->root[0] == '/') {
 		a->root = strdup(a->config->root);
 	} else {
@@ -199,13 +190,35 @@ static int open_manager(struct agent *a, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory");
 	while (strlen(a->root) > 1 && a->root[strlen(a->root) - 1] == '/')
 		a->root[strlen(a->root) - 1] = '\0';
+	return store_root_check(a->root, e);
+}
+
+/* After find_root(). */
+static int open_manager(struct agent *a, struct error *e)
+{
+	struct manager_options options = { .root = a->root,
+					   .default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) ==
+							   0,
+					   .backend_forced = a->config->backend_forced,
+					   .backend = a->config->backend,
+					   .policies = &a->config->file.policies,
+					   .automatic = a->config->file.automatic,
+					   .policy_interval_ns = a->config->file.interval_ns,
+					   .credentials_file = a->config->file.credentials,
+					   .drop_blobs = !a->config->file.keep_blobs,
+					   .quarantine_layers = a->config->quarantine_layers,
+					   .report = report };
+	int code;
+
 	a->fetch_helper = find_fetch_helper();
 	if (!a->fetch_helper)
 		return error_set(e, -ENOMEM, "out of memory");
 	options.fetch_helper = a->fetch_helper;
-	options.root = a->root;
-	options.default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) == 0;
-	return manager_open(&options, &a->manager, e);
+	code = manager_open(&options, &a->manager, e);
+	if (code < 0)
+		return code;
+	/* In a folder such as /tmp another user may have made it first. */
+	return store_root_check(a->root, e);
 }
 
 static int authorize(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
@@ -304,29 +317,59 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections, then */
 }
 
-static int build(struct agent *a, struct error *e)
+static int start_tick(struct agent *a, struct error *e)
+{
+	int code = sd_event_add_time_relative(a->loop, &a->tick, CLOCK_MONOTONIC,
+					      CONFIG_TICK_SECONDS * UINT64_C(1000000), 0, on_tick,
+					      a);
+
+	return code < 0 ? error_set(e, code, "timer: %s", strerror(-code)) : 0;
+}
+
+static int start_loop(struct agent *a, struct error *e)
 {
 	int code = sd_event_default(&a->loop);
 
-	if (code < 0)
-		return error_set(e, code, "event loop: %s", strerror(-code));
-	code = add_signals(a, e);
-	if (code == 0)
-		code = access_open(a->config, &a->access, e);
-	/* Before the store: a socket that is taken must not leave a new store behind. */
-	if (code == 0)
-		code = listeners_open(&a->listeners, &a->access, e);
-	if (code == 0)
-		code = worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
-	if (code == 0)
-		code = open_manager(a, e);
-	if (code == 0)
-		code = start_server(a, e);
-	if (code < 0)
-		return code;
-	code = sd_event_add_time_relative(a->loop, &a->tick, CLOCK_MONOTONIC,
-					  CONFIG_TICK_SECONDS * UINT64_C(1000000), 0, on_tick, a);
-	return code < 0 ? error_set(e, code, "timer: %s", strerror(-code)) : 0;
+	return code < 0 ? error_set(e, code, "event loop: %s", strerror(-code)) : 0;
+}
+
+static int open_access(struct agent *a, struct error *e)
+{
+	return access_open(a->config, &a->access, e);
+}
+
+static int open_listeners(struct agent *a, struct error *e)
+{
+	return listeners_open(&a->listeners, &a->access, e);
+}
+
+static int start_workers(struct agent *a, struct error *e)
+{
+	return worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
+}
+
+static int build(struct agent *a, struct error *e)
+{
+	static int (*const steps[])(struct agent * a, struct error * e) = {
+		start_loop,
+		add_signals,
+		open_access,
+		find_root,
+		/* Before the store: a socket that is taken must not leave a new store behind. */
+		open_listeners,
+		start_workers,
+		open_manager,
+		start_server,
+		start_tick,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		int code = steps[i](a, e);
+
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
 static void dismantle(struct agent *a)
@@ -377,8 +420,12 @@ int daemon_quarantine_layers(const struct config *config, struct error *e)
 int daemon_tear_down(const struct config *config, struct error *e)
 {
 	struct agent a = { .config = config };
-	int code = open_manager(&a, e);
+	int code = find_root(&a, e);
 
+	if (code == 0)
+		code = store_root_must_exist(a.root, e);
+	if (code == 0)
+		code = open_manager(&a, e);
 	if (code == 0)
 		code = manager_tear_down(a.manager, e);
 	manager_close(a.manager);

@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# requires root overlay jq
+# SPDX-License-Identifier: Apache-2.0
+#
+# The folder of the store: whose it may be, and the modes of what is made in it.
+
+load ../lib/helpers
+
+# refused_root ROOT TEXT…: no agent starts there, for this reason, and none is torn down; nothing is made.
+refused_root() {
+	local root=$1 text before
+	shift
+	before=$(find "$BATS_TEST_TMPDIR")
+	for option in --verbose --teardown; do
+		run -6 timeout 20 "$VARVE_BUILD/varved" --root "$root" --socket "$agent_socket" "$option"
+		for text; do
+			assert_output_has "$text"
+		done
+		[[ ${#lines[@]} == 1 && ! -e $agent_socket ]]
+	done
+	[[ $(find "$BATS_TEST_TMPDIR") == "$before" ]]
+}
+
+@test "a root that another user owns, or can write to, is refused" {
+	chmod 755 "$BATS_TEST_TMPDIR"
+	dir=$BATS_TEST_TMPDIR/dir
+	mkdir -p "$dir/store"
+	chown nobody "$dir/store"
+	refused_root "$dir/store" "uid $(id -u nobody) owns $dir/store" "only root can change"
+	chown root "$dir/store"
+	chmod 1777 "$dir/store"
+	refused_root "$dir/store" "other users can write to $dir/store (mode 1777)" "chmod go-w"
+	chmod 0755 "$dir/store"
+	chown nobody "$dir"
+	refused_root "$dir/store" "owns $dir and"
+	refused_root "$dir/new/deep" "owns $dir and"
+	chown root:games "$dir"
+	chmod 0775 "$dir"
+	refused_root "$dir/new" "other users can write to $dir (mode 0775)"
+}
+
+@test "a link to the root is followed when it is root's, and leads to what is root's" {
+	real=$BATS_TEST_TMPDIR/real
+	mkdir -p "$real/store"
+	ln -s "$real" "$BATS_TEST_TMPDIR/link"
+	chmod 777 "$real"
+	refused_root "$BATS_TEST_TMPDIR/link/store" "other users can write to"
+	chmod 755 "$real"
+	chown -h nobody "$BATS_TEST_TMPDIR/link"
+	refused_root "$BATS_TEST_TMPDIR/link/store" "owns $BATS_TEST_TMPDIR/link"
+	chown -h root "$BATS_TEST_TMPDIR/link"
+	agent_root=$BATS_TEST_TMPDIR/link/store
+	start_agent
+	varve info
+}
+
+@test "a root in a sticky folder such as /tmp is accepted, unless another user made it" {
+	mkdir -m 1777 "$BATS_TEST_TMPDIR/tmp"
+	agent_root=$BATS_TEST_TMPDIR/tmp/store
+	mkdir "$agent_root"
+	chown nobody "$agent_root"
+	refused_root "$agent_root" "owns $agent_root"
+	rmdir "$agent_root"
+	start_agent
+	varve info
+}
+
+@test "the teardown of a root without a store makes none" {
+	for root in "$BATS_TEST_TMPDIR/mistyped" "$BATS_TEST_TMPDIR"; do
+		run -1 "$VARVE_BUILD/varved" --root "$root" --socket "$agent_socket" --teardown
+		assert_output_has "there is no store at $root"
+		[[ ${#lines[@]} == 1 && ! -e $root/varve.db ]]
+	done
+	[[ ! -e $BATS_TEST_TMPDIR/mistyped ]]
+}
+
+@test "modes do not depend on the umask: the store is root's, mounts and exports are as wanted" {
+	for mask in 0000 0022 0077; do
+		umask "$mask"
+		agent_root=$BATS_TEST_TMPDIR/store$mask
+		start_agent
+		id=$(varve new --retain)
+		[[ $(stat -c %a "$(varve mount "$id")") == 755 ]]
+		(umask 022 && echo x > "$agent_root/mnt/$id/file")
+		id=$(varve commit "$id")
+		varve export "$id" "oci:$BATS_TEST_TMPDIR/layout$mask"
+		varve export "$id" "tar:$BATS_TEST_TMPDIR/tar$mask"
+		[[ -z $(find "$agent_root" -maxdepth 1 -type f -perm /077) ]]
+		[[ -z $(find "$BATS_TEST_TMPDIR/layout$mask" -type f ! -perm 644) ]]
+		[[ -z $(find "$BATS_TEST_TMPDIR/layout$mask" -type d ! -perm 755) ]]
+		[[ $(stat -c %a "$BATS_TEST_TMPDIR/tar$mask") == 644 ]]
+		stop_agent
+		"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown
+		find "$agent_root" -maxdepth 1 -printf '%P %m\n' | sort > "$BATS_TEST_TMPDIR/modes$mask"
+	done
+	cmp "$BATS_TEST_TMPDIR/modes0000" "$BATS_TEST_TMPDIR/modes0022"
+	cmp "$BATS_TEST_TMPDIR/modes0022" "$BATS_TEST_TMPDIR/modes0077"
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/store_root.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+#define DATABASE "varve.db"
+
+static int check_folder(const char *path, const struct stat *st, bool is_store, struct error *e)
+{
+	mode_t others = S_IWOTH | (st->st_gid == 0 ? 0 : S_IWGRP);
+
+	if (st->st_uid != 0)
+		return error_set(e, -EPERM,
+				 "uid %u owns %s and could replace the store: give --root a folder "
+				 "that only root can change",
+				 st->st_uid, path);
+	if (S_ISLNK(st->st_mode) || !(st->st_mode & others) ||
+	    (!is_store && (st->st_mode & S_ISVTX)))
+		return 0;
+	return error_set(e, -EPERM,
+			 "other users can write to %s (mode %04o): take that from them (chmod "
+			 "go-w %s), or give --root a folder that only root can change",
+			 path, st->st_mode & 07777, path);
+}
+
+/* Looks at the path from / on, up to the first part that does not exist. */
+static int check_parts(const char *path, struct error *e)
+{
+	cleanup(free_ptr) char *part = strdup(path);
+	size_t length = strlen(path);
+
+	if (!part)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 1; i <= length; i++) {
+		struct stat st;
+		int code;
+
+		/* "/" itself, and then each name. */
+		if (i > 1 && path[i] != '/' && path[i] != '\0')
+			continue;
+		part[i] = '\0';
+		if (lstat(part, &st) < 0)
+			return errno == ENOENT
+				       ? 0
+				       : error_set(e, -errno, "%s: %s", part, strerror(errno));
+		code = check_folder(part, &st, i == length, e);
+		if (code < 0)
+			return code;
+		part[i] = path[i];
+	}
+	return 0;
+}
+
+int store_root_check(const char *path, struct error *e)
+{
+	cleanup(free_ptr) char *real = NULL;
+	int code = check_parts(path, e);
+
+	if (code < 0)
+		return code;
+	/* Links on the way are root's; so has to be where they lead. */
+	real = realpath(path, NULL);
+	return real ? check_parts(real, e) : 0;
+}
+
+int store_root_must_exist(const char *path, struct error *e)
+{
+	cleanup(free_ptr) char *database = NULL;
+	struct stat st;
+
+	if (asprintf(&database, "%s/" DATABASE, path) < 0) {
+		database = NULL;
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	if (lstat(database, &st) == 0)
+		return 0;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return error_set(e, -ENOENT, "there is no store at %s: check --root", path);
+	return error_set(e, -errno, "%s: %s", database, strerror(errno));
+}
