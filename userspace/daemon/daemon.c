@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "daemon/access.h"
 #include "daemon/listener.h"
-#include "daemon/store_root.h"
+#include "daemon/root_check.h"
 #include "daemon/worker_pool.h"
 #include "manager/records/records.h"
 #include "manager/manager.h"
@@ -190,7 +190,7 @@ static int find_root(struct agent *a, struct error *e)
 		return error_set(e, -ENOMEM, "out of memory");
 	while (strlen(a->root) > 1 && a->root[strlen(a->root) - 1] == '/')
 		a->root[strlen(a->root) - 1] = '\0';
-	return store_root_check(a->root, e);
+	return root_check_owners(a->root, e);
 }
 
 /* After find_root(). */
@@ -218,7 +218,7 @@ static int open_manager(struct agent *a, struct error *e)
 	if (code < 0)
 		return code;
 	/* In a folder such as /tmp another user may have made it first. */
-	return store_root_check(a->root, e);
+	return root_check_owners(a->root, e);
 }
 
 static int authorize(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
@@ -423,7 +423,7 @@ int daemon_tear_down(const struct config *config, struct error *e)
 	int code = find_root(&a, e);
 
 	if (code == 0)
-		code = store_root_must_exist(a.root, e);
+		code = root_check_has_store(a.root, e);
 	if (code == 0)
 		code = open_manager(&a, e);
 	if (code == 0)

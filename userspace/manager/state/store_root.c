@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/directory.h"
 
 #define RESERVE "reserve"
 #define RESERVE_BYTES (1 << 20)
@@ -19,11 +20,14 @@ static int make_with_parents(const char *path, struct error *e)
 	char partial[STORE_ROOT_MAX + 1];
 
 	for (size_t i = 1; path[i - 1]; i++) {
+		int code;
+
 		if (path[i] != '/' && path[i] != '\0')
 			continue;
 		(void)snprintf(partial, sizeof(partial), "%.*s", (int)i, path);
-		if (mkdir(partial, 0711) < 0 && errno != EEXIST)
-			return error_set(e, -errno, "make %s: %s", partial, strerror(errno));
+		code = directory_make(AT_FDCWD, partial, 0711);
+		if (code < 0 && code != -EEXIST)
+			return error_set(e, code, "make %s: %s", partial, strerror(-code));
 	}
 	return 0;
 }
@@ -61,8 +65,9 @@ int store_root_open(struct manager *m, struct error *e)
 			return code;
 	}
 	/* A lower of mounts that have too few: its mode is never seen, and it has no entries. */
-	if (mkdirat(m->root_fd, "empty", 0755) < 0 && errno != EEXIST)
-		return error_set(e, -errno, "make %s/empty: %s", m->root, strerror(errno));
+	code = directory_make(m->root_fd, "empty", 0755);
+	if (code < 0 && code != -EEXIST)
+		return error_set(e, code, "make %s/empty: %s", m->root, strerror(-code));
 	m->mounts_fd = openat(m->root_fd, "mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->mounts_fd < 0)
 		return error_set(e, -errno, "open %s/mnt: %s", m->root, strerror(errno));

@@ -10,6 +10,6 @@
 /* -EPERM: another user owns a folder on the way to `path` (absolute), or the folder itself, or may
  * write there. A sticky folder such as /tmp may be on the way, because only root can rename what is
  * root's in it. What does not exist is fine. */
-int store_root_check(const char *path, struct error *e);
+int root_check_owners(const char *path, struct error *e);
 /* -ENOENT: there is no store at `path`. */
-int store_root_must_exist(const char *path, struct error *e);
+int root_check_has_store(const char *path, struct error *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/store_root.h"
+#include "daemon/root_check.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -58,7 +58,7 @@ static int check_parts(const char *path, struct error *e)
 	return 0;
 }
 
-int store_root_check(const char *path, struct error *e)
+int root_check_owners(const char *path, struct error *e)
 {
 	cleanup(free_ptr) char *real = NULL;
 	int code = check_parts(path, e);
@@ -70,7 +70,7 @@ int store_root_check(const char *path, struct error *e)
 	return real ? check_parts(real, e) : 0;
 }
 
-int store_root_must_exist(const char *path, struct error *e)
+int root_check_has_store(const char *path, struct error *e)
 {
 	cleanup(free_ptr) char *database = NULL;
 	struct stat st;
