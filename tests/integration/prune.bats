@@ -146,6 +146,16 @@ mib() {
 	assert_json_lines '.[1].predicted >= 1048576 and (.[1].freed | type) == "number"'
 }
 
+@test "freed bytes are those of the deletions, whatever others write meanwhile" {
+	start_agent
+	result one
+	(for ((i = 0; i < 300; i++)); do head -c 100000 /dev/zero > "$BATS_TEST_TMPDIR/noise.$i"; done) &
+	noise=$!
+	run -0 varve prune --json
+	assert_json_lines '.[-1].freed >= .[-1].predicted and .[-1].freed < .[-1].predicted + 65536'
+	wait "$noise"
+}
+
 @test "B67 a dry run deletes nothing" {
 	start_agent
 	id=$(result one)

@@ -309,6 +309,8 @@ static int remove_doomed(struct manager *m, struct known_blob *b, struct error *
 	pthread_cond_broadcast(&locked->idle);
 	if (code < 0)
 		return code;
+	if (b->size_bytes > 0)
+		atomic_fetch_add(&locked->freed_bytes, b->size_bytes);
 	b->size_bytes = -1;
 	forget_if_idle(locked, b);
 	return 0;

@@ -248,6 +248,21 @@ static void collect_blobs(struct manager *m)
 		manager_report(m, true, "%s; it will be tried again", late.text);
 }
 
+/* What was deleted before must not be counted as freed by this prune. */
+static int64_t begin_counting(struct manager *m)
+{
+	trash_drain(m);
+	return atomic_load(&m->freed_bytes);
+}
+
+/* What our own deletions freed, whatever others write to or delete from the file system. */
+static int64_t finish_deletions(struct manager *m)
+{
+	collect_blobs(m);
+	trash_drain(m);
+	return atomic_load(&m->freed_bytes);
+}
+
 static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 			struct eviction_summary *s, struct error *e)
 {
@@ -255,6 +270,7 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	int64_t keep_bytes = 0;
 	int code = layer_sizes_measure(run->m, o->cancelled, e);
+	int64_t freed_before;
 
 	if (code < 0)
 		return code;
@@ -264,13 +280,10 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	code = o->dry_run ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
 	if (code < 0)
 		return code;
+	freed_before = begin_counting(run->m);
 	code = take_all(run, &steps, e);
-	if (!o->dry_run) {
-		collect_blobs(run->m);
-		trash_drain(run->m);
-		s->freed_bytes =
-			eviction_candidates_disk(run->m).free_bytes - candidates.disk.free_bytes;
-	}
+	if (!o->dry_run)
+		s->freed_bytes = finish_deletions(run->m) - freed_before;
 	summarize(&candidates, run, &steps, keep_bytes, s);
 	return code;
 }
@@ -314,7 +327,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 {
 	const struct eviction_steps *steps = eviction_plans_find(run->m, plan, e);
 	const struct eviction_planned *stale;
-	int64_t free_before;
+	int64_t freed_before;
 	int code;
 
 	if (!steps)
@@ -328,12 +341,10 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 				 "plan %s is stale: record %s has changed since or is in use; "
 				 "nothing was evicted (varve prune --dry-run makes a new plan)",
 				 plan, stale->id);
-	free_before = eviction_candidates_disk(run->m).free_bytes;
+	freed_before = begin_counting(run->m);
 	code = take_all(run, steps, e);
-	collect_blobs(run->m);
-	trash_drain(run->m);
 	s->predicted_bytes = steps->freed_bytes;
-	s->freed_bytes = eviction_candidates_disk(run->m).free_bytes - free_before;
+	s->freed_bytes = finish_deletions(run->m) - freed_before;
 	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
 	eviction_plans_drop(run->m, plan);
 	s->missed_bytes = run->kept_bytes;

@@ -94,6 +94,7 @@ struct manager {
 	char *fetch_helper, *credentials_file;
 	bool drop_blobs; /* of layers that have their files */
 	atomic_int_fast64_t collected_boot_ns; /* when blobs were collected last by housekeeping */
+	atomic_int_fast64_t freed_bytes; /* of disk, by our own deletions since the start */
 	atomic_uint_fast64_t content_works; /* for names that are used once */
 
 	struct ranked_lock fold_lock; /* one fold at a time, from reading cells to writing rows */

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fail_point.h"
@@ -15,18 +16,38 @@
 #include "manager/state/store_files.h"
 
 #define PATH_SIZE 64
+#define STAT_BLOCK_SIZE 512
+
+struct deletion {
+	struct manager *m;
+	int trash;
+};
+
+/* Deletes what has this name, and counts what that frees: an inode's blocks with its last link. */
+static int delete_one(const struct deletion *d, int parent, const char *name, int flags)
+{
+	struct stat st;
+	bool known = fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (unlinkat(parent, name, flags) < 0)
+		return -errno;
+	if (known && (S_ISDIR(st.st_mode) || st.st_nlink == 1))
+		atomic_fetch_add(&d->m->freed_bytes, (int64_t)st.st_blocks * STAT_BLOCK_SIZE);
+	return 0;
+}
 
 /* Deletes a tree; what cannot be deleted stays for the next start. Depth is bounded by what a path
  * of the trees that we make can have; a deeper one is flattened by renaming its children up. */
-static int delete_tree(int parent, const char *name, int trash, unsigned depth)
+static int delete_tree(const struct deletion *deletion, int parent, const char *name,
+		       unsigned depth)
 {
 	cleanup(close_directory) DIR *d = NULL;
 	struct dirent *entry;
-	int fd, code = 0;
+	int fd, removed, code = 0;
 
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return unlinkat(parent, name, 0) < 0 ? -errno : 0;
+		return delete_one(deletion, parent, name, 0);
 	d = fdopendir(fd);
 	if (!d) {
 		(void)close(fd);
@@ -37,39 +58,41 @@ static int delete_tree(int parent, const char *name, int trash, unsigned depth)
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), entry->d_name, 0) == 0) {
+		removed = delete_one(deletion, dirfd(d), entry->d_name, 0);
+		if (removed == 0) {
 			fail_point("trash.unlinked");
 			continue;
 		}
-		if (errno != EISDIR && errno != EPERM) {
-			code = -errno;
+		if (removed != -EISDIR && removed != -EPERM) {
+			code = removed;
 			continue;
 		}
 		if (depth < 64) {
-			int below = delete_tree(dirfd(d), entry->d_name, trash, depth + 1);
+			int below = delete_tree(deletion, dirfd(d), entry->d_name, depth + 1);
 
 			code = below < 0 ? below : code;
 			continue;
 		}
 		(void)snprintf(moved, sizeof(moved), "deep.%" PRIx64 ".%" PRIx64,
 			       (uint64_t)entry->d_ino, (uint64_t)clock_wall_ns());
-		if (renameat(dirfd(d), entry->d_name, trash, moved) < 0)
+		if (renameat(dirfd(d), entry->d_name, deletion->trash, moved) < 0)
 			code = -errno;
 	}
-	if (unlinkat(parent, name, AT_REMOVEDIR) < 0)
-		return code < 0 ? code : -errno;
-	return code;
+	removed = delete_one(deletion, parent, name, AT_REMOVEDIR);
+	return removed < 0 && code == 0 ? removed : code;
 }
 
 static void empty_trash_once(struct manager *m)
 {
 	cleanup(close_directory) DIR *trash = store_files_open_directory(m, "trash");
+	struct deletion deletion = { .m = m };
 	bool again = true;
 
 	if (!trash) {
 		manager_report(m, true, "open %s/trash: %s", m->root, strerror(errno));
 		return;
 	}
+	deletion.trash = dirfd(trash);
 	while (again) {
 		struct dirent *entry;
 
@@ -82,7 +105,7 @@ static void empty_trash_once(struct manager *m)
 				continue;
 			code = fail_point_error("trash.delete", NULL);
 			if (code == 0)
-				code = delete_tree(dirfd(trash), entry->d_name, dirfd(trash), 0);
+				code = delete_tree(&deletion, dirfd(trash), entry->d_name, 0);
 			if (code < 0)
 				manager_report(m, true,
 					       "delete %s/trash/%s: %s; it will be tried again at "
