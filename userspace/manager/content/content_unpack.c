@@ -2,6 +2,7 @@
 #include "manager/content/content_unpack.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,9 @@ static int apply_blob(struct content_chain *chain, const struct content_chain_la
 	code = tar_apply(&options, &result, e);
 	if (code < 0)
 		return error_context(e, "unpack blob %s", l->content->blob.text);
+	if (result.notes.count > 0)
+		manager_report(chain->m, false, "blob=%s left out of it: %" PRIu64 " (%s)",
+			       l->content->blob.text, result.notes.count, result.notes.text);
 	return check_digests(l->content, &result, e);
 }
 

@@ -2,6 +2,7 @@
 #include "manager/images/image_import_tar.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,6 +96,9 @@ static int unpack(struct tar_import *t, struct error *e)
 	code = tar_apply(&options, &t->result, e);
 	if (code < 0)
 		return code;
+	if (t->result.notes.count > 0)
+		manager_report(t->m, false, "archive=\"%s\" left out of it: %" PRIu64 " (%s)",
+			       t->reference->path, t->result.notes.count, t->result.notes.text);
 	t->media_type = find_media_type(file, &t->result);
 	return 0;
 }
