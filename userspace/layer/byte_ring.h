@@ -15,14 +15,14 @@
 struct byte_ring;
 
 struct byte_ring *byte_ring_new(size_t slot_bytes, size_t slots, unsigned consumers); /* or NULL */
-void byte_ring_free(struct byte_ring *r); /* when nobody is at it any more */
+void byte_ring_free(struct byte_ring *r); /* after all threads have left it */
 DEFINE_CLEANUP(struct byte_ring *, byte_ring_free)
 
-/* The next slot to fill, of slot_bytes; NULL: it was stopped. Waits. */
+/* Waits for a free slot of slot_bytes to fill. NULL: the ring was stopped. */
 void *byte_ring_reserve(struct byte_ring *r);
 /* Hands over the reserved slot with this many bytes, at least one. */
 void byte_ring_publish(struct byte_ring *r, size_t length);
-/* No more bytes; code is 0 or a negative errno. The first end counts. */
+/* Ends the stream; code is 0 or a negative errno. Only the first call counts. */
 void byte_ring_end(struct byte_ring *r, int code);
 
 /* What the consumer has not passed yet: its length, 0 at the end, the producer's code, or
@@ -30,5 +30,5 @@ void byte_ring_end(struct byte_ring *r, int code);
 long byte_ring_look(struct byte_ring *r, unsigned consumer, const void **ret_bytes);
 void byte_ring_pass(struct byte_ring *r, unsigned consumer); /* the slot that it looked at */
 
-/* Everybody returns at once, now and later. */
+/* All waiting and later calls return at once. */
 void byte_ring_stop(struct byte_ring *r);

@@ -29,14 +29,14 @@ static int ask(struct space_limit *s, uint64_t bytes, uint64_t inodes, struct er
 				 "No space left: unpacking more would leave less than %" PRIu64
 				 " MiB of the file system free; free some space and try again",
 				 (reserve >> 20) + 1);
-	/* Without inodes to count (btrfs) there is no limit to them. */
+	/* File systems that do not count inodes (btrfs) have no limit. */
 	free_inodes = f.f_files > 0 ? minus(f.f_ffree, f.f_files / SPACE_LIMIT_SHARE) : UINT64_MAX;
 	if (free_inodes < inodes)
 		return error_set(e, -ENOSPC,
 				 "No space left: unpacking more would leave less than %" PRIu64
 				 " inodes of the file system free; remove some files and try again",
 				 (uint64_t)f.f_files / SPACE_LIMIT_SHARE + 1);
-	/* Others write, too: half of it, and then another look. */
+	/* Other processes write, too: ask again after half of what is free. */
 	s->bytes_left = bytes + (free_bytes - bytes) / 2;
 	s->inodes_left = inodes + (free_inodes - inodes) / 2;
 	if (s->bytes_left > bytes + SPACE_LIMIT_BYTES / 16)

@@ -102,7 +102,8 @@ static int read_attributes(const struct tar_entry *entry, struct file_attributes
 	/* The last number of 32 bits means "leave it" to chown. */
 	if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 ||
 	    entry->gid >= UINT32_MAX)
-		return error_set(e, -EBADMSG, "its owner %lld:%lld is no user and group of Linux",
+		return error_set(e, -EBADMSG,
+				 "its owner %lld:%lld is not a user and group that Linux can have",
 				 (long long)entry->uid, (long long)entry->gid);
 	*ret_attributes = (struct file_attributes){
 		.mode = entry->mode,
@@ -113,8 +114,8 @@ static int read_attributes(const struct tar_entry *entry, struct file_attributes
 	return 0;
 }
 
-/* The kernel has no such attribute, not for this kind of file, or not with this value. Others leave
- * them out, too: the layer is of use without. */
+/* The kernel does not know the attribute, or not for this kind of file or with this value.
+ * containerd leaves these out, too. */
 static bool is_refusal(int code)
 {
 	return code == -EOPNOTSUPP || code == -EPERM || code == -EINVAL;
@@ -129,7 +130,7 @@ static int set_xattr(struct tar_extract *x, const struct tar_entry *entry, int f
 	int code;
 
 	switch (xattr_kind_of(name)) {
-	case XATTR_OVERLAY: /* how layers lie on each other is for us to say */
+	case XATTR_OVERLAY: /* only the agent says how layers lie on each other */
 		tar_notes_add(x->notes, entry->path, "attribute %.100s left out", name);
 		return 0;
 	case XATTR_FOREIGN:

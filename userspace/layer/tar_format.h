@@ -7,7 +7,18 @@
 
 #include "base/error.h"
 #include "base/strbuf.h"
-#include "layer/tar_header.h"
+
+#define TAR_BLOCK 512
+
+enum tar_type {
+	TAR_FILE = '0',
+	TAR_LINK = '1',
+	TAR_SYMLINK = '2',
+	TAR_CHARACTER = '3',
+	TAR_BLOCK_DEVICE = '4',
+	TAR_DIRECTORY = '5',
+	TAR_FIFO = '6',
+};
 
 #define TAR_CONTIGUOUS '7'
 #define TAR_PAX_HEADER 'x'
@@ -66,3 +77,8 @@ bool tar_block_is_zero(const union tar_block *b);
  * is not a header. */
 int tar_block_parse(const union tar_block *b, struct tar_fields *ret_fields, struct strbuf *name,
 		    struct strbuf *target, struct error *e);
+/* The number of zeros that fill up the last block of a content. */
+static inline size_t tar_padding(uint64_t size)
+{
+	return (size_t)(-size % TAR_BLOCK);
+}

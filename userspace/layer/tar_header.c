@@ -120,7 +120,7 @@ static void text_records(struct strbuf *records, const struct tar_header *h, str
 	const char *path = split_path(h->path, u) ? NULL : h->path;
 	const char *target = h->target;
 
-	if (target) /* cut, if need be, for those who do not know pax; libarchive wants it, too */
+	if (target) /* cut to the field for readers without pax; libarchive needs it, too */
 		memcpy(u->target, target, strnlen(target, sizeof(u->target)));
 	if (target && strlen(target) <= sizeof(u->target))
 		target = NULL;
@@ -147,7 +147,7 @@ static void append_pax_header(struct strbuf *out, const struct strbuf *records)
 {
 	struct tar_ustar u = { .type = TAR_PAX_HEADER };
 
-	(void)strcpy(u.name, "PaxHeaders/0"); /* nobody makes a file of it */
+	(void)strcpy(u.name, "PaxHeaders/0"); /* never extracted as a file */
 	octal(u.mode, sizeof(u.mode), 0644);
 	octal(u.uid, sizeof(u.uid), 0);
 	octal(u.gid, sizeof(u.gid), 0);

@@ -11,18 +11,7 @@
 #include <time.h>
 
 #include "base/strbuf.h"
-
-#define TAR_BLOCK 512
-
-enum tar_type {
-	TAR_FILE = '0',
-	TAR_LINK = '1',
-	TAR_SYMLINK = '2',
-	TAR_CHARACTER = '3',
-	TAR_BLOCK_DEVICE = '4',
-	TAR_DIRECTORY = '5',
-	TAR_FIFO = '6',
-};
+#include "layer/tar_format.h"
 
 struct tar_header {
 	enum tar_type type;
@@ -41,8 +30,3 @@ struct tar_header {
 void tar_header_record(struct strbuf *records, const char *key, const void *value, size_t length);
 /* Appends the header's blocks. */
 void tar_header_append(struct strbuf *out, const struct tar_header *h);
-/* How many zeros fill up the last block of a content. */
-static inline size_t tar_padding(uint64_t size)
-{
-	return (size_t)(-size % TAR_BLOCK);
-}

@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "layer/tar_header.h"
+#include "layer/tar_format.h"
 #include "layer/tar_pax.h"
 
 struct tar_reader;

@@ -15,7 +15,7 @@ static int malformed(struct error *e)
 	return error_set(e, -EBADMSG, "the map of its holes is malformed");
 }
 
-int tar_sparse_add(struct tar_sparse *s, struct tar_span span, struct error *e)
+static int add_span(struct tar_sparse *s, struct tar_span span, struct error *e)
 {
 	struct tar_span *spans = vec_reserve(s->spans, &s->capacity, s->count + 1, sizeof(*spans));
 
@@ -35,7 +35,7 @@ int tar_sparse_add_fields(struct tar_sparse *s, const char *fields, size_t count
 		if (tar_field_number(fields, FIELD_BYTES, &span.offset) < 0 ||
 		    tar_field_number(fields + FIELD_BYTES, FIELD_BYTES, &span.length) < 0)
 			return malformed(e);
-		code = tar_sparse_add(s, span, e);
+		code = add_span(s, span, e);
 		if (code < 0)
 			return code;
 	}
@@ -59,7 +59,7 @@ static int add_list(struct tar_sparse *s, const struct tar_pax_record *map, stru
 		if (tar_field_decimal(at, second, &span.length) < 0)
 			return malformed(e);
 		at += second + (at[second] == ',');
-		code = tar_sparse_add(s, span, e);
+		code = add_span(s, span, e);
 		if (code < 0)
 			return code;
 	}
@@ -86,7 +86,7 @@ static int add_pairs(struct tar_sparse *s, const struct tar_pax *pax, struct err
 		has_offset = is_offset;
 		if (is_offset)
 			continue;
-		code = tar_sparse_add(s, span, e);
+		code = add_span(s, span, e);
 		if (code < 0)
 			return code;
 	}
@@ -134,7 +134,7 @@ int tar_sparse_add_text(struct tar_sparse *s, const char *text, size_t length, s
 		at = at ? take_line(at, end, &span.length) : NULL;
 		if (!at)
 			break;
-		code = tar_sparse_add(s, span, e);
+		code = add_span(s, span, e);
 		if (code < 0)
 			return code;
 	}

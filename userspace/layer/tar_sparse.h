@@ -22,7 +22,6 @@ struct tar_sparse {
 	size_t count, capacity;
 };
 
-int tar_sparse_add(struct tar_sparse *s, struct tar_span span, struct error *e);
 /* One block of the old format, `count` fields of offset and length from `fields` on. */
 int tar_sparse_add_fields(struct tar_sparse *s, const char *fields, size_t count, struct error *e);
 /* The map that pax records hold. */

@@ -16,10 +16,10 @@
 #define SLOT_BYTES ((size_t)256 << 10)
 #define SOURCE_SLOTS 8
 #define PLAIN_SLOTS 16
-/* How long a source that gives nothing may keep a stop waiting. */
+/* How long a stop may wait for a source that sends nothing. */
 #define POLL_MS 100
 
-/* Who takes from the ring of the plain stream. */
+/* The consumers of the plain stream's ring. */
 enum { CALLER, HASHER };
 
 struct tar_stream {
@@ -192,7 +192,7 @@ static int inflate_all(struct tar_stream *s, struct inflate *z, struct error *e)
 		if (r < 0)
 			return r;
 	}
-	if (length < 0) /* whoever ended the ring has said why */
+	if (length < 0) /* the thread that ended the ring reported why */
 		return error_set(e, (int)length, "the source ended early");
 	return inflate_end(z, e);
 }

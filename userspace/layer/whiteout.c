@@ -26,7 +26,7 @@ enum whiteout_kind whiteout_of(const char *path, const char **ret_name)
 		reserved_parent = reserved_parent || whiteout_is_reserved(name);
 		name = slash + 1;
 	}
-	/* Written out as a directory it would be a whiteout to whoever reads the layer next. */
+	/* In an export, such a directory would be a whiteout to the next reader. */
 	if (reserved_parent)
 		return WHITEOUT_INVALID;
 	if (!whiteout_is_reserved(name))

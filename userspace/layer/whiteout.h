@@ -2,7 +2,7 @@
 /*
  * How layers write down deletions (OCI image spec, layer.md): ".wh.NAME" beside where NAME was,
  * ".wh..wh..opq" in a directory that hides what is below it. Names only; paths here are relative
- * and clean, as tar_name_clean() makes them.
+ * and clean, as beneath_clean() makes them.
  */
 #pragma once
 
