@@ -9,10 +9,11 @@
 #include "base/fail_point.h"
 #include "manager/recovery/quarantine.h"
 #include "manager/state/store_files.h"
+#include "manager/state/store_root.h"
 
 static int has_entries(struct manager *m, const char *directory, bool *ret_has, struct error *e)
 {
-	cleanup(close_directory) DIR *d = store_files_open_directory(m, directory);
+	cleanup(close_directory) DIR *d = store_root_open_directory(m, directory);
 	const struct dirent *entry;
 
 	*ret_has = false;

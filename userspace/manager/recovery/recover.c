@@ -25,6 +25,7 @@
 #include "manager/recovery/quarantine.h"
 #include "manager/recovery/recover_rows.h"
 #include "manager/state/store_files.h"
+#include "manager/state/store_root.h"
 #include "manager/mounts/counter_fold.h"
 #include "overlay/mount_table.h"
 #include "overlay/overlay_mount.h"
@@ -102,7 +103,7 @@ static int reconcile_layer(struct manager *m, const char *name, struct quarantin
 /* Directories of layers that the database does not know, and the links of those that it does. */
 static int reconcile_layers(struct manager *m, struct error *e)
 {
-	cleanup(close_directory) DIR *d = store_files_open_directory(m, "layers");
+	cleanup(close_directory) DIR *d = store_root_open_directory(m, "layers");
 	struct quarantine q = { 0 };
 	struct dirent *entry;
 	int code = 0;
@@ -319,7 +320,7 @@ static int forget_strangers(struct manager *m, struct error *e)
 /* Empty mount points without a mount; an entry that holds anything is no mount point of ours. */
 static void remove_mount_points(struct manager *m)
 {
-	cleanup(close_directory) DIR *d = store_files_open_directory(m, "mnt");
+	cleanup(close_directory) DIR *d = store_root_open_directory(m, "mnt");
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {

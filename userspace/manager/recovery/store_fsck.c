@@ -20,6 +20,7 @@
 #include "manager/records/record_delete.h"
 #include "manager/recovery/recover_rows.h"
 #include "manager/state/store_files.h"
+#include "manager/state/store_root.h"
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 #include "overlay/overlay_mount.h"
@@ -481,7 +482,7 @@ static int check_directory(struct check *c, const char *directory,
 			   int (*check)(struct check *c, const char *name, const char *path),
 			   struct error *e)
 {
-	cleanup(close_directory) DIR *d = store_files_open_directory(c->m, directory);
+	cleanup(close_directory) DIR *d = store_root_open_directory(c->m, directory);
 	struct dirent *entry;
 	int code = 0;
 

@@ -18,6 +18,7 @@
 #include "base/directory.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
+#include "manager/state/store_root.h"
 #include "manager/state/trash.h"
 
 #define PATH_SIZE STORE_FILES_PATH_SIZE
@@ -69,17 +70,6 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 	if (symlinkat(target, m->root_fd, link) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, link, strerror(errno));
 	return 1;
-}
-
-DIR *store_files_open_directory(struct manager *m, const char *name)
-{
-	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	manager_assert_unlocked(m);
-	if (!d && fd >= 0)
-		(void)close(fd);
-	return d;
 }
 
 int store_files_make(struct manager *m, const char *layer, struct error *e)
@@ -156,7 +146,7 @@ void store_files_drop_scratch(struct manager *m, const char *path)
 
 int store_files_clear_scratch(struct manager *m, struct error *e)
 {
-	cleanup(close_directory) DIR *d = store_files_open_directory(m, "scratch");
+	cleanup(close_directory) DIR *d = store_root_open_directory(m, "scratch");
 	struct dirent *entry;
 
 	manager_assert_unlocked(m);

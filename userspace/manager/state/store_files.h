@@ -23,8 +23,6 @@ int store_files_discard(struct manager *m, const char *layer, struct error *e);
 /* Makes l/<layer> what it has to be; 1 when it was not. */
 int store_files_link(struct manager *m, const char *layer, struct error *e);
 
-/* One of the store's own; NULL with errno. */
-DIR *store_files_open_directory(struct manager *m, const char *name);
 int store_files_open_layer(struct manager *m, const char *layer, int *ret_fd, struct error *e);
 
 /* A new directory for what is only needed for a while; *ret_path is within the store, and the

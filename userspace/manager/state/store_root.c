@@ -99,3 +99,14 @@ void store_root_reserve(const struct manager *m)
 	if (fd >= 0)
 		(void)fallocate(fd, 0, 0, RESERVE_BYTES);
 }
+
+DIR *store_root_open_directory(struct manager *m, const char *name)
+{
+	int fd = openat(m->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	manager_assert_unlocked(m);
+	if (!d && fd >= 0)
+		(void)close(fd);
+	return d;
+}

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <dirent.h>
+
 #include "manager/state/manager_state.h"
 
 /* A path of the store and its longest file must fit where the kernel cuts: options, sockets. */
@@ -19,3 +21,6 @@ int store_root_open(struct manager *m, struct error *e);
 int store_root_lock(struct manager *m, struct error *e);
 /* Takes that space again. Where there is too little, there is no reserve until the next start. */
 void store_root_reserve(const struct manager *m);
+
+/* A directory of the store, such as "layers"; NULL with errno. */
+DIR *store_root_open_directory(struct manager *m, const char *name);

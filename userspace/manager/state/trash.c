@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
-#include "manager/state/store_files.h"
+#include "manager/state/store_root.h"
 
 #define PATH_SIZE 64
 #define STAT_BLOCK_SIZE 512
@@ -84,7 +84,7 @@ static int delete_tree(const struct deletion *deletion, int parent, const char *
 
 static void empty_trash_once(struct manager *m)
 {
-	cleanup(close_directory) DIR *trash = store_files_open_directory(m, "trash");
+	cleanup(close_directory) DIR *trash = store_root_open_directory(m, "trash");
 	struct deletion deletion = { .m = m };
 	bool again = true;
 
