@@ -83,8 +83,8 @@ int lost_database_open(struct manager *m, bool quarantine, struct error *e)
 	if (!quarantine)
 		return error_set(e, -ENOENT,
 				 "the database %s is missing or empty, but the store has layers or "
-				 "blobs: restore it from a backup, or set them aside and begin "
-				 "with no records: varved --root %s --quarantine-layers",
+				 "blobs: restore it from a backup, or quarantine them and "
+				 "begin with no records: varved --root %s --quarantine-layers",
 				 path, m->root);
 	code = quarantine_content(m, e);
 	return code < 0 ? code : database_open(path, DATABASE_MAY_BE_NEW, &m->database, e);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "graph/record_content.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
@@ -64,19 +65,14 @@ static int load_layer(const struct layer *row, void *user)
 static int load_record(const struct record_row *row, void *user)
 {
 	struct loading *load = user;
-	struct pending_record *p;
+	struct pending_record *pending, *p;
 
 	if (strlen(row->id) != RECORD_ID_LENGTH)
 		return -EINVAL;
-	if (load->count == load->capacity) {
-		size_t capacity = load->capacity ? load->capacity * 2 : 1024;
-
-		p = realloc(load->pending, capacity * sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		load->pending = p;
-		load->capacity = capacity;
-	}
+	pending = vec_reserve(load->pending, &load->capacity, load->count + 1, sizeof(*pending));
+	if (!pending)
+		return -ENOMEM;
+	load->pending = pending;
 	p = &load->pending[load->count];
 	*p = (struct pending_record){ .record = record_new(row->id, row->description, row->type) };
 	if (!p->record)
@@ -127,13 +123,18 @@ static int load_content(const char *id, const struct record_content *content, vo
 static int load_lease(const struct lease_row *row, void *user)
 {
 	struct loading *load = user;
-	struct lease *l = lease_new(row->name, row->created_ns, row->expires_ns, 0);
-	int code = l ? id_map_parse(row->uid_map, row->gid_map, &l->id_map, NULL) : -ENOMEM;
+	cleanup(lease_free) struct lease *l =
+		lease_new(row->name, row->created_ns, row->expires_ns, 0);
+	int code;
 
-	if (code == 0)
-		code = hashmap_insert(load->m->leases, l->name, l);
+	if (!l)
+		return -ENOMEM;
+	code = id_map_parse(row->uid_map, row->gid_map, &l->id_map, NULL);
 	if (code < 0)
-		lease_free(l);
+		return code;
+	code = hashmap_insert(load->m->leases, l->name, l);
+	if (code == 0)
+		l = NULL; /* the table's */
 	return code;
 }
 
@@ -336,23 +337,45 @@ static int build_graph(struct loading *load)
 	return 0;
 }
 
+static int index_by_id(struct loading *load)
+{
+	load->by_id = hashmap_new();
+	if (!load->by_id)
+		return -ENOMEM;
+	for (size_t i = 0; i < load->count; i++) {
+		int code =
+			hashmap_insert(load->by_id, load->pending[i].record->id, &load->pending[i]);
+
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}
+
+/* What belongs to records that have been read. */
+static int load_details(struct loading *load, sqlite3 *db, struct error *e)
+{
+	int code = record_rows_load_labels(db, load_label, load, e);
+
+	if (code < 0)
+		return code;
+	code = record_rows_load_image_refs(db, load_image_ref, load, e);
+	return code < 0 ? code : content_rows_load(db, load_content, load, e);
+}
+
 static int load_records(struct loading *load, sqlite3 *db, struct error *e)
 {
 	int code = layer_rows_load(db, load_layer, load, e);
 
-	if (code == 0)
-		code = record_rows_load(db, load_record, load, e);
-	load->by_id = hashmap_new();
-	if (code == 0 && !load->by_id)
-		code = error_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; code == 0 && i < load->count; i++)
-		code = hashmap_insert(load->by_id, load->pending[i].record->id, &load->pending[i]);
-	if (code == 0)
-		code = record_rows_load_labels(db, load_label, load, e);
-	if (code == 0)
-		code = record_rows_load_image_refs(db, load_image_ref, load, e);
-	if (code == 0)
-		code = content_rows_load(db, load_content, load, e);
+	if (code < 0)
+		return code;
+	code = record_rows_load(db, load_record, load, e);
+	if (code < 0)
+		return code;
+	code = index_by_id(load);
+	if (code < 0)
+		return error_set(e, code, "load records: %s", strerror(-code));
+	code = load_details(load, db, e);
 	if (code < 0)
 		return code;
 	judge(load);
@@ -367,10 +390,12 @@ static int load_leases(struct loading *load, sqlite3 *db, struct error *e)
 	const struct lease_row cli = { .name = MANAGER_CLI_LEASE, .created_ns = clock_wall_ns() };
 	int code = lease_rows_load(db, load_lease, load, e);
 
-	if (code == 0)
-		code = lease_rows_load_holds(db, load_hold, load, e);
-	if (code == 0)
-		code = lease_rows_load_references(db, load_reference, load, e);
+	if (code < 0)
+		return code;
+	code = lease_rows_load_holds(db, load_hold, load, e);
+	if (code < 0)
+		return code;
+	code = lease_rows_load_references(db, load_reference, load, e);
 	if (code < 0 || hashmap_find(load->m->leases, MANAGER_CLI_LEASE))
 		return code;
 	code = load_lease(&cli, load);
@@ -456,7 +481,7 @@ static int drop_unowned_layers(struct loading *load)
 	return 0;
 }
 
-static void free_loading(struct loading *load)
+static void loading_free(struct loading *load)
 {
 	for (size_t i = 0; i < load->count; i++) {
 		struct record *r = load->pending[i].record;
@@ -468,20 +493,26 @@ static void free_loading(struct loading *load)
 	hashmap_free(load->by_id);
 	free(load->pending);
 }
+DEFINE_CLEANUP_VALUE(struct loading, loading_free)
+
+static int load_all(struct loading *load, sqlite3 *db, struct error *e)
+{
+	int code = load_records(load, db, e);
+
+	if (code < 0)
+		return code;
+	code = load_leases(load, db, e);
+	return code < 0 ? code : snapshot_rows_load(db, load_snapshot, load, e);
+}
 
 int recover_rows_load(struct manager *m, struct change_set *c, struct error *e)
 {
-	struct loading load = { .m = m, .changes = c };
+	cleanup(loading_free) struct loading load = { .m = m, .changes = c };
 	sqlite3 *db = database_lock_reader(m->database);
-	int code = load_records(&load, db, e);
+	int code = load_all(&load, db, e);
 
-	if (code == 0)
-		code = load_leases(&load, db, e);
-	if (code == 0)
-		code = snapshot_rows_load(db, load_snapshot, &load, e);
 	database_unlock_reader(m->database);
-	if (code == 0 && drop_unowned_layers(&load) < 0)
-		code = error_set(e, -ENOMEM, "out of memory");
-	free_loading(&load);
-	return code;
+	if (code < 0)
+		return code;
+	return drop_unowned_layers(&load) < 0 ? error_set(e, -ENOMEM, "out of memory") : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "graph/record_filter.h"
+#include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/store_files.h"
@@ -79,15 +80,11 @@ static int give_view(const struct snapshot *s, struct snapshot_view *ret_view, s
 int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
 		       struct error *e)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct snapshot *s;
-	int code;
+	int code = snapshot_keys_get(locked, key, &s, e);
 
-	manager_lock(m);
-	code = snapshot_keys_get(m, key, &s, e);
-	if (code == 0)
-		code = give_view(s, ret_view, e);
-	manager_unlock(m);
-	return code;
+	return code < 0 ? code : give_view(s, ret_view, e);
 }
 
 /* ---- list ---- */
@@ -208,16 +205,15 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 	return 0;
 }
 
-/* ---- usage ---- */
-
-/* With the lock: what an active one has as its layer; `name` stays empty for the others. */
+/* Bytes and inodes as they were committed, and the layer's name of an active snapshot, whose usage
+ * is measured; `name` stays empty for the others. */
 static int look_at(struct manager *m, const char *key, char name[LAYER_NAME_LENGTH + 1],
 		   int64_t *bytes, int64_t *inodes, struct error *e)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct snapshot *s;
-	int code = snapshot_keys_get(m, key, &s, e);
+	int code = snapshot_keys_get(locked, key, &s, e);
 
-	manager_assert_locked(m);
 	if (code < 0)
 		return code;
 	*bytes = s->size_bytes;
@@ -234,17 +230,15 @@ int snapshot_view_usage(struct manager *m, const char *key, const atomic_bool *c
 	cleanup(close_fd) int fd = -EBADF;
 	struct disk_usage now;
 	struct stat root;
-	int code;
+	int code = look_at(m, key, name, ret_bytes, ret_inodes, e);
 
-	manager_lock(m);
-	code = look_at(m, key, name, ret_bytes, ret_inodes, e);
-	manager_unlock(m);
 	if (code < 0 || !*name)
 		return code;
 	atomic_fetch_add(&m->disk_walks, 1);
 	code = store_files_open_layer(m, name, &fd, e);
-	if (code == 0)
-		code = disk_walk(fd, cancelled, &now, e);
+	if (code < 0)
+		return code;
+	code = disk_walk(fd, cancelled, &now, e);
 	if (code < 0)
 		return code;
 	if (fstat(fd, &root) < 0)
@@ -299,27 +293,36 @@ static int apply_path(struct update *u, const char *path, struct error *e)
 	return 0;
 }
 
+static int apply_paths(struct update *u, const char *const *paths, size_t path_count,
+		       struct error *e)
+{
+	if (path_count == 0)
+		return apply_path(u, "labels", e);
+	for (size_t i = 0; i < path_count; i++) {
+		int code = apply_path(u, paths[i], e);
+
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}
+
 /* The labels that the record will have, in a record without a place in the graph. */
 static int draft_update(const struct record *r, struct update *u, const char *const *paths,
 			size_t path_count, struct record **ret_draft, struct error *e)
 {
 	cleanup(free_ptr) struct record_label *wanted =
 		calloc(r->label_count + u->label_count + path_count + 1, sizeof(*wanted));
-	int code = 0;
+	int code;
 
 	if (!wanted)
 		return error_set(e, -ENOMEM, "out of memory");
 	u->wanted = wanted;
 	for (; u->wanted_count < r->label_count; u->wanted_count++)
 		wanted[u->wanted_count] = r->labels[u->wanted_count];
-	if (path_count == 0)
-		code = apply_path(u, "labels", e);
-	for (size_t i = 0; i < path_count && code == 0; i++)
-		code = apply_path(u, paths[i], e);
-	if (code == 0)
-		code = snapshot_keys_draft(wanted, u->wanted_count, ret_draft, e);
+	code = apply_paths(u, paths, path_count, e);
 	u->wanted = NULL;
-	return code;
+	return code < 0 ? code : snapshot_keys_draft(wanted, u->wanted_count, ret_draft, e);
 }
 
 static int write_update(struct manager *m, const struct record *r, const struct record *draft,
@@ -333,36 +336,40 @@ static int write_update(struct manager *m, const struct record *r, const struct 
 	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
 }
 
+static int reserve(struct manager *m, const char *key, struct reservation *ret_reserved,
+		   struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct snapshot *s;
+	int code = snapshot_keys_get(locked, key, &s, e);
+
+	if (code < 0)
+		return code;
+	reservation_begin(locked, s->record, ret_reserved);
+	return 0;
+}
+
 int snapshot_view_update(struct manager *m, const char *key, const char *const *paths,
 			 size_t path_count, const struct record_label *labels, size_t label_count,
 			 struct snapshot_view *ret_view, struct error *e)
 {
 	struct update u = { .key = key, .labels = labels, .label_count = label_count };
 	cleanup(record_free) struct record *draft = NULL;
+	cleanup(reservation_end) struct reservation reserved = { 0 };
 	int64_t now = clock_wall_ns();
-	struct record *r = NULL;
-	struct snapshot *s;
-	int code;
+	int code = reserve(m, key, &reserved, e);
 
-	manager_lock(m);
-	code = snapshot_keys_get(m, key, &s, e);
-	if (code == 0) {
-		r = s->record;
-		manager_reserve(r);
-	}
-	manager_unlock(m);
 	if (code < 0)
 		return code;
-	code = draft_update(r, &u, paths, path_count, &draft, e);
-	if (code == 0)
-		code = write_update(m, r, draft, now, e);
-	manager_lock(m);
-	if (code == 0) {
-		record_swap_labels(r, draft);
-		r->snapshot->updated_ns = now;
-		code = give_view(r->snapshot, ret_view, e);
-	}
-	manager_unreserve(m, r);
-	manager_unlock(m);
-	return code;
+	code = draft_update(reserved.record, &u, paths, path_count, &draft, e);
+	if (code < 0)
+		return code;
+	code = write_update(m, reserved.record, draft, now, e);
+	if (code < 0)
+		return code;
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	record_swap_labels(reserved.record, draft);
+	reserved.record->snapshot->updated_ns = now;
+	return give_view(reserved.record->snapshot, ret_view, e);
 }

@@ -72,37 +72,48 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 	return 1;
 }
 
+/* 0 or -errno; *ret_path is what could not be made. */
+static int make_directories(struct manager *m, const char *layer, char ret_path[PATH_SIZE])
+{
+	char target[PATH_SIZE];
+	int code;
+
+	store_files_layer_path(layer, ret_path);
+	code = directory_make(m->root_fd, ret_path, 0755); /* the mode of the mount's root */
+	if (code < 0)
+		return code;
+	code = fail_point_error("layer.made-fs", NULL);
+	if (code < 0)
+		return code;
+	(void)snprintf(ret_path, PATH_SIZE, "layers/%s/work", layer);
+	if (mkdirat(m->root_fd, ret_path, 0700) < 0)
+		return -errno;
+	code = fail_point_error("layer.made-work", NULL);
+	if (code < 0)
+		return code;
+	(void)snprintf(ret_path, PATH_SIZE, "l/%s", layer);
+	store_files_link_target(layer, target);
+	if (symlinkat(target, m->root_fd, ret_path) < 0)
+		return -errno;
+	return fail_point_error("layer.linked", NULL);
+}
+
 int store_files_make(struct manager *m, const char *layer, struct error *e)
 {
-	char path[PATH_SIZE], target[PATH_SIZE];
+	char path[PATH_SIZE];
 	int code;
 
 	manager_assert_unlocked(m);
 	(void)snprintf(path, sizeof(path), "layers/%s", layer);
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
-	code = fail_point_error("layer.made", e);
-	store_files_layer_path(layer, path);
-	/* Its mode is that of the mount's root. */
+	code = fail_point_error("layer.made", NULL);
 	if (code == 0)
-		code = directory_make(m->root_fd, path, 0755);
+		code = make_directories(m, layer, path);
 	if (code == 0)
-		code = fail_point_error("layer.made-fs", e);
-	(void)snprintf(path, sizeof(path), "layers/%s/work", layer);
-	if (code == 0 && mkdirat(m->root_fd, path, 0700) < 0)
-		code = -errno;
-	(void)snprintf(path, sizeof(path), "l/%s", layer);
-	store_files_link_target(layer, target);
-	if (code == 0)
-		code = fail_point_error("layer.made-work", e);
-	if (code == 0 && symlinkat(target, m->root_fd, path) < 0)
-		code = -errno;
-	if (code == 0)
-		code = fail_point_error("layer.linked", e);
-	if (code < 0) {
-		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
-		(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
-	}
+		return 0;
+	error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
+	(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
 	return code;
 }
 
