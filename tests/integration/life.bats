@@ -85,7 +85,7 @@ load ../lib/helpers
 
 @test "B83 a full disk refuses in a sentence and leaves nothing behind" {
 	mkdir -p "$agent_root"
-	mount -t tmpfs -o size=8m,nr_inodes=200 small "$agent_root"
+	mount -t tmpfs -o mode=0755,size=8m,nr_inodes=200 small "$agent_root"
 	start_agent
 	id=$(varve new --retain)
 	dir=$(varve mount "$id")

@@ -253,7 +253,7 @@ enough_inodes_are_free() {
 
 @test "a policy evicts when the file system lacks inodes, and stops when enough are free" {
 	mkdir "$agent_root"
-	mount -t tmpfs -o size=64M,nr_inodes=2000 tmpfs "$agent_root"
+	mount -t tmpfs -o mode=0755,size=64M,nr_inodes=2000 tmpfs "$agent_root"
 	printf '[prune]\ninterval = 0s\n[policy "space"]\nall = yes\nmin_free_space = 50%%\n' > "$agent_config"
 	start_agent
 	for record in 1 2 3 4; do

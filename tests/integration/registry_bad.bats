@@ -436,7 +436,7 @@ helper_of() {
 }
 
 @test "a disk that is full keeps what has come, and it goes on when there is room" {
-	mount -t tmpfs -o size=200k none store
+	mount -t tmpfs -o mode=0755,size=200k none store
 	start_registry
 	fails ENOSPC "write blob $digest: No space left on device" get good
 	part=$(stat -c %s "store/ingest/${digest#*:}")

@@ -44,7 +44,7 @@ start_with() {
 
 @test "a deadline, a cancellation and a client that is gone stop the work between two steps" {
 	mkdir "$agent_root"
-	mount -t tmpfs store "$agent_root" # where files are made quickly
+	mount -t tmpfs -o mode=0755 store "$agent_root" # where files are made quickly
 	start_with 100 300
 	check stop 100
 	stop_agent
