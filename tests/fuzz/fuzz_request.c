@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t length = size > 0 ? size - 1 : 0;
 	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
 	const char *fault = NULL;
-	const char *field = request_check_text(type, bytes, length, &fault);
+	const char *field = request_check(type, bytes, length, &fault);
 	cleanup(free_ptr) uint8_t *packed = NULL;
 
 	assert(!field || fault);
@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(packed && protobuf_c_message_pack(message, packed) == length);
 	/* The other way round need not be: of a field that comes twice only the last one is packed.
 	 */
-	assert(field || !request_check_text(type, packed, length, &fault));
+	assert(field || !request_check(type, packed, length, &fault));
 	protobuf_c_message_free_unpacked(message, NULL);
 	return 0;
 }

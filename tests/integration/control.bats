@@ -302,7 +302,7 @@ read_it() { # ID: in a mount of its own
 		refused 3 "filter must not contain NUL" "$method" --raw 0a03610062
 		# A length that goes past the end, a field number 0, a group, a varint without end.
 		for bytes in 0aff01 0001 0b 10ffffffffffffffffffff; do
-			refused 3 "the request is no valid moby.buildkit.v1.${method}Request" "$method" --raw "$bytes"
+			refused 3 "the request is not a valid moby.buildkit.v1.${method}Request" "$method" --raw "$bytes"
 		done
 	done
 	refused 3 "cannot be negative" DiskUsage '{"ageLimit": -1}'

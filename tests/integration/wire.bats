@@ -32,6 +32,13 @@ start_with() {
 	check garbage
 }
 
+@test "what a request names often is done once" {
+	start_agent
+	id=$(varve new --retain)
+	varve mount "$id"
+	check repeated "$id"
+}
+
 @test "hundreds of calls at once, over one channel and over many" {
 	start_agent
 	check crowd

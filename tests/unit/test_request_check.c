@@ -17,7 +17,7 @@ static const char *fault;
 static const char *check(const void *bytes, size_t length)
 {
 	fault = "none";
-	return request_check_text(&varve__v1__new_request__descriptor, bytes, length, &fault);
+	return request_check(&varve__v1__new_request__descriptor, bytes, length, &fault);
 }
 
 static void a_nul_in_any_text_is_found(void **unused)
@@ -63,6 +63,22 @@ static void what_is_no_utf8_is_found(void **unused)
 	assert_null(check("\xfa\x07\x02\xff\xff", 5)); /* a field that we do not know */
 }
 
+/* Two bytes of a request become a message of its own. */
+static void lists_have_a_limit(void **unused)
+{
+	size_t length = 2 * (REQUEST_CHECK_ITEMS_MAX + 1);
+	cleanup(free_ptr) uint8_t *bytes = malloc(length);
+
+	(void)unused;
+	for (size_t i = 0; i < length; i += 2) {
+		bytes[i] = i % 4 ? 0x3a : 0x2a; /* image_refs and labels, which are empty */
+		bytes[i + 1] = 0;
+	}
+	assert_null(check(bytes, length - 2));
+	assert_string_equal(check(bytes, length), "labels");
+	assert_string_equal(fault, "has too many items");
+}
+
 static void garbage_is_survived(void **unused)
 {
 	unsigned seed = 1;
@@ -83,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_nul_in_any_text_is_found),
 		cmocka_unit_test(what_is_no_utf8_is_found),
+		cmocka_unit_test(lists_have_a_limit),
 		cmocka_unit_test(garbage_is_survived),
 	};
 

@@ -241,7 +241,8 @@ static void run_stats(struct grpc_call *call, void *user)
 	size_t count = 0;
 
 	code = record_statistics(m, (const char *const *)request->ids, request->n_ids,
-				 request->by_mount, &stats, &count, &e);
+				 request->by_mount, grpc_call_cancel_flag(call), &stats, &count,
+				 &e);
 	if (code == 0)
 		code = manager_info(m, &info, &e);
 	for (size_t at = 0; code == 0 && at < count; at += BATCH) {

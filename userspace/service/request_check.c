@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 
-/* Reads a varint and moves on; 0 and the end for what is cut, which unpacking has refused. */
+/* Reads a varint and moves on; 0 and the end for what is cut, which unpacking refuses. */
 static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
 {
 	uint64_t value = 0;
@@ -38,24 +38,33 @@ static const char *find_fault(const uint8_t *text, size_t length)
 	return NULL;
 }
 
-static const char *check_field(const ProtobufCFieldDescriptor *field, const uint8_t *bytes,
-			       size_t length, const char **ret_fault)
-{
-	const char *fault;
+/* What is looked for, and where it was found. */
+struct walk {
+	size_t items_left; /* of all lists together */
+	const char *fault; /* the first one; NULL: none so far */
+};
 
+static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t length,
+			struct walk *w);
+
+/* The name of the field, or of one inside it, that is faulty. */
+static const char *check_field(const ProtobufCFieldDescriptor *field, const uint8_t *bytes,
+			       size_t length, struct walk *w)
+{
 	if (!field)
 		return NULL; /* unknown to us */
+	if (field->label == PROTOBUF_C_LABEL_REPEATED && w->items_left-- == 0) {
+		w->fault = "has too many items";
+		return field->name;
+	}
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-		return request_check_text(field->descriptor, bytes, length, ret_fault);
-	fault = field->type == PROTOBUF_C_TYPE_STRING ? find_fault(bytes, length) : NULL;
-	if (!fault)
-		return NULL;
-	*ret_fault = fault;
-	return field->name;
+		return walk(field->descriptor, bytes, length, w);
+	w->fault = field->type == PROTOBUF_C_TYPE_STRING ? find_fault(bytes, length) : NULL;
+	return w->fault ? field->name : NULL;
 }
 
-const char *request_check_text(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
-			       size_t length, const char **ret_fault)
+static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t length,
+			struct walk *w)
 {
 	const uint8_t *at = bytes, *end = bytes + length;
 
@@ -80,7 +89,7 @@ const char *request_check_text(const ProtobufCMessageDescriptor *type, const uin
 				return NULL;
 			found = check_field(
 				protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)),
-				at, (size_t)size, ret_fault);
+				at, (size_t)size, w);
 			break;
 		default:
 			return NULL;
@@ -92,4 +101,15 @@ const char *request_check_text(const ProtobufCMessageDescriptor *type, const uin
 		at += size;
 	}
 	return NULL;
+}
+
+const char *request_check(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+			  size_t length, const char **ret_fault)
+{
+	struct walk w = { .items_left = REQUEST_CHECK_ITEMS_MAX };
+	const char *field = walk(type, bytes, length, &w);
+
+	if (field)
+		*ret_fault = w.fault;
+	return field;
 }

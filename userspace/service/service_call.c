@@ -12,22 +12,21 @@ ProtobufCMessage *service_call_unpack(struct grpc_call *call,
 {
 	size_t length = 0;
 	const uint8_t *bytes = grpc_call_request(call, &length);
-	ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
+	ProtobufCMessage *message;
 	const char *field, *fault;
 	struct error e = { 0 };
 
-	if (!message) {
-		grpc_call_finish(call,
-				 error_set(&e, -EINVAL, "the request is no valid %s", type->name),
-				 e.text);
-		return NULL;
-	}
-	field = request_check_text(type, bytes, length, &fault);
+	/* First: unpacking may take much memory. */
+	field = request_check(type, bytes, length, &fault);
 	if (field) {
-		protobuf_c_message_free_unpacked(message, NULL);
 		grpc_call_finish(call, error_set(&e, -EINVAL, "%s %s", field, fault), e.text);
 		return NULL;
 	}
+	message = protobuf_c_message_unpack(type, NULL, length, bytes);
+	if (!message)
+		grpc_call_finish(
+			call, error_set(&e, -EINVAL, "the request is not a valid %s", type->name),
+			e.text);
 	return message;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "graph/record_content.h"
 #include "manager/content/content_blobs.h"
+#include "manager/records/record_select.h"
 #include "manager/state/manager_state.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/mounts/mount_list.h"
@@ -183,37 +184,9 @@ static int make_view(const struct manager *m, const struct record *r, bool on_di
 	return 0;
 }
 
-static int by_creation(const void *a, const void *b)
+static bool is_live(const struct record *r)
 {
-	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
-
-	if (x->created_ns != y->created_ns)
-		return x->created_ns < y->created_ns ? -1 : 1;
-	return strcmp(x->id, y->id);
-}
-
-/* With the lock: the records that the query asks for, before its filters. */
-static int select_records(struct manager *m, const struct record_query *q, struct record **selected,
-			  size_t *ret_count, struct error *e)
-{
-	size_t count = 0, position = 0;
-	struct record *r;
-
-	manager_assert_locked(m);
-	for (size_t i = 0; i < q->id_count; i++) {
-		int code = record_graph_resolve(m->graph, q->ids[i], &r, e);
-
-		if (code < 0)
-			return code;
-		selected[count++] = r;
-	}
-	while (q->id_count == 0 && (r = record_graph_next(m->graph, &position)))
-		if (q->disk_usage ? record_is_listed(r) : r->state == RECORD_LIVE)
-			selected[count++] = r;
-	if (q->id_count == 0)
-		qsort(selected, count, sizeof(struct record *), by_creation);
-	*ret_count = count;
-	return 0;
+	return r->state == RECORD_LIVE;
 }
 
 /* A list in the making: views, and what the filter is to look at of each of them. */
@@ -258,12 +231,12 @@ static int add_view(struct manager *m, struct listing *l, const struct record *r
 static int view_selected(struct manager *m, const struct record_query *q,
 			 const struct record_filter *filter, struct listing *l, struct error *e)
 {
-	size_t room = record_graph_count(m->graph) + q->id_count + 1, selected = 0;
-	cleanup(free_ptr) struct record **records = calloc(room, sizeof(struct record *));
+	cleanup(free_ptr) struct record **records = NULL;
+	size_t selected = 0;
 	/* What the store takes, or what a record is. */
 	bool on_disk = q->disk_usage && q->id_count == 0, cheap = record_filter_is_cheap(filter);
-	int code = records ? select_records(m, q, records, &selected, e)
-			   : error_set(e, -ENOMEM, "out of memory");
+	int code = record_select(m, q->ids, q->id_count, q->disk_usage ? record_is_listed : is_live,
+				 &records, &selected, e);
 
 	if (code < 0)
 		return code;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_list.h"
+#include "manager/records/record_select.h"
 #include "manager/records/touched_files.h"
 #include "manager/mounts/counter_fold.h"
 
@@ -22,11 +23,16 @@ void record_statistics_free(struct record_statistics_view *stats, size_t count)
 }
 
 static int count_files(struct manager *m, struct record_statistics_view *stats, char (*layers)[8],
-		       size_t count, const struct live_files *live, struct error *e)
+		       size_t count, const struct live_files *live, const atomic_bool *cancelled,
+		       struct error *e)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct touched_files t = { 0 };
-		int code = touched_files_gather(m, layers[i], live, &t, e);
+		int code;
+
+		if (cancelled && atomic_load(cancelled))
+			return error_set(e, -ECANCELED, "the statistics were cancelled");
+		code = touched_files_gather(m, layers[i], live, &t, e);
 
 		free(t.files);
 		if (code < 0)
@@ -54,39 +60,6 @@ static int record_stats(const struct manager *m, const struct record *r,
 	return s->description && (!r->mount || s->mountpoint) && (!r->snapshot || s->snapshot_key)
 		       ? 0
 		       : -ENOMEM;
-}
-
-static int by_age(const void *a, const void *b)
-{
-	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
-
-	if (x->created_ns != y->created_ns)
-		return x->created_ns < y->created_ns ? -1 : 1;
-	return strcmp(x->id, y->id);
-}
-
-/* With the lock. */
-static int select_records(struct manager *m, const char *const *ids, size_t id_count,
-			  struct record **records, size_t *ret_count, struct error *e)
-{
-	size_t count = 0, position = 0;
-	struct record *r;
-
-	manager_assert_locked(m);
-	for (size_t i = 0; i < id_count; i++) {
-		int code = record_graph_resolve(m->graph, ids[i], &r, e);
-
-		if (code < 0)
-			return code;
-		records[count++] = r;
-	}
-	while (id_count == 0 && (r = record_graph_next(m->graph, &position)))
-		if (record_is_listed(r))
-			records[count++] = r;
-	if (id_count == 0)
-		qsort(records, count, sizeof(struct record *), by_age);
-	*ret_count = count;
-	return 0;
 }
 
 /* One row of a mount for each of its layers, from the upper down. */
@@ -146,7 +119,8 @@ static int collect_stats(struct manager *m, struct record **records, size_t reco
 }
 
 int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
-		      struct record_statistics_view **ret_stats, size_t *ret_count, struct error *e)
+		      const atomic_bool *cancelled, struct record_statistics_view **ret_stats,
+		      size_t *ret_count, struct error *e)
 {
 	cleanup(free_ptr) struct record **records = NULL;
 	struct record_statistics_view *stats = NULL;
@@ -158,16 +132,14 @@ int record_statistics(struct manager *m, const char *const *ids, size_t id_count
 	counter_fold(m);
 	ranked_lock_acquire(&m->fold_lock);
 	manager_lock(m);
-	records = calloc(record_graph_count(m->graph) + id_count + 1, sizeof(struct record *));
-	code = records ? select_records(m, ids, id_count, records, &selected, e)
-		       : error_set(e, -ENOMEM, "out of memory");
+	code = record_select(m, ids, id_count, record_is_listed, &records, &selected, e);
 	if (code == 0)
 		code = collect_stats(m, records, selected, by_mount, &stats, &layers, &count, e);
 	manager_unlock(m);
 	if (code == 0)
 		code = touched_files_read_live(m, &live, e);
 	if (code == 0)
-		code = count_files(m, stats, layers, count, &live, e);
+		code = count_files(m, stats, layers, count, &live, cancelled, e);
 	ranked_lock_release(&m->fold_lock);
 	free(live.files);
 	free(layers);

@@ -18,7 +18,8 @@ struct record_statistics_view {
 	const char *snapshot_kind;
 };
 
+/* Of the records that the ids name, else of all that are listed. `cancelled` may be NULL. */
 int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
-		      struct record_statistics_view **ret_stats, size_t *ret_count,
-		      struct error *e);
+		      const atomic_bool *cancelled, struct record_statistics_view **ret_stats,
+		      size_t *ret_count, struct error *e);
 void record_statistics_free(struct record_statistics_view *stats, size_t count);
