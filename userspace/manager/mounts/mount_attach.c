@@ -102,7 +102,7 @@ static int attach_at(struct manager *m, int mount_fd, const char *name, struct e
 	return code;
 }
 
-/* Undoes the rows and the registration of a mount that nobody ever saw. */
+/* Undoes the rows and the registration of a mount that was never attached. */
 static void forget_unseen(struct manager *m, const struct mount *mount)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };

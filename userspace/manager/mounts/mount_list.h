@@ -15,7 +15,7 @@ struct mount *mount_list_new(const struct record *r, uint64_t id, bool writable,
 /* As the database has them; NULL: no memory. */
 char *mount_list_layer_names(const struct mount *mount);
 
-/* One that is no longer there. */
+/* A mount that has ended, from its row. */
 struct mount *mount_list_new_gone(uint64_t id, bool writable, const char *names);
 void mount_list_free(struct mount *mount);
 DEFINE_CLEANUP(struct mount *, mount_list_free)

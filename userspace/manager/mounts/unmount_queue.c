@@ -15,8 +15,9 @@
 #include "overlay/overlay_mount.h"
 
 /*
- * An overlay that goes syncs the file system below it, which stalls everybody who makes files
- * there: several go together, and share it. Somebody who waits for one starts them all.
+ * The end of an overlay syncs the file system below it, which stalls every process that makes files
+ * there. So several mounts end together and share one sync; a thread that waits for one of them
+ * starts them all.
  */
 #define THREADS 4
 #define DELAY_NS 100000000
@@ -53,7 +54,7 @@ static void unmount(struct manager *m, const char *id, bool clone)
 
 	(void)snprintf(name, sizeof(name), "%s%s", id, clone ? "-ro" : "");
 	code = overlay_unmount_lazily(m->mounts_fd, name, &e);
-	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
+	if (code < 0 && code != -EINVAL && code != -ENOENT) /* another process unmounted it */
 		manager_report(m, true, "record=%s is to be unmounted: %s", id, e.text);
 	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		manager_report(m, true, "remove %s/mnt/%s: %s", m->root, name, strerror(errno));

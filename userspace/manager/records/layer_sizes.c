@@ -70,7 +70,7 @@ static void walk_in_parallel(struct measuring *job)
 		pthread_join(threads[i], NULL);
 }
 
-/* With the lock. Without accounting nobody knows whether a mounted upper has changed. */
+/* With the lock. Without accounting the agent does not know whether a mounted upper has changed. */
 static bool needs_walk(const struct manager *m, const struct layer *layer,
 		       const struct hashmap *open)
 {

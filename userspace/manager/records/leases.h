@@ -21,7 +21,7 @@ int leases_remove(struct manager *m, const char *name, struct error *e);
 /* Does not block. */
 bool leases_has_connection(struct manager *m, uint64_t connection);
 
-/* The connection's own lease goes, if there is one. */
+/* Ends the connection's own lease, if there is one. */
 void leases_connection_closed(struct manager *m, uint64_t connection);
 
 struct hold_view {

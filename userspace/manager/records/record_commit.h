@@ -9,6 +9,6 @@ int record_commit(struct manager *m, const char *id, const struct lease_holder *
 		  char ret_id[RECORD_ID_LENGTH + 1], struct error *e);
 
 /* The immutable twin of a reserved mutable record, held by the lease instead of it. `adopt`: a
- * record that nobody holds may be committed, too (Get of a mutable record). Without the lock. */
+ * record without refs may be committed, too (Get of a mutable record). Without the lock. */
 int record_commit_reserved(struct manager *m, struct record *r, struct lease *l, bool adopt,
 			   char ret_id[RECORD_ID_LENGTH + 1], struct error *e);

@@ -35,7 +35,7 @@ int record_draft_check_texts(const char *description, const char *type, const ch
  */
 struct record *record_draft_build(const struct record_options *options, const struct id_map *map);
 
-/* With the lock: the parent of a new record, finalized; lets go of the lock where that takes work.
+/* With the lock: the parent of a new record, finalized; gives the lock back while it is finalized.
  */
 int record_draft_find_parent(struct manager *m, const char *id, struct record **ret_parent,
 			     struct error *e);

@@ -11,7 +11,7 @@ int record_edit_pin(struct manager *m, const char *id, bool pinned,
 struct record_label_change {
 	const struct record_label *set;
 	size_t set_count;
-	const char *const *removed; /* keys; one that is not there is no error */
+	const char *const *removed; /* keys; one that the record does not have is ignored */
 	size_t removed_count;
 };
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "layer/layer_walk.h"
+#include "base/vec.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "manager/records/touched_files.h"
@@ -24,15 +25,12 @@ struct file_list {
 
 static int add_file(struct file_list *list, struct record_file_view *file)
 {
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? list->capacity * 2 : 256;
-		struct record_file_view *files = realloc(list->files, capacity * sizeof(*files));
+	struct record_file_view *files =
+		vec_reserve(list->files, &list->capacity, list->count + 1, sizeof(*files));
 
-		if (!files)
-			return -ENOMEM;
-		list->files = files;
-		list->capacity = capacity;
-	}
+	if (!files)
+		return -ENOMEM;
+	list->files = files;
 	list->files[list->count++] = *file;
 	return 0;
 }
@@ -167,6 +165,41 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 	return code < 0 ? error_set(e, code, "out of memory") : 0;
 }
 
+static void file_list_free(struct file_list *list)
+{
+	record_files_free(list->files, list->count);
+}
+
+DEFINE_CLEANUP_VALUE(struct file_list, file_list_free)
+
+static int find_layer(struct manager *m, const char *id, char ret_layer[LAYER_NAME_LENGTH + 1],
+		      struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = record_graph_resolve(locked->graph, id, &r, e);
+
+	if (code < 0)
+		return code;
+	if (r->layer->lazy)
+		return error_set(e, -EINVAL,
+				 "record %s is lazy: it has no files yet (varve extract %.12s)",
+				 r->id, r->id);
+	memcpy(ret_layer, r->layer->name, LAYER_NAME_LENGTH + 1);
+	return 0;
+}
+
+static int gather_touched(struct manager *m, const char *layer, struct touched_files *touched,
+			  struct error *e)
+{
+	cleanup(touched_files_free_live) struct live_files live = { 0 };
+	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
+		ranked_lock_acquire(&m->fold_lock);
+	int code = touched_files_read_live(m, &live, e);
+
+	return code < 0 ? code : touched_files_gather(m, layer, &live, touched, e);
+}
+
 int record_files(struct manager *m, const struct record_files_query *query,
 		 struct record_file_view **ret_files, size_t *ret_count, struct error *e)
 {
@@ -175,44 +208,27 @@ int record_files(struct manager *m, const struct record_files_query *query,
 		[RECORD_FILES_HOT] = by_opens,
 		[RECORD_FILES_NEVER_READ] = by_size,
 	};
+	cleanup(touched_files_free) struct touched_files touched = { 0 };
+	cleanup(file_list_free) struct file_list list = { 0 };
 	char layer[LAYER_NAME_LENGTH + 1];
-	struct touched_files touched = { 0 };
-	struct live_files live = { 0 };
-	struct file_list list = { 0 };
-	struct record *r;
 	int code;
 
 	counter_fold(m);
-	manager_lock(m);
-	code = record_graph_resolve(m->graph, query->id, &r, e);
-	if (code == 0 && r->layer->lazy)
-		code = error_set(e, -EINVAL,
-				 "record %s is lazy: it has no files yet (varve extract %.12s)",
-				 r->id, r->id);
-	if (code == 0)
-		memcpy(layer, r->layer->name, sizeof(layer));
-	manager_unlock(m);
+	code = find_layer(m, query->id, layer, e);
 	if (code < 0)
 		return code;
-
-	ranked_lock_acquire(&m->fold_lock);
-	code = touched_files_read_live(m, &live, e);
-	if (code == 0)
-		code = touched_files_gather(m, layer, &live, &touched, e);
-	ranked_lock_release(&m->fold_lock);
-	if (code == 0)
-		code = list_files(m, layer, query, &touched, &list, e);
-	free(live.files);
-	free(touched.files);
-	if (code < 0) {
-		record_files_free(list.files, list.count);
+	code = gather_touched(m, layer, &touched, e);
+	if (code < 0)
 		return code;
-	}
+	code = list_files(m, layer, query, &touched, &list, e);
+	if (code < 0)
+		return code;
 	if (list.count)
 		qsort(list.files, list.count, sizeof(*list.files), orders[query->which]);
 	while (query->limit && list.count > query->limit)
 		free(list.files[--list.count].path);
-	*ret_files = list.files;
 	*ret_count = list.count;
+	*ret_files = take_ptr(list.files);
+	list.count = 0;
 	return 0;
 }

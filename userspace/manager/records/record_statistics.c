@@ -22,9 +22,9 @@ void record_statistics_free(struct record_statistics_view *stats, size_t count)
 	free(stats);
 }
 
-static int count_files(struct manager *m, struct record_statistics_view *stats, char (*layers)[8],
-		       size_t count, const struct live_files *live, const atomic_bool *cancelled,
-		       struct error *e)
+static int count_files(struct manager *m, struct record_statistics_view *stats,
+		       char (*layers)[LAYER_NAME_LENGTH + 1], size_t count,
+		       const struct live_files *live, const atomic_bool *cancelled, struct error *e)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct touched_files t = { 0 };
@@ -64,7 +64,8 @@ static int record_stats(const struct manager *m, const struct record *r,
 
 /* One row of a mount for each of its layers, from the upper down. */
 static int mount_stats(const struct manager *m, const struct record *r,
-		       struct record_statistics_view *stats, char (*layers)[8], size_t *count)
+		       struct record_statistics_view *stats, char (*layers)[LAYER_NAME_LENGTH + 1],
+		       size_t *count)
 {
 	const struct mount *mount = r->mount;
 	const struct record *owner = r;
@@ -93,7 +94,8 @@ static int mount_stats(const struct manager *m, const struct record *r,
 /* With the lock. */
 static int collect_stats(struct manager *m, struct record **records, size_t record_count,
 			 bool by_mount, struct record_statistics_view **ret_stats,
-			 char (**ret_layers)[8], size_t *ret_count, struct error *e)
+			 char (**ret_layers)[LAYER_NAME_LENGTH + 1], size_t *ret_count,
+			 struct error *e)
 {
 	size_t room = 1, count = 0;
 	int code = 0;
@@ -118,36 +120,57 @@ static int collect_stats(struct manager *m, struct record **records, size_t reco
 	return code < 0 ? error_set(e, code, "out of memory") : 0;
 }
 
+/* The rows of an answer, and the layer of each. */
+struct statistics_rows {
+	struct record_statistics_view *stats;
+	char (*layers)[LAYER_NAME_LENGTH + 1];
+	size_t count;
+};
+
+static void statistics_rows_free(struct statistics_rows *rows)
+{
+	record_statistics_free(rows->stats, rows->count);
+	free(rows->layers);
+}
+
+DEFINE_CLEANUP_VALUE(struct statistics_rows, statistics_rows_free)
+
+static int collect(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+		   struct statistics_rows *rows, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	cleanup(free_ptr) struct record **records = NULL;
+	size_t selected = 0;
+	int code = record_select(locked, ids, id_count, record_is_listed, &records, &selected, e);
+
+	if (code < 0)
+		return code;
+	return collect_stats(locked, records, selected, by_mount, &rows->stats, &rows->layers,
+			     &rows->count, e);
+}
+
 int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
 		      const atomic_bool *cancelled, struct record_statistics_view **ret_stats,
 		      size_t *ret_count, struct error *e)
 {
-	cleanup(free_ptr) struct record **records = NULL;
-	struct record_statistics_view *stats = NULL;
-	char(*layers)[8] = NULL;
-	struct live_files live = { 0 };
-	size_t selected = 0, count = 0;
+	cleanup(statistics_rows_free) struct statistics_rows rows = { 0 };
+	cleanup(touched_files_free_live) struct live_files live = { 0 };
 	int code;
 
 	counter_fold(m);
-	ranked_lock_acquire(&m->fold_lock);
-	manager_lock(m);
-	code = record_select(m, ids, id_count, record_is_listed, &records, &selected, e);
-	if (code == 0)
-		code = collect_stats(m, records, selected, by_mount, &stats, &layers, &count, e);
-	manager_unlock(m);
-	if (code == 0)
-		code = touched_files_read_live(m, &live, e);
-	if (code == 0)
-		code = count_files(m, stats, layers, count, &live, cancelled, e);
-	ranked_lock_release(&m->fold_lock);
-	free(live.files);
-	free(layers);
-	if (code < 0) {
-		record_statistics_free(stats, count);
+	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
+		ranked_lock_acquire(&m->fold_lock);
+	code = collect(m, ids, id_count, by_mount, &rows, e);
+	if (code < 0)
 		return code;
-	}
-	*ret_stats = stats;
-	*ret_count = count;
+	code = touched_files_read_live(m, &live, e);
+	if (code < 0)
+		return code;
+	code = count_files(m, rows.stats, rows.layers, rows.count, &live, cancelled, e);
+	if (code < 0)
+		return code;
+	*ret_count = rows.count;
+	*ret_stats = take_ptr(rows.stats);
+	rows.count = 0;
 	return 0;
 }

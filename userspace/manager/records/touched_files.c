@@ -10,20 +10,28 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "manager/state/manager_state.h"
 #include "store/usage_rows.h"
 
+void touched_files_free(struct touched_files *t)
+{
+	free(t->files);
+}
+
+void touched_files_free_live(struct live_files *live)
+{
+	free(live->files);
+}
+
 static int add_touched(struct touched_files *t, const struct touched_file *file)
 {
-	if (t->count == t->capacity) {
-		size_t capacity = t->capacity ? t->capacity * 2 : 64;
-		struct touched_file *files = realloc(t->files, capacity * sizeof(*files));
+	struct touched_file *files =
+		vec_reserve(t->files, &t->capacity, t->count + 1, sizeof(*files));
 
-		if (!files)
-			return -ENOMEM;
-		t->files = files;
-		t->capacity = capacity;
-	}
+	if (!files)
+		return -ENOMEM;
+	t->files = files;
 	t->files[t->count++] = *file;
 	return 0;
 }
@@ -43,20 +51,16 @@ static int add_live(const struct usage_file *file, void *user)
 {
 	struct live_files *live = user;
 	struct mount *mount = live->m->mounts;
+	struct live_file *files;
 
 	while (mount && mount->id != file->mount_id)
 		mount = mount->next;
 	if (!mount || file->layer >= mount->layer_count || !usage_file_was_read(file))
 		return 0;
-	if (live->count == live->capacity) {
-		size_t capacity = live->capacity ? live->capacity * 2 : 256;
-		struct live_file *files = realloc(live->files, capacity * sizeof(*files));
-
-		if (!files)
-			return -ENOMEM;
-		live->files = files;
-		live->capacity = capacity;
-	}
+	files = vec_reserve(live->files, &live->capacity, live->count + 1, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	live->files = files;
 	live->files[live->count] = (struct live_file){
 		.file = { .inode = file->inode,
 			  .opens = file->opens,
@@ -118,17 +122,12 @@ static void merge_same_inodes(struct touched_files *t)
 	t->count = kept + 1;
 }
 
-int touched_files_gather(struct manager *m, const char *layer, const struct live_files *live,
-			 struct touched_files *t, struct error *e)
+/* The place of the first live file of the layer. */
+static size_t find_first(const struct live_files *live, const char *layer)
 {
 	size_t low = 0, high = live->count;
-	sqlite3 *db;
-	int code;
 
-	db = database_lock_reader(m->database);
-	code = usage_rows_load_files(db, layer, add_stored, t, e);
-	database_unlock_reader(m->database);
-	while (low < high) { /* the first live file of this layer */
+	while (low < high) {
 		size_t middle = (low + high) / 2;
 
 		if (strcmp(live->files[middle].layer, layer) < 0)
@@ -136,8 +135,28 @@ int touched_files_gather(struct manager *m, const char *layer, const struct live
 		else
 			high = middle;
 	}
-	for (; code == 0 && low < live->count && strcmp(live->files[low].layer, layer) == 0; low++)
-		code = add_touched(t, &live->files[low].file);
+	return low;
+}
+
+static int add_live_of_layer(const struct live_files *live, const char *layer,
+			     struct touched_files *t)
+{
+	for (size_t i = find_first(live, layer);
+	     i < live->count && strcmp(live->files[i].layer, layer) == 0; i++)
+		if (add_touched(t, &live->files[i].file) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int touched_files_gather(struct manager *m, const char *layer, const struct live_files *live,
+			 struct touched_files *t, struct error *e)
+{
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = usage_rows_load_files(db, layer, add_stored, t, e);
+
+	database_unlock_reader(m->database);
+	if (code == 0)
+		code = add_live_of_layer(live, layer, t);
 	if (code < 0)
 		return error_set(e, code, "files of layer %s: %s", layer, strerror(-code));
 	merge_same_inodes(t);

@@ -20,6 +20,9 @@ struct touched_files {
 	size_t count, capacity;
 };
 
+void touched_files_free(struct touched_files *t); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct touched_files, touched_files_free)
+
 /* The kernel's files with the layers that they are in: mounts may go while they are read. */
 struct live_file {
 	char layer[LAYER_NAME_LENGTH + 1];
@@ -31,6 +34,9 @@ struct live_files {
 	struct live_file *files;
 	size_t count, capacity;
 };
+
+void touched_files_free_live(struct live_files *live); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct live_files, touched_files_free_live)
 
 /* What the kernel has now, sorted by layer; `files` is the caller's to free, also on failure. With
  * the fold lock, so that no mount moves its files to the database meanwhile. */

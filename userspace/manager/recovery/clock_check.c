@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "manager/state/manager_state.h"
 
-/* What clocks are set back by now and then. */
+/* Corrections of a clock that mean nothing. */
 #define CLOCK_SLACK_NS (60 * NS_PER_S)
 
 int64_t clock_check_lag(struct manager *m)

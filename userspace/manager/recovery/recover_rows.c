@@ -181,7 +181,7 @@ static bool has_fallen(const struct pending_record *p)
 	return p->unfinished || p->damage;
 }
 
-/* A chain that is longer than any could be made goes round. */
+/* A chain longer than any that can be made is a loop. */
 static bool is_in_loop(const struct pending_record *p)
 {
 	size_t depth = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compares what the manager knows with the database, the directories and the mount table, while
- * everything goes on, and mends what differs. What is being worked on is passed over.
+ * calls go on, and mends what differs. A record that another thread works on is passed over.
  */
 #pragma once
 
@@ -26,6 +26,6 @@ struct store_fsck_summary {
 	uint64_t found, repaired;
 };
 
-/* -ECANCELED; what could not be repaired is no failure. */
+/* -ECANCELED; a finding that could not be repaired is not a failure. */
 int store_fsck(struct manager *m, const struct store_fsck_options *o,
 	       struct store_fsck_summary *ret_summary, struct error *e);

@@ -100,7 +100,7 @@ int snapshot_keys_insert(struct manager *m, struct snapshot *s)
 
 void snapshot_keys_remove(struct manager *m, const char *key)
 {
-	(void)hashmap_remove(m->snapshots, key); /* whoever calls has found it */
+	(void)hashmap_remove(m->snapshots, key); /* the caller has found it */
 	free(take_ptr(m->snapshots_sorted));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which lease somebody means, and the rows of what it holds. */
+/* Which lease a holder means, and the rows of what it holds. */
 #include "manager/state/lease_table.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 void lease_table_connection_name(uint64_t connection, char name[LEASE_CONNECTION_NAME_SIZE])
 {
 	(void)snprintf(name, LEASE_CONNECTION_NAME_SIZE, "connection/%" PRIu64,
-		       connection); /* '/': nobody can make it */
+		       connection); /* no client can make a name with a slash */
 }
 
 static int find_connection_lease(struct manager *m, uint64_t connection, struct lease **ret_lease,
