@@ -260,15 +260,15 @@ view() {
 	id=$(varve ls --json | jq -r 'select(.snapshot.kind == "active") | .id')
 	umount "$agent_root/mnt/$id"
 	ctr tasks start -d c1 3>&-
+	retry 100 has_stopped c1 # until then it may be writing the file again
 	[[ $(cat "$agent_root/mnt/$id/kept") == kept ]]
-	retry 100 has_stopped c1
 	ctr tasks rm c1 > /dev/null
 	stop_agent
 	umount "$agent_root/mnt/$id"
 	start_agent
 	retry 100 ctr tasks start -d c1 3>&-
-	[[ $(cat "$agent_root/mnt/$id/kept") == kept ]]
 	retry 100 has_stopped c1
+	[[ $(cat "$agent_root/mnt/$id/kept") == kept ]]
 	ctr tasks rm c1 > /dev/null
 	ctr containers rm c1
 }
