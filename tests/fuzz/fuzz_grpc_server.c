@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "tests/fuzz/fuzz_target.h"
+#include "transport/grpc_server.h"
 #include "transport/grpc_server_state.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

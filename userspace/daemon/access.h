@@ -11,6 +11,7 @@
 
 #include "daemon/config.h"
 #include "base/error.h"
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 struct access {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "prune/prune_policy.h"
 #include "usage/usage_bpf.h"
+#include "daemon/config_file.h"
 
 #define CONFIG_DEFAULT_ROOT "/var/lib/varve"
 #define CONFIG_DEFAULT_SOCKET "/run/varve/varved.sock"
@@ -40,19 +41,6 @@
 
 #define CONFIG_TICK_SECONDS 10
 
-#define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
-
-/* What the file says; the command line goes first. */
-struct config_file {
-	char *root, *socket, *backend; /* NULL: not said, as in the next line */
-	char *read_only_socket, *group, *read_only_group;
-	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
-	bool keep_blobs; /* also of layers that have their files */
-	struct prune_policies policies;
-	bool automatic; /* policies run without being asked */
-	int64_t interval_ns; /* between two runs; 0: only when space runs low */
-};
-
 struct config {
 	const char *root, *socket;
 	const char *read_only_socket; /* NULL: there is none */
@@ -67,12 +55,6 @@ struct config {
 };
 
 enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_USAGE };
-
-/* Reads the file into *ret_file: the defaults, where it does not say otherwise. `required`: it has
- * to be there. -EINVAL names file and line. */
-int config_file_read(const char *path, bool required, struct config_file *ret_file,
-		     struct error *e);
-void config_file_free(struct config_file *f); /* what it points to */
 
 /* Texts are borrowed from argv and from the file, which config_file_free() ends. --help and
  * --version print and are done. */

@@ -10,6 +10,8 @@
  *
  * With any [policy] of its own the file replaces the default ones.
  */
+#include "daemon/config_file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,6 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
-#include "daemon/config.h"
 #include "graph/record_filter.h"
 #include "prune/prune_score.h"
 

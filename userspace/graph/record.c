@@ -117,3 +117,13 @@ int record_add_image_ref(struct record *r, const char *ref)
 	refs[r->image_ref_count++] = take_ptr(copy);
 	return 0;
 }
+
+struct record *record_lowest_lazy(struct record *r)
+{
+	struct record *lowest = NULL;
+
+	for (; r; r = r->parent)
+		if (r->layer->lazy)
+			lowest = r;
+	return lowest;
+}

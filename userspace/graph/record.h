@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/id_map.h"
+#include "graph/record_content.h"
 
 #define RECORD_ID_LENGTH 25
 #define LAYER_NAME_LENGTH 6 /* so that 500 of them fit into one page of mount options */
@@ -52,18 +53,6 @@ struct layer {
 	int64_t allocated_bytes, apparent_bytes, inodes;
 	struct layer_access access;
 	bool dirty; /* not in the database as it is here */
-};
-
-/* How a record is known outside the store: the blob that its layer was extracted from or packed
- * into.
- */
-struct record_content {
-	struct digest blob, diff_id; /* as it is stored, and of its tar */
-	struct digest chain_id, blob_chain_id;
-	struct digest config; /* of the image that ends here; "" for none */
-	int64_t size_bytes; /* of the blob */
-	char *media_type;
-	char *registry, *repository; /* where the blob may be fetched; "" for nowhere */
 };
 
 struct lease;
@@ -170,3 +159,7 @@ void record_swap_labels(struct record *a, struct record *b);
 void record_labels_free(struct record_label *labels, size_t count);
 /* Appends an image reference that is not there yet. */
 int record_add_image_ref(struct record *r, const char *ref);
+
+/* The lowest record of the chain whose layer has no files; NULL: all have. Those between it and
+ * the record need not be lazy. */
+struct record *record_lowest_lazy(struct record *r);

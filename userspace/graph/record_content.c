@@ -27,13 +27,3 @@ void record_content_free(struct record_content *content)
 	free(content->repository);
 	free(content);
 }
-
-struct record *record_content_lowest_lazy(struct record *r)
-{
-	struct record *lowest = NULL;
-
-	for (; r; r = r->parent)
-		if (r->layer->lazy)
-			lowest = r;
-	return lowest;
-}

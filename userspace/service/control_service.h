@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 struct manager;

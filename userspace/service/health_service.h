@@ -2,6 +2,7 @@
 /* grpc.health.v1.Health: whoever is answered at all is answered by a server that serves. */
 #pragma once
 
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 /* What the methods need; the user pointer of every call. */

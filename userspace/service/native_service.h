@@ -2,6 +2,7 @@
 /* varve.v1.Cache: the agent's own interface. Translates protobuf, decides nothing. */
 #pragma once
 
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 struct manager;

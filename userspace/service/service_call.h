@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 /* The request, or NULL after the call has been ended with what is wrong with it: no such message,

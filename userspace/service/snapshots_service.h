@@ -3,6 +3,7 @@
  * decides nothing. */
 #pragma once
 
+#include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
 struct manager;

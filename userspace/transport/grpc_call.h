@@ -11,16 +11,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "transport/grpc_peer.h"
+
 struct grpc_call;
 struct grpc_method;
-
-struct grpc_peer {
-	uint64_t connection; /* never 0, never used twice by one server */
-	pid_t pid; /* SO_PEERCRED */
-	uid_t uid;
-	gid_t gid;
-	bool read_only; /* came through a read-only socket */
-};
 
 /* One whole message, which lives as long as the call. */
 const uint8_t *grpc_call_request(const struct grpc_call *call, size_t *ret_length);

@@ -10,6 +10,7 @@
 #include "transport/grpc_frame.h"
 #include "transport/grpc_mailbox.h"
 #include "transport/grpc_outbox.h"
+#include "transport/grpc_peer.h"
 #include "transport/grpc_service.h"
 
 struct grpc_origin;

@@ -11,28 +11,10 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "transport/grpc_listener_options.h"
-#include "transport/grpc_service.h"
+#include "transport/grpc_server_options.h"
 
 struct grpc_lane;
 struct grpc_server;
-
-struct grpc_server_options {
-	const struct grpc_service *services; /* ends with NULL methods; copied */
-	void *user; /* of the callbacks below */
-	/* Runs work(arg) on some other thread; -EAGAIN when that is full. */
-	int (*submit)(void (*work)(void *arg), void *arg, void *user);
-	/* In the loop's thread, after the last call of that connection has finished. */
-	void (*connection_closed)(uint64_t connection, void *user);
-	/* In the loop's thread, before each call: whether this peer (of that socket) may make it,
-	 * else -EPERM with a sentence. NULL: every peer may. */
-	int (*authorize)(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
-			 void *user, struct error *e);
-	size_t max_message_bytes; /* of a request; larger ones end as RESOURCE_EXHAUSTED */
-	/* How long a client may leave a request incomplete or its reply unread. */
-	uint64_t patience_us;
-	const char *unimplemented_hint; /* what an unknown method is told besides its name; may be
-					   NULL */
-};
 
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e);

@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "transport/grpc_lane.h"
-#include "transport/grpc_server.h"
+#include "transport/grpc_server_options.h"
 
 #define GRPC_SERVER_LISTENERS_MAX 8
 

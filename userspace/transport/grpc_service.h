@@ -2,7 +2,7 @@
 /* Tables of methods, which services offer and a server serves. */
 #pragma once
 
-#include "transport/grpc_call.h"
+struct grpc_call;
 
 /* Only methods that read may be called through a read-only socket. */
 enum grpc_method_kind { GRPC_METHOD_CHANGES, GRPC_METHOD_READS };

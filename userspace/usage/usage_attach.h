@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-#include "usage/usage_bpf.h"
+#include "base/error.h"
+#include "usage/usage_backend.h"
 
 struct usage_maps {
 	int mount_by_device, cells, files, lost; /* descriptors, -1 while there is no backend */

@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "bpf/usage_shared.h"
 #include "usage/usage_attach.h"
-#include "usage/usage_bpf.h"
+#include "usage/usage_backend.h"
 #include "usage/usage_cells.h"
 
 /* A mount from its registration until it is forgotten. */

@@ -212,7 +212,7 @@ int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_b
 	manager_assert_locked(m);
 	memcpy(id, (*r)->id, sizeof(id));
 	/* A layer may become lazy again as soon as the lock is free. */
-	while (record_content_lowest_lazy(*r)) {
+	while (record_lowest_lazy(*r)) {
 		int code = extract_unlocked(m, *r, &watch, e);
 
 		if (code < 0)

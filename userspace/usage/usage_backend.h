@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The backends that count, and how one is chosen. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum usage_backend {
+	USAGE_BACKEND_NONE,
+	USAGE_BACKEND_SYSCALL, /* tp_btf sys_exit, sched_process_exec, io_uring_complete */
+	USAGE_BACKEND_OVERLAY, /* fexit on overlayfs' own functions */
+	USAGE_BACKEND_COUNT,
+};
+
+struct usage_bpf_options {
+	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v1; made where it is missing */
+	/* Absolute, with a final slash: where the mounts are made. Lets the syscall backend notice
+	 * changes by absolute paths from outside (usage_read_unplaced_changes()). NULL: unknown. */
+	const char *mount_prefix;
+	bool forced; /* try only `wanted`, else the best that works */
+	enum usage_backend wanted;
+	/* 0: the defaults, 4096 mounts, 32768 cells, 65536 files. Maps that are pinned already
+	 * keep the sizes that they were made with. */
+	uint32_t max_mounts;
+	uint32_t max_cells; /* one for each layer of each mount, the upper included: 128 B a CPU */
+	uint32_t max_files; /* files that are told apart at a time */
+};
