@@ -41,9 +41,9 @@ static void stream(struct grpc_call *call, void *user)
 }
 
 static const struct grpc_method methods[] = {
-	{ "/t/Echo", echo, GRPC_METHOD_READS },
-	{ "/t/Stream", stream, GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/t/Echo", echo, GRPC_METHOD_READS, NULL },
+	{ "/t/Stream", stream, GRPC_METHOD_CHANGES, NULL },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };
 
 static int run_at_once(void (*work)(void *arg), void *arg, void *user)

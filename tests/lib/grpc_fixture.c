@@ -96,14 +96,14 @@ static void pour(struct grpc_call *call, void *user)
 }
 
 static const struct grpc_method methods[] = {
-	{ "/test.Test/Echo", echo, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Many", many, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Fail", refuse, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Wait", wait_for_go, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Pour", pour, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Hold", hold, GRPC_METHOD_CHANGES },
-	{ "/test.Test/Late", be_late, GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/test.Test/Echo", echo, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Many", many, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Fail", refuse, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Wait", wait_for_go, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Pour", pour, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Hold", hold, GRPC_METHOD_CHANGES, NULL },
+	{ "/test.Test/Late", be_late, GRPC_METHOD_CHANGES, NULL },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };
 
 static void say_whose(struct grpc_call *call, void *user)
@@ -112,8 +112,8 @@ static void say_whose(struct grpc_call *call, void *user)
 }
 
 static const struct grpc_method other_methods[] = {
-	{ "/test.Other/Echo", say_whose, GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/test.Other/Echo", say_whose, GRPC_METHOD_CHANGES, NULL },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };
 
 static int submit(void (*work)(void *arg), void *arg, void *user)

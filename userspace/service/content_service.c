@@ -11,9 +11,6 @@
 
 #define UNCOMPRESSED "containerd.io/uncompressed"
 
-#define REQUEST(type_name, TYPE) \
-	SERVICE_CALL_REQUEST(Varve__V1__##type_name, varve__v1__##TYPE##__descriptor)
-
 static struct lease_holder holder_of(const struct grpc_call *call, const char *lease)
 {
 	return (struct lease_holder){ .lease = lease,
@@ -85,9 +82,11 @@ static const char *find_diff_id(const Varve__V1__BlobRequest *request)
 	return NULL;
 }
 
-static void run_get_by_blob(struct grpc_call *call, void *user)
+static void run_get_by_blob(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(BlobRequest, blob_request);
+	Varve__V1__BlobRequest *request = (Varve__V1__BlobRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 	struct image_blob blob = {
 		.digest = request->digest,
@@ -112,9 +111,11 @@ static void run_get_by_blob(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &found.base, &e);
 }
 
-static void run_extract(struct grpc_call *call, void *user)
+static void run_extract(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(IdRequest, id_request);
+	Varve__V1__IdRequest *request = (Varve__V1__IdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct image_summary summary = { 0 };
 	struct content_watch watch = watch_of(call);
 
@@ -122,9 +123,11 @@ static void run_extract(struct grpc_call *call, void *user)
 	reply_summary(call, code, &summary, &e);
 }
 
-static void run_import(struct grpc_call *call, void *user)
+static void run_import(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(ImportRequest, import_request);
+	Varve__V1__ImportRequest *request = (Varve__V1__ImportRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 	struct image_import_options options = { .source = request->source,
 						.lazy = request->lazy,
@@ -135,9 +138,11 @@ static void run_import(struct grpc_call *call, void *user)
 	reply_summary(call, code, &summary, &e);
 }
 
-static void run_export(struct grpc_call *call, void *user)
+static void run_export(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(ExportRequest, export_request);
+	Varve__V1__ExportRequest *request = (Varve__V1__ExportRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct image_export_options options = { .id = request->id,
 						.destination = request->destination,
 						.watch = watch_of(call) };
@@ -157,9 +162,11 @@ static int send_piece(const void *bytes, size_t length, void *user)
 	return service_call_send(user, &piece.base);
 }
 
-static void run_diff(struct grpc_call *call, void *user)
+static void run_diff(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(DiffRequest, diff_request);
+	Varve__V1__DiffRequest *request = (Varve__V1__DiffRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct content_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
 	enum image_compression compression = IMAGE_USUAL_COMPRESSION;
 
@@ -171,11 +178,17 @@ static void run_diff(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method content_service_methods[] = {
-	{ "/varve.v1.Cache/GetByBlob", run_get_by_blob, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Extract", run_extract, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Import", run_import, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Export", run_export, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/GetByBlob", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__blob_request__descriptor,
+					   run_get_by_blob } },
+	{ "/varve.v1.Cache/Extract", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_extract } },
+	{ "/varve.v1.Cache/Import", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__import_request__descriptor, run_import } },
+	{ "/varve.v1.Cache/Export", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__export_request__descriptor, run_export } },
 	/* No change, but it hands out what files hold: nothing for a read-only socket. */
-	{ "/varve.v1.Cache/Diff", run_diff, GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/Diff", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__diff_request__descriptor, run_diff } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

@@ -12,10 +12,6 @@
 #include "manager/eviction/eviction.h"
 #include "manager/records/records.h"
 
-#define REQUEST(type_name, TYPE)                              \
-	SERVICE_CALL_REQUEST(Moby__Buildkit__V1__##type_name, \
-			     moby__buildkit__v1__##TYPE##__descriptor)
-
 static struct manager *manager_of(void *user)
 {
 	return ((struct control_service *)user)->manager;
@@ -94,9 +90,12 @@ static int send_usage(struct grpc_call *call, const struct record_view *views, s
 	return service_call_send(call, &response.base);
 }
 
-static void run_disk_usage(struct grpc_call *call, void *user)
+static void run_disk_usage(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(DiskUsageRequest, disk_usage_request);
+	Moby__Buildkit__V1__DiskUsageRequest *request =
+		(Moby__Buildkit__V1__DiskUsageRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct record_query query = { .filters = (const char *const *)request->filter,
 				      .filter_count = request->n_filter,
 				      .disk_usage = true,
@@ -141,9 +140,11 @@ static struct prune_limits read_limits(const Moby__Buildkit__V1__PruneRequest *r
 	return limits;
 }
 
-static void run_prune(struct grpc_call *call, void *user)
+static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(PruneRequest, prune_request);
+	Moby__Buildkit__V1__PruneRequest *request = (Moby__Buildkit__V1__PruneRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct eviction_options options = { .all = request->all,
 					    .filters = (const char *const *)request->filter,
 					    .filter_count = request->n_filter,
@@ -156,9 +157,12 @@ static void run_prune(struct grpc_call *call, void *user)
 	service_call_finish(call, code, &e);
 }
 
-static void run_list_workers(struct grpc_call *call, void *user)
+static void run_list_workers(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(ListWorkersRequest, list_workers_request);
+	Moby__Buildkit__V1__ListWorkersRequest *request =
+		(Moby__Buildkit__V1__ListWorkersRequest *)message;
+	struct error e = { 0 };
+	int code;
 	Moby__Buildkit__V1__ListWorkersResponse response =
 		MOBY__BUILDKIT__V1__LIST_WORKERS_RESPONSE__INIT;
 	cleanup(control_worker_free) struct control_worker *worker = NULL;
@@ -177,12 +181,14 @@ static void run_list_workers(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &response.base, &e);
 }
 
-static void run_info(struct grpc_call *call, void *user)
+static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(InfoRequest, info_request);
+	struct error e = { 0 };
+	int code;
 	Moby__Buildkit__V1__InfoResponse response = MOBY__BUILDKIT__V1__INFO_RESPONSE__INIT;
 	Moby__Buildkit__V1__BuildkitVersion version;
 
+	(void)message; /* it is empty */
 	(void)user;
 	control_worker_fill_version(&version);
 	response.buildkit_version = &version;
@@ -191,9 +197,17 @@ static void run_info(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method control_service_methods[] = {
-	{ "/moby.buildkit.v1.Control/DiskUsage", run_disk_usage, GRPC_METHOD_READS },
-	{ "/moby.buildkit.v1.Control/Prune", run_prune, GRPC_METHOD_CHANGES },
-	{ "/moby.buildkit.v1.Control/ListWorkers", run_list_workers, GRPC_METHOD_READS },
-	{ "/moby.buildkit.v1.Control/Info", run_info, GRPC_METHOD_READS },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/moby.buildkit.v1.Control/DiskUsage", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &moby__buildkit__v1__disk_usage_request__descriptor,
+					   run_disk_usage } },
+	{ "/moby.buildkit.v1.Control/Prune", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &moby__buildkit__v1__prune_request__descriptor,
+					   run_prune } },
+	{ "/moby.buildkit.v1.Control/ListWorkers", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &moby__buildkit__v1__list_workers_request__descriptor,
+					   run_list_workers } },
+	{ "/moby.buildkit.v1.Control/Info", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &moby__buildkit__v1__info_request__descriptor,
+					   run_info } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

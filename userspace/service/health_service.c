@@ -19,10 +19,12 @@ static bool is_served(const struct grpc_service *services, const char *name)
 	return false;
 }
 
-static void run_check(struct grpc_call *call, void *user)
+static void run_check(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	SERVICE_CALL_REQUEST(Grpc__Health__V1__HealthCheckRequest,
-			     grpc__health__v1__health_check_request__descriptor);
+	Grpc__Health__V1__HealthCheckRequest *request =
+		(Grpc__Health__V1__HealthCheckRequest *)message;
+	struct error e = { 0 };
+	int code;
 	Grpc__Health__V1__HealthCheckResponse response =
 		GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 	const struct health_service *health = user;
@@ -35,6 +37,8 @@ static void run_check(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method health_service_methods[] = {
-	{ "/grpc.health.v1.Health/Check", run_check, GRPC_METHOD_READS },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/grpc.health.v1.Health/Check", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &grpc__health__v1__health_check_request__descriptor,
+					   run_check } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

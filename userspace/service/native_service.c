@@ -37,9 +37,6 @@ static struct manager *manager_of(void *user)
 	return ((struct native_service *)user)->manager;
 }
 
-#define REQUEST(type_name, TYPE) \
-	SERVICE_CALL_REQUEST(Varve__V1__##type_name, varve__v1__##TYPE##__descriptor)
-
 static void reply_mounted(struct grpc_call *call, int code, char *id, char *mountpoint,
 			  const struct error *e)
 {
@@ -50,9 +47,11 @@ static void reply_mounted(struct grpc_call *call, int code, char *id, char *moun
 	service_call_reply(call, code, &mounted.base, e);
 }
 
-static void run_new(struct grpc_call *call, void *user)
+static void run_new(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(NewRequest, new_request);
+	Varve__V1__NewRequest *request = (Varve__V1__NewRequest *)message;
+	struct error e = { 0 };
+	int code;
 	cleanup(free_ptr) struct record_label *labels =
 		calloc(request->n_labels + 1, sizeof(*labels));
 	struct lease_holder holder = holder_of(call, request->lease);
@@ -81,9 +80,11 @@ static void run_new(struct grpc_call *call, void *user)
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
-static void run_mount(struct grpc_call *call, void *user)
+static void run_mount(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(MountRequest, mount_request);
+	Varve__V1__MountRequest *request = (Varve__V1__MountRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct record_mount_options options = { request->read_only, request->lease };
 	struct content_watch watch = { .cancelled = grpc_call_cancel_flag(call) };
 	char id[RECORD_ID_LENGTH + 1] = "";
@@ -96,9 +97,11 @@ static void run_mount(struct grpc_call *call, void *user)
 	reply_mounted(call, code, id, mountpoint, &e);
 }
 
-static void run_unmount(struct grpc_call *call, void *user)
+static void run_unmount(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(IdRequest, id_request);
+	Varve__V1__IdRequest *request = (Varve__V1__IdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	code = record_mount_end(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
@@ -111,9 +114,11 @@ static void reply_id(struct grpc_call *call, int code, char *id, const struct er
 	service_call_reply(call, code, &found.base, e);
 }
 
-static void run_commit(struct grpc_call *call, void *user)
+static void run_commit(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(LeaseIdRequest, lease_id_request);
+	Varve__V1__LeaseIdRequest *request = (Varve__V1__LeaseIdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 	char id[RECORD_ID_LENGTH + 1] = "";
 
@@ -121,16 +126,20 @@ static void run_commit(struct grpc_call *call, void *user)
 	reply_id(call, code, id, &e);
 }
 
-static void run_finalize(struct grpc_call *call, void *user)
+static void run_finalize(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(IdRequest, id_request);
+	Varve__V1__IdRequest *request = (Varve__V1__IdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	code = record_finalize(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
 
-static void run_get(struct grpc_call *call, void *user)
+static void run_get(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(GetRequest, get_request);
+	Varve__V1__GetRequest *request = (Varve__V1__GetRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 	struct record_get_options options = {
 		.is_mutable = request->mutable_,
@@ -144,34 +153,42 @@ static void run_get(struct grpc_call *call, void *user)
 	reply_id(call, code, id, &e);
 }
 
-static void run_release(struct grpc_call *call, void *user)
+static void run_release(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(LeaseIdRequest, lease_id_request);
+	Varve__V1__LeaseIdRequest *request = (Varve__V1__LeaseIdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 
 	code = record_hold_release(manager_of(user), request->id, &holder, &e);
 	reply_empty(call, code, &e);
 }
 
-static void run_remove(struct grpc_call *call, void *user)
+static void run_remove(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(IdRequest, id_request);
+	Varve__V1__IdRequest *request = (Varve__V1__IdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	code = record_delete(manager_of(user), request->id, &e);
 	reply_empty(call, code, &e);
 }
 
-static void run_pin(struct grpc_call *call, void *user)
+static void run_pin(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(PinRequest, pin_request);
+	Varve__V1__PinRequest *request = (Varve__V1__PinRequest *)message;
+	struct error e = { 0 };
+	int code;
 	char id[RECORD_ID_LENGTH + 1] = "";
 
 	code = record_edit_pin(manager_of(user), request->id, request->pinned, id, &e);
 	reply_id(call, code, id, &e);
 }
 
-static void run_label(struct grpc_call *call, void *user)
+static void run_label(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(LabelRequest, label_request);
+	Varve__V1__LabelRequest *request = (Varve__V1__LabelRequest *)message;
+	struct error e = { 0 };
+	int code;
 	cleanup(free_ptr) struct record_label *set = calloc(request->n_set + 1, sizeof(*set));
 	struct record_label_change change = { .set = set,
 					      .set_count = request->n_set,
@@ -213,9 +230,11 @@ static const char *backend_name(struct manager *m)
 	return name;
 }
 
-static void run_list(struct grpc_call *call, void *user)
+static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(ListRequest, list_request);
+	Varve__V1__ListRequest *request = (Varve__V1__ListRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct record_query query = { .ids = (const char *const *)request->ids,
 				      .id_count = request->n_ids,
 				      .filters = (const char *const *)request->filters,
@@ -232,9 +251,11 @@ static void run_list(struct grpc_call *call, void *user)
 	service_call_finish(call, code, &e);
 }
 
-static void run_stats(struct grpc_call *call, void *user)
+static void run_stats(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(StatsRequest, stats_request);
+	Varve__V1__StatsRequest *request = (Varve__V1__StatsRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct manager *m = manager_of(user);
 	struct record_statistics_view *stats = NULL;
 	struct manager_info info = { 0 };
@@ -258,9 +279,11 @@ static void run_stats(struct grpc_call *call, void *user)
 	service_call_finish(call, code, &e);
 }
 
-static void run_files(struct grpc_call *call, void *user)
+static void run_files(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(FilesRequest, files_request);
+	Varve__V1__FilesRequest *request = (Varve__V1__FilesRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct record_files_query query = {
 		.id = request->id,
 		.which = request->never_read ? RECORD_FILES_NEVER_READ
@@ -341,9 +364,11 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 	return code;
 }
 
-static void run_prune(struct grpc_call *call, void *user)
+static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(PruneRequest, prune_request);
+	Varve__V1__PruneRequest *request = (Varve__V1__PruneRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct eviction_options options;
 	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
 	Varve__V1__PruneSummary sum = VARVE__V1__PRUNE_SUMMARY__INIT;
@@ -365,9 +390,11 @@ static void run_prune(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &event.base, &e);
 }
 
-static void run_explain(struct grpc_call *call, void *user)
+static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(IdRequest, id_request);
+	Varve__V1__IdRequest *request = (Varve__V1__IdRequest *)message;
+	struct error e = { 0 };
+	int code;
 	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
 	struct eviction_explanation x;
 
@@ -384,13 +411,15 @@ static void run_explain(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &explained.base, &e);
 }
 
-static void run_policy_list(struct grpc_call *call, void *user)
+static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(Empty, empty);
+	struct error e = { 0 };
+	int code;
 	struct eviction_policy_view *policies = NULL;
 	Varve__V1__PolicyReply *all = NULL;
 	size_t count = 0;
 
+	(void)message; /* it is empty */
 	code = eviction_policies_list(manager_of(user), true, &policies, &count, &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
@@ -399,10 +428,12 @@ static void run_policy_list(struct grpc_call *call, void *user)
 	free(policies);
 }
 
-static void run_lease_create(struct grpc_call *call, void *user)
+static void run_lease_create(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	Varve__V1__Lease lease = VARVE__V1__LEASE__INIT;
-	REQUEST(LeaseRequest, lease_request);
+	Varve__V1__LeaseRequest *request = (Varve__V1__LeaseRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_options options = {
 		.name = request->name,
 		.expires_after_ns = request->expires_after_ns,
@@ -416,16 +447,20 @@ static void run_lease_create(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &lease.base, &e);
 }
 
-static void run_lease_remove(struct grpc_call *call, void *user)
+static void run_lease_remove(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(LeaseRequest, lease_request);
+	Varve__V1__LeaseRequest *request = (Varve__V1__LeaseRequest *)message;
+	struct error e = { 0 };
+	int code;
 	code = leases_remove(manager_of(user), request->name, &e);
 	reply_empty(call, code, &e);
 }
 
-static void run_lease_need(struct grpc_call *call, void *user)
+static void run_lease_need(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(NeedRequest, need_request);
+	Varve__V1__NeedRequest *request = (Varve__V1__NeedRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct lease_holder holder = holder_of(call, request->lease);
 
 	code = lease_references_set(manager_of(user), &holder, (const char *const *)request->needs,
@@ -433,13 +468,15 @@ static void run_lease_need(struct grpc_call *call, void *user)
 	reply_empty(call, code, &e);
 }
 
-static void run_lease_list(struct grpc_call *call, void *user)
+static void run_lease_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(Empty, empty);
+	struct error e = { 0 };
+	int code;
 	struct lease_view *leases = NULL;
 	Varve__V1__LeaseReply *all = NULL;
 	size_t count = 0;
 
+	(void)message; /* it is empty */
 	code = leases_list(manager_of(user), &leases, &count, &e);
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
@@ -448,13 +485,15 @@ static void run_lease_list(struct grpc_call *call, void *user)
 	leases_free(leases, count);
 }
 
-static void run_info(struct grpc_call *call, void *user)
+static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(Empty, empty);
+	struct error e = { 0 };
+	int code;
 	struct native_service *service = user;
 	Varve__V1__InfoReply info = VARVE__V1__INFO_REPLY__INIT;
 	struct manager_info found = { 0 };
 
+	(void)message; /* it is empty */
 	code = manager_info(service->manager, &found, &e);
 	if (code == 0) {
 		info.version = (char *)VARVE_VERSION;
@@ -478,15 +517,17 @@ static void run_info(struct grpc_call *call, void *user)
 	manager_info_free(&found);
 }
 
-static void run_doctor(struct grpc_call *call, void *user)
+static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	static const char *const states[] = { "ok", "warning", "degraded" };
-	REQUEST(Empty, empty);
+	struct error e = { 0 };
+	int code;
 	struct doctor_check found[DOCTOR_CHECKS_MAX];
 	size_t count = doctor_run(manager_of(user), found);
 	Varve__V1__Check checks[DOCTOR_CHECKS_MAX], *pointers[DOCTOR_CHECKS_MAX];
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
 
+	(void)message; /* it is empty */
 	for (size_t i = 0; i < count; i++) {
 		varve__v1__check__init(&checks[i]);
 		checks[i].name = (char *)found[i].name;
@@ -516,9 +557,11 @@ static int send_finding(const struct store_finding *found, void *user)
 	return service_call_send(user, &event.base);
 }
 
-static void run_fsck(struct grpc_call *call, void *user)
+static void run_fsck(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(FsckRequest, fsck_request);
+	Varve__V1__FsckRequest *request = (Varve__V1__FsckRequest *)message;
+	struct error e = { 0 };
+	int code;
 	struct store_fsck_options options = { .repair = request->repair,
 					      .cancelled = grpc_call_cancel_flag(call),
 					      .found = send_finding,
@@ -537,28 +580,54 @@ static void run_fsck(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method native_service_methods[] = {
-	{ "/varve.v1.Cache/New", run_new, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Mount", run_mount, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Unmount", run_unmount, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Commit", run_commit, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Finalize", run_finalize, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Get", run_get, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Release", run_release, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Remove", run_remove, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Pin", run_pin, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Label", run_label, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/List", run_list, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Stats", run_stats, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Files", run_files, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Prune", run_prune, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/Explain", run_explain, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/PolicyList", run_policy_list, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/LeaseCreate", run_lease_create, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/LeaseRemove", run_lease_remove, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/LeaseNeed", run_lease_need, GRPC_METHOD_CHANGES },
-	{ "/varve.v1.Cache/LeaseList", run_lease_list, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Info", run_info, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Doctor", run_doctor, GRPC_METHOD_READS },
-	{ "/varve.v1.Cache/Fsck", run_fsck, GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/varve.v1.Cache/New", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__new_request__descriptor, run_new } },
+	{ "/varve.v1.Cache/Mount", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__mount_request__descriptor, run_mount } },
+	{ "/varve.v1.Cache/Unmount", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_unmount } },
+	{ "/varve.v1.Cache/Commit", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__lease_id_request__descriptor, run_commit } },
+	{ "/varve.v1.Cache/Finalize", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_finalize } },
+	{ "/varve.v1.Cache/Get", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__get_request__descriptor, run_get } },
+	{ "/varve.v1.Cache/Release", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__lease_id_request__descriptor,
+					   run_release } },
+	{ "/varve.v1.Cache/Remove", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_remove } },
+	{ "/varve.v1.Cache/Pin", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__pin_request__descriptor, run_pin } },
+	{ "/varve.v1.Cache/Label", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__label_request__descriptor, run_label } },
+	{ "/varve.v1.Cache/List", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__list_request__descriptor, run_list } },
+	{ "/varve.v1.Cache/Stats", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__stats_request__descriptor, run_stats } },
+	{ "/varve.v1.Cache/Files", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__files_request__descriptor, run_files } },
+	{ "/varve.v1.Cache/Prune", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__prune_request__descriptor, run_prune } },
+	{ "/varve.v1.Cache/Explain", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_explain } },
+	{ "/varve.v1.Cache/PolicyList", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_policy_list } },
+	{ "/varve.v1.Cache/LeaseCreate", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__lease_request__descriptor,
+					   run_lease_create } },
+	{ "/varve.v1.Cache/LeaseRemove", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__lease_request__descriptor,
+					   run_lease_remove } },
+	{ "/varve.v1.Cache/LeaseNeed", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__need_request__descriptor, run_lease_need } },
+	{ "/varve.v1.Cache/LeaseList", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_lease_list } },
+	{ "/varve.v1.Cache/Info", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_info } },
+	{ "/varve.v1.Cache/Doctor", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_doctor } },
+	{ "/varve.v1.Cache/Fsck", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__fsck_request__descriptor, run_fsck } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

@@ -7,8 +7,8 @@
 
 #include "service/request_check.h"
 
-ProtobufCMessage *service_call_unpack(struct grpc_call *call,
-				      const ProtobufCMessageDescriptor *type)
+/* NULL after the call has been ended with an error. */
+static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *type)
 {
 	size_t length = 0;
 	const uint8_t *bytes = grpc_call_request(call, &length);
@@ -30,8 +30,14 @@ ProtobufCMessage *service_call_unpack(struct grpc_call *call,
 	return message;
 }
 
-void service_call_free_request(ProtobufCMessage *request)
+void service_call_run(struct grpc_call *call, void *user)
 {
+	const struct service_handler *handler = grpc_call_method(call)->handler;
+	ProtobufCMessage *request = unpack(call, handler->type);
+
+	if (!request)
+		return;
+	handler->answer(call, user, request);
 	protobuf_c_message_free_unpacked(request, NULL);
 }
 

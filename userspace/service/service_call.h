@@ -12,25 +12,20 @@
 #include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
-/* The request, or NULL after the call has been ended with what is wrong with it: no such message,
- * or a text that holds a NUL or is not UTF-8. */
-ProtobufCMessage *service_call_unpack(struct grpc_call *call,
-				      const ProtobufCMessageDescriptor *type);
-void service_call_free_request(ProtobufCMessage *request);
-DEFINE_CLEANUP(ProtobufCMessage *, service_call_free_request)
+/* The request that a method takes, and what answers it; a grpc_method's `handler`. */
+struct service_handler {
+	const ProtobufCMessageDescriptor *type;
+	/* Ends the call. The request, of that type, lives until this returns. */
+	void (*answer)(struct grpc_call *call, void *user, ProtobufCMessage *request);
+};
 
+/* The `run` of every grpc_method: unpacks and checks the request, and calls the handler, or ends
+ * the call with an error: the request is of another type, or has a text that holds a NUL or is not
+ * UTF-8.
+ */
+void service_call_run(struct grpc_call *call, void *user);
 int service_call_send(struct grpc_call *call, const ProtobufCMessage *message);
 void service_call_finish(struct grpc_call *call, int code, const struct error *e);
 /* Ends a unary call with its reply, or with the error. */
 void service_call_reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
 			const struct error *e);
-
-/* Declares `request` of the type, `e` and `code`, and ends the function when there is none. */
-#define SERVICE_CALL_REQUEST(Type, type_descriptor)                                       \
-	cleanup(service_call_free_request)                                                \
-		ProtobufCMessage *unpacked = service_call_unpack(call, &type_descriptor); \
-	Type *request = (Type *)unpacked;                                                 \
-	struct error e = { 0 };                                                           \
-	int code;                                                                         \
-	if (!request)                                                                     \
-	return

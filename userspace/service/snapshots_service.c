@@ -16,10 +16,6 @@
 
 #define SNAPSHOTS(name) Containerd__Services__Snapshots__V1__##name
 #define INIT(NAME) CONTAINERD__SERVICES__SNAPSHOTS__V1__##NAME##__INIT
-#define REQUEST(type_name, TYPE)                   \
-	SERVICE_CALL_REQUEST(SNAPSHOTS(type_name), \
-			     containerd__services__snapshots__v1__##TYPE##__descriptor)
-
 static void reply_empty(struct grpc_call *call, int code, const struct error *e)
 {
 	SNAPSHOTS(Empty) empty = INIT(EMPTY);
@@ -54,9 +50,12 @@ static void reply_mount(struct grpc_call *call, int code, char *mountpoint, bool
 	service_call_reply(call, code, &mounted.base, e);
 }
 
-static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind kind)
+static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind kind,
+		   ProtobufCMessage *message)
 {
-	REQUEST(PrepareRequest, prepare_request);
+	SNAPSHOTS(PrepareRequest) *request = (SNAPSHOTS(PrepareRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	cleanup(free_ptr) struct record_label *labels =
 		read_labels(request->labels, request->n_labels);
 	struct snapshot_request wanted = { .kind = kind,
@@ -70,19 +69,21 @@ static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind
 	reply_mount(call, code, mountpoint, kind == SNAPSHOT_VIEW, &e);
 }
 
-static void run_prepare(struct grpc_call *call, void *user)
+static void run_prepare(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	create(call, user, SNAPSHOT_ACTIVE);
+	create(call, user, SNAPSHOT_ACTIVE, message);
 }
 
-static void run_view(struct grpc_call *call, void *user)
+static void run_view(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	create(call, user, SNAPSHOT_VIEW);
+	create(call, user, SNAPSHOT_VIEW, message);
 }
 
-static void run_mounts(struct grpc_call *call, void *user)
+static void run_mounts(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(KeyRequest, key_request);
+	SNAPSHOTS(KeyRequest) *request = (SNAPSHOTS(KeyRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	cleanup(free_ptr) char *mountpoint = NULL;
 	bool read_only = false;
 
@@ -90,9 +91,11 @@ static void run_mounts(struct grpc_call *call, void *user)
 	reply_mount(call, code, mountpoint, read_only, &e);
 }
 
-static void run_commit(struct grpc_call *call, void *user)
+static void run_commit(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(CommitRequest, commit_request);
+	SNAPSHOTS(CommitRequest) *request = (SNAPSHOTS(CommitRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	cleanup(free_ptr) struct record_label *labels =
 		read_labels(request->labels, request->n_labels);
 
@@ -102,16 +105,20 @@ static void run_commit(struct grpc_call *call, void *user)
 	reply_empty(call, code, &e);
 }
 
-static void run_remove(struct grpc_call *call, void *user)
+static void run_remove(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(KeyRequest, key_request);
+	SNAPSHOTS(KeyRequest) *request = (SNAPSHOTS(KeyRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	code = snapshot_remove(user, request->key, &e);
 	reply_empty(call, code, &e);
 }
 
-static void run_usage(struct grpc_call *call, void *user)
+static void run_usage(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(KeyRequest, key_request);
+	SNAPSHOTS(KeyRequest) *request = (SNAPSHOTS(KeyRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	SNAPSHOTS(UsageReply) usage = INIT(USAGE_REPLY);
 
 	code = snapshot_view_usage(user, request->key, grpc_call_cancel_flag(call), &usage.size,
@@ -119,12 +126,13 @@ static void run_usage(struct grpc_call *call, void *user)
 	service_call_reply(call, code, &usage.base, &e);
 }
 
-static void run_clean_up(struct grpc_call *call, void *user)
+static void run_clean_up(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(CleanupRequest, cleanup_request);
+	const struct error none = { 0 };
+
+	(void)message; /* it is empty */
 	snapshot_remove_wait(user);
-	code = 0;
-	reply_empty(call, code, &e);
+	reply_empty(call, 0, &none);
 }
 
 /* ---- what is told about snapshots ---- */
@@ -194,18 +202,22 @@ static void reply_info(struct grpc_call *call, int code, struct snapshot_view *v
 	snapshot_view_free(v);
 }
 
-static void run_stat(struct grpc_call *call, void *user)
+static void run_stat(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(KeyRequest, key_request);
+	SNAPSHOTS(KeyRequest) *request = (SNAPSHOTS(KeyRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	struct snapshot_view v = { 0 };
 
 	code = snapshot_view_stat(user, request->key, &v, &e);
 	reply_info(call, code, &v, &e);
 }
 
-static void run_update(struct grpc_call *call, void *user)
+static void run_update(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(UpdateRequest, update_request);
+	SNAPSHOTS(UpdateRequest) *request = (SNAPSHOTS(UpdateRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	static SNAPSHOTS(Info) no_info = INIT(INFO);
 	const SNAPSHOTS(Info) *info = request->info ? request->info : &no_info;
 	const SNAPSHOTS(FieldMask) *mask = request->update_mask;
@@ -253,9 +265,11 @@ static int send_batch(struct grpc_call *call, const struct snapshot_view *views,
 	return code < 0 ? code : (int)made;
 }
 
-static void run_list(struct grpc_call *call, void *user)
+static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
-	REQUEST(ListRequest, list_request);
+	SNAPSHOTS(ListRequest) *request = (SNAPSHOTS(ListRequest) *)message;
+	struct error e = { 0 };
+	int code;
 	struct snapshot_view *views = NULL;
 	size_t count = 0;
 
@@ -268,17 +282,44 @@ static void run_list(struct grpc_call *call, void *user)
 }
 
 const struct grpc_method snapshots_service_methods[] = {
-	{ "/containerd.services.snapshots.v1.Snapshots/Prepare", run_prepare, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/View", run_view, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Prepare", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__prepare_request__descriptor,
+		  run_prepare } },
+	{ "/containerd.services.snapshots.v1.Snapshots/View", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__prepare_request__descriptor, run_view } },
 	/* It mounts a snapshot that is not mounted, for example after the host was started. */
-	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", run_mounts, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/Commit", run_commit, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/Remove", run_remove, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/Stat", run_stat, GRPC_METHOD_READS },
-	{ "/containerd.services.snapshots.v1.Snapshots/Update", run_update, GRPC_METHOD_CHANGES },
-	{ "/containerd.services.snapshots.v1.Snapshots/List", run_list, GRPC_METHOD_READS },
-	{ "/containerd.services.snapshots.v1.Snapshots/Usage", run_usage, GRPC_METHOD_READS },
-	{ "/containerd.services.snapshots.v1.Snapshots/Cleanup", run_clean_up,
-	  GRPC_METHOD_CHANGES },
-	{ NULL, NULL, GRPC_METHOD_CHANGES },
+	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__key_request__descriptor, run_mounts } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Commit", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__commit_request__descriptor, run_commit } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Remove", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__key_request__descriptor, run_remove } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Stat", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__key_request__descriptor, run_stat } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Update", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__update_request__descriptor, run_update } },
+	{ "/containerd.services.snapshots.v1.Snapshots/List", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__list_request__descriptor, run_list } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Usage", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__key_request__descriptor, run_usage } },
+	{ "/containerd.services.snapshots.v1.Snapshots/Cleanup", service_call_run,
+	  GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){
+		  &containerd__services__snapshots__v1__cleanup_request__descriptor,
+		  run_clean_up } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

@@ -12,6 +12,7 @@ struct grpc_method {
 	/* On a worker; must end with grpc_call_finish or grpc_call_reply. */
 	void (*run)(struct grpc_call *call, void *user);
 	enum grpc_method_kind kind;
+	const void *handler; /* the service's own, for `run`; see grpc_call_method() */
 };
 
 /* One service, or several whose methods need the same. */
