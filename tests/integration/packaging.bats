@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires systemd-analyze systemd-sysusers scdoc make
+# requires systemd-analyze systemd-sysusers scdoc make jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # What is installed besides the programs.
@@ -16,7 +16,7 @@ setup() {
 }
 
 teardown() {
-	:
+	agent_teardown
 }
 
 @test "systemd finds nothing wrong with the units" {
@@ -50,4 +50,48 @@ teardown() {
 
 @test "the man pages are there" {
 	[[ -s $prefix/share/man/man1/varve.1 && -s $prefix/share/man/man8/varved.8 ]]
+}
+
+@test "the unit gives the agent little that it does not need" {
+	exposure=$(systemd-analyze security --offline=true "$units/varved.service" |
+		sed -n 's/.*Overall exposure level for varved.service: \([0-9.]*\).*/\1/p')
+	awk -v exposure="$exposure" 'BEGIN { exit !(exposure > 0 && exposure <= 6.0) }' || {
+		echo "exposure is $exposure"
+		return 1
+	}
+	grep -qx 'UMask=0077' "$units/varved.service"
+	# Without any of these settings somebody would have to say why.
+	for setting in CapabilityBoundingSet SystemCallFilter RestrictNamespaces RestrictAddressFamilies NoNewPrivileges; do
+		grep -q "^$setting=" "$units/varved.service"
+	done
+}
+
+@test "the unit's capabilities are enough, also for what containers do in their mounts" {
+	[[ $EUID == 0 ]] || skip "not root"
+	command -v setpriv > /dev/null || skip "no setpriv"
+	agent_setup
+	capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$units/varved.service" | tr ' ' '\n' |
+		sed 's/^CAP_/+/' | tr 'A-Z' 'a-z' | paste -sd,)
+	agent_launcher="setpriv --no-new-privs --bounding-set=-all,$capabilities" start_agent
+	base=$(varve new --retain)
+	mount=$(varve mount "$base")
+	echo x > "$mount/file"
+	mkdir "$mount/dir"
+	mknod "$mount/device" c 1 3
+	chown 1000:1000 "$mount/file"
+	chmod 4755 "$mount/file"
+	base=$(varve commit "$base")
+	id=$(varve new --parent "$base")
+	mount=$(varve mount "$id")
+	rm -r "$mount/dir" "$mount/device" # whiteouts
+	chown 1001:1001 "$mount/file" # a copy of a file of another user
+	setfattr -n trusted.x -v 1 "$mount/file" 2> /dev/null || true
+	[[ $(stat -c '%u %g' "$mount/file") == "1001 1001" && ! -e $mount/dir ]]
+	sleep 60 < "$mount/file" 3>&- &
+	user=$!
+	run -5 varve umount "$id"
+	assert_output_has "$user"
+	kill "$user"
+	wait "$user" || true
+	varve umount "$id"
 }
