@@ -60,7 +60,7 @@ teardown() {
 		return 1
 	}
 	grep -qx 'UMask=0077' "$units/varved.service"
-	# Without any of these settings somebody would have to say why.
+	# The unit says the reason of each; one that is gone needs a reason, too.
 	for setting in CapabilityBoundingSet SystemCallFilter RestrictNamespaces RestrictAddressFamilies NoNewPrivileges; do
 		grep -q "^$setting=" "$units/varved.service"
 	done
@@ -71,7 +71,7 @@ teardown() {
 	command -v setpriv > /dev/null || skip "no setpriv"
 	agent_setup
 	capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$units/varved.service" | tr ' ' '\n' |
-		sed 's/^CAP_/+/' | tr 'A-Z' 'a-z' | paste -sd,)
+		sed 's/^CAP_/+/' | tr '[:upper:]' '[:lower:]' | paste -sd,)
 	agent_launcher="setpriv --no-new-privs --bounding-set=-all,$capabilities" start_agent
 	base=$(varve new --retain)
 	mount=$(varve mount "$base")
@@ -87,6 +87,7 @@ teardown() {
 	chown 1001:1001 "$mount/file" # a copy of a file of another user
 	setfattr -n trusted.x -v 1 "$mount/file" 2> /dev/null || true
 	[[ $(stat -c '%u %g' "$mount/file") == "1001 1001" && ! -e $mount/dir ]]
+	# shellcheck disable=SC2217 # only so that the file is open
 	sleep 60 < "$mount/file" 3>&- &
 	user=$!
 	run -5 varve umount "$id"
