@@ -406,30 +406,37 @@ int daemon_run(const struct config *config, struct error *e)
 	return code;
 }
 
+static int open_existing(struct agent *a, struct error *e)
+{
+	int code = find_root(a, e);
+
+	if (code < 0)
+		return code;
+	code = root_check_has_store(a->root, e);
+	return code < 0 ? code : open_manager(a, e);
+}
+
+static int tear_down(struct agent *a, struct error *e)
+{
+	int code = open_existing(a, e);
+
+	return code < 0 ? code : manager_tear_down(a->manager, e);
+}
+
 int daemon_quarantine_layers(const struct config *config, struct error *e)
 {
 	struct agent a = { .config = config };
-	int code = open_manager(&a, e);
+	int code = open_existing(&a, e);
 
-	manager_close(a.manager);
-	free(a.root);
-	free(a.fetch_helper);
+	dismantle(&a);
 	return code;
 }
 
 int daemon_tear_down(const struct config *config, struct error *e)
 {
 	struct agent a = { .config = config };
-	int code = find_root(&a, e);
+	int code = tear_down(&a, e);
 
-	if (code == 0)
-		code = root_check_has_store(a.root, e);
-	if (code == 0)
-		code = open_manager(&a, e);
-	if (code == 0)
-		code = manager_tear_down(a.manager, e);
-	manager_close(a.manager);
-	free(a.root);
-	free(a.fetch_helper);
+	dismantle(&a);
 	return code;
 }

@@ -70,18 +70,31 @@ int root_check_owners(const char *path, struct error *e)
 	return real ? check_parts(real, e) : 0;
 }
 
-int root_check_has_store(const char *path, struct error *e)
+/* 1 when it is there, 0 when it is not. */
+static int has_entry(const char *path, const char *name, struct error *e)
 {
-	cleanup(free_ptr) char *database = NULL;
+	cleanup(free_ptr) char *entry = NULL;
 	struct stat st;
 
-	if (asprintf(&database, "%s/" DATABASE, path) < 0) {
-		database = NULL;
+	if (asprintf(&entry, "%s/%s", path, name) < 0) {
+		entry = NULL;
 		return error_set(e, -ENOMEM, "out of memory");
 	}
-	if (lstat(database, &st) == 0)
-		return 0;
+	if (lstat(entry, &st) == 0)
+		return 1;
 	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return error_set(e, -errno, "%s: %s", entry, strerror(errno));
+}
+
+/* A store whose database is lost has layers, still. */
+int root_check_has_store(const char *path, struct error *e)
+{
+	int found = has_entry(path, DATABASE, e);
+
+	if (found == 0)
+		found = has_entry(path, "layers", e);
+	if (found == 0)
 		return error_set(e, -ENOENT, "there is no store at %s: check --root", path);
-	return error_set(e, -errno, "%s: %s", database, strerror(errno));
+	return found < 0 ? found : 0;
 }
