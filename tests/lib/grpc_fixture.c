@@ -137,6 +137,32 @@ static void shut_down_done(void *user)
 	atomic_fetch_add(&f->done, 1);
 }
 
+/* What the loop is told. */
+enum { SHUT_DOWN = 1, END = 2, PAUSE = 3 };
+
+static void pause_loop(struct grpc_fixture *f)
+{
+	atomic_store(&f->paused, true);
+	pthread_mutex_lock(&f->gate);
+	pthread_mutex_unlock(&f->gate);
+	atomic_store(&f->paused, false);
+}
+
+void grpc_fixture_pause(struct grpc_fixture *f)
+{
+	while (atomic_load(&f->paused)) /* by the last one, which has just ended */
+		sched_yield();
+	pthread_mutex_lock(&f->gate);
+	grpc_fixture_tell(f, PAUSE);
+	while (!atomic_load(&f->paused))
+		sched_yield();
+}
+
+void grpc_fixture_resume(struct grpc_fixture *f)
+{
+	pthread_mutex_unlock(&f->gate);
+}
+
 static int on_stop(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_fixture *f = user;
@@ -145,8 +171,10 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *user)
 	(void)events;
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return 0;
-	if (count == 1)
+	if (count == SHUT_DOWN)
 		grpc_server_shut_down(f->server, shut_down_done);
+	else if (count == PAUSE)
+		pause_loop(f);
 	else
 		(void)sd_event_exit(sd_event_source_get_event(source), 0);
 	return 0;
@@ -200,6 +228,7 @@ struct grpc_fixture *grpc_fixture_new(void)
 	struct grpc_fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
+	pthread_mutex_init(&f->gate, NULL);
 	f->patience_us = UINT64_C(30) * 1000000;
 	f->listener =
 		(struct grpc_listener_options){ .max_connections = 64,
@@ -240,6 +269,7 @@ int grpc_fixture_tear_down(void **state)
 	(void)close(f->stop_fd);
 	(void)unlink(f->path);
 	(void)rmdir(f->folder);
+	pthread_mutex_destroy(&f->gate);
 	free(f);
 	return 0;
 }

@@ -34,7 +34,8 @@ struct grpc_fixture {
 	uint64_t patience_us;
 	struct grpc_listener_options listener;
 	atomic_int closed_connections, calls_in_closed, running, poured, done;
-	atomic_bool go;
+	atomic_bool go, paused;
+	pthread_mutex_t gate;
 };
 
 struct grpc_fixture_wait {
@@ -46,6 +47,10 @@ struct grpc_fixture *grpc_fixture_new(void);
 int grpc_fixture_start(struct grpc_fixture *f);
 void grpc_fixture_tell(struct grpc_fixture *f, uint64_t count);
 int grpc_fixture_tear_down(void **state);
+/* The loop does nothing from the one to the other: clients that connect and send meanwhile are not
+ * late, however slow they are. */
+void grpc_fixture_pause(struct grpc_fixture *f);
+void grpc_fixture_resume(struct grpc_fixture *f);
 struct grpc_client *grpc_fixture_connect(struct grpc_fixture *f);
 void grpc_fixture_wait_until(const atomic_int *value, int wanted);
 void *grpc_fixture_wait_call(void *arg);

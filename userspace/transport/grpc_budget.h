@@ -25,5 +25,8 @@ struct grpc_share {
 
 void grpc_budget_hold(struct grpc_share *share, size_t bytes);
 void grpc_budget_release(struct grpc_share *share, size_t bytes);
-/* More must not be held now. */
+/* No more of a request may be held now. */
 bool grpc_budget_is_spent(struct grpc_share *share);
+/* A reply has to wait. A part is left for requests, so that clients that do not read do not keep
+ * others from calling. */
+bool grpc_budget_is_low(struct grpc_share *share);

@@ -62,23 +62,29 @@ void grpc_connection_flush(struct grpc_connection *c)
 		grpc_connection_close(c);
 }
 
+/* False: the connection was at its end, and is closed. */
+static bool read_socket(struct grpc_connection *c)
+{
+	int code = http2_session_read(&c->session);
+
+	if (code == 0)
+		c->heard_us = grpc_connection_clock_us(c->server);
+	if (code == 0 || code == -EAGAIN)
+		return true;
+	if (code == -EPROTO) /* tell the peer, as far as it listens */
+		(void)http2_session_write(&c->session);
+	grpc_connection_close(c);
+	return false;
+}
+
 static int on_socket(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_connection *c = user;
 
 	(void)source;
 	(void)fd;
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		int code = http2_session_read(&c->session);
-
-		c->heard_us = grpc_connection_clock_us(c->server);
-		if (code == -EPROTO) /* tell the peer, as far as it listens */
-			(void)http2_session_write(&c->session);
-		if (code < 0 && code != -EAGAIN) {
-			grpc_connection_close(c);
-			return 0;
-		}
-	}
+	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !read_socket(c))
+		return 0;
 	grpc_connection_flush(c);
 	return 0;
 }
@@ -211,6 +217,9 @@ void grpc_connection_sweep(struct grpc_connection *c, uint64_t now_us, uint64_t 
 	bool stalled = c->wants_write && c->session.total_written == c->written_when_swept;
 
 	c->written_when_swept = c->session.total_written;
+	/* The agent may be late itself: what has arrived in time counts. */
+	if (!read_socket(c))
+		return;
 	if (is_stuck(c, now_us, patience_us) ||
 	    is_out_of_patience(stalled, &c->stalled_since_us, now_us, patience_us)) {
 		grpc_connection_close(c);

@@ -26,10 +26,23 @@ void grpc_outbox_free(struct grpc_outbox *o)
 	free(o->text);
 }
 
+/* Doubles while that is little, so that appending is cheap; then what is held stays close to what
+ * the budget was asked for. */
+static size_t capacity_for(size_t length)
+{
+	size_t capacity = FIRST_CAPACITY;
+
+	if (length > GRPC_OUTBOX_BYTES)
+		return (length + GRPC_OUTBOX_BYTES - 1) / GRPC_OUTBOX_BYTES * GRPC_OUTBOX_BYTES;
+	while (capacity < length)
+		capacity *= 2;
+	return capacity;
+}
+
 /* With the lock. What was taken is dropped once it is the larger part: little is moved often. */
 static bool reserve(struct grpc_outbox *o, size_t more)
 {
-	size_t capacity = o->capacity ? o->capacity : FIRST_CAPACITY;
+	size_t capacity;
 	uint8_t *queue;
 
 	if (o->taken >= o->length - o->taken) {
@@ -38,10 +51,9 @@ static bool reserve(struct grpc_outbox *o, size_t more)
 			memmove(o->queue, o->queue + o->taken, o->length);
 		o->taken = 0;
 	}
-	while (capacity < o->length + more)
-		capacity *= 2;
-	if (capacity == o->capacity)
+	if (o->length + more <= o->capacity)
 		return true;
+	capacity = capacity_for(o->length + more);
 	queue = realloc(o->queue, capacity);
 	if (!queue)
 		return false;
@@ -58,7 +70,7 @@ static bool must_wait(struct grpc_outbox *o)
 
 	if (o->ended || atomic_load(&o->cancelled) || queued <= GRPC_OUTBOX_BYTES)
 		return false;
-	return queued > GRPC_OUTBOX_MAX_BYTES || grpc_budget_is_spent(o->share);
+	return queued > GRPC_OUTBOX_MAX_BYTES || grpc_budget_is_low(o->share);
 }
 
 /* With the lock. */
