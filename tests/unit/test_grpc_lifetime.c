@@ -116,24 +116,6 @@ static void send_bytes(int fd, const struct bytes *b)
 	(void)!send(fd, b->data, b->length, MSG_NOSIGNAL); /* the server may have closed it */
 }
 
-/* Starts `count` calls on workers, each by a connection of its own, then closes these. */
-static void hold_and_close(struct grpc_fixture *f, int count, const char *timeout)
-{
-	int fds[GRPC_FIXTURE_CLIENTS];
-	struct bytes b;
-
-	greet(&b);
-	append_call(&b, 1, "Hold", timeout, true);
-	for (int i = 0; i < count; i++) {
-		fds[i] = try_connect(f);
-		assert_true(fds[i] >= 0);
-		send_bytes(fds[i], &b);
-	}
-	grpc_fixture_wait_until(&f->running, count);
-	for (int i = 0; i < count; i++)
-		(void)close(fds[i]);
-}
-
 /* Whether these bytes of a server's have the end of a reply among them. */
 static bool has_reply_end(const uint8_t *bytes, size_t length)
 {
@@ -145,15 +127,68 @@ static bool has_reply_end(const uint8_t *bytes, size_t length)
 	return false;
 }
 
+/* Waits until the call that was sent there runs. False: it has been answered before that was seen.
+ */
+static bool is_seen_to_run(struct grpc_fixture *f, int fd, int running_before)
+{
+	uint8_t reply[4096];
+	size_t total = 0;
+
+	while (atomic_load(&f->running) == running_before) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n = 0;
+
+		if (poll(&p, 1, 1) > 0)
+			n = recv(fd, reply + total, sizeof(reply) - total, MSG_DONTWAIT);
+		total += n > 0 ? (size_t)n : 0;
+		if (has_reply_end(reply, total))
+			return false;
+	}
+	return true;
+}
+
+/* Starts a call on a worker, by a connection of its own, which is returned. On a slow machine its
+ * deadline (0: none) may pass before it runs; then *ms grows until it does not. */
+static int start_call(struct grpc_fixture *f, const char *method, unsigned *ms)
+{
+	for (;; *ms *= 2) {
+		int fd = try_connect(f), before = atomic_load(&f->running);
+		char timeout[16];
+		struct bytes b;
+
+		assert_true(fd >= 0 && *ms < 100000);
+		(void)snprintf(timeout, sizeof(timeout), "%um", *ms);
+		greet(&b);
+		append_call(&b, 1, method, *ms ? timeout : NULL, true);
+		send_bytes(fd, &b);
+		if (is_seen_to_run(f, fd, before))
+			return fd;
+		(void)close(fd);
+	}
+}
+
+/* Starts `count` calls that go on when they are cancelled, then closes their connections. */
+static void hold_and_close(struct grpc_fixture *f, int count, unsigned *ms)
+{
+	int fds[GRPC_FIXTURE_CLIENTS];
+
+	for (int i = 0; i < count; i++)
+		fds[i] = start_call(f, "Hold", ms);
+	for (int i = 0; i < count; i++)
+		(void)close(fds[i]);
+}
+
 /* Returns when the server has answered a call whose deadline has passed: the timers of all earlier
  * deadlines have fired by then. */
-static void outlast_deadline(struct grpc_fixture *f, const char *timeout)
+static void outlast_deadline(struct grpc_fixture *f, unsigned ms)
 {
 	cleanup(close_fd) int fd = try_connect(f);
 	uint8_t reply[4096];
+	char timeout[16];
 	struct bytes b;
 	size_t total = 0;
 
+	(void)snprintf(timeout, sizeof(timeout), "%um", ms);
 	greet(&b);
 	append_call(&b, 1, "Wait", timeout, true);
 	send_bytes(fd, &b);
@@ -206,9 +241,10 @@ static void assert_works(struct grpc_fixture *f)
 static void a_deadline_passes_after_its_client_has_closed(void **state)
 {
 	struct grpc_fixture *f = *state;
+	unsigned ms = 300;
 
-	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, "500m");
-	outlast_deadline(f, "600m");
+	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, &ms);
+	outlast_deadline(f, ms + 100);
 	atomic_store(&f->go, true);
 	grpc_fixture_wait_until(&f->running, 0);
 	assert_works(f);
@@ -217,15 +253,13 @@ static void a_deadline_passes_after_its_client_has_closed(void **state)
 static void a_deadline_passes_during_the_shutdown(void **state)
 {
 	struct grpc_fixture *f = *state;
-	cleanup(close_fd) int fd = try_connect(f);
-	struct bytes b;
+	cleanup(close_fd) int held = -EBADF, waiting = -EBADF;
+	unsigned ms = 300, longer;
 
-	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, "500m");
-	greet(&b);
-	append_call(&b, 1, "Hold", "500m", true);
-	append_call(&b, 3, "Wait", "900m", true);
-	send_bytes(fd, &b);
-	grpc_fixture_wait_until(&f->running, GRPC_FIXTURE_CLIENTS / 2 + 2);
+	hold_and_close(f, GRPC_FIXTURE_CLIENTS / 2, &ms);
+	held = start_call(f, "Hold", &ms);
+	longer = ms + 100;
+	waiting = start_call(f, "Wait", &longer);
 	grpc_fixture_tell(f, 1);
 	/* The call that can be cancelled ends at its deadline, after those of the others. */
 	grpc_fixture_wait_until(&f->running, GRPC_FIXTURE_CLIENTS / 2 + 1);
@@ -238,9 +272,10 @@ static void a_deadline_passes_during_the_shutdown(void **state)
 static void a_closed_connection_is_reported_after_its_last_call(void **state)
 {
 	struct grpc_fixture *f = *state;
+	unsigned no_deadline = 0;
 
 	grpc_fixture_wait_until(&f->closed_connections, 1); /* of set_up() */
-	hold_and_close(f, 1, NULL);
+	hold_and_close(f, 1, &no_deadline);
 	/* Whatever the server does with the connection, it has done by then. */
 	for (int others = 1; others <= 3; others++) {
 		assert_works(f);
