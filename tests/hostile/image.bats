@@ -47,7 +47,7 @@ refuses() {
 	[[ -z $(find "$agent_root/scratch" -mindepth 1) ]]
 }
 
-@test "what stands in a layout in the place of a file is not opened" {
+@test "a layout's device, pipe or socket in place of a file is not opened" {
 	make_images
 	digest=$(jq -r '.manifests[0].digest' "$layout/index.json")
 	start_agent
@@ -62,7 +62,7 @@ refuses() {
 	done
 }
 
-@test "a tar or an archive that is no file is not opened" {
+@test "a tar or archive that is not a regular file is not opened" {
 	start_agent
 	for kind in device disk pipe socket; do
 		make_node "$kind" "$PWD/$kind"

@@ -106,7 +106,7 @@ sanitized() {
 	sanitized || (($(resident_kib) < 300000)) || { resident_kib; return 1; }
 }
 
-@test "connections that say nothing close the read-only socket to nobody else" {
+@test "idle connections do not keep other users from the read-only socket" {
 	start_agent
 	local n
 	for n in 1 2 3 4; do

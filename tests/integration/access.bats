@@ -57,7 +57,7 @@ stranger_varve() {
 	[[ ! -e $agent_socket && ! -e $ro ]]
 }
 
-@test "who is in no group may not call, whatever the file's mode" {
+@test "a user outside the groups may not call, whatever the socket's mode" {
 	start_agent
 	chmod 666 "$agent_socket" "$ro"
 	run -6 stranger_varve - "$agent_socket" ls
@@ -90,7 +90,7 @@ stranger_varve() {
 	[[ $(varve ls --json) == "$before" ]]
 }
 
-@test "nothing is mounted by the read-only socket" {
+@test "the read-only socket mounts nothing" {
 	start_agent
 	call() { PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1 "$BATS_TEST_DIRNAME/../tools/snapshots" "$@"; }
 	call "$agent_socket" Prepare key=work > /dev/null
@@ -180,7 +180,7 @@ crowd() {
 	umount /run
 }
 
-@test "a group that is not there is said; the default ones may be missing" {
+@test "a configured group that does not exist is an error; the default groups may be missing" {
 	may_use no-such-group
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"
 	assert_output_has "there is no group 'no-such-group'"

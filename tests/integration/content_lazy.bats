@@ -51,7 +51,7 @@ imported() { # an image that nobody holds
 	[[ $(lazy) -eq 0 ]]
 }
 
-@test "prune --to-lazy deletes what could not be made again" {
+@test "prune --to-lazy deletes records that could not be made again" {
 	make_images
 	start_agent
 	one=$(imported one)
@@ -128,7 +128,7 @@ imported() { # an image that nobody holds
 	[[ $(lazy) -eq 3 ]]
 }
 
-@test "limits count what lazy records leave" {
+@test "limits count the blobs that lazy records keep" {
 	make_images
 	head -c 4M /dev/urandom > "$trees/top/etc/big"
 	tar_of "$trees/top" "$trees/bigtop.tar"

@@ -46,7 +46,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "oci-archive:$PWD/out.tar:r.example/a:b") == "$alpine" ]]
 }
 
-@test "a colon in a path is one of the path when that is there" {
+@test "a colon belongs to the layout's path when that path exists" {
 	make_images
 	mkdir a:b
 	mv "$layout" a:b/c:d
@@ -57,7 +57,7 @@ digest_in() { # LAYOUT NAME
 	[[ -n $(digest_in a:b/new x) ]]
 }
 
-@test "an image of a registry goes by tag and digest, of which the digest counts" {
+@test "an image of a registry is named by tag and digest, and the digest decides" {
 	command -v docker-registry > /dev/null || skip "no program docker-registry here"
 	make_images
 	start_registry
@@ -70,7 +70,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "docker://$registry/lib/it@$digest") == "$one" ]]
 }
 
-@test "of an index the image for this machine is taken, and what is beside it is not looked at" {
+@test "from an index the image for this machine is taken, and its other entries are ignored" {
 	make_images
 	architecture=$(dpkg --print-architecture)
 	jq -c --arg a "$architecture" '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [

@@ -351,7 +351,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ -z $(ls outside) && -f layer/outside/file && -f layer/outside/x/v/file && -f layer/$PWD/outside/file ]]
 }
 
-@test "layers without an entry are empty layers" {
+@test "an archive without entries is an empty layer" {
 	: > empty
 	head -c 512 /dev/zero > one-block
 	head -c 1024 /dev/zero > two-blocks
@@ -527,7 +527,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 		<(list_tree gnu | grep -v -e "^b'opaque'" -e "^b'\.'")
 }
 
-@test "what a layer cannot say is refused by diff" {
+@test "diff refuses trees that a layer cannot express" {
 	mkdir tree
 	touch tree/.wh.file
 	run -1 layer_tool diff tree out

@@ -138,7 +138,7 @@ load ../lib/helpers
 	umount "$agent_root"
 }
 
-@test "a stranger mounted below mnt/ is unmounted at start" {
+@test "a foreign mount below mnt/ is unmounted at start" {
 	start_agent
 	stop_agent
 	mkdir "$agent_root/mnt/stranger"

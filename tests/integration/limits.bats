@@ -77,7 +77,7 @@ refused() {
 	refused 2 "invalid duration '-1h'" varve lease create short --expires -1h
 }
 
-@test "a prune that is asked for wrongly evicts nothing" {
+@test "a prune that is refused evicts nothing" {
 	start_agent
 	id=$(result kept)
 	varve du > /dev/null # measures it
@@ -89,7 +89,7 @@ refused() {
 	[[ $(varve ls -q) == "$id" ]]
 }
 
-@test "no agent ends with 3, and a socket that is not ours to use with 6" {
+@test "exit status 3 without an agent, 6 without permission for its socket" {
 	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR/none" info
 	[[ $stderr == *"is varved running?"* ]]
 	start_agent
@@ -100,7 +100,7 @@ refused() {
 	[[ $stderr == *"group varve"* ]]
 }
 
-@test "what is no socket, or no agent's, is said to be that" {
+@test "an address that is not a socket, or not an agent's, is named as such" {
 	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR" ls
 	[[ $stderr == *"is no socket"* ]]
 	listener=$BATS_TEST_TMPDIR/listener
@@ -133,7 +133,7 @@ refused() {
 	done
 }
 
-@test "an option without a value is no option" {
+@test "an option with an empty value is a usage error" {
 	start_agent
 	id=$(result kept)
 	for option in plan policy filter scorer; do
@@ -151,7 +151,7 @@ refused() {
 	[[ $output == *"read .: Is a directory"* ]]
 }
 
-@test "a socket that somebody else listens on, or a file in its place, is left alone" {
+@test "a socket that another process listens on, or a file in its place, is left alone" {
 	start_agent
 	run -5 "$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/second" --socket "$agent_socket"
 	[[ $output == *"another process listens"* && ! -e $BATS_TEST_TMPDIR/second ]]

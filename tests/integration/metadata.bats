@@ -53,7 +53,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls --filter pinned -q) == "$immutable" ]]
 }
 
-@test "B33 a change of labels is whole or is not at all" {
+@test "B33 a change of labels happens completely or not at all" {
 	start_agent
 	id=$(varve new)
 	varve label "$id" one=1 two=2 a.b=c=d
@@ -67,7 +67,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls -q --filter 'labels."a.b"=="c=d"') == "$id" ]]
 }
 
-@test "labels: what is no label, and too many of them" {
+@test "labels: invalid labels and too many labels are refused" {
 	start_agent
 	id=$(varve new)
 	run varve label "$id"
@@ -131,7 +131,7 @@ field() { # ID NAME: as du shows it
 	[[ $status -eq 4 ]]
 }
 
-@test "B54 shared bytes are no part of what a limit limits" {
+@test "B54 shared bytes do not count towards a limit" {
 	start_agent
 	id=$(varve new --retain)
 	head -c 1000000 /dev/zero | tr '\0' x > "$(varve mount "$id")/file"

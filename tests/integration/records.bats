@@ -65,7 +65,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $(field "$id" .inUse) == false ]]
 }
 
-@test "B11 another ref holds on its own, and a child's ref on its parent is no use" {
+@test "B11 each ref holds the record by itself, and a child's ref on its parent is not a use" {
 	start_agent
 	parent=$(committed)
 	varve finalize "$parent"

@@ -165,7 +165,7 @@ ranges() {
 	rm -f store/ingest/*
 }
 
-@test "a download that starts over again and again makes no progress" {
+@test "a download that keeps starting over is given up" {
 	head -c 3000000 /dev/urandom > site/blob
 	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
 	start_registry
@@ -173,7 +173,7 @@ ranges() {
 	assert_output_has "tried 5 times"
 }
 
-@test "a blob of unknown size is resumed, and whole when there is no more" {
+@test "a blob of unknown size is resumed, and is whole when the registry has no more bytes" {
 	start_registry
 	mkdir store/ingest
 	cp site/blob "store/ingest/${digest#*:}"
@@ -260,7 +260,7 @@ ranges() {
 	fails ECONNREFUSED "127.0.0.1:1" get good
 }
 
-@test "names that no registry knows are not asked for" {
+@test "invalid registry, repository and tag names are refused without a request" {
 	run -1 tool fetch-manifest "a b" lib/x latest
 	assert_output_has "EINVAL: invalid registry 'a b'"
 	run -1 tool fetch-manifest localhost Lib/x latest

@@ -161,7 +161,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	[[ ${lines[0]} == SCORER*"BYTE HITS"* && ${lines[1]} == lru*66.67%*100* && ${lines[2]} == clairvoyant* && ${#lines[@]} -eq 4 ]]
 }
 
-@test "nobody does better than the clairvoyant, nor it than the bound" {
+@test "no scorer does better than the clairvoyant one, and that one no better than the bound" {
 	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 > "$BATS_TEST_TMPDIR/trace"
 	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 | cmp - "$BATS_TEST_TMPDIR/trace"
 	! "$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 --seed 2 | cmp -s - "$BATS_TEST_TMPDIR/trace"

@@ -164,7 +164,7 @@ record_of() { # KEY
 	committed ns/1/base
 }
 
-@test "a commit waits for nobody who writes, and says who does" {
+@test "a commit fails at once while a process writes, and names the process" {
 	local dir holder
 	start_agent
 	call Prepare key=ns/1/active > /dev/null

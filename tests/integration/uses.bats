@@ -20,7 +20,7 @@ layer() { # PARENT: a finalized record with a file f; PARENT may be empty
 	echo "$id"
 }
 
-@test "B20 a released ref is a use, when it is the last that counts" {
+@test "B20 releasing the last ref counts as one use, releasing earlier refs does not" {
 	start_agent
 	id=$(layer "")
 	varve release "$id"

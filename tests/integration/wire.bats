@@ -32,7 +32,7 @@ start_with() {
 	check garbage
 }
 
-@test "what a request names often is done once" {
+@test "a record that a request names repeatedly is treated once" {
 	start_agent
 	id=$(varve new --retain)
 	varve mount "$id"
