@@ -68,7 +68,7 @@ containerd_teardown() {
 			[[ ! -d $id ]] || runc --root "${id%/*}" delete --force "${id##*/}" 2> /dev/null
 		done
 		rm -rf "/run/containerd/runc/$CONTAINERD_NAMESPACE"
-		# The shims made them, and did not live to remove them.
+		# The shims made them, and were killed before they removed them.
 		find /sys/fs/cgroup -depth -type d -path "*/$CONTAINERD_NAMESPACE*" -exec rmdir {} + 2> /dev/null
 	fi
 	[[ ! -s $containerd_dir/log ]] || sed -n '/level=\(error\|fatal\)/s/^/containerd: /p' "$containerd_dir/log" | tail -n 10

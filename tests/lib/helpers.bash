@@ -27,7 +27,7 @@ agent_setup() {
 	agent_socket=$agent_socket_dir/sock
 	agent_pid=
 	agent_pins=
-	# What a disk that others fill would evict is no test's business.
+	# Other users of the disk may fill it: that must not make the agent evict records during a test.
 	agent_config=$BATS_TEST_TMPDIR/varved.conf
 	printf '[prune]\nautomatic = no\n' > "$agent_config"
 	export VARVE_ADDRESS=unix://$agent_socket
@@ -82,7 +82,7 @@ clear_leftovers() {
 # words of $agent_launcher go in front of the command.
 start_agent() {
 	local attempt
-	# bats waits for whoever holds its descriptor 3.
+	# bats waits for every process that holds its descriptor 3.
 	# shellcheck disable=SC2086
 	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
@@ -111,7 +111,7 @@ result() {
 	echo "$id"
 }
 
-# preload LIBRARY: what LD_PRELOAD must be. A sanitizer's runtime wants to be the first of all.
+# preload LIBRARY: prints the value for LD_PRELOAD. A sanitizer's runtime must come first.
 preload() {
 	ldd "$VARVE_BUILD/varved" | awk -v library="$1" '/lib[at]san/ { printf "%s:", $3 } END { print library }'
 }
@@ -131,7 +131,7 @@ stop_agent() {
 	return "$status"
 }
 
-# As a crash would end it.
+# Ends the agent as a crash would.
 kill_agent() {
 	local pid=$agent_pid
 	agent_pid=
@@ -143,7 +143,7 @@ varve() {
 	"$VARVE_BUILD/varve" -H "unix://$agent_socket" "$@"
 }
 
-# The layers that the store has directories of.
+# Counts the layers that have a directory in the store.
 count_layers() {
 	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l
 }
@@ -212,7 +212,7 @@ skip_for() {
 	skip "$1: $2"
 }
 
-# Says why the feature is lacking; fails when it is there.
+# Prints why the feature is missing; fails when it is present.
 lacking() {
 	case $1 in
 	root)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # For tests of content: `load ../lib/images` after the helpers. Makes OCI layouts from directories, with
-# tar and jq only, so that what reads them is not what wrote them; runs a registry; calls methods
+# tar and jq only, so that the code under test does not write what it reads; runs a registry; calls methods
 # that the command line does not have.
 
 # tar_of DIR FILE: its contents, as they are.
