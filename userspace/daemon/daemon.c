@@ -22,6 +22,7 @@
 #include "manager/housekeeping.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
+#include "service/eviction_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
 #include "service/snapshots_service.h"
@@ -263,9 +264,13 @@ static int listen_all(struct agent *a, struct error *e)
 static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
-		{ native_service_methods, &a->native },	   { content_service_methods, a->manager },
-		{ snapshots_service_methods, a->manager }, { control_service_methods, &a->control },
-		{ health_service_methods, &a->health },	   { NULL, NULL },
+		{ native_service_methods, &a->native },
+		{ content_service_methods, a->manager },
+		{ eviction_service_methods, a->manager },
+		{ snapshots_service_methods, a->manager },
+		{ control_service_methods, &a->control },
+		{ health_service_methods, &a->health },
+		{ NULL, NULL },
 	};
 	struct grpc_server_options options = {
 		.services = a->services,
