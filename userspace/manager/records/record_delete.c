@@ -117,26 +117,10 @@ static int check_can_delete(const struct record *r, struct error *e)
 	return 0;
 }
 
-static int reserve_for_delete(struct manager *m, const char *id, struct reservation *ret_reserved,
-			      struct error *e)
-{
-	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	struct record *r;
-	int code = manager_find(locked, id, &r, e);
-
-	if (code < 0)
-		return code;
-	code = check_can_delete(r, e);
-	if (code < 0)
-		return code;
-	reservation_begin(locked, r, ret_reserved);
-	return 0;
-}
-
 int record_delete(struct manager *m, const char *id, struct error *e)
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
-	int code = reserve_for_delete(m, id, &reserved, e);
+	int code = reservation_find_checked(m, id, check_can_delete, &reserved, e);
 
 	if (code < 0)
 		return code;

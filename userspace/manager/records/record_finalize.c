@@ -14,25 +14,6 @@
 #include "manager/mounts/mount_detach.h"
 #include "store/record_rows.h"
 
-/* A record without a twin is final already: then nothing is reserved. */
-static int reserve_twins(struct manager *m, const char *id, struct reservation *ret_reserved,
-			 struct error *e)
-{
-	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	struct record *r;
-	int code = manager_find(locked, id, &r, e);
-
-	if (code < 0)
-		return code;
-	if (r->is_mutable)
-		return error_set(e, -EINVAL,
-				 "record %s is mutable: commit it first (varve commit %.12s)",
-				 r->id, r->id);
-	if (r->twin)
-		reservation_begin(locked, r, ret_reserved);
-	return 0;
-}
-
 /* The immutable twin becomes the owner of the data, and the mutable record ends. */
 static int finalize_reserved(struct manager *m, struct record *r, struct error *e)
 {
@@ -52,12 +33,20 @@ static int finalize_reserved(struct manager *m, struct record *r, struct error *
 	return 0;
 }
 
+static int check_is_immutable(const struct record *r, struct error *e)
+{
+	if (!r->is_mutable)
+		return 0;
+	return error_set(e, -EINVAL, "record %s is mutable: commit it first (varve commit %.12s)",
+			 r->id, r->id);
+}
+
 int record_finalize(struct manager *m, const char *id, struct error *e)
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
-	int code = reserve_twins(m, id, &reserved, e);
+	int code = reservation_find_checked(m, id, check_is_immutable, &reserved, e);
 
-	if (code < 0 || !reserved.record)
+	if (code < 0 || !reserved.record->twin) /* without a twin it is final already */
 		return code;
 	code = finalize_reserved(m, reserved.record, e);
 	return code < 0 ? error_context(e, "finalize %s", reserved.record->id) : 0;

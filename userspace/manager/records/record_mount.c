@@ -163,30 +163,19 @@ int record_mount(struct manager *m, const char *id, const struct record_mount_op
 	return 0;
 }
 
-static int reserve_mounted(struct manager *m, const char *id, struct reservation *ret_reserved,
-			   struct error *e)
+static int check_can_unmount(const struct record *r, struct error *e)
 {
-	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	struct record *r;
-	int code = manager_find(locked, id, &r, e);
-
-	if (code < 0)
-		return code;
 	if (!r->mount)
 		return error_set(e, -EINVAL, "record %s is not mounted", r->id);
-	if (r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED) {
-		code = snapshot_lease_refuse_record(r, "its mount is containerd's", e);
-		if (code < 0)
-			return code;
-	}
-	reservation_begin(locked, r, ret_reserved);
+	if (r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED)
+		return snapshot_lease_refuse_record(r, "its mount is containerd's", e);
 	return 0;
 }
 
 int record_mount_end(struct manager *m, const char *id, struct error *e)
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
-	int code = reserve_mounted(m, id, &reserved, e);
+	int code = reservation_find_checked(m, id, check_can_unmount, &reserved, e);
 
 	return code < 0 ? code : mount_detach(m, reserved.record, e);
 }

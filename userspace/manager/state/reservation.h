@@ -19,6 +19,11 @@ struct reservation {
  * Without the lock. */
 int reservation_find(struct manager *m, const char *id, struct reservation *ret_reservation,
 		     struct error *e);
+/* Like reservation_find(), if check() returns 0 for the record; it is called with the lock. Else
+ * returns its code, with nothing reserved. */
+int reservation_find_checked(struct manager *m, const char *id,
+			     int (*check)(const struct record *r, struct error *e),
+			     struct reservation *ret_reservation, struct error *e);
 /* Reserves a record that manager_find() has found since the lock was taken. With the lock. */
 void reservation_begin(struct manager *m, struct record *r, struct reservation *ret_reservation);
 /* Gives the record back, if there is one. Without the lock. */
