@@ -18,6 +18,7 @@
 #include "overlay/overlay_probe.h"
 #include "tests/lib/check_store.h"
 #include "tests/lib/probe_operations.h"
+#include "usage/usage_bpf.h"
 #include "usage/usage_reader.h"
 
 #define PIN_DIR "/sys/fs/bpf/varve-usage-probe/v1"

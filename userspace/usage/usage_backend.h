@@ -25,3 +25,5 @@ struct usage_bpf_options {
 	uint32_t max_cells; /* one for each layer of each mount, the upper included: 128 B a CPU */
 	uint32_t max_files; /* files that are told apart at a time */
 };
+
+const char *usage_backend_name(enum usage_backend backend); /* "none", "syscall", "overlay" */

@@ -15,26 +15,11 @@
 #include "base/fail_point.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_pins.h"
+#include "usage/usage_reader.h"
 
 /* One sweep of the file map serves this many forgotten mounts, unless a reader comes first. */
 #define FORGOTTEN_PER_SWEEP 32
 #define MAX_LAYERS 1024 /* twice what overlayfs takes */
-
-static const char *const backend_names[USAGE_BACKEND_COUNT] = {
-	[USAGE_BACKEND_NONE] = "none",
-	[USAGE_BACKEND_SYSCALL] = "syscall",
-	[USAGE_BACKEND_OVERLAY] = "overlay",
-};
-
-/* ---- the list of mounts; callers hold the lock ---- */
-
-static struct usage_mount *find_mount(struct usage_bpf *u, uint64_t id)
-{
-	for (size_t i = 0; i < u->mount_count; i++)
-		if (u->mounts[i].id == id)
-			return &u->mounts[i];
-	return NULL;
-}
 
 static struct usage_mount *add_mount(struct usage_bpf *u, uint64_t id)
 {
@@ -54,48 +39,6 @@ static struct usage_mount *add_mount(struct usage_bpf *u, uint64_t id)
 static void remove_mount(struct usage_bpf *u, struct usage_mount *mount)
 {
 	*mount = u->mounts[--u->mount_count];
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	uint64_t x = ((const struct usage_mount *)a)->id, y = ((const struct usage_mount *)b)->id;
-
-	return (x > y) - (x < y);
-}
-
-struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count)
-{
-	struct usage_mount *copy;
-
-	(void)pthread_mutex_lock(&u->lock);
-	copy = calloc(u->mount_count + 1, sizeof(*copy));
-	if (copy) {
-		if (u->mount_count)
-			memcpy(copy, u->mounts, u->mount_count * sizeof(*copy));
-		*ret_count = u->mount_count;
-	}
-	(void)pthread_mutex_unlock(&u->lock);
-	if (copy)
-		qsort(copy, *ret_count, sizeof(*copy), compare_ids);
-	return copy;
-}
-
-const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
-					    uint64_t id)
-{
-	struct usage_mount key = { .id = id };
-
-	return bsearch(&key, sorted, count, sizeof(*sorted), compare_ids);
-}
-
-bool usage_handle_knows(struct usage_bpf *u, uint64_t id)
-{
-	bool known;
-
-	(void)pthread_mutex_lock(&u->lock);
-	known = find_mount(u, id);
-	(void)pthread_mutex_unlock(&u->lock);
-	return known;
 }
 
 /* ---- cells ---- */
@@ -256,7 +199,7 @@ static int adopt_slots(struct usage_bpf *u)
 		r = bpf_map_get_next_key(u->maps.mount_by_device, &device, &next);
 		if (bpf_map_lookup_elem(u->maps.mount_by_device, &device, &slot) < 0)
 			continue;
-		struct usage_mount *mount = find_mount(u, slot.mount_id);
+		struct usage_mount *mount = usage_handle_find_mount(u, slot.mount_id);
 		if (!mount && slot.first_cell == USAGE_NO_CELL) {
 			mount = add_mount(u, slot.mount_id);
 			if (!mount)
@@ -363,11 +306,6 @@ enum usage_backend usage_bpf_backend(const struct usage_bpf *u)
 	return u->backend;
 }
 
-const char *usage_backend_name(enum usage_backend backend)
-{
-	return backend_names[backend];
-}
-
 const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend backend)
 {
 	return u->refusals[backend].code ? u->refusals[backend].text : NULL;
@@ -379,7 +317,7 @@ const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend back
 static int find_or_add(struct usage_bpf *u, uint64_t id, uint32_t layer_count,
 		       struct usage_mount **ret_mount, struct error *e)
 {
-	struct usage_mount *mount = find_mount(u, id);
+	struct usage_mount *mount = usage_handle_find_mount(u, id);
 
 	if (mount && mount->layer_count != layer_count)
 		return error_set(e, -EEXIST,
@@ -455,7 +393,7 @@ void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id)
 	struct usage_mount *mount;
 
 	(void)pthread_mutex_lock(&u->lock);
-	mount = find_mount(u, mount_id);
+	mount = usage_handle_find_mount(u, mount_id);
 	if (mount)
 		retire_mount(u, mount);
 	(void)pthread_mutex_unlock(&u->lock);
@@ -467,7 +405,7 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 	bool sweep = false;
 
 	(void)pthread_mutex_lock(&u->lock);
-	mount = find_mount(u, mount_id);
+	mount = usage_handle_find_mount(u, mount_id);
 	if (mount) {
 		retire_mount(u, mount);
 		fail_point("accounting.slot-gone");
@@ -477,5 +415,5 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 	}
 	(void)pthread_mutex_unlock(&u->lock);
 	if (sweep)
-		(void)usage_handle_sweep_files(u, NULL); /* what stays goes with the next sweep */
+		(void)usage_read_forget_files(u, NULL); /* what stays goes with the next sweep */
 }

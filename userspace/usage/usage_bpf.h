@@ -29,7 +29,6 @@ DEFINE_CLEANUP(struct usage_bpf *, usage_bpf_close)
 int usage_bpf_unpin(const char *pin_dir, struct error *e);
 
 enum usage_backend usage_bpf_backend(const struct usage_bpf *u);
-const char *usage_backend_name(enum usage_backend backend); /* "none", "syscall", "overlay" */
 /* Why this backend is not in use: a sentence; NULL for the one that is, or was not needed. */
 const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend backend);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is behind struct usage_bpf, for usage_bpf.c and usage_reader.c only. `lock` guards the list
+ * What is behind struct usage_bpf, for this folder only. `lock` guards the list
  * of mounts and the cells; the maps themselves are read without it.
  */
 #pragma once
@@ -44,5 +44,5 @@ const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, si
 					    uint64_t id);
 /* Whether a mount is known now, which it may not have been when a copy was made. */
 bool usage_handle_knows(struct usage_bpf *u, uint64_t id);
-/* Deletes the entries of files whose mount is forgotten. */
-int usage_handle_sweep_files(struct usage_bpf *u, struct error *e);
+/* With the lock: the mount of this id, to be changed; NULL: it is not known. */
+struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id);

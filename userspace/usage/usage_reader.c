@@ -195,7 +195,7 @@ int usage_read_files(struct usage_bpf *u, int (*visit)(const struct usage_file *
 	return walk_files(&walk, e);
 }
 
-int usage_handle_sweep_files(struct usage_bpf *u, struct error *e)
+int usage_read_forget_files(struct usage_bpf *u, struct error *e)
 {
 	(void)pthread_mutex_lock(&u->lock);
 	u->forgotten = 0;

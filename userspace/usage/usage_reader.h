@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "usage/usage_bpf.h"
+#include "usage/usage_backend.h"
+
+struct usage_bpf;
 
 /* Of regular files unless said otherwise; an open with O_PATH is none. */
 enum usage_counter {
@@ -78,3 +80,5 @@ struct usage_lost usage_read_lost(struct usage_bpf *u);
 /* Grows when something may have changed in the upper of any mount, nobody knows which: after that
  * no size of a writable layer that is mounted can be trusted. Syscall backend only. */
 uint64_t usage_read_unplaced_changes(struct usage_bpf *u);
+/* Deletes the entries of files whose mount is forgotten. */
+int usage_read_forget_files(struct usage_bpf *u, struct error *e);

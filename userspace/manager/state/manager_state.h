@@ -19,6 +19,7 @@
 #include "graph/record_refs.h"
 #include "overlay/overlay_probe.h"
 #include "store/change_set.h"
+#include "usage/usage_bpf.h"
 #include "usage/usage_fold.h"
 
 struct mount_layer {
