@@ -11,12 +11,6 @@
 
 #define UNCOMPRESSED "containerd.io/uncompressed"
 
-static struct lease_holder holder_of(const struct grpc_call *call, const char *lease)
-{
-	return (struct lease_holder){ .lease = lease,
-				      .connection = grpc_call_peer(call)->connection };
-}
-
 static int read_compression(const char *name, enum image_compression *ret_compression,
 			    struct error *e)
 {
@@ -87,7 +81,7 @@ static void run_get_by_blob(struct grpc_call *call, void *user, ProtobufCMessage
 	Varve__V1__BlobRequest *request = (Varve__V1__BlobRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 	struct image_blob blob = {
 		.digest = request->digest,
 		.media_type = request->media_type,
@@ -128,7 +122,7 @@ static void run_import(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	Varve__V1__ImportRequest *request = (Varve__V1__ImportRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 	struct image_import_options options = { .source = request->source,
 						.lazy = request->lazy,
 						.watch = watch_of(call) };

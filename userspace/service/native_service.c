@@ -25,12 +25,6 @@ static void reply_empty(struct grpc_call *call, int code, const struct error *e)
 	service_call_reply(call, code, &empty.base, e);
 }
 
-static struct lease_holder holder_of(const struct grpc_call *call, const char *lease)
-{
-	return (struct lease_holder){ .lease = lease,
-				      .connection = grpc_call_peer(call)->connection };
-}
-
 static struct manager *manager_of(void *user)
 {
 	return ((struct native_service *)user)->manager;
@@ -53,7 +47,7 @@ static void run_new(struct grpc_call *call, void *user, ProtobufCMessage *messag
 	int code;
 	cleanup(free_ptr) struct record_label *labels =
 		calloc(request->n_labels + 1, sizeof(*labels));
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 	struct record_options options = {
 		.parent = request->parent,
 		.description = request->description,
@@ -118,7 +112,7 @@ static void run_commit(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	Varve__V1__LeaseIdRequest *request = (Varve__V1__LeaseIdRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 	char id[RECORD_ID_LENGTH + 1] = "";
 
 	code = record_commit(manager_of(user), request->id, &holder, id, &e);
@@ -139,7 +133,7 @@ static void run_get(struct grpc_call *call, void *user, ProtobufCMessage *messag
 	Varve__V1__GetRequest *request = (Varve__V1__GetRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 	struct record_get_options options = {
 		.is_mutable = request->mutable_,
 		.no_use = request->no_use,
@@ -157,7 +151,7 @@ static void run_release(struct grpc_call *call, void *user, ProtobufCMessage *me
 	Varve__V1__LeaseIdRequest *request = (Varve__V1__LeaseIdRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 
 	code = record_hold_release(manager_of(user), request->id, &holder, &e);
 	reply_empty(call, code, &e);
@@ -339,7 +333,7 @@ static void run_lease_need(struct grpc_call *call, void *user, ProtobufCMessage 
 	Varve__V1__NeedRequest *request = (Varve__V1__NeedRequest *)message;
 	struct error e = { 0 };
 	int code;
-	struct lease_holder holder = holder_of(call, request->lease);
+	struct lease_holder holder = service_call_holder(call, request->lease);
 
 	code = lease_references_set(manager_of(user), &holder, (const char *const *)request->needs,
 				    request->n_needs, &e);

@@ -77,3 +77,9 @@ void service_call_reply(struct grpc_call *call, int code, const ProtobufCMessage
 	else
 		grpc_call_reply(call, bytes, length);
 }
+
+struct lease_holder service_call_holder(const struct grpc_call *call, const char *lease)
+{
+	return (struct lease_holder){ .lease = lease,
+				      .connection = grpc_call_peer(call)->connection };
+}

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "manager/records/records.h"
 #include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
@@ -29,3 +30,6 @@ void service_call_finish(struct grpc_call *call, int code, const struct error *e
 /* Ends a unary call with its reply, or with the error. */
 void service_call_reply(struct grpc_call *call, int code, const ProtobufCMessage *message,
 			const struct error *e);
+
+/* The named lease, or with "" the connection's own one. `lease` is borrowed. */
+struct lease_holder service_call_holder(const struct grpc_call *call, const char *lease);
