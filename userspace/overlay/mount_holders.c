@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/vec.h"
+#include "overlay/mount_namespaces.h"
 
 /* Processes come and go: what cannot be read belongs to a process that has ended. */
 
@@ -119,68 +119,29 @@ static void append_name(int process, const char *pid, struct strbuf *names)
 	strbuf_appendf(names, "%s (%s)", name, pid);
 }
 
-/* ---- mount namespaces ---- */
-
-/* The mount namespaces that have been looked at, by inode number. */
-struct seen_namespaces {
-	uint64_t *numbers;
-	size_t count, capacity;
-};
-
-static void seen_namespaces_free(struct seen_namespaces *seen)
-{
-	free(seen->numbers);
-}
-DEFINE_CLEANUP_VALUE(struct seen_namespaces, seen_namespaces_free)
-
-/* Whether the process is the first one of its mount namespace that is looked at. */
-static bool is_first_of_namespace(int process, struct seen_namespaces *seen)
-{
-	struct stat s;
-
-	if (fstatat(process, "ns/mnt", &s, 0) < 0)
-		return false;
-	for (size_t i = 0; i < seen->count; i++)
-		if (seen->numbers[i] == s.st_ino)
-			return false;
-	uint64_t *numbers =
-		vec_reserve(seen->numbers, &seen->capacity, seen->count + 1, sizeof(*numbers));
-	if (!numbers)
-		return true; /* then the namespace may be named twice */
-	seen->numbers = numbers;
-	seen->numbers[seen->count++] = s.st_ino;
-	return true;
-}
-
-/* Copies the first mount point of the device in the process's mount namespace, as mountinfo shows
- * it; false when the device is not mounted there. */
-static bool find_mount_point(int process, dev_t device, char ret_point[PATH_MAX])
-{
-	cleanup(close_fd) int fd = openat(process, "mountinfo", O_RDONLY | O_CLOEXEC);
-	cleanup(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-	cleanup(free_ptr) char *line = NULL;
-	unsigned int device_major, device_minor;
-	size_t size = 0;
-
-	if (!file)
-		return false;
-	(void)take_fd(&fd); /* the stream's now */
-	while (getline(&line, &size, file) > 0)
-		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &device_major, &device_minor,
-			   ret_point) == 3 &&
-		    makedev(device_major, device_minor) == device)
-			return true;
-	return false;
-}
-
 /* ---- the search ---- */
 
 struct search {
 	struct wanted wanted;
-	struct seen_namespaces *seen; /* NULL: namespaces do not matter */
+	struct mount_namespaces *seen; /* NULL: namespaces do not matter */
 	struct strbuf *names;
 	size_t count;
 };
+
+struct point_search {
+	dev_t device;
+	char point[PATH_MAX];
+};
+
+static bool copy_point(const struct namespace_mount *m, void *user)
+{
+	struct point_search *s = user;
+
+	if (m->device != s->device)
+		return false;
+	(void)snprintf(s->point, sizeof(s->point), "%s", m->point);
+	return true;
+}
 
 static void add_holder(struct search *s, int process, const char *pid, const char *point)
 {
@@ -194,13 +155,13 @@ static void add_holder(struct search *s, int process, const char *pid, const cha
 
 static void look_at_process(struct search *s, int process, const char *pid)
 {
-	char point[PATH_MAX];
+	struct point_search in_namespace = { .device = s->wanted.device };
 
 	if (holds(process, &s->wanted))
 		add_holder(s, process, pid, NULL);
-	else if (s->seen && is_first_of_namespace(process, s->seen) &&
-		 find_mount_point(process, s->wanted.device, point))
-		add_holder(s, process, pid, point);
+	else if (s->seen && mount_namespaces_is_new(s->seen, process) &&
+		 mount_namespaces_visit(process, copy_point, &in_namespace))
+		add_holder(s, process, pid, in_namespace.point);
 }
 
 static size_t search_processes(struct search *s)
@@ -230,7 +191,7 @@ size_t mount_holders_find(uint64_t mount_id, struct strbuf *names)
 
 size_t mount_holders_find_device(dev_t device, struct strbuf *names)
 {
-	cleanup(seen_namespaces_free) struct seen_namespaces seen = { 0 };
+	cleanup(mount_namespaces_free) struct mount_namespaces seen = { 0 };
 	struct search s = { .wanted = { .device = device }, .seen = &seen, .names = names };
 
 	return search_processes(&s);

@@ -24,5 +24,18 @@ int overlay_superblock_device(int parent, const char *name, dev_t *ret_device, s
  * another one. */
 bool overlay_superblock_exists(dev_t device);
 
+struct overlay_superblock_facts {
+	dev_t device; /* of an overlay that has the layer; 0: there is none */
+	bool read_only;
+	bool is_guess; /* its names fit, and it may belong to another store; read_only is not known
+			*/
+	bool is_another; /* the device that was asked for is one without the layer */
+};
+
+/* Looks in all mount namespaces for an overlay with the layer of the store, an absolute path; only
+ * for one with this device number, if that is not 0. */
+struct overlay_superblock_facts overlay_superblock_find(dev_t device, const char *store,
+							const char *layer);
+
 /* Sets and returns -EBUSY: "TEXT is in use by sleep (4711)". */
 int overlay_superblock_refuse_busy(const char *text, dev_t device, struct error *e);

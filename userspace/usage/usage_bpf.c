@@ -388,6 +388,20 @@ bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd
 	       slot.mount_id == mount_id;
 }
 
+bool usage_bpf_device(struct usage_bpf *u, uint64_t mount_id, dev_t *ret_device)
+{
+	const struct usage_mount *mount;
+	bool known;
+
+	(void)pthread_mutex_lock(&u->lock);
+	mount = usage_handle_find_mount(u, mount_id);
+	known = mount && mount->registered;
+	if (known)
+		*ret_device = makedev(mount->device >> 20, mount->device & 0xfffff);
+	(void)pthread_mutex_unlock(&u->lock);
+	return known;
+}
+
 void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id)
 {
 	struct usage_mount *mount;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -46,6 +47,8 @@ int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int 
 		       bool writable, uint32_t layer_count, struct error *e);
 /* True when the mount with this root directory is registered under this id. */
 bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd);
+/* The device number under which the mount is registered; false when it is not. */
+bool usage_bpf_device(struct usage_bpf *u, uint64_t mount_id, dev_t *ret_device);
 /* Ends counting for a mount that is gone; its cells stay readable until they are forgotten. */
 void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id);
 /* Frees the cells and file entries of a retired mount, after the last fold. */
