@@ -47,6 +47,7 @@ struct layer {
 	unsigned owners; /* records that share it: twins, or records of one chain id */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
+	unsigned lingering; /* superblocks that have it, and that the agent has unmounted */
 	bool lazy; /* no files yet: they are extracted from the blob at the first use */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */

@@ -9,6 +9,7 @@
 #include "manager/records/leases.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_lingering.h"
 #include "manager/records/record_delete.h"
 #include "manager/mounts/counter_fold.h"
 
@@ -58,10 +59,54 @@ static void end_unwanted_mounts(struct manager *m)
 		if (mount_detach(m, r, NULL) == 0 && record_delete_is_due(r))
 			gone = record_delete_reserved(m, &r, 1, NULL) == 0;
 		manager_lock(m);
-		if (!gone)
+		if (!gone) {
+			m->deletions_deferred |= !r->mount;
 			manager_unreserve(m, r);
+		}
 		break; /* the list has changed; the next run looks at the others */
 	}
+	manager_unlock(m);
+}
+
+/* With the lock: a record that was to be deleted, and whose layer no superblock has any more; NULL:
+ * none. *ret_left: others still wait. */
+static struct record *next_deferred(struct manager *m, bool *ret_left)
+{
+	size_t at = 0;
+	struct record *r;
+
+	*ret_left = false;
+	while ((r = record_graph_next(m->graph, &at))) {
+		if (r->state != RECORD_LIVE || !r->is_mutable || !record_delete_is_due(r))
+			continue;
+		if (!r->busy && !r->layer->lingering)
+			return r;
+		*ret_left = true;
+	}
+	return NULL;
+}
+
+static void delete_deferred(struct manager *m)
+{
+	struct record *r;
+	bool left = true;
+
+	manager_lock(m);
+	while (m->deletions_deferred && (r = next_deferred(m, &left))) {
+		struct error e = { 0 };
+		int code;
+
+		manager_reserve(r);
+		manager_unlock(m);
+		code = record_delete_reserved(m, &r, 1, &e);
+		manager_lock(m);
+		if (code < 0) {
+			manager_unreserve(m, r);
+			left = true; /* the next run tries again */
+			break;
+		}
+	}
+	m->deletions_deferred &= left;
 	manager_unlock(m);
 }
 
@@ -80,8 +125,10 @@ static void collect_blobs(struct manager *m)
 
 void housekeeping_run(struct manager *m)
 {
+	mount_lingering_check(m);
 	counter_fold(m);
 	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mounts(m);
+	delete_deferred(m);
 }

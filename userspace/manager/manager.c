@@ -23,6 +23,7 @@
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 #include "overlay/mount_table.h"
+#include "overlay/superblock_watch.h"
 #include "store/store_rows.h"
 
 static int read_boot_id(struct manager *m, struct error *e)
@@ -89,6 +90,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	ranked_lock_init(&m->prune_lock, MANAGER_RANK_PRUNE);
 	ranked_lock_init(&m->references_lock, MANAGER_RANK_REFERENCES);
 	ranked_lock_init(&m->walk_lock, MANAGER_RANK_WALK);
+	ranked_lock_init(&m->trial_lock, MANAGER_RANK_TRIAL);
 	ranked_lock_init(&m->trash_lock, MANAGER_RANK_TRASH);
 	pthread_cond_init(&m->trash_arrived, NULL);
 }
@@ -205,6 +207,9 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	code = make_tables(m, e);
 	if (code < 0)
 		return code;
+	code = superblock_watch_new(&m->superblocks, e);
+	if (code < 0)
+		return code;
 	code = open_store(m, options, e);
 	if (code < 0)
 		return code;
@@ -262,6 +267,7 @@ void manager_close(struct manager *m)
 	content_blobs_close(m);
 	database_close(m->database);
 	usage_bpf_close(m->usage);
+	superblock_watch_free(m->superblocks);
 	for (struct mount *mount = m->mounts; mount; mount = next) {
 		next = mount->next;
 		mount_list_free(mount);
@@ -283,6 +289,7 @@ void manager_close(struct manager *m)
 	ranked_lock_destroy(&m->prune_lock);
 	ranked_lock_destroy(&m->references_lock);
 	ranked_lock_destroy(&m->walk_lock);
+	ranked_lock_destroy(&m->trial_lock);
 	ranked_lock_destroy(&m->trash_lock);
 	pthread_cond_destroy(&m->trash_arrived);
 	free(m);

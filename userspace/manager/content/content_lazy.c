@@ -40,7 +40,7 @@ static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 bool content_lazy_could_be_made(struct manager *m, const struct record *r)
 {
 	manager_assert_locked(m);
-	return r->content && !r->twin && !r->snapshot && !r->layer->lazy &&
+	return r->content && !r->twin && !r->snapshot && !r->layer->lazy && !r->layer->lingering &&
 	       (record_content_has_source(r->content) || content_blobs_has(m, &r->content->blob));
 }
 

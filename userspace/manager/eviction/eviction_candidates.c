@@ -18,7 +18,7 @@ static bool is_held(const struct record *r)
 
 static bool is_mounted(const struct record *r)
 {
-	return r->mount || (r->twin && r->twin->mount);
+	return r->mount || (r->twin && r->twin->mount) || r->layer->lingering;
 }
 
 static bool is_busy(const struct record *r)

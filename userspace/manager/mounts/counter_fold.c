@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
+#include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "store/layer_rows.h"
 #include "store/usage_rows.h"
@@ -60,7 +61,7 @@ static struct mount **sorted_mounts(struct manager *m, bool gone_only, size_t *r
 		return NULL;
 	count = 0;
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
-		if (!gone_only || !mount->record)
+		if (!gone_only || (!mount->record && !mount->lingers))
 			sorted[count++] = mount;
 	qsort(sorted, count, sizeof(struct mount *), by_mount_id);
 	*ret_count = count;
@@ -299,6 +300,7 @@ static void fold(struct manager *m, bool gone_only)
 	ranked_lock_acquire(&m->fold_lock);
 	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
 	manager_lock(m);
+	mount_lingering_update(m);
 	settling.gone = gone = sorted_mounts(m, true, &settling.count);
 	manager_unlock(m);
 	code = gone ? gather_cells(m, &settling, gone_only, &all, &e)

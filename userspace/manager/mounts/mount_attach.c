@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
+#include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/mounts/unmount_queue.h"
 #include "manager/state/store_files.h"
@@ -152,7 +153,10 @@ int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mou
 	unmount_queue_wait(m, r->layer->name);
 	if (r->parent)
 		unmount_queue_wait(m, r->parent->layer->name);
-	code = create_detached(m, mount, &fd, e);
+	/* Two superblocks with one upper, or above files that change, are undefined. */
+	code = mount->writable && r->layer->lingering ? mount_lingering_refuse(m, r, false, e) : 0;
+	if (code == 0)
+		code = create_detached(m, mount, &fd, e);
 	if (code == 0)
 		code = fail_point_error("mount.created", e);
 	if (code == 0) {

@@ -113,7 +113,7 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
-	code = mount_detach(m, r, e);
+	code = mount_detach_sealed(m, r, e);
 	if (code < 0)
 		return error_context(e, "commit");
 

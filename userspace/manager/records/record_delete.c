@@ -12,6 +12,7 @@
 #include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_lingering.h"
 #include "manager/records/record_holders.h"
 #include "manager/state/snapshot_lease.h"
 #include "manager/state/store_files.h"
@@ -62,6 +63,8 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 	manager_assert_unlocked(m);
 	for (size_t i = 0; i < count; i++) {
 		code = detach_both(m, records[i], e);
+		if (code == 0 && owns_layer(records[i]))
+			code = mount_lingering_refuse(m, records[i], false, e);
 		if (code < 0)
 			return code;
 		delete_rows(&c, records[i]);

@@ -18,7 +18,7 @@
 static int finalize_reserved(struct manager *m, struct record *r, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
-	int code = mount_detach(m, r->twin, e);
+	int code = mount_detach_sealed(m, r->twin, e);
 
 	if (code < 0)
 		return code;

@@ -61,11 +61,26 @@ static void mark_unwanted(struct manager *m, struct record *r)
 		r->mount->unwanted = true;
 }
 
-static int write_release(struct manager *m, struct record *r, struct change_set *c, bool goes,
+static void defer_deletions(struct manager *m)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	locked->deletions_deferred = true;
+}
+
+static int write_release(struct manager *m, struct record *r, struct change_set *c, bool *goes,
 			 struct error *e)
 {
-	if (goes)
-		return record_delete_reserved(m, &r, 1, e);
+	if (*goes) {
+		int code = record_delete_reserved(m, &r, 1, e);
+
+		if (code != -EBUSY || r->mount || (r->twin && r->twin->mount))
+			return code;
+		/* It is unmounted, and its superblock lives on in another mount namespace: the ref
+		 * ends now, and the record with that superblock. */
+		*goes = false;
+		defer_deletions(m);
+	}
 	/* First, since after a crash no agent would unmount a record without refs. While a process
 	 * uses the mount it stays: housekeeping tries again, and prune keeps the record. */
 	if (r->refs == 0 && r->mount && mount_detach(m, r, NULL) < 0)
@@ -101,7 +116,7 @@ int record_hold_drop_ref(struct manager *m, struct record *r, struct lease *l, s
 	goes = record_delete_is_due(r);
 	manager_reserve(r);
 	manager_unlock(m);
-	code = write_release(m, r, &c, goes, e);
+	code = write_release(m, r, &c, &goes, e);
 	manager_lock(m);
 	if (code < 0)
 		take_back(r, l, &state);

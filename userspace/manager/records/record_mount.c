@@ -120,14 +120,15 @@ static int reserve_for_mount(struct manager *m, const char *id,
 static int mount_reserved(struct manager *m, struct record *r, bool clone, const struct id_map *map,
 			  struct error *e)
 {
-	int code;
+	int code = 0;
 
 	/* An idle mutable half could be written while its twin is seen: never both mounted. */
-	if (r->twin && r->twin->mount) {
+	if (r->twin && r->is_mutable)
 		code = mount_detach(m, r->twin, e);
-		if (code < 0)
-			return code;
-	}
+	else if (r->twin)
+		code = mount_detach_sealed(m, r->twin, e);
+	if (code < 0)
+		return code;
 	if (!r->mount) {
 		code = mount_attach(m, r, map, e);
 		if (code < 0)

@@ -19,6 +19,7 @@
 #include "manager/recovery/clock_check.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/mounts/mount_attach.h"
 #include "manager/records/record_delete.h"
@@ -235,9 +236,11 @@ static void adopt_or_unmount(struct manager *m, const char *name, struct hashmap
 		manager_report(m, false, "stranger %s/mnt/%s unmounted", m->root, name);
 }
 
-/* Mounts that have gone while nobody was looking still get their last fold. */
+/* Mounts that were unmounted while no agent ran: those whose superblock has ended get their last
+ * fold, and the others linger. */
 static void retire_vanished(struct manager *m, const struct hashmap *seen)
 {
+	manager_lock(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
 		struct record *r = mount->record;
 
@@ -245,11 +248,13 @@ static void retire_vanished(struct manager *m, const struct hashmap *seen)
 			manager_report(m, false, "record=%s mount adopted", r->id);
 			continue;
 		}
-		usage_bpf_retire(m->usage, mount->id);
 		if (r)
 			r->mount = NULL;
-		mount->record = NULL;
+		(void)usage_bpf_device(m->usage, mount->id, &mount->device);
+		mount_lingering_begin(m, mount);
 	}
+	manager_unlock(m);
+	mount_lingering_check(m);
 }
 
 static int reconcile_mounts(struct manager *m, struct error *e)
@@ -354,6 +359,8 @@ static int end_unheld(struct manager *m, struct error *e)
 			manager_report(m, true, "record=%s stays for now: %s", r->id, e->text);
 			if (r->mount)
 				r->mount->unwanted = true;
+			else
+				m->deletions_deferred = true;
 			manager_unreserve(m, r);
 			continue;
 		}

@@ -31,7 +31,11 @@ struct mount_layer {
 /* One overlay superblock of a record. */
 struct mount {
 	uint64_t id; /* grows with time; never used twice */
-	struct record *record; /* NULL once it is unmounted and waits for its last fold */
+	struct record *record; /* NULL once it is unmounted; then it waits for its last fold */
+	bool lingers; /* unmounted, and its superblock lives: see mount_lingering.h */
+	bool read_only; /* the superblock was made read-only for good */
+	int watch; /* of superblock_watch; 0: none */
+	dev_t device; /* of the superblock, when it is unmounted; 0: not known */
 	bool writable;
 	bool unwanted; /* nobody holds the record, but somebody was in the mount */
 	bool abandoned; /* the record was deleted, or committed and measured: its size is known */
@@ -47,6 +51,7 @@ enum manager_rank {
 	MANAGER_RANK_PRUNE,
 	MANAGER_RANK_WALK,
 	MANAGER_RANK_REFERENCES,
+	MANAGER_RANK_TRIAL,
 	MANAGER_RANK_FOLD,
 	MANAGER_RANK_STATE, /* `lock` */
 	MANAGER_RANK_EXTRACTION, /* of one extraction's threads */
@@ -75,6 +80,8 @@ struct manager {
 	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct mount *mounts;
+	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */
+	bool deletions_deferred; /* records wait for mounts that linger */
 	uint64_t next_layer, last_mount_id;
 	uint64_t unplaced_changes_seen;
 	bool unsaved; /* a fold could not be written: look for everything dirty */
@@ -103,6 +110,7 @@ struct manager {
 	struct ranked_lock
 		references_lock; /* one change of a lease's external references at a time */
 	struct ranked_lock walk_lock; /* one measuring of sizes at a time */
+	struct ranked_lock trial_lock; /* one trial mount at a time */
 	struct ranked_lock trash_lock; /* guards what follows, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
