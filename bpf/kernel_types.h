@@ -86,9 +86,55 @@ struct linux_binprm {
 	struct file *file;
 } relocated;
 
+/* Where `file` is, the operation's own data begins: struct io_open, struct io_splice. */
 struct io_kiocb {
 	struct file *file;
 	__u8 opcode;
+} relocated;
+
+struct open_how {
+	__u64 flags;
+} relocated;
+
+struct io_open {
+	__u32 file_slot; /* 0: a descriptor; else the number of a slot plus one, or ~0 for any */
+	struct open_how how;
+} relocated;
+
+struct io_splice {
+	int splice_fd_in;
+	unsigned int flags;
+} relocated;
+
+struct io_rsrc_node {
+	unsigned long file_ptr;
+} relocated;
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+} relocated;
+
+struct io_file_table {
+	struct io_rsrc_data data;
+} relocated;
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
+} relocated;
+
+/* Before 6.13 (3597f2786b68 "io_uring/rsrc: unify file and buffer resource tables"). */
+struct io_fixed_file___before_6_13 {
+	unsigned long file_ptr;
+} relocated;
+
+struct io_file_table___before_6_13 {
+	struct io_fixed_file___before_6_13 *files;
+} relocated;
+
+struct io_ring_ctx___before_6_13 {
+	struct io_file_table___before_6_13 file_table;
+	unsigned int nr_user_files;
 } relocated;
 
 struct io_uring_cqe {
@@ -182,4 +228,7 @@ enum ovl_inode_flag {
 #define FMODE_CREATED 0x100000
 #define VM_SHARED 0x8
 #define EIOCBQUEUED 529
+#define IORING_FILE_INDEX_ALLOC (~0U)
+#define IO_URING_SLOT_FLAGS 7UL /* low bits of a slot's pointer to its file */
+#define SPLICE_F_FD_IN_FIXED (1U << 31)
 #define MAX_ERRNO 4095

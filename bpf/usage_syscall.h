@@ -286,7 +286,87 @@ int BPF_PROG(program_executed, struct task_struct *task, int old_pid, struct lin
 	return count_executed(binary->file);
 }
 
-static __always_inline int count_ring_call(void *address, int result)
+/* Where the data of a request's operation lies. */
+static __always_inline void *request_data(struct io_kiocb *request)
+{
+	return (void *)request + bpf_core_field_offset(struct io_kiocb, file);
+}
+
+static __always_inline struct file *find_slot_file_before_6_13(void *ring, __u32 slot)
+{
+	void *files;
+
+	if (slot >= (__u32)load_word(ring + bpf_core_field_offset(struct io_ring_ctx___before_6_13,
+								  nr_user_files)))
+		return 0;
+	files = (void *)load_word(
+		ring + bpf_core_field_offset(struct io_ring_ctx___before_6_13, file_table.files));
+	return as_file(
+		load_word(files + slot * bpf_core_type_size(struct io_fixed_file___before_6_13)) &
+		~IO_URING_SLOT_FLAGS);
+}
+
+/* The file in a slot of the ring's own table ("direct descriptor"). */
+static __noinline struct file *find_slot_file(void *ring, __u32 slot)
+{
+	__u64 nodes, node;
+
+	if (bpf_core_field_exists(struct io_ring_ctx___before_6_13, file_table.files))
+		return find_slot_file_before_6_13(ring, slot);
+	if (!bpf_core_field_exists(struct io_ring_ctx, file_table.data.nodes) ||
+	    slot >= (__u32)load_word(ring +
+				     bpf_core_field_offset(struct io_ring_ctx, file_table.data.nr)))
+		return 0;
+	nodes = load_word(ring + bpf_core_field_offset(struct io_ring_ctx, file_table.data.nodes));
+	node = load_word((void *)nodes + slot * sizeof(node));
+	if (!node)
+		return 0;
+	return as_file(
+		load_word((void *)node + bpf_core_field_offset(struct io_rsrc_node, file_ptr)) &
+		~IO_URING_SLOT_FLAGS);
+}
+
+/* An open completes with a descriptor of the task, or, when it was for a slot of the ring's table,
+ * with 0 or the number of the slot. Kernels that do not tell which: such opens are not counted. */
+static __always_inline void count_ring_open(void *ring, struct io_kiocb *request, __u32 result)
+{
+	void *data = request_data(request);
+	struct file *file;
+	__u64 flags = 0;
+	__u32 slot;
+
+	if (!bpf_core_field_exists(struct io_open, file_slot))
+		return;
+	slot = load_word(data + bpf_core_field_offset(struct io_open, file_slot));
+	if (!slot)
+		file = find_open_file(bpf_get_current_task_btf(), result);
+	else
+		file = find_slot_file(ring, slot == IORING_FILE_INDEX_ALLOC ? result : slot - 1);
+	if (bpf_core_field_exists(struct io_open, how.flags))
+		flags = load_word(data + bpf_core_field_offset(struct io_open, how.flags));
+	count_opened(file, flags & O_TRUNC);
+}
+
+static __always_inline void count_ring_splice(void *ring, struct io_kiocb *request, struct file *to,
+					      __u64 bytes)
+{
+	void *data = request_data(request);
+	struct file *from;
+	__u32 descriptor, flags;
+
+	count_write(to, bytes);
+	if (!bpf_core_field_exists(struct io_splice, splice_fd_in))
+		return;
+	descriptor = load_word(data + bpf_core_field_offset(struct io_splice, splice_fd_in));
+	flags = load_word(data + bpf_core_field_offset(struct io_splice, flags));
+	if (flags & SPLICE_F_FD_IN_FIXED)
+		from = find_slot_file(ring, descriptor);
+	else
+		from = find_open_file(bpf_get_current_task_btf(), descriptor);
+	count_read(from, bytes);
+}
+
+static __always_inline int count_ring_call(void *ring, void *address, int result)
 {
 	struct io_kiocb *request = as_request(address);
 	struct file *file;
@@ -300,13 +380,16 @@ static __always_inline int count_ring_call(void *address, int result)
 	file = typed_loads ? request->file : BPF_CORE_READ(request, file);
 	switch (ring_calls[operation]) {
 	case USAGE_CALL_OPEN:
-		count_opened(find_open_file(bpf_get_current_task_btf(), result), 0);
+		count_ring_open(ring, request, result);
 		break;
 	case USAGE_CALL_READ:
 		count_read(file, result);
 		break;
 	case USAGE_CALL_WRITE:
 		count_write(file, result);
+		break;
+	case USAGE_CALL_SPLICE:
+		count_ring_splice(ring, request, file, result);
 		break;
 	case USAGE_CALL_CHANGE_FILE:
 		note_change_of(file);
@@ -322,12 +405,12 @@ static __always_inline int count_ring_call(void *address, int result)
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(ring_call_done, void *ring, void *request, struct io_uring_cqe *completion)
 {
-	return count_ring_call(request, completion->res);
+	return count_ring_call(ring, request, completion->res);
 }
 
 /* Before 6.13 the tracepoint had the fields of the completion as arguments. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(ring_call_done_fields, void *ring, void *request, __u64 user_data, int result)
 {
-	return count_ring_call(request, result);
+	return count_ring_call(ring, request, result);
 }

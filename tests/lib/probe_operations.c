@@ -132,20 +132,123 @@ bool op_exec(const char *path, const char *other)
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
+/* A ring with two slots for files of its own, one request at a time. */
+static bool start_ring(struct io_uring *ring)
+{
+	if (io_uring_queue_init(4, ring, 0) < 0)
+		return false;
+	if (io_uring_register_files(ring, (const int[]){ -1, -1 }, 2) == 0)
+		return true;
+	io_uring_queue_exit(ring);
+	return false;
+}
+
+/* The result of the request that was prepared. */
+static int complete(struct io_uring *ring)
+{
+	struct io_uring_cqe *done;
+	int result;
+
+	if (io_uring_submit_and_wait(ring, 1) != 1 || io_uring_wait_cqe(ring, &done) < 0)
+		return -1;
+	result = done->res;
+	io_uring_cqe_seen(ring, done);
+	return result;
+}
+
 bool op_uring_read(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct io_uring ring;
-	struct io_uring_cqe *done;
 	bool ok;
 
 	(void)other;
-	if (fd < 0 || io_uring_queue_init(4, &ring, 0) < 0)
+	if (fd < 0 || !start_ring(&ring))
 		return false;
 	io_uring_prep_read(io_uring_get_sqe(&ring), fd, probe_bytes, 77, 0);
-	ok = io_uring_submit_and_wait(&ring, 1) == 1 && io_uring_wait_cqe(&ring, &done) == 0 &&
-	     done->res == 77;
+	ok = complete(&ring) == 77;
 	io_uring_queue_exit(&ring);
+	return ok;
+}
+
+bool op_uring_openat2(const char *path, const char *other)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC };
+	struct io_uring ring;
+
+	(void)other;
+	if (!start_ring(&ring))
+		return false;
+	io_uring_prep_openat2(io_uring_get_sqe(&ring), AT_FDCWD, path, &how);
+	fd = complete(&ring);
+	io_uring_queue_exit(&ring);
+	return fd >= 0;
+}
+
+static bool open_in_slots(struct io_uring *ring, const char *path)
+{
+	struct open_how how = { .flags = O_RDONLY };
+	struct io_uring_sqe *read_slot;
+
+	io_uring_prep_openat_direct(io_uring_get_sqe(ring), AT_FDCWD, path, O_RDONLY, 0, 1);
+	if (complete(ring) != 0)
+		return false;
+	io_uring_prep_openat2_direct(io_uring_get_sqe(ring), AT_FDCWD, path, &how,
+				     IORING_FILE_INDEX_ALLOC - 1);
+	if (complete(ring) != 0)
+		return false;
+	read_slot = io_uring_get_sqe(ring);
+	io_uring_prep_read(read_slot, 1, probe_bytes, 77, 0);
+	read_slot->flags |= IOSQE_FIXED_FILE;
+	return complete(ring) == 77;
+}
+
+/* In a child, whose descriptor 0 can be replaced. */
+bool op_uring_direct(const char *path, const char *other)
+{
+	pid_t child = fork();
+	struct io_uring ring;
+	int status;
+
+	if (child == 0) {
+		(void)close(0);
+		_exit(open(other, O_RDONLY) == 0 && start_ring(&ring) && open_in_slots(&ring, path)
+			      ? 0
+			      : 1);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool splice_slot(struct io_uring *ring, int pipe_end)
+{
+	int result;
+
+	io_uring_prep_splice(io_uring_get_sqe(ring), 0, 0, pipe_end, -1, 100, SPLICE_F_FD_IN_FIXED);
+	result = complete(ring);
+	return result == 100;
+}
+
+bool op_uring_splice(const char *path, const char *other)
+{
+	cleanup(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
+	struct io_uring ring;
+	int ends[2];
+	bool ok;
+
+	(void)other;
+	if (in < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	ok = start_ring(&ring);
+	if (ok) {
+		io_uring_prep_splice(io_uring_get_sqe(&ring), in, 0, ends[1], -1, 1000, 0);
+		ok = complete(&ring) == 1000 &&
+		     io_uring_register_files_update(&ring, 0, &in, 1) == 1 &&
+		     splice_slot(&ring, ends[1]);
+		io_uring_queue_exit(&ring);
+	}
+	(void)close(ends[0]); /* pipes report nothing here */
+	(void)close(ends[1]);
 	return ok;
 }
 

@@ -25,6 +25,11 @@ bool op_readlink(const char *path, const char *other);
 /* The program is this one: with a first argument "exit" it does just that. */
 bool op_exec(const char *path, const char *other);
 bool op_uring_read(const char *path, const char *other);
+bool op_uring_openat2(const char *path, const char *other);
+/* Opens `other` as descriptor 0, then `path` twice into slots of a ring, and reads the second. */
+bool op_uring_direct(const char *path, const char *other);
+/* From a descriptor, then from a slot. */
+bool op_uring_splice(const char *path, const char *other);
 bool op_creat_write(const char *path, const char *other);
 bool op_pwrite(const char *path, const char *other);
 bool op_sendfile(const char *path, const char *other);

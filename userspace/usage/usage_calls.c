@@ -117,7 +117,7 @@ static const struct call ring_call_list[] = {
 	{ 22, USAGE_CALL_READ }, /* IORING_OP_READ */
 	{ 23, USAGE_CALL_WRITE }, /* IORING_OP_WRITE */
 	{ 28, USAGE_CALL_OPEN }, /* IORING_OP_OPENAT2 */
-	{ 30, USAGE_CALL_WRITE }, /* IORING_OP_SPLICE: the request's file is the one written to */
+	{ 30, USAGE_CALL_SPLICE }, /* IORING_OP_SPLICE: the request's file is the one written to */
 	{ 35, USAGE_CALL_CHANGE_PATH }, /* IORING_OP_RENAMEAT */
 	{ 36, USAGE_CALL_CHANGE_PATH }, /* IORING_OP_UNLINKAT */
 	{ 37, USAGE_CALL_CHANGE_PATH }, /* IORING_OP_MKDIRAT */
