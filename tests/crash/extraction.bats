@@ -7,7 +7,7 @@
 load crash
 load ../lib/images
 
-@test "an extraction whose step fails with EAGAIN ends with that error, and can be tried again" {
+@test "an extraction that fails with EAGAIN reports that error and can be tried again" {
 	make_images
 	start
 	id=$(varve import --lazy "oci:$layout:one" 2> /dev/null)

@@ -117,21 +117,21 @@ prepare_fsck_repair() {
 }
 operate_fsck_repair() { varve fsck --repair; }
 
-@test "B83 new, cut off at each step" {
+@test "B83 a new that is cut off at any step leaves a consistent store" {
 	crash new new_on_twin
 }
 
-@test "B83 mounts, cut off at each step" {
+@test "B83 a mount or umount that is cut off at any step leaves a consistent store" {
 	crash mount mount_twin mount_view umount
 }
 
-@test "B83 a mount by mount(2), cut off at each step" {
+@test "B83 a new that mounts by mount(2) and is cut off at any step leaves a consistent store" {
 	export VARVE_OVERLAY_METHOD=mount
 	only='^staging'
 	crash new
 }
 
-@test "B83 the undoing of a new that fails, cut off at each step" {
+@test "B83 a failed new that is cut off at any step of its undoing leaves a consistent store" {
 	trap - DEBUG
 	operation=new
 	start
@@ -151,26 +151,26 @@ operate_fsck_repair() { varve fsck --repair; }
 	done
 }
 
-@test "B83 commit, finalize and get, cut off at each step" {
+@test "B83 a commit, finalize or get that is cut off at any step leaves a consistent store" {
 	crash commit finalize get get_commits get_mutable
 }
 
-@test "B9 B10 releases, cut off at each step" {
+@test "B9 B10 a release that is cut off at any step leaves a consistent store" {
 	crash release release_deletes
 }
 
-@test "B68 what deletes, cut off at each step" {
+@test "B68 an rm, prune or repair that is cut off at any step leaves a consistent store" {
 	crash rm prune fsck_repair
 }
 
-@test "B83 leases, cut off at each step" {
+@test "B83 a change of a lease that is cut off at any step leaves a consistent store" {
 	crash lease_create lease_rm lease_need
 }
 
-@test "B83 pins, labels and folds, cut off at each step" {
+@test "B83 a pin, label or fold that is cut off at any step leaves a consistent store" {
 	crash pin label fold
 }
 
-@test "every point of operations is passed by one of these" {
+@test "these tests pass every fail point of operations" {
 	passes_every "$operation_points"
 }

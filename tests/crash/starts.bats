@@ -115,17 +115,17 @@ dirty_store() {
 	mount --bind "$agent_root/staging/left" "$agent_root/staging/left"
 }
 
-@test "B80 the first start, cut off at each step, migrations among them" {
+@test "B80 a first start that is cut off at any step, migrations included, leaves a store that opens" {
 	crash_start nothing
 }
 
-@test "B80 recovery, cut off at each step" {
+@test "B80 a recovery that is cut off at any step is completed by the next start" {
 	make_dirty
 	crash_start dirty_store
 	[[ $(wc -l <<< "$expected") == 4 ]]
 }
 
-@test "B22 accounting, cut off at each step of its making" {
+@test "B22 accounting that is cut off at any step of its setup works after the next start" {
 	local id dir pass
 	trap - DEBUG
 	backend=syscall
@@ -161,7 +161,7 @@ dirty_store() {
 	done
 }
 
-@test "B82 a teardown, cut off at each step" {
+@test "B82 a teardown that is cut off at any step can be repeated" {
 	local pass
 	trap - DEBUG
 	backend=syscall
@@ -193,7 +193,7 @@ record a/true parent= twin= retain=false pinned=false labels={} uses=0"
 	done
 }
 
-@test "layers of a lost database, quarantined and cut off at each step" {
+@test "a --quarantine-layers that is cut off at any step loses no layer" {
 	local pass
 	trap - DEBUG
 	operation=quarantine only='^quarantine'
@@ -234,6 +234,6 @@ record a/true parent= twin= retain=false pinned=false labels={} uses=0"
 	done
 }
 
-@test "every point of start and end is passed by one of these" {
+@test "these tests pass every fail point of start and end" {
 	passes_every "$start_points"
 }

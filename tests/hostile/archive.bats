@@ -35,7 +35,7 @@ refuses() {
 	unharmed
 }
 
-@test "an archive that leads out of its layer is refused, and leaves nothing" {
+@test "an import refuses an archive that leads out of its layer, and leaves nothing" {
 	start_agent
 	refuses "'..' would lead out" file:../outside/file=bad
 	refuses "'..' would lead out" file:a/../../outside/file=bad
@@ -46,7 +46,7 @@ refuses() {
 	refuses "the layer's root can be a directory only" link:.=outside
 }
 
-@test "links lead to the layer's own files, never to the host's" {
+@test "links of an archive lead to the layer's own files, never to the host's" {
 	start_agent
 	make_layer evil.tar "link:abs=$PWD/outside" file:abs/file=one link:up=../../../../../../../../../.. \
 		"file:up$PWD/outside/two=two" link:p=/proc/self/root "file:p$PWD/outside/three=three" hard:h=abs/file
@@ -58,7 +58,7 @@ refuses() {
 	varve umount "$id"
 }
 
-@test "overlayfs' own attributes do not come out of an archive" {
+@test "an import does not take overlayfs' own attributes from an archive" {
 	start_agent
 	make_layer evil.tar dir:d,x.trusted.overlay.opaque=y file:f=1,x.trusted.overlay.redirect=/etc,x.trusted.overlay.metacopy=
 	varve import "tar:$PWD/evil.tar"
@@ -66,7 +66,7 @@ refuses() {
 	grep -q "left out.*trusted.overlay.opaque" "$agent_log"
 }
 
-@test "an archive does not fill the file system that others use" {
+@test "an import does not let an archive fill the file system" {
 	mkdir disk
 	mount -t tmpfs -o size=24M,nr_inodes=2000 tmpfs disk
 	agent_root=$PWD/disk/store

@@ -18,7 +18,7 @@ teardown() {
 	agent_teardown
 }
 
-@test "a folder that is swapped for a link shows nothing of the host" {
+@test "varve files shows nothing of the host when a container swaps a directory for a link" {
 	start_agent
 	id=$(varve new)
 	mount=$(varve mount "$id")
@@ -56,7 +56,7 @@ teardown() {
 	varve release "$id"
 }
 
-@test "files deeper than any path can say are listed and measured" {
+@test "the agent lists, measures and deletes files that are deeper than any path can be" {
 	start_agent
 	id=$(varve new)
 	mount=$(varve mount "$id")

@@ -32,7 +32,7 @@ refuses() {
 	[[ -z $(varve ls -q) ]]
 }
 
-@test "an archive brings no device, disk or pipe, whatever its name" {
+@test "an import refuses devices and pipes in an OCI archive, whatever their names" {
 	start_agent
 	for kind in device disk pipe; do
 		for name in index.json oci-layout blobs/sha256/x other; do
@@ -47,7 +47,7 @@ refuses() {
 	[[ -z $(find "$agent_root/scratch" -mindepth 1) ]]
 }
 
-@test "a layout's device, pipe or socket in place of a file is not opened" {
+@test "an import does not open a device, pipe or socket in a layout" {
 	make_images
 	digest=$(jq -r '.manifests[0].digest' "$layout/index.json")
 	start_agent
@@ -62,7 +62,7 @@ refuses() {
 	done
 }
 
-@test "a tar or archive that is not a regular file is not opened" {
+@test "an import does not open a tar or archive that is not a regular file" {
 	start_agent
 	for kind in device disk pipe socket; do
 		make_node "$kind" "$PWD/$kind"
@@ -71,7 +71,7 @@ refuses() {
 	done
 }
 
-@test "an export stays in the directory that it was given, whatever links were prepared there" {
+@test "an export stays in its directory whatever links were prepared there" {
 	start_agent
 	id=$(result exported)
 	mkdir victim
@@ -128,7 +128,7 @@ exported_env() {
 	jq -r '.config.Env // [] | join(" ")' "$(blob_of exported "$(jq -r .config.digest "$manifest")")"
 }
 
-@test "an image with a stranger's config and the same layers does not become the image" {
+@test "an image with the same layers and another config is a record of its own" {
 	make_images
 	image_with '.config.Env = ["LD_PRELOAD=/evil.so"]' evil
 	start_agent
@@ -154,7 +154,7 @@ exported_env() {
 	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
 }
 
-@test "a tar does not take a stranger's config, and an image does not give its config to a tar" {
+@test "a tar and an image of the same layer do not share a config" {
 	make_images
 	layout_image "$layout" single "$trees/base.tar.gz"
 	start_agent

@@ -36,7 +36,7 @@ nothing_asked_of_other() {
 	run -1 grep "^other " site/log
 }
 
-@test "a registry on this host cannot make the agent ask this host's other services" {
+@test "a registry on this host cannot make varve-fetch connect to the host's other services" {
 	for repository in redirect-port redirect-port-later token-port; do
 		run -1 tool fetch-blob "$registry" "$repository" "$digest" 300000
 		assert_output_has "EPERM: $registry/$repository: blob $digest: "

@@ -52,7 +52,7 @@ is_gone() {
 	! varve inspect "$1" > /dev/null 2>&1
 }
 
-@test "after a commit a clone of the mount cannot write into the immutable record" {
+@test "after a commit a clone of the mount cannot write to the immutable record" {
 	start_agent
 	new_record
 	start_cloner
@@ -65,7 +65,7 @@ is_gone() {
 	[[ $(cat "$view/file" "$view/before") == $'first\nbefore' && ! -e $view/after ]]
 }
 
-@test "a commit is refused while a clone has a file open for writing, and names the process" {
+@test "commit is refused while a clone has a file open for writing, and names the process" {
 	start_agent
 	new_record
 	start_cloner "exec 5> '$BATS_TEST_TMPDIR/clone/open'"
@@ -77,7 +77,7 @@ is_gone() {
 	[[ -n $fixed ]]
 }
 
-@test "a commit is refused while a clone of a mount that is gone can write" {
+@test "commit is refused while a clone of an unmounted mount can write" {
 	start_agent
 	new_record
 	start_cloner
@@ -107,7 +107,7 @@ is_gone() {
 	assert_status 0
 }
 
-@test "what is released while a clone reads it is deleted with the clone, and not before" {
+@test "a record released while a clone uses it is deleted when the clone ends, and not before" {
 	start_agent
 	new_record
 	start_cloner
@@ -120,7 +120,7 @@ is_gone() {
 	retry 30 is_gone "$id"
 }
 
-@test "a restart remembers what a clone uses" {
+@test "after a restart the agent still knows which record a clone uses" {
 	start_agent
 	new_record
 	start_cloner
@@ -134,7 +134,7 @@ is_gone() {
 	retry 30 is_gone "$id"
 }
 
-@test "neither prune nor rm takes an immutable record that a clone reads, also after a restart" {
+@test "prune and rm keep an immutable record that a clone uses, also after a restart" {
 	start_agent
 	new_record --retain
 	fixed=$(varve commit "$id")
@@ -155,7 +155,7 @@ is_gone() {
 	retry 10 varve rm "$fixed"
 }
 
-@test "a record is not mounted writable while a clone has it" {
+@test "a record is not mounted writable while a clone of its mount is left" {
 	start_agent
 	new_record
 	start_cloner
@@ -168,7 +168,7 @@ is_gone() {
 }
 
 # Then neither the accounting nor the mount table knows which superblock is meant.
-@test "a restart remembers what a clone uses, without accounting and with mounts by relative names" {
+@test "after a restart the agent knows clones without accounting and with mounts by relative names" {
 	export VARVE_OVERLAY_METHOD=mount
 	start_agent --backend none
 	new_record --retain
@@ -188,7 +188,7 @@ is_gone() {
 	retry 10 varve rm "$fixed"
 }
 
-@test "a commit is refused while a clone can write, without accounting and with mounts by relative names" {
+@test "commit is refused while a clone can write, without accounting and with mounts by relative names" {
 	export VARVE_OVERLAY_METHOD=mount
 	start_agent --backend none
 	new_record

@@ -74,7 +74,7 @@ sanitized() {
 	goes_on
 }
 
-@test "an agent that ends while such calls run ends well" {
+@test "the agent ends with status 0 while connections close around their calls' deadlines" {
 	start_with_many_records
 	attack deadlines 3>&- &
 	attacker=$!
@@ -83,7 +83,7 @@ sanitized() {
 	wait "$attacker" || true # its connections are refused from now on
 }
 
-@test "thousands of repeated ids take neither the agent's memory nor its time from root" {
+@test "a request with thousands of repeated ids does not slow down root's calls or use much memory" {
 	start_agent
 	id=$(result 1)
 	for n in {2..16}; do
@@ -96,7 +96,7 @@ sanitized() {
 	sanitized || (($(resident_kib) < 300000)) || { resident_kib; return 1; }
 }
 
-@test "patterns that take other matchers for ever do not keep root's calls waiting" {
+@test "slow regular expressions of a user do not make root's calls wait" {
 	start_with_many_records
 	attack regexes 3>&- &
 	attacker=$!
@@ -123,7 +123,7 @@ sanitized() {
 	goes_on
 }
 
-@test "a stranger neither reads nor locks the database" {
+@test "a user in no group can neither read nor lock the database" {
 	start_agent
 	for file in "$agent_root"/varve.db*; do
 		run ! as_stranger cat "$file"
@@ -134,7 +134,7 @@ sanitized() {
 	goes_on
 }
 
-@test "a stranger reaches no file of a layer or a mount, and cannot keep a mount busy" {
+@test "a user in no group cannot reach a file of a layer or mount, and cannot keep a mount busy" {
 	start_agent
 	id=$(varve new)
 	mountpoint=$(varve mount "$id")
@@ -153,7 +153,7 @@ sanitized() {
 	varve umount "$id"
 }
 
-@test "the directories of a store that an earlier version left open are closed at start" {
+@test "at start the agent closes directories that an earlier version left open to others" {
 	start_agent
 	stop_agent
 	chmod 0711 "$agent_root"/{mnt,l}

@@ -45,7 +45,7 @@ stranger_varve() {
 	as "$1" env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$2" "${@:3}"
 }
 
-@test "the sockets' files are for root and their groups" {
+@test "only root and each socket's group can connect to that socket" {
 	start_agent
 	[[ $(stat -c '%a %U %G' "$agent_socket") == "660 root $group" ]]
 	[[ $(stat -c '%a %U %G' "$ro") == "660 root $readers" ]]
@@ -57,7 +57,7 @@ stranger_varve() {
 	[[ ! -e $agent_socket && ! -e $ro ]]
 }
 
-@test "a user outside the groups may not call, whatever the socket's mode" {
+@test "the agent refuses a user outside the groups even when the socket's mode lets the user connect" {
 	start_agent
 	chmod 666 "$agent_socket" "$ro"
 	run -6 stranger_varve - "$agent_socket" ls
@@ -70,7 +70,7 @@ stranger_varve() {
 	stranger_varve "$(gid tty),$(gid "$group")" "$ro" ls
 }
 
-@test "the read-only socket refuses what may change something, even to root" {
+@test "the read-only socket refuses calls that may change something, even from root" {
 	start_agent
 	id=$(varve new --retain)
 	before=$(varve ls --json)
@@ -90,7 +90,7 @@ stranger_varve() {
 	[[ $(varve ls --json) == "$before" ]]
 }
 
-@test "the read-only socket mounts nothing" {
+@test "the read-only socket refuses containerd's Mounts, which may mount" {
 	start_agent
 	call() { PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1 "$BATS_TEST_DIRNAME/../tools/snapshots" "$@"; }
 	call "$agent_socket" Prepare key=work > /dev/null
@@ -103,7 +103,7 @@ stranger_varve() {
 	[[ $(count_mounts) == "$mounts" ]]
 }
 
-@test "a user's connections to the read-only socket are limited, and others still get theirs" {
+@test "one user gets at most 64 connections to the read-only socket, and other users still connect" {
 	may_use '*'
 	start_agent
 	run as - /usr/bin/python3 -c '
@@ -145,7 +145,7 @@ crowd() {
 	END
 }
 
-@test "users with idle or half-made calls do not keep others from the read-only socket" {
+@test "idle connections and incomplete requests of some users do not lock other users out of the read-only socket" {
 	may_use '*'
 	start_agent
 	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
@@ -156,7 +156,7 @@ crowd() {
 	done
 }
 
-@test "everybody may look where the configuration says so" {
+@test "read_only_group = * lets every user call the read-only socket" {
 	may_use '*'
 	start_agent
 	[[ $(stat -c '%a' "$ro") == 666 && $(stat -c '%a' "$agent_socket") == 660 ]]
@@ -164,7 +164,7 @@ crowd() {
 	run -6 stranger_varve - "$ro" new
 }
 
-@test "the command line finds the read-only socket where it may not use the other" {
+@test "varve falls back to the read-only socket when the user may not use the other one" {
 	start_agent
 	mount -t tmpfs run /run
 	mkdir /run/varve
@@ -180,7 +180,7 @@ crowd() {
 	umount /run
 }
 
-@test "a configured group that does not exist is an error; the default groups may be missing" {
+@test "the agent refuses a configured group that does not exist, and starts without the default groups" {
 	may_use no-such-group
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"
 	assert_output_has "there is no group 'no-such-group'"
@@ -192,7 +192,7 @@ crowd() {
 	[[ ! -e $ro ]]
 }
 
-@test "sockets that are handed over are told apart by their names" {
+@test "the agent tells sockets that systemd passes apart by their names" {
 	agent_launcher="systemd-socket-activate -l $ro -l $agent_socket --fdname=varved-ro:varved"
 	start_agent
 	run -6 "$VARVE_BUILD/varve" -H "unix://$ro" new

@@ -38,7 +38,7 @@ assert_read() {
 	}
 }
 
-@test "reads go to the layer that has the file" {
+@test "a read is counted in the layer that has the file" {
 	start_agent
 	chain
 	cat "$dir/a" "$dir/a" "$dir/b" > /dev/null
@@ -47,14 +47,14 @@ assert_read() {
 	assert_read 2 8 1 6
 }
 
-@test "files of other filesystems never count" {
+@test "reads of files on other file systems are not counted" {
 	start_agent
 	chain
 	cat "$agent_root/layers/"*/fs/a "$agent_log" > /dev/null
 	assert_read 0 0 0 0
 }
 
-@test "a chroot, a bind mount of a folder and another mount namespace count" {
+@test "reads through a chroot, a bind mount and another mount namespace are counted" {
 	start_agent
 	chain
 	mkdir "$BATS_TEST_TMPDIR/bind"
@@ -68,7 +68,7 @@ assert_read() {
 	assert_read 2 6 1 6
 }
 
-@test "a container whose root is a mount counts" {
+@test "reads by a container whose root is a mount are counted" {
 	start_agent
 	chain
 	cp /bin/busybox "$dir/"
@@ -83,7 +83,7 @@ assert_read() {
 	assert_read 2 6 1 6
 }
 
-@test "counting goes on while the agent is dead, and nothing counts twice" {
+@test "reads while the agent is dead are counted, each of them once" {
 	start_agent
 	chain
 	cat "$dir/a" > /dev/null
@@ -99,7 +99,7 @@ assert_read() {
 	grep -q "record=$work mount adopted" "$agent_log"
 }
 
-@test "a mount that went while the agent was dead still gets its last fold" {
+@test "the agent folds the counters of a mount that was unmounted while the agent was dead" {
 	start_agent
 	chain
 	kill_agent
@@ -111,7 +111,7 @@ assert_read() {
 	assert_json '.mountpoint == null'
 }
 
-@test "a hundred mounts of two records over one device number: no read is misfiled" {
+@test "reads are counted for the right record when mounts of two records reuse device numbers" {
 	start_agent
 	ids=()
 	for name in one two; do
@@ -139,7 +139,7 @@ assert_read() {
 	[[ $(varve stats "${ids[1]}" --json | jq .opens) == $((opens[1] + 200)) ]]
 }
 
-@test "cat of the pinned iterator prints the table, without the agent" {
+@test "cat of the pinned iterator prints the usage table without the agent" {
 	start_agent
 	chain
 	[[ -e $agent_pins/usage ]] || skip "this kernel refuses BPF iterators"
@@ -155,7 +155,7 @@ assert_read() {
 	start_agent
 }
 
-@test "what is read as soon as a mount can be seen is counted" {
+@test "a read is counted from the moment at which the mount is visible" {
 	local at_first_sight='
 import os, sys
 open(sys.argv[2], "w").close()
@@ -180,7 +180,7 @@ while True:
 	done
 }
 
-@test "accesses that find a full map are counted as lost, and every table says so" {
+@test "accesses that find a full map are counted as lost, and each table warns about them" {
 	start_agent
 	work=$(varve new --retain)
 	dir=$(varve mount "$work")
@@ -203,7 +203,7 @@ while True:
 	assert_json_lines 'map(select(.name == "lost"))[0] | .state == "warning" and (.found | contains("found a full map"))'
 }
 
-@test "what the backend cannot see is null, and a dash in tables" {
+@test "counters that the backend does not have are null in JSON and a dash in tables" {
 	start_agent --backend syscall
 	chain
 	cat "$dir/a" > /dev/null
@@ -213,7 +213,7 @@ while True:
 	[[ $output =~ ^\ *[–-]\ +0\ +0$ ]]
 }
 
-@test "a mount on its own, and a read-only view of a single layer, are overlays and count" {
+@test "the mount of a record without a parent is an overlay, writable or read-only, and its reads are counted" {
 	start_agent
 	id=$(varve new --retain)
 	dir=$(varve mount "$id")
@@ -227,7 +227,7 @@ while True:
 	[[ $(varve stats "$id" --json | jq .opens) == $((before + 1)) ]]
 }
 
-@test "files: which were read, by number and bytes, and which never" {
+@test "varve files lists which files of a layer were read, how often, and which never" {
 	start_agent
 	chain
 	cat "$dir/a" "$dir/a" > /dev/null
@@ -240,7 +240,7 @@ while True:
 	assert_json_lines 'length == 1 and .[0].path == "a" and .[0].opens == 2'
 }
 
-@test "with --backend none mounts work, nothing is counted, and doctor says so" {
+@test "with --backend none mounts work, every counter is null, and doctor warns" {
 	start_agent --backend none
 	id=$(varve new)
 	dir=$(varve mount "$id")
@@ -255,7 +255,7 @@ while True:
 	varve get --mutable "$id" || true
 }
 
-@test "the mount(2) way works as well, and counts" {
+@test "reads are counted when the agent mounts by mount(2)" {
 	export VARVE_OVERLAY_METHOD=mount
 	start_agent
 	[[ $(varve info --json | jq -r .mountMethod) == mount ]]

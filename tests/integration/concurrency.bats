@@ -46,7 +46,7 @@ listing() {
 	varve ls --json | jq -c '[.id, .mutable, .inUse, .pinned, .labels, .usageCount]' | sort
 }
 
-@test "16 clients mix every operation, and what is left is whole" {
+@test "after 16 clients mixed every operation the store has no problems and can be emptied" {
 	start_agent
 	run -0 "$VARVE_BUILD/tests/tools/many_clients" "$agent_socket" 16 4
 	echo "$output"
@@ -75,7 +75,7 @@ listing() {
 	[[ -z $(find "$agent_root"/{layers,l,mnt,trash} -mindepth 1) ]]
 }
 
-@test "B56 B60 du, ls, get, new and mounts go on while a prune does, and another one waits" {
+@test "B56 B60 du, ls, new, commit and mount do not wait for a running prune, and a second prune does" {
 	records=3000
 	big_store $records
 	start_stuck_prune
@@ -106,7 +106,7 @@ listing() {
 	run -0 varve fsck
 }
 
-@test "B69 a cancelled prune stops between records: what it told is gone, the rest lives" {
+@test "B69 a cancelled prune stops between records: the reported ones are gone, the others are intact" {
 	records=3000
 	big_store $records
 	varve ls -q | sort > "$BATS_TEST_TMPDIR/before"

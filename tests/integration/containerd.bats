@@ -121,7 +121,7 @@ view() {
 	[[ -n $id ]] && echo "$agent_root/mnt/$id"
 }
 
-@test "an image is unpacked as it is, and a container reads two of its three layers" {
+@test "containerd unpacks an image unchanged, and reads are counted in the two layers that a container reads" {
 	local before after merged=$BATS_TEST_TMPDIR/merged n shown
 	unpack
 	[[ -n ${layer[1]} && -n ${layer[2]} && -n ${layer[3]} ]]
@@ -154,7 +154,7 @@ view() {
 	assert_output_has "Read-only file system"
 }
 
-@test "snapshots are records, and containerd alone removes them" {
+@test "containerd's snapshots are records that only containerd can remove" {
 	local key
 	unpack
 	run_container c1 -d -- /bin/sleep 1000
@@ -203,7 +203,7 @@ view() {
 	assert_status 0
 }
 
-@test "a container goes on while the agent is away, and what it reads is counted" {
+@test "a container runs on while the agent is stopped, and its reads are counted" {
 	local before n
 	unpack
 	run_container c1 -d -- /bin/sleep 1000
@@ -226,7 +226,7 @@ view() {
 	end_container c1
 }
 
-@test "containerd and the agent are restarted, and killed, under a container" {
+@test "a container survives restarts and kills of containerd and the agent" {
 	unpack
 	run_container c1 -d -- /bin/sleep 1000
 	stop_containerd
@@ -253,7 +253,7 @@ view() {
 	retry 50 has_records 0
 }
 
-@test "a snapshot that is not mounted any more is mounted when it is needed" {
+@test "the agent mounts a snapshot again when containerd starts its container" {
 	local id
 	unpack
 	run_container c1 -- /bin/sh -c 'echo kept > /kept'

@@ -48,7 +48,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ -z $3 ]] || printf 'annotations { key: "containerd.io/uncompressed" value: "%s" }' "$3"
 }
 
-@test "an image of a layout is mounted as umoci unpacks it" {
+@test "an image imported from a layout has the same files as umoci unpacks" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one")
@@ -60,7 +60,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
 }
 
-@test "B41 a second image adds its own layers only, and the others are shared" {
+@test "B41 importing a second image adds only the layers that the first image does not have" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one")
@@ -77,7 +77,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve inspect "$two" --json | jq '.holds[0].refs') -eq 2 ]]
 }
 
-@test "B41 another compression of the same layer lends its files" {
+@test "B41 two compressions of one layer are two records that share the files" {
 	make_images
 	zstd -q "$trees/base.tar" -o "$trees/again.tar.zst"
 	layout_image "$layout" again "$trees/again.tar.zst"
@@ -95,7 +95,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	same_as_umoci "$one" one
 }
 
-@test "B40 the chain ids are those of the image specification" {
+@test "B40 chain ids are computed as the image specification says, and find the record" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one")
@@ -115,7 +115,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve ls -q --filter "labels.\"varve.chain-id\"==$chain") == "$one" ]]
 }
 
-@test "B40 a descriptor needs a good diff id" {
+@test "B40 GetByBlob refuses a missing or invalid diff id and a digest that is not sha256" {
 	make_images
 	start_agent
 	digest=$(digest_of < "$trees/base.tar.gz")
@@ -131,7 +131,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve ls -q) == "" ]]
 }
 
-@test "B42 a parent that never had a digest is refused, until it is exported" {
+@test "B42 GetByBlob refuses a parent without a digest, and takes it once it was exported" {
 	make_images
 	start_agent
 	parent=$(result parent)
@@ -150,7 +150,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ -s $dir/data && -x $dir/bin/program ]]
 }
 
-@test "B43 without a source, every missing digest of the chain is named" {
+@test "B43 the error about blobs that cannot be fetched names each missing digest of the chain" {
 	make_images
 	start_agent
 	diff_id=$(digest_of < "$trees/base.tar")
@@ -182,7 +182,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(count_layers) -eq 0 ]]
 }
 
-@test "B44 a lazy image is fetched and unpacked by its first mount, parents and all" {
+@test "B44 the first mount of a lazy image fetches and unpacks all of its layers" {
 	make_images
 	start_registry
 	push_image one repo/one:1
@@ -201,7 +201,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve inspect "$one" --json | jq -r '.blob.registry') == "$registry" ]]
 }
 
-@test "B44 many who wait for it make it once" {
+@test "B44 twelve mounts of a lazy image at once unpack each layer once" {
 	make_images
 	start_registry
 	push_image one repo/one:1
@@ -220,7 +220,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	same_as_umoci "$one" one
 }
 
-@test "B44 the first child makes its parents, too" {
+@test "B44 a new child of a lazy record has the lazy record unpacked" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one" --lazy)
@@ -231,7 +231,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(lazy_of "$one") == false ]]
 }
 
-@test "B45 an extracted record is its layer and its blob" {
+@test "B45 the size of an extracted record is that of its layer and its blob" {
 	make_images
 	start_agent
 	base=$(chain "$(import "oci:$layout:one")" | head -n 1)
@@ -243,7 +243,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	((size == used + blob || size == used - own + blob))
 }
 
-@test "B47 B70 blobs and layers go with their records" {
+@test "B47 B70 a prune deletes the blobs and layers that no record needs any more" {
 	make_images
 	start_agent
 	one=$(import "oci:$layout:one")
@@ -260,7 +260,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(count_layers) -eq 0 ]]
 }
 
-@test "a pull that is not lazy has it all; a gone registry names what is missing" {
+@test "an image that was pulled whole works without its registry, and a lazy one names the missing blob" {
 	make_images
 	start_registry
 	push_image one repo/one:1
@@ -278,7 +278,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	same_as_umoci "$two" two
 }
 
-@test "a tar is a record; the same tar is the same record" {
+@test "importing a tar makes a record, and importing it again finds that record" {
 	make_images
 	start_agent
 	for file in base.tar base.tar.gz; do
@@ -291,7 +291,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(count_layers) -eq 1 ]]
 }
 
-@test "an archive of a layout is imported" {
+@test "an OCI archive can be imported" {
 	make_images
 	tar -C "$layout" -cf "$BATS_TEST_TMPDIR/archive.tar" .
 	start_agent

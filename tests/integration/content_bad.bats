@@ -45,7 +45,7 @@ edit_manifest() {
 	mv "$work" "$layout/index.json"
 }
 
-@test "a blob that is not what its name says names both digests" {
+@test "an import refuses a damaged blob and names the expected and the actual digest" {
 	make_images
 	start_agent
 	digest=$(digest_of < "$trees/middle.tar.gz")
@@ -60,7 +60,7 @@ edit_manifest() {
 	fails "oci:$layout:one" "is not a regular file"
 }
 
-@test "layers in the wrong order, or of another image, are not what the config says" {
+@test "an import refuses layers whose order or number differs from the config's" {
 	make_images
 	a=$(digest_of < "$trees/base.tar")
 	b=$(digest_of < "$trees/middle.tar")
@@ -72,7 +72,7 @@ edit_manifest() {
 	varve import "oci:$layout:one"
 }
 
-@test "documents that make no sense are refused by name" {
+@test "an import refuses invalid manifests and indexes, and names the fault" {
 	make_images
 	start_agent
 	fails "oci:$layout:three" "three" "one, two"
@@ -99,7 +99,7 @@ edit_manifest() {
 	fails "oci:$layout" "not an OCI layout"
 }
 
-@test "references that make no sense are refused by name" {
+@test "an import refuses invalid references, and names them" {
 	start_agent
 	for reference in "nothing" "oci:" "docker://" "docker://localhost/UPPER" "http://host/name"; do
 		run -1 varve import "$reference"
@@ -114,7 +114,7 @@ edit_manifest() {
 	run -2 varve import a b
 }
 
-@test "a bad layer on top of good ones leaves the good ones of others" {
+@test "a failed import leaves the layers that other images share intact" {
 	make_images
 	cut=$trees/cut.tar.gz
 	gzip -c "$trees/other.tar" | head -c 100 > "$cut"
@@ -130,7 +130,7 @@ edit_manifest() {
 	fails "oci-archive:$trees/other.tar" "not an archive of an OCI layout"
 }
 
-@test "a full disk leaves nothing behind, in whatever phase" {
+@test "an import that fills the disk leaves nothing behind, in whichever phase it fails" {
 	make_images
 	head -c 6M /dev/urandom > "$trees/other/etc/big"
 	tar_of "$trees/other" "$trees/big.tar"
@@ -157,7 +157,7 @@ edit_manifest() {
 	cat "$(varve mount "$one" --read-only)/etc/top"
 }
 
-@test "an agent that dies while it imports leaves nothing half made" {
+@test "an agent killed during an import leaves no incomplete record or layer" {
 	make_images
 	head -c 30M /dev/urandom > "$trees/other/etc/big"
 	tar_of "$trees/other" "$trees/big.tar"
@@ -185,7 +185,7 @@ edit_manifest() {
 	cmp "$(varve mount "$big" --read-only)/etc/big" "$trees/other/etc/big"
 }
 
-@test "a layer that was half unpacked is made anew" {
+@test "a layer that was half unpacked at a crash is unpacked again from the start" {
 	make_images
 	start_agent
 	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
@@ -199,7 +199,7 @@ edit_manifest() {
 	[[ -e $dir/etc/top && ! -e $dir/etc/half ]]
 }
 
-@test "a blob that was damaged in the store is not unpacked" {
+@test "a blob that was damaged in the store is refused when it is unpacked" {
 	make_images
 	start_agent
 	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)
@@ -213,7 +213,7 @@ edit_manifest() {
 	[[ $(varve inspect "$one" --json | jq .lazy) == true ]]
 }
 
-@test "an import that is cancelled leaves nothing behind" {
+@test "a cancelled import leaves no record that looks complete" {
 	make_images
 	head -c 60M /dev/urandom > "$trees/other/etc/big"
 	tar_of "$trees/other" "$trees/big.tar"

@@ -41,7 +41,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	varve export "$@" > /dev/null 2>&1
 }
 
-@test "what was built on an image is exported as umoci and skopeo like it" {
+@test "umoci and skopeo accept the export of a record that was built on an image" {
 	make_images
 	out=$BATS_TEST_TMPDIR/out
 	start_agent
@@ -59,7 +59,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	skopeo copy --quiet "oci:$out:mine" "docker-archive:$BATS_TEST_TMPDIR/docker.tar"
 }
 
-@test "the same record gives the same image, and comes back as itself" {
+@test "exports of a record are identical, and importing one gives the same record" {
 	make_images
 	start_agent
 	built=$(build_on "$(varve import "oci:$layout:one" 2> /dev/null)")
@@ -78,7 +78,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	diff -r "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/c"
 }
 
-@test "an image that was imported goes out with its own blobs and config" {
+@test "an export of an imported image has the blobs and config that were imported" {
 	make_images
 	start_agent
 	one=$(varve import "oci:$layout:one" 2> /dev/null)
@@ -95,7 +95,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_output_has "not an OCI layout"
 }
 
-@test "archives, plain tars, and zstd" {
+@test "export and diff write archives and plain tars, uncompressed or with gzip or zstd" {
 	make_images
 	start_agent
 	one=$(varve import "oci:$layout:one" 2> /dev/null)
@@ -116,7 +116,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_output_has lzma
 }
 
-@test "what cannot be exported is refused, and nothing is written" {
+@test "a refused export names the reason and writes nothing" {
 	make_images
 	start_agent
 	mutable=$(varve new --retain)
@@ -139,7 +139,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_output_has "$(digest_of < "$trees/other.tar.gz")"
 }
 
-@test "a push and a pull are the same image" {
+@test "pulling a pushed image gives the same record" {
 	make_images
 	start_registry
 	start_agent

@@ -27,7 +27,7 @@ imported() { # an image that nobody holds
 	echo "$id"
 }
 
-@test "prune --to-lazy takes files and leaves records" {
+@test "prune --to-lazy deletes layers' files and keeps their records" {
 	make_images
 	start_agent
 	one=$(imported one)
@@ -62,7 +62,7 @@ imported() { # an image that nobody holds
 	[[ $(lazy) -eq 3 ]]
 }
 
-@test "what is mounted, held, pinned or below such a record keeps its files" {
+@test "prune --to-lazy keeps the files of mounted, held and pinned records and of their parents" {
 	make_images
 	start_agent
 	one=$(imported one)
@@ -88,7 +88,7 @@ imported() { # an image that nobody holds
 	[[ $(lazy) -eq 4 ]]
 }
 
-@test "a plan that falls back to lazy is executed as it was shown" {
+@test "a plan of prune --to-lazy does what its dry run showed" {
 	make_images
 	start_agent
 	imported one > /dev/null
@@ -99,7 +99,7 @@ imported() { # an image that nobody holds
 	run -4 varve prune --plan "$plan"
 }
 
-@test "without its blob, a layer falls back to its registry" {
+@test "a layer whose blob is not kept becomes lazy when a registry has the blob, and is deleted otherwise" {
 	make_images
 	start_registry
 	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:one" "docker://$registry/a/b:1" > /dev/null
@@ -128,7 +128,7 @@ imported() { # an image that nobody holds
 	[[ $(lazy) -eq 3 ]]
 }
 
-@test "limits count the blobs that lazy records keep" {
+@test "prune --to-lazy counts the blobs of lazy records towards the limit" {
 	make_images
 	head -c 4M /dev/urandom > "$trees/top/etc/big"
 	tar_of "$trees/top" "$trees/bigtop.tar"
@@ -145,7 +145,7 @@ imported() { # an image that nobody holds
 	assert_output_has "lazy already"
 }
 
-@test "fsck says which lazy records have nothing to be made of" {
+@test "fsck names lazy records whose blob is missing" {
 	make_images
 	start_agent
 	one=$(varve import "oci:$layout:one" --lazy 2> /dev/null)

@@ -25,7 +25,7 @@ digest_in() { # LAYOUT NAME
 	jq -r --arg t "$2" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t) | .digest' "$1/index.json"
 }
 
-@test "an image of a layout goes by any name, and by digest" {
+@test "a reference names an image of a layout by its name, by its digest, or by both" {
 	make_images
 	layout_image "$layout" docker.io/library/alpine:1.0 "$trees/base.tar.gz"
 	layout_image "$layout" name "$trees/base.tar.gz" "$trees/other.tar.gz"
@@ -46,7 +46,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "oci-archive:$PWD/out.tar:r.example/a:b") == "$alpine" ]]
 }
 
-@test "a colon belongs to the layout's path when that path exists" {
+@test "a colon is part of the layout's path when a path of that name exists" {
 	make_images
 	mkdir a:b
 	mv "$layout" a:b/c:d
@@ -57,7 +57,7 @@ digest_in() { # LAYOUT NAME
 	[[ -n $(digest_in a:b/new x) ]]
 }
 
-@test "an image of a registry is named by tag and digest, and the digest decides" {
+@test "of a reference with a tag and a digest the digest chooses the image" {
 	command -v docker-registry > /dev/null || skip "no program docker-registry here"
 	make_images
 	start_registry
@@ -70,7 +70,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "docker://$registry/lib/it@$digest") == "$one" ]]
 }
 
-@test "from an index the image for this machine is taken, and its other entries are ignored" {
+@test "an import takes the image for this machine from an index and ignores its other entries" {
 	make_images
 	architecture=$(dpkg --print-architecture)
 	jq -c --arg a "$architecture" '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [
@@ -90,7 +90,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "oci:$layout@$(jq -r .digest <<< "$inner")") == "$one" ]]
 }
 
-@test "a config that Go reads is read" {
+@test "an import accepts odd JSON in a config that Go's reader accepts, too" {
 	make_images
 	manifest=$(blob_of "$layout" "$(digest_in "$layout" one)")
 	config=$(blob_of "$layout" "$(jq -r .config.digest "$manifest")")
@@ -110,7 +110,7 @@ digest_in() { # LAYOUT NAME
 	done
 }
 
-@test "a layer of no bytes is an empty layer" {
+@test "a layer file of zero bytes is imported as an empty layer" {
 	make_images
 	: > "$trees/empty.tar"
 	layout_image "$layout" empty "$trees/base.tar.gz" "$trees/empty.tar" "$trees/top.tar"

@@ -54,7 +54,7 @@ read_it() { # ID: in a mount of its own
 	varve umount "$1"
 }
 
-@test "DiskUsage: every field of a record, as varve itself shows it" {
+@test "DiskUsage reports every field of a record as varve inspect shows it" {
 	start_agent
 	base=$(result base --type source.local)
 	held=$(varve new --parent "$base" --description "a held one" --type exec.cachemount)
@@ -80,7 +80,7 @@ read_it() { # ID: in a mount of its own
 	assert_json 'has("LastUsedAt") | not'
 }
 
-@test "DiskUsage: BuildKit's filter keys, comma is and, several are or" {
+@test "DiskUsage takes BuildKit's filter keys: a comma means and, several filters mean or" {
 	start_agent
 	base=$(result base --type internal)
 	child=$(result "a child" --parent "$base")
@@ -108,7 +108,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(du_ids id==nosuch) == "" ]]
 }
 
-@test "DiskUsage: an age limit leaves out what was used since" {
+@test "DiskUsage with an age limit leaves out records that were used since" {
 	start_agent
 	used=$(result used)
 	never=$(untouched never)
@@ -120,7 +120,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(control DiskUsage "{\"ageLimit\": $hour, \"filter\": [\"id==$used\"]}" | jq '.record | length') -eq 0 ]]
 }
 
-@test "DiskUsage of an empty store is an empty message, and many records are one" {
+@test "DiskUsage answers with one message, for an empty store as for 1500 records" {
 	start_agent
 	[[ $(control DiskUsage) == '{"record": []}' ]]
 	stop_agent
@@ -131,7 +131,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(jq -r '.record[].ID' "$BATS_TEST_TMPDIR/du" | sort | sha256sum) == $(varve du -q | sort | sha256sum) ]]
 }
 
-@test "Prune tells every record as it goes, with its fields" {
+@test "Prune reports each deleted record with all of its fields" {
 	start_agent
 	base=$(result base)
 	child=$(result "a child" --parent "$base" --type source.local)
@@ -148,7 +148,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(control Prune) == "" ]]
 }
 
-@test "Prune: what is in use, internal, frontend or shared stays; all, filters and keepDuration" {
+@test "Prune keeps records that are in use, internal, frontend, shared or recently used, as its options say" {
 	start_agent
 	held=$(result held)
 	varve get "$held"
@@ -171,7 +171,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(varve ls -q) == "$held" ]]
 }
 
-@test "Prune: field 4 alone is the limit, by its old and by its new name" {
+@test "Prune takes field 4 alone as the limit, under its old and its new name" {
 	start_agent
 	for name in a b c d e; do
 		result "$name"
@@ -184,7 +184,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(varve ls -q) == "" ]]
 }
 
-@test "Prune: reserved, max used and min free space together are as BuildKit's" {
+@test "Prune combines reserved, max used and min free space as BuildKit does" {
 	start_agent
 	for name in a b c d e; do
 		result "$name"
@@ -203,7 +203,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(gone "{\"minFreeSpace\": $huge}") -eq 2 ]]
 }
 
-@test "an old client finds what it knows" {
+@test "a client with BuildKit's old messages gets the fields that it knows" {
 	start_agent
 	base=$(result base)
 	child=$(result child --parent "$base")
@@ -214,7 +214,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(control old/Prune "{\"filter\": [\"id==$child\"]}" | jq -r .ID) == "$child" ]]
 }
 
-@test "ListWorkers: one worker, the same one after a restart, and another one of another store" {
+@test "ListWorkers reports one worker whose id stays over restarts and differs for another store" {
 	start_agent
 	run control ListWorkers
 	assert_json '.record | length == 1'
@@ -242,7 +242,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(control ListWorkers | jq -r '.record[0].ID') != "$first" ]]
 }
 
-@test "ListWorkers: the policies that are in force, in bytes" {
+@test "ListWorkers reports the policies in force with sizes in bytes" {
 	cat > "$agent_config" <<- 'END'
 		[prune]
 		interval = 7d
@@ -267,7 +267,7 @@ read_it() { # ID: in a mount of its own
 	assert_json ".record[0].GCPolicy[0].reservedSpace == \"$reserved\""
 }
 
-@test "Info and Health" {
+@test "Info reports the version, and Health knows each service" {
 	start_agent
 	run control Info
 	assert_json '.buildkitVersion | .package == "varve" and (.version | test("^v[0-9]+[.][0-9]+[.][0-9]+[+]varve$"))'
@@ -281,7 +281,7 @@ read_it() { # ID: in a mount of its own
 	refused 5 "no service moby.buildkit.v1.Contro" /grpc.health.v1.Health/Check '{"service": "moby.buildkit.v1.Contro"}'
 }
 
-@test "whatever would build is refused at once, and told what to do instead" {
+@test "the agent refuses build requests at once and says what to do instead" {
 	start_agent
 	for call in moby.buildkit.v1.Control/{Solve,Status,ListenBuildHistory,UpdateBuildHistory} moby.buildkit.v1.frontend.LLBBridge/Ping; do
 		refused 12 "no method /$call; this is varved" "/$call"
@@ -291,7 +291,7 @@ read_it() { # ID: in a mount of its own
 	refused 12 "no method /moby.buildkit.v1.Control/Session" /moby.buildkit.v1.Control/Session+
 }
 
-@test "bad input: the right status, a sentence, and nothing changed" {
+@test "the control service refuses invalid requests with the right status and changes nothing" {
 	start_agent
 	result one
 	result two

@@ -18,7 +18,7 @@ stubs() {
 	"$BATS_FILE_TMPDIR/stubs" "$agent_socket" "$@"
 }
 
-@test "BuildKit's own stubs list, prune and name the worker" {
+@test "BuildKit's own Go client lists and prunes records and gets the worker" {
 	start_agent
 	base=$(result base --type source.local)
 	child=$(result child --parent "$base")
@@ -37,7 +37,7 @@ stubs() {
 	[[ $output == "InvalidArgument: filter 'id=='"* ]]
 }
 
-@test "BuildKit's own stubs are told at once that nothing is built here" {
+@test "BuildKit's own Go client learns at once that the agent builds nothing" {
 	start_agent
 	for method in solve session; do
 		run -1 stubs "$method"

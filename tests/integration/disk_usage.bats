@@ -18,7 +18,7 @@ size() {
 	varve du --json | jq --arg id "$1" 'select(.id == $id) | .size'
 }
 
-@test "B50 of twins one is listed: the immutable while it is held, else the mutable" {
+@test "B50 du lists one of two twins: the immutable one while it is held, else the mutable one" {
 	start_agent
 	id=$(varve new --retain)
 	twin=$(varve commit "$id")
@@ -41,7 +41,7 @@ size() {
 	assert_json_lines 'all(.inUse | not)'
 }
 
-@test "B52 the size of a mutable record in use is measured" {
+@test "B52 du measures a mutable record that is in use" {
 	start_agent
 	id=$(varve new)
 	dir=$(varve mount "$id")
@@ -53,7 +53,7 @@ size() {
 	(($(size "$id") < 1048576))
 }
 
-@test "B53 a quiet store is not walked, and a change by path is noticed" {
+@test "B53 du walks a layer again only after a change in it" {
 	start_agent
 	id=$(varve new)
 	dir=$(varve mount "$id")
@@ -71,7 +71,7 @@ size() {
 	[[ $(walks) == $((before + 1)) ]]
 }
 
-@test "B53 hard links count once, and apparent size differs from blocks" {
+@test "B53 du counts hard links once, and reports apparent size and blocks apart" {
 	start_agent
 	id=$(varve new)
 	dir=$(varve mount "$id")
@@ -83,7 +83,7 @@ size() {
 	assert_json '.size >= 1048576 and .size < 1500000 and .apparentSize == 11534336 and .inodes == 2'
 }
 
-@test "B55 filters, and a malformed one is quoted with its place" {
+@test "B55 du selects records by filters, and quotes an invalid filter with the position of the fault" {
 	start_agent
 	id=$(varve new --description "a b" --retain)
 	varve new --description other --retain

@@ -19,7 +19,7 @@ load ../lib/helpers
 	[[ $(varve ls -q) == "$first" && -n $second ]]
 }
 
-@test "what a regular expression cannot say is refused by name" {
+@test "a filter with an unsupported regular expression is refused, and the error names the construct" {
 	start_agent
 	for filter in 'id~=(a)\1:back references' 'id~=\p{Greek}:Unicode classes' 'id~=a**:nested repetition' \
 		'id~=(a{100}){100}:too many repetitions'; do
@@ -28,7 +28,7 @@ load ../lib/helpers
 	done
 }
 
-@test "nobody waits for a filter that takes long, and it can be cancelled" {
+@test "a filter that takes long delays no other call, and can be cancelled" {
 	start_agent
 	text=$(printf '%4096s' '' | tr ' ' a)
 	for ((i = 0; i < 150; i++)); do

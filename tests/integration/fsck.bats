@@ -27,7 +27,7 @@ layer_of() {
 	varve inspect "$1" --json | jq -r .layer
 }
 
-@test "fsck says that a whole store is whole" {
+@test "fsck finds no problem in a sound store" {
 	start_agent
 	a=$(result a)
 	varve mount "$(varve new --parent "$a")" > /dev/null
@@ -37,7 +37,7 @@ layer_of() {
 	[[ $output == '{"records":2,"found":0,"repaired":0}' ]]
 }
 
-@test "B80 a lost layers directory costs nothing once it is back" {
+@test "B80 records and refs are back when a lost layers directory is back" {
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -60,7 +60,7 @@ layer_of() {
 	[[ $(found) == "0 0" ]]
 }
 
-@test "fsck drops what has lost its data, and all on top of it" {
+@test "fsck --repair drops a record without its data and the records on top of it" {
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -76,7 +76,7 @@ layer_of() {
 	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM records; SELECT count(*) FROM layers" | xargs) == "1 1" ]]
 }
 
-@test "fsck drops records whose parents are missing or go round" {
+@test "fsck --repair drops records whose parents are missing or form a circle" {
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -91,7 +91,7 @@ layer_of() {
 	finds "lost-record $b" "lost-record $c" "lost-record $d" "lost-record $e"
 }
 
-@test "fsck drops a record whose layer vanishes under the agent" {
+@test "fsck --repair drops a record whose layer vanishes while the agent runs" {
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -104,7 +104,7 @@ layer_of() {
 	[[ $(varve ls -q) == "" ]]
 }
 
-@test "fsck clears away what belongs to nothing" {
+@test "fsck --repair removes layers, links, mounts and mount points without a record" {
 	start_agent
 	a=$(result a)
 	mkdir -p "$agent_root/layers/zz/fs" "$agent_root/mnt/stray" "$agent_root/mnt/mounted"
@@ -116,7 +116,7 @@ layer_of() {
 	cat "$(varve mount "$a" --read-only)/data" > /dev/null
 }
 
-@test "fsck leaves alone what is not Varve's" {
+@test "fsck --repair leaves files that are not Varve's alone" {
 	start_agent
 	mkdir "$agent_root/layers/lost+found"
 	touch "$agent_root/layers/lost+found/mine"
@@ -126,7 +126,7 @@ layer_of() {
 	rm -rf "$agent_root/layers/lost+found"
 }
 
-@test "fsck finds a wrong size, and measures anew" {
+@test "fsck finds a wrong size, and --repair measures the layer again" {
 	start_agent
 	a=$(result a)
 	size=$(varve du --json | jq .size)
@@ -136,7 +136,7 @@ layer_of() {
 	[[ $(varve du --json | jq .size) -eq $((size + (3 << 20))) ]]
 }
 
-@test "fsck finds a mount that somebody took away" {
+@test "fsck finds a mount that was unmounted without the agent" {
 	start_agent
 	a=$(result a)
 	umount "$(varve mount "$a" --read-only)"
@@ -145,7 +145,7 @@ layer_of() {
 	cat "$(varve mount "$a" --read-only)/data" > /dev/null
 }
 
-@test "fsck finds rows that belong to nothing" {
+@test "fsck finds database rows whose owner is missing" {
 	start_agent
 	result a > /dev/null
 	sqlite3 "$agent_root/varve.db" "INSERT INTO labels VALUES ('gone', 'k', 'v'); INSERT INTO holds VALUES ('gone', 'gone', 1, 1);
@@ -157,7 +157,7 @@ layer_of() {
 	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM labels WHERE record = 'gone'") == 0 ]]
 }
 
-@test "fsck takes a lock back that somebody removed" {
+@test "fsck --repair restores a lock file that was removed" {
 	start_agent
 	rm "$agent_root/lock"
 	finds "stale-lock lock"
@@ -168,7 +168,7 @@ layer_of() {
 	[[ $(found) == "0 0" ]]
 }
 
-@test "fsck says that a database is damaged" {
+@test "fsck reports a damaged database" {
 	start_agent
 	a=$(result a --label k=v)
 	stop_agent

@@ -26,7 +26,7 @@ complete_bash() {
 		printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
 }
 
-@test "completion: every verb and option of the help, in each shell" {
+@test "each shell's completion offers every verb and option of the help" {
 	[[ $(verbs | wc -l) -gt 20 ]]
 	for shell in bash fish zsh; do
 		varve completion "$shell" > "$BATS_TEST_TMPDIR/$shell"
@@ -47,7 +47,7 @@ complete_bash() {
 	[[ $output == "varve: completion: no completion for shell 'tcsh' (bash, fish or zsh)"* ]]
 }
 
-@test "completion: words, families, values and ids" {
+@test "bash completion finishes verbs, subcommands and options, and offers no word for an option's value" {
 	[[ $(complete_bash --json pr) == prune ]]
 	[[ $(complete_bash lease "" | xargs) == "ls create rm need" ]]
 	[[ $(complete_bash -H somewhere lease c) == create ]]
@@ -55,13 +55,13 @@ complete_bash() {
 	[[ $(complete_bash prune --fil) == --filter ]]
 }
 
-@test "completion: the shells read it" {
+@test "each shell can parse its completion script" {
 	varve completion bash | bash -n
 	! command -v zsh || varve completion zsh | zsh -n
 	! command -v fish || varve completion fish | fish -n
 }
 
-@test "the man page has every verb and option of the help" {
+@test "the man page lists every verb and option of the help" {
 	page=$BATS_TEST_DIRNAME/../../doc/varve.1.scd
 	while read -r verb; do
 		grep -qE "\*${verb//\//.}[* ]|\*${verb% *}\* .*\*${verb#* }\*" "$page" || { echo "no $verb"; false; }

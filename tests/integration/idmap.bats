@@ -70,7 +70,7 @@ new_mapped() { # MAP [OPTION…]
 	varve new --uid-map "$1" --gid-map "$1" "${@:2}"
 }
 
-@test "B48 a mount shows the owners of its map, and nothing is chowned" {
+@test "B48 a mount shows owners by its id map, and no file's owner changes on disk" {
 	start_agent
 	image=$(image)
 	id=$(new_mapped "$users" --parent "$image")
@@ -121,17 +121,17 @@ more" ] && ! touch more 2> /dev/null'
 	[[ $(owners "$dir" new of-user) == "0:0 1000:1000" ]]
 }
 
-@test "B48 a container with that map works in the mount; its layer has the container's ids" {
+@test "B48 a container with the mount's id map can work in it, and its layer has the container's ids" {
 	start_agent
 	works_in_a_container
 }
 
-@test "B48 the same by mount(2)" {
+@test "B48 a container with the mount's id map can work in a mount by mount(2)" {
 	VARVE_OVERLAY_METHOD=mount start_agent
 	works_in_a_container
 }
 
-@test "B48 two workspaces of one image with two maps at once" {
+@test "B48 workspaces of one image can be mounted with different id maps at once" {
 	start_agent
 	image=$(image)
 	a=$(varve mount "$(new_mapped "$users" --parent "$image")")
@@ -142,7 +142,7 @@ more" ] && ! touch more 2> /dev/null'
 	[[ $(owners "$c" of-root of-user) == "0:0 1000:1000" ]]
 }
 
-@test "B48 a lease's map is for what is made and mounted through it, and survives a restart" {
+@test "B48 a lease's id map applies to records made and mounted through the lease, also after a restart" {
 	start_agent
 	image=$(image)
 	varve lease create box --uid-map "$users" --gid-map "$users"
@@ -172,7 +172,7 @@ more" ] && ! touch more 2> /dev/null'
 	[[ $stderr == *"was made with the map of ids $users"*"lease 'other' has another one"* ]]
 }
 
-@test "B48 one mount at a time, with one map" {
+@test "B48 a record is mounted with one id map at a time" {
 	start_agent
 	image=$(image)
 	varve lease create box --uid-map "$users" --gid-map "$users"
@@ -196,7 +196,7 @@ more" ] && ! touch more 2> /dev/null'
 	[[ $(owners "$(varve mount "$cache" --lease box --read-only)" .) == 100000:100000 ]]
 }
 
-@test "B48 mounts with maps outlive the agent, with their counts" {
+@test "B48 mounts with id maps and their counters survive the agent's death" {
 	start_agent
 	image=$(image)
 	id=$(new_mapped "$users" --parent "$image")
@@ -218,7 +218,7 @@ more" ] && ! touch more 2> /dev/null'
 	assert_json_lines 'map(.path) | contains(["of-root", "of-user"])'
 }
 
-@test "B48 what is read in a mapped mount is counted in its layer, exactly" {
+@test "B48 accesses in a mount with an id map are counted exactly, each in its layer" {
 	start_agent
 	image=$(image)
 	upper=$(new_mapped "$users" --parent "$image")
@@ -243,7 +243,7 @@ many_ranges() { # COUNT: id N is shown as 2000 + 2 N
 	seq "$1" -1 1 | while read -r i; do echo "$((i - 1)):$((1998 + 2 * i)):1"; done | paste -sd ,
 }
 
-@test "B48 bad maps are refused, and nothing is made" {
+@test "B48 an invalid id map is refused and changes nothing" {
 	start_agent
 	local layers
 	layers=$(count_layers)
@@ -269,7 +269,7 @@ many_ranges() { # COUNT: id N is shown as 2000 + 2 N
 	assert_json_lines 'map(.name) == ["cli"]'
 }
 
-@test "B48 a map of as many ranges as the kernel takes" {
+@test "B48 an id map can have 340 ranges, which is the kernel's limit" {
 	start_agent
 	id=$(new_mapped "$(many_ranges 340)")
 	dir=$(varve mount "$id")
@@ -279,7 +279,7 @@ many_ranges() { # COUNT: id N is shown as 2000 + 2 N
 	[[ $(owners "$dir" last) == 2678:2678 ]]
 }
 
-@test "B48 where the file system takes no map, one sentence says so, and mounts without go on" {
+@test "B48 on a file system without id maps such a mount is refused in a sentence, and other mounts work" {
 	loop_dir=$BATS_TEST_TMPDIR/loop
 	mkdir "$loop_dir"
 	truncate -s 64M "$BATS_TEST_TMPDIR/disk"

@@ -15,18 +15,18 @@ teardown() {
 	:
 }
 
-@test "usage_probe: each access is counted exactly" {
+@test "the syscall backend counts each kind of access exactly" {
 	run "$VARVE_BUILD/tests/tools/usage_probe" --backend syscall "$BATS_TEST_TMPDIR"
 	assert_status 0
 	[[ $(grep -cE '^(ok|skip) ' <<< "$output") -ge 45 ]]
 }
 
-@test "usage_probe: the overlay backend counts exactly, or is refused with a reason" {
+@test "the overlay backend counts each kind of access exactly, or the kernel refuses it with a reason" {
 	run "$VARVE_BUILD/tests/tools/usage_probe" --backend overlay "$BATS_TEST_TMPDIR"
 	[[ $status -eq 0 || ($status -eq 77 && $output == "skip overlay: the kernel refuses"*) ]]
 }
 
-@test "overlay_check: mounts by either method" {
+@test "both mount methods make the mounts that were asked for" {
 	run "$VARVE_BUILD/tests/tools/overlay_check" "$BATS_TEST_TMPDIR"
 	assert_status 0
 	[[ $(grep -c '^ok ' <<< "$output") -ge 20 ]]

@@ -82,7 +82,7 @@ same_tree() {
 	diff <(list_tree "$1") <(list_tree "$2")
 }
 
-@test "B44 what GNU tar, bsdtar and python wrote is applied as it was" {
+@test "B44 tars of GNU tar, bsdtar and Python are unpacked as they were packed" {
 	make_tree tree
 	bsdtar -C tree --format=pax --xattrs -cf bsd.tar . # before 1970 it is wrong
 	touch -h -d '1969-12-31 23:59:58.25' tree/deep/link
@@ -107,7 +107,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	diff -r --no-dereference tree/deep layer/deep
 }
 
-@test "what is extracted is what Go's and Python's readers find, whatever mix of formats" {
+@test "apply reads tars of mixed formats as Go's and Python's readers do" {
 	GO111MODULE=off GOCACHE=$BATS_TEST_TMPDIR/cache go build -o list_tar "$tools/list_tar.go"
 	mkdir tars
 	"$tools/odd-tars" tars 500 7
@@ -117,7 +117,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	((BASH_REMATCH[1] > 300 && BASH_REMATCH[2] > 200 && BASH_REMATCH[3] > 20))
 }
 
-@test "B11 a size on an entry without content takes nothing away from the next file" {
+@test "B11 a size on an entry without content does not consume the next entry" {
 	for format in PAX_FORMAT GNU_FORMAT USTAR_FORMAT; do
 		for pax in '' '{"mtime": "1.5"}' '{"size": "1024"}'; do
 			rm -rf layer
@@ -153,7 +153,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	assert_output_has "EBADMSG: after entry 'h': where a header has to be, there is none"
 }
 
-@test "gzip of several members, zstd of several frames, and both digests" {
+@test "apply reads gzip members and zstd frames in a row, and reports the digests of blob and tar" {
 	make_tree tree
 	tar -C tree --format=pax --xattrs --xattrs-include='*' -cf plain.tar .
 	size=$(stat -c %s plain.tar)
@@ -203,7 +203,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	assert_output_has "EOPNOTSUPP: zstd: it needs a window of more than 128 MiB"
 }
 
-@test "whiteouts become overlayfs' own, and only of lower layers" {
+@test "apply turns whiteouts of lower layers' files into overlayfs whiteouts" {
 	mkdir -p lower/{c,e,q}
 	touch lower/{a,b,f}
 	make_layer layer.tar file:a=1 file:.wh.a= file:.wh.b= file:.wh.c= dir:c file:c/x=1 dir:e file:.wh.e= file:.wh.f= \
@@ -222,7 +222,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	refuses EPERM "entry 'null': a character device 0:0" chr:null=0/0
 }
 
-@test "a whiteout that hides nothing leaves no name" {
+@test "a whiteout that hides nothing leaves no name in the mount" {
 	mkdir -p lower/{merged,opaque/sub,file-below} older/{merged,hidden}
 	touch lower/merged/{gone,kept} lower/opaque/{x,sub/y} older/hidden/z lower/plain
 	mknod lower/hidden c 0 0
@@ -239,7 +239,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(sort <<< "$output" | xargs) == "file-below hidden merged merged/kept only only/here opaque opaque/sub plain" ]]
 }
 
-@test "directories that only a lower layer has keep its owner and mode" {
+@test "apply copies owner, mode and attributes of a directory that only a lower layer has" {
 	mkdir -p older/{a/b,hidden} newer/a
 	chmod 750 older/a/b
 	chown 5:6 older/a/b
@@ -260,7 +260,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(stat -c %a opaque/a/b) == 755 ]]
 }
 
-@test "a later entry takes an earlier one's place" {
+@test "a later entry of an archive replaces an earlier one of the same name" {
 	applies file:a=1 dir:a file:a/b=1 file:a=2 dir:d file:d/%200x/%200y/f=1 file:d/z=1 link:d=target file:twice=1 \
 		hard:alias=twice file:twice=2 fifo:f file:f=3 dir:m,mode=700 dir:m,mode=711
 	[[ $(cat layer/a layer/twice layer/alias layer/f) == $'2213' || $(cat layer/a layer/twice layer/alias layer/f) == 2213 ]]
@@ -268,7 +268,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(stat -c %a layer/m) == 711 ]]
 }
 
-@test "nothing leads out of the layer" {
+@test "apply refuses entries and links that lead out of the layer" {
 	refuses EPERM "entry '../outside/file': '..' would lead out" file:../outside/file=bad
 	refuses EPERM "entry 'a/../../outside/file'" file:a/../../outside/file=bad
 	refuses ELOOP "entry 'a/x': more than 255 symbolic links" link:a=b link:b=a file:a/x=bad
@@ -290,7 +290,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(readlink layer/h) == /etc/passwd ]]
 }
 
-@test "a link that is put in a directory's place is not followed" {
+@test "apply does not follow a link that replaced a directory meanwhile" {
 	mkdir -p layer outside
 	mkfifo pipe
 	make_layer layer.tar dir:d file:d/%99a=1 dir:e file:d/late=1
@@ -307,7 +307,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ -z $(ls outside) ]]
 }
 
-@test "overlayfs' own attributes cannot be forged, others are kept" {
+@test "apply leaves out overlayfs' own attributes and keeps others" {
 	applies dir:d,x.trusted.overlay.opaque=y file:f=1,x.trusted.overlay.redirect=/etc,x.user.note=kept \
 		file:g=1,x.trusted.overlay.metacopy= link:l=f,x.trusted.overlay.overlay.opaque=y
 	[[ $(getfattr -R -h -d -m - layer | grep -v -e '^#' -e '^$') == 'user.note="kept"' ]]
@@ -320,7 +320,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	assert_json '.notes == 0 and .note == ""'
 }
 
-@test "attributes that the kernel refuses are left out with a note" {
+@test "apply leaves out attributes that the kernel refuses, with a note" {
 	applies link:l=f,x.user.note=x fifo:p,x.user.note=x chr:c=1/3,x.user.note=x file:f=1,y.system.nfs4_acl=00,x.user.note=kept \
 		file:a=1,y.system.posix_acl_access=0200
 	assert_json '.notes == 5'
@@ -329,7 +329,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ -L layer/l && -p layer/p && -c layer/c && -f layer/a ]]
 }
 
-@test "entries beneath a link of the same layer go to where it leads" {
+@test "apply follows links of the same layer to where they lead" {
 	applies dir:real file:real/one=1 link:s=real file:s/two=2 link:abs=/real/deep file:abs/three=3 \
 		link:up=../../../real file:up/four=4 link:chain=s/deep file:chain/five=5 link:new=made/here file:new/six=6 \
 		dir:s/dir,mode=700,mtime=5 hard:h=s/two hard:s/alias=real/one link:real/back=../s file:s/back/back/seven=7
@@ -351,7 +351,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ -z $(ls outside) && -f layer/outside/file && -f layer/outside/x/v/file && -f layer/$PWD/outside/file ]]
 }
 
-@test "an archive without entries is an empty layer" {
+@test "an archive without entries is unpacked as an empty layer" {
 	: > empty
 	head -c 512 /dev/zero > one-block
 	head -c 1024 /dev/zero > two-blocks
@@ -368,7 +368,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	done
 }
 
-@test "long names, deep trees, large owners" {
+@test "apply and diff keep long names, deep trees and large owner ids" {
 	long=$(printf '%%255%s/' a b c d e f g h i j k l m n o)
 	applies "file:${long}%255p=1" "file:${long}%254q=2" "link:l=%4095x" file:f=1,uid=4294967294,gid=3000000000
 	list_tree layer > list
@@ -388,7 +388,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	refuses EBADMSG "entry 'f': its owner 4294967295:0" file:f=1,uid=4294967295
 }
 
-@test "limits: entries, bytes, headers, what follows the end" {
+@test "apply refuses too many entries, too many bytes, endless headers and a long tail" {
 	make_layer layer.tar file:a=1 file:b=1 file:c=1
 	LAYER_MAX_ENTRIES=2 run -1 layer_tool apply layer.tar layer
 	assert_output_has "EFBIG: entry 'c': the layer has more than 2 entries"
@@ -421,7 +421,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $output == E* ]]
 }
 
-@test "what is cut off or changed is refused at every place, by the entry's name" {
+@test "apply refuses an archive that was cut off or changed at any place" {
 	make_tree tree
 	tar -C tree --format=pax -cf plain.tar bin deep fifo
 	gzip -n -k plain.tar
@@ -462,7 +462,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $output == EBADMSG* ]]
 }
 
-@test "a layer does not fill the file system, and the entry is named" {
+@test "apply stops before the file system is full, and names the entry" {
 	mkdir small
 	mount -t tmpfs -o size=4M,nr_inodes=128 tmpfs small
 	head -c 6M /dev/urandom > big
@@ -489,7 +489,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	umount small
 }
 
-@test "unpack of diff is the layer, whatever the compression, the same bytes twice" {
+@test "diff writes the same bytes each time, and applying them gives the same layer" {
 	make_tree tree
 	touch -h -d '1969-12-31 23:59:58.25' tree/deep/link
 	mknod tree/gone c 0 0
@@ -527,7 +527,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 		<(list_tree gnu | grep -v -e "^b'opaque'" -e "^b'\.'")
 }
 
-@test "diff refuses trees that a layer cannot express" {
+@test "diff refuses files that a layer cannot hold" {
 	mkdir tree
 	touch tree/.wh.file
 	run -1 layer_tool diff tree out
@@ -560,7 +560,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	done
 }
 
-@test "what umoci wrote is applied as umoci unpacks it" {
+@test "apply unpacks umoci's layers as umoci does" {
 	make_tree tree
 	umoci init --layout image
 	umoci new --image image:test

@@ -6,7 +6,7 @@
 
 load ../lib/helpers
 
-@test "B80 records, refs and mounts are there after a restart" {
+@test "B80 records, refs and mounts survive a restart" {
 	start_agent
 	parent=$(varve commit "$(varve new --retain)")
 	child=$(varve new --parent "$parent" --description child)
@@ -21,7 +21,7 @@ load ../lib/helpers
 	run ! mountpoint -q "$dir"
 }
 
-@test "B80 a record whose layer is missing is quarantined, with its children, and said so" {
+@test "B80 at start the agent hides a record whose layer is missing, with its children, and logs it" {
 	start_agent
 	parent=$(varve commit "$(varve new --retain)")
 	child=$(varve commit "$(varve new --parent "$parent" --retain)")
@@ -35,7 +35,7 @@ load ../lib/helpers
 	grep -q "record=$parent has lost its data" "$agent_log"
 }
 
-@test "B81 an immutable twin goes when its mutable half is lost" {
+@test "B81 at start the agent drops an immutable twin whose mutable half is lost" {
 	start_agent
 	id=$(varve new --retain)
 	twin=$(varve commit "$id")
@@ -54,7 +54,7 @@ load ../lib/helpers
 	start_agent
 }
 
-@test "B83 what was being created when the agent was killed is discarded" {
+@test "B83 at start the agent discards records that were being created when it was killed" {
 	start_agent
 	varve new > /dev/null
 	stop_agent
@@ -83,7 +83,7 @@ load ../lib/helpers
 	[[ -z $(ls "$agent_root/layers") && -z $(ls "$agent_root/mnt") ]]
 }
 
-@test "B83 a full disk refuses in a sentence and leaves nothing behind" {
+@test "B83 new on a full disk fails with a sentence and leaves nothing behind" {
 	mkdir -p "$agent_root"
 	mount -t tmpfs -o mode=0755,size=8m,nr_inodes=200 small "$agent_root"
 	start_agent
@@ -104,7 +104,7 @@ load ../lib/helpers
 	umount "$agent_root"
 }
 
-@test "a full disk keeps an agent neither from starting nor from evicting" {
+@test "the agent can start and evict on a full disk" {
 	truncate -s 64M "$BATS_TEST_TMPDIR/disk"
 	mkfs.ext4 -q -m 0 "$BATS_TEST_TMPDIR/disk"
 	mkdir "$agent_root"
@@ -138,7 +138,7 @@ load ../lib/helpers
 	umount "$agent_root"
 }
 
-@test "a foreign mount below mnt/ is unmounted at start" {
+@test "at start the agent unmounts foreign mounts below mnt/" {
 	start_agent
 	stop_agent
 	mkdir "$agent_root/mnt/stranger"
@@ -147,7 +147,7 @@ load ../lib/helpers
 	run ! mountpoint -q "$agent_root/mnt/stranger"
 }
 
-@test "SIGTERM leaves mounts and counting in place" {
+@test "mounts and counting go on after SIGTERM has ended the agent" {
 	start_agent
 	id=$(varve new --retain)
 	dir=$(varve mount "$id")

@@ -19,7 +19,7 @@ refused() {
 	[[ $(varve ls --json) == "$before" ]]
 }
 
-@test "500 layers work, 501 are refused" {
+@test "a chain can have 500 layers, and a 501st is refused" {
 	start_agent
 	top=$(varve new --retain)
 	echo deep > "$(varve mount "$top")/file"
@@ -38,7 +38,7 @@ refused() {
 	[[ $(count_layers) == 500 ]]
 }
 
-@test "ids that are not there, or of the wrong kind" {
+@test "a command on an unknown record, or on one of the wrong kind, is refused" {
 	start_agent
 	id=$(varve new --retain)
 	twin=$(varve commit "$id")
@@ -51,7 +51,7 @@ refused() {
 	refused 1 "is not mounted" varve umount "$twin"
 }
 
-@test "names and labels without end" {
+@test "names and labels that are too long, too many or have control characters are refused" {
 	start_agent
 	long=$(head -c 100000 /dev/zero | tr '\0' x)
 	refused 1 "at most 4096 bytes" varve new --description "$long"
@@ -89,7 +89,7 @@ refused() {
 	[[ $(varve ls -q) == "$id" ]]
 }
 
-@test "exit status 3 without an agent, 6 without permission for its socket" {
+@test "varve exits with 3 without an agent, and with 6 without permission for its socket" {
 	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR/none" info
 	[[ $stderr == *"is varved running?"* ]]
 	start_agent
@@ -100,7 +100,7 @@ refused() {
 	[[ $stderr == *"group varve"* ]]
 }
 
-@test "an address that is not a socket, or not an agent's, is named as such" {
+@test "varve says what is wrong with an address that is not an agent's socket" {
 	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR" ls
 	[[ $stderr == *"is no socket"* ]]
 	listener=$BATS_TEST_TMPDIR/listener
@@ -151,7 +151,7 @@ refused() {
 	[[ $output == *"read .: Is a directory"* ]]
 }
 
-@test "a socket that another process listens on, or a file in its place, is left alone" {
+@test "the agent leaves alone a socket of another process and a file in the socket's place" {
 	start_agent
 	run -5 "$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/second" --socket "$agent_socket"
 	[[ $output == *"another process listens"* && ! -e $BATS_TEST_TMPDIR/second ]]
@@ -161,14 +161,14 @@ refused() {
 	[[ $(< "$BATS_TEST_TMPDIR/file") == precious ]]
 }
 
-@test "not root: one sentence" {
+@test "varved without root refuses in one sentence" {
 	cp "$VARVE_BUILD/varved" "$agent_socket_dir/varved"
 	chmod 755 "$agent_socket_dir"
 	run -6 setpriv --reuid 65534 --clear-groups "$agent_socket_dir/varved"
 	[[ $output == *"only root"* && ${#lines[@]} == 1 ]]
 }
 
-@test "a store on a filesystem that overlay refuses as upper" {
+@test "varved refuses a store on a file system that cannot be an overlay's upper one" {
 	mkdir "$BATS_TEST_TMPDIR"/{l,u,w,m}
 	mount -t overlay overlay -o "lowerdir=$BATS_TEST_TMPDIR/l,upperdir=$BATS_TEST_TMPDIR/u,workdir=$BATS_TEST_TMPDIR/w" \
 		"$BATS_TEST_TMPDIR/m"
@@ -177,7 +177,7 @@ refused() {
 	[[ $status -ne 0 && $output == *overlay*ext4* ]]
 }
 
-@test "leases: made, listed, removed with their refs, and cli stays" {
+@test "a lease is created, listed and removed with its refs, and cli cannot be removed" {
 	start_agent
 	varve lease create build
 	refused 5 "already" varve lease create build
@@ -194,7 +194,7 @@ refused() {
 	refused 4 "no ref" varve release "$id"
 }
 
-@test "listings are one JSON object a line" {
+@test "each listing's --json prints one JSON object per line" {
 	start_agent
 	id=$(varve new --retain --description $'x"\\y')
 	for verb in ls du "inspect $id" stats "tree" "lease ls" doctor; do

@@ -26,7 +26,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	files=$(layer_files)
 }
 
-@test "a store without its database is refused, and left as it is" {
+@test "the agent refuses a store without its database and leaves it as it is" {
 	stopped_store
 	rm "$agent_root/varve.db"
 	refused
@@ -40,7 +40,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	run -0 varve fsck
 }
 
-@test "a store with an empty database is refused, and its log is not deleted" {
+@test "the agent refuses a store with an empty database and keeps the write-ahead log" {
 	stopped_store
 	: > "$agent_root/varve.db"
 	echo kept > "$agent_root/varve.db-wal"
@@ -57,7 +57,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	[[ $(varve ls -q | wc -l) == 2 ]]
 }
 
-@test "blobs without a database are not taken for unneeded ones" {
+@test "the agent refuses a store of blobs without a database and keeps the blobs" {
 	start_agent
 	id=$(result a)
 	varve export "$id" "oci:$BATS_TEST_TMPDIR/a"
@@ -72,7 +72,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	mv "$backup" "$agent_root/varve.db"
 }
 
-@test "a damaged or foreign database, or one of an unknown schema, is refused" {
+@test "the agent refuses a damaged or foreign database and one of an unknown schema" {
 	stopped_store
 	head -c 100000 /dev/urandom > "$agent_root/varve.db"
 	refused
@@ -92,7 +92,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	[[ $(varve ls -q | wc -l) == 2 ]]
 }
 
-@test "the layers of a lost database can be set aside, and dropped by fsck" {
+@test "--quarantine-layers quarantines the layers of a lost database, and fsck --repair deletes them" {
 	stopped_store
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --quarantine-layers 3>&-
 	[[ $output == *"is not lost: there is nothing to quarantine"* ]]
@@ -112,7 +112,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	run -0 varve fsck
 }
 
-@test "layers that are newer than a restored database are quarantined, not deleted" {
+@test "the agent quarantines layers that are newer than a restored database" {
 	stopped_store
 	start_agent
 	c=$(result c)
@@ -132,7 +132,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	[[ $(find "$agent_root/quarantine" -mindepth 1) == "" ]]
 }
 
-@test "a new store is made without a word about quarantine" {
+@test "a new store has no quarantine directory" {
 	start_agent
 	[[ ! -e $agent_root/quarantine ]]
 	id=$(varve new --retain)
@@ -141,7 +141,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	[[ $(varve ls -q) == "$id" ]]
 }
 
-@test "nobody but root can read or lock the database, whatever the umask" {
+@test "only root can read or lock the database, whatever the umask" {
 	umask 000
 	start_agent
 	varve new --retain > /dev/null

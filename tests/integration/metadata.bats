@@ -35,7 +35,7 @@ field() { # ID NAME: as du shows it
 	varve rm "$id"
 }
 
-@test "the last ref of a pinned record may go" {
+@test "a pinned record survives the release of its last ref" {
 	start_agent
 	id=$(varve new)
 	varve pin "$id"
@@ -43,7 +43,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls -q) == "$id" ]]
 }
 
-@test "a pin on one half of a twin is on both" {
+@test "a pin on one of two twins is on both" {
 	start_agent
 	mutable=$(varve new --retain)
 	immutable=$(varve commit "$mutable")
@@ -53,7 +53,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls --filter pinned -q) == "$immutable" ]]
 }
 
-@test "B33 a change of labels happens completely or not at all" {
+@test "B33 varve label changes all of the given labels or none" {
 	start_agent
 	id=$(varve new)
 	varve label "$id" one=1 two=2 a.b=c=d
@@ -67,7 +67,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls -q --filter 'labels."a.b"=="c=d"') == "$id" ]]
 }
 
-@test "labels: invalid labels and too many labels are refused" {
+@test "varve label refuses invalid labels and more than 256" {
 	start_agent
 	id=$(varve new)
 	run varve label "$id"
@@ -82,7 +82,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls --json | jq -c .labels) == '{}' ]]
 }
 
-@test "labels: keys that start with varve. are the agent's" {
+@test "clients cannot set label keys that start with varve." {
 	start_agent
 	id=$(varve new)
 	run varve label "$id" other=1 varve.chain-id=sha256:abcd
@@ -95,7 +95,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve ls --json | jq -cS .labels) == '{"varve":"1","varved.x":"2"}' ]]
 }
 
-@test "labels: a chain id that a client wrote into a label is not believed" {
+@test "the agent does not trust a chain id in a label that a client wrote" {
 	start_agent
 	id=$(small_record forged)
 	kill_agent
@@ -108,7 +108,7 @@ field() { # ID NAME: as du shows it
 	[[ $(varve du --json | jq -c '[.shared, .chainId, .labels."varve.chain-id"]') == '[false,null,"sha256:abcd"]' ]]
 }
 
-@test "B54 what a lease needs by id or chain is shared, and so are its parents" {
+@test "B54 records that a lease refers to by id or chain id are shared, and so are their parents" {
 	start_agent
 	base=$(small_record base)
 	top=$(small_record top "$base")
@@ -131,7 +131,7 @@ field() { # ID NAME: as du shows it
 	[[ $status -eq 4 ]]
 }
 
-@test "B54 shared bytes do not count towards a limit" {
+@test "B54 the bytes of shared records do not count towards a limit" {
 	start_agent
 	id=$(varve new --retain)
 	head -c 1000000 /dev/zero | tr '\0' x > "$(varve mount "$id")/file"

@@ -8,7 +8,7 @@ load ../lib/helpers
 
 escape=$'\e'
 
-@test "the address: the option, else the variable, in each form" {
+@test "varve takes the address from --address, else from VARVE_ADDRESS, in each form" {
 	start_agent
 	bare() { # without the helper's own address
 		"$VARVE_BUILD/varve" "$@"
@@ -23,7 +23,7 @@ escape=$'\e'
 	VARVE_ADDRESS=unix://$agent_socket run -3 bare -H unix:///nosuch info
 }
 
-@test "tables: columns, headings, bytes, whole ids" {
+@test "table options choose columns, headings, sizes in bytes and whole ids" {
 	start_agent
 	id=$(result "one thing")
 	varve du # measures it
@@ -42,7 +42,7 @@ escape=$'\e'
 	run -2 varve ls -q --json
 }
 
-@test "colour: on a terminal, unless told otherwise" {
+@test "varve colours its output on a terminal unless an option or NO_COLOR forbids it" {
 	start_agent
 	result one
 	terminal() {
@@ -61,13 +61,13 @@ escape=$'\e'
 	run -2 varve ls --color maybe
 }
 
-@test "verbose tells about each call, on standard error" {
+@test "--verbose reports each call on standard error" {
 	start_agent
 	run --separate-stderr varve -v ls
 	[[ $stderr == "varve: List: 0 replies in "*ms && $output != *replies* ]]
 }
 
-@test "ids: a unique prefix of four characters or more stands for one" {
+@test "a unique prefix of four or more characters names a record" {
 	start_agent
 	one=$(varve new --retain)
 	two=$(varve new --retain)

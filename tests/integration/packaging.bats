@@ -19,7 +19,7 @@ teardown() {
 	agent_teardown
 }
 
-@test "systemd finds nothing wrong with the units" {
+@test "systemd-analyze accepts the units" {
 	run systemd-analyze verify --man=no "$units/varved.service" "$units/varved.socket" "$units/varved-ro.socket"
 	[[ $output != *varve* ]] || {
 		echo "$output"
@@ -29,13 +29,13 @@ teardown() {
 	grep -qx "ExecStart=$prefix/sbin/varved" "$units/varved.service"
 }
 
-@test "nothing gives the agent a mount namespace" {
+@test "no setting of the unit gives the agent a mount namespace of its own" {
 	run grep -hE '^[A-Z][A-Za-z]*=' "$units"/varved.service
 	namespaced='^(Private[A-Za-z]*|Protect[A-Za-z]*|ProcSubset|Root[A-Z][A-Za-z]*|MountAPIVFS|MountFlags|MountImages|Extension[A-Za-z]*|Bind(ReadOnly)?Paths|[A-Za-z]*Paths|[A-Za-z]*Directories|TemporaryFileSystem|DynamicUser|[A-Za-z]*Credential[A-Za-z]*|LogNamespace|[A-Za-z]*NamespacePath)='
 	[[ $(grep -E "$namespaced" <<< "$output") == PrivateMounts=no ]]
 }
 
-@test "the units' groups are those that are made, and that the agent looks for" {
+@test "the units use the groups and sockets that sysusers creates and the agent expects" {
 	cp "$prefix/lib/sysusers.d/varve.conf" "$BATS_TEST_TMPDIR/varve.conf"
 	mkdir -p "$BATS_TEST_TMPDIR/root/etc"
 	systemd-sysusers --root="$BATS_TEST_TMPDIR/root" "$BATS_TEST_TMPDIR/varve.conf"
@@ -48,11 +48,11 @@ teardown() {
 	done
 }
 
-@test "the man pages are there" {
+@test "the man pages are installed" {
 	[[ -s $prefix/share/man/man1/varve.1 && -s $prefix/share/man/man8/varved.8 ]]
 }
 
-@test "the unit gives the agent little that it does not need" {
+@test "systemd-analyze rates the unit's exposure at most 6.0" {
 	exposure=$(systemd-analyze security --offline=true "$units/varved.service" |
 		sed -n 's/.*Overall exposure level for varved.service: \([0-9.]*\).*/\1/p')
 	awk -v exposure="$exposure" 'BEGIN { exit !(exposure > 0 && exposure <= 6.0) }' || {
@@ -66,7 +66,7 @@ teardown() {
 	done
 }
 
-@test "the unit's capabilities are enough, also for what containers do in their mounts" {
+@test "the unit's capabilities suffice for the agent and for containers' changes in their mounts" {
 	[[ $EUID == 0 ]] || skip "not root"
 	command -v setpriv > /dev/null || skip "no setpriv"
 	agent_setup

@@ -28,7 +28,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	}
 }
 
-@test "B71 keep is max(reserved, min(max used, used - (min free - free)))" {
+@test "B71 a prune keeps max(reserved, min(max used, used - (min free - free))) bytes" {
 	start_agent
 	for name in a b c d; do
 		result "$name"
@@ -44,7 +44,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve ls -q | wc -l) -eq 4 ]]
 }
 
-@test "B72 a goal that cannot be reached is missed by so many bytes, for these reasons" {
+@test "B72 a prune that misses its goal reports by how many bytes and why" {
 	start_agent
 	held=$(result held)
 	varve get "$held"
@@ -56,7 +56,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(jq -r .shortfall "$BATS_TEST_TMPDIR/summary") == *"held by leases"*"pinned"* ]]
 }
 
-@test "a plan is executed exactly, once" {
+@test "prune --plan evicts exactly the planned records, and only once" {
 	start_agent
 	one=$(result one)
 	two=$(result two --parent "$one")
@@ -75,7 +75,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $status -eq 2 ]]
 }
 
-@test "a plan is refused when something new lies on one of its records, or needs it, or labels it" {
+@test "a plan is refused after a planned record got a child, a lease's reference or a label" {
 	start_agent
 	one=$(result one)
 	result two
@@ -98,7 +98,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve prune -q --plan "$name" | wc -l) -eq 2 ]]
 }
 
-@test "a plan is refused as a whole when one of its records has changed" {
+@test "a plan is refused as a whole after one of its records changed" {
 	start_agent
 	one=$(result one)
 	two=$(result two)
@@ -118,7 +118,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve ls -q) == "$two" ]]
 }
 
-@test "B70 policies run in order, by themselves, and say what they did" {
+@test "B70 policies run by themselves, in order, and log what they evicted" {
 	cat > "$agent_config" <<- 'END'
 		[prune]
 		interval = 1s
@@ -139,7 +139,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve ls -q | wc -l) -eq 1 ]]
 }
 
-@test "low space makes policies run before their time" {
+@test "policies run before their interval is over when space is low" {
 	cat > "$agent_config" <<- 'END'
 		[prune]
 		interval = 7d
@@ -152,7 +152,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	[[ $(varve ls -q) == "" ]]
 }
 
-@test "policy show and check: limits in bytes, and whether they can be met" {
+@test "policy show prints limits in bytes, and policy check says whether they can be met" {
 	cat > "$agent_config" <<- 'END'
 		[prune]
 		automatic = no
@@ -184,14 +184,14 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	run -2 varve prune --policy tight --all
 }
 
-@test "without a configuration the policies are derived from the disk" {
+@test "without a configuration the agent derives its policies from the disk's size" {
 	: > "$agent_config"
 	start_agent
 	[[ $(varve policy show -q | tr '\n' ' ') == "sources old space everything " ]]
 	varve policy show --json | jq -se '.[2].maxUsedSpace / .[2].reservedSpace | . > 5.99 and . < 6.01'
 }
 
-@test "configuration: what is wrong is named with file and line" {
+@test "the configuration check names file, line and fault" {
 	refused_config "bad.conf:2: [agent] knows no 'rot'" <<< $'[agent]\nrot = /x'
 	refused_config "bad.conf:1: this is no [section]" <<< 'hello'
 	refused_config "bad.conf:2: no section [prun]" <<< $'[prun]\ninterval = 1m'
@@ -251,7 +251,7 @@ enough_inodes_are_free() {
 	[[ $(stat -f -c %d "$agent_root") -ge 1000 ]]
 }
 
-@test "a policy evicts when the file system lacks inodes, and stops when enough are free" {
+@test "a policy evicts when the file system lacks inodes, and stops once enough are free" {
 	mkdir "$agent_root"
 	mount -t tmpfs -o mode=0755,size=64M,nr_inodes=2000 tmpfs "$agent_root"
 	printf '[prune]\ninterval = 0s\n[policy "space"]\nall = yes\nmin_free_space = 50%%\n' > "$agent_config"

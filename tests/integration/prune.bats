@@ -15,7 +15,7 @@ mib() {
 	echo $(($1 << 20))
 }
 
-@test "B61 what is held, mounted, or has children stays" {
+@test "B61 prune keeps records that are held or mounted and the parents of kept records" {
 	start_agent
 	held=$(result held)
 	mounted=$(result mounted)
@@ -32,7 +32,7 @@ mib() {
 	[[ $(varve prune -q | sort) == $(printf '%s\n' "$held" "$mounted" "$parent" "$child" | sort) ]]
 }
 
-@test "B61 twins go as one" {
+@test "B61 prune evicts twins together" {
 	start_agent
 	id=$(varve new --retain)
 	twin=$(varve commit "$id")
@@ -42,7 +42,7 @@ mib() {
 	run -4 varve inspect "$id"
 }
 
-@test "B61 twins and the record below them go in one run" {
+@test "B61 one prune evicts twins and the record below them" {
 	start_agent
 	base=$(result base)
 	mutable=$(varve new --retain --parent "$base")
@@ -52,7 +52,7 @@ mib() {
 	[[ $(varve ls -q) == "" ]]
 }
 
-@test "B62 internal and frontend records go only with --all" {
+@test "B62 prune evicts internal and frontend records only with --all" {
 	start_agent
 	internal=$(result internal --type internal)
 	frontend=$(result frontend --type frontend)
@@ -61,7 +61,7 @@ mib() {
 	[[ $(varve prune -q --all | sort) == $(printf '%s\n' "$internal" "$frontend" | sort) ]]
 }
 
-@test "B63 what was used since --keep-duration stays" {
+@test "B63 prune keeps records that were used within --keep-duration" {
 	start_agent
 	id=$(result young)
 	read_it "$id"
@@ -72,7 +72,7 @@ mib() {
 	[[ $(varve prune -q --keep-duration 1h) == "$id" ]]
 }
 
-@test "B63 a clock that goes back is said, and costs nothing" {
+@test "B63 the agent warns about a clock that went back, and evicts nothing because of it" {
 	start_agent
 	id=$(result used)
 	read_it "$id"
@@ -96,7 +96,7 @@ mib() {
 	[[ $(varve prune -q) == "$id" ]]
 }
 
-@test "B64 without a limit everything goes, parents after their children" {
+@test "B64 without a limit prune evicts every unused record, children before their parents" {
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -105,7 +105,7 @@ mib() {
 	[[ -z $(ls "$agent_root/layers") ]]
 }
 
-@test "B65 a limit is kept: nothing below it, and the record that crosses it goes" {
+@test "B65 prune evicts until the limit is reached, and nothing when the store is below it" {
 	start_agent
 	for i in 1 2 3 4; do
 		result "$i"
@@ -116,7 +116,7 @@ mib() {
 	[[ $(varve prune -q --keep-storage "$(mib 2)" | wc -l) == 2 ]]
 }
 
-@test "B66 the access scorer evicts what nobody reads, BuildKit's what was asked for longest ago" {
+@test "B66 the access scorer evicts unread records first, BuildKit's the least recently requested" {
 	start_agent
 	first=$(result read)
 	second=$(result unread)
@@ -138,7 +138,7 @@ mib() {
 	assert_json_lines ".[0].id == \"$second\" and (.[0].reason | length > 0)"
 }
 
-@test "B67 every deleted record is told, and predicted and freed bytes at the end" {
+@test "B67 prune reports each deleted record, and at the end the predicted and the freed bytes" {
 	start_agent
 	id=$(result one)
 	run varve prune --json
@@ -146,7 +146,7 @@ mib() {
 	assert_json_lines '.[1].predicted >= 1048576 and (.[1].freed | type) == "number"'
 }
 
-@test "freed bytes are those of the deletions, whatever others write meanwhile" {
+@test "prune reports as freed the bytes that it deleted, whatever other processes write meanwhile" {
 	start_agent
 	result one
 	(for ((i = 0; i < 300; i++)); do head -c 100000 /dev/zero > "$BATS_TEST_TMPDIR/noise.$i"; done) &
@@ -156,14 +156,14 @@ mib() {
 	wait "$noise"
 }
 
-@test "B67 a dry run deletes nothing" {
+@test "B67 prune --dry-run deletes nothing" {
 	start_agent
 	id=$(result one)
 	[[ $(varve prune -q --dry-run) == "$id" ]]
 	varve inspect "$id"
 }
 
-@test "B68 a deletion is finished after a kill" {
+@test "B68 the agent finishes deletions that a kill interrupted" {
 	start_agent
 	for i in 1 2 3 4 5 6; do
 		result "$i"
@@ -178,7 +178,7 @@ mib() {
 	retry 50 test -z "$(ls "$agent_root/trash")"
 }
 
-@test "B72 prune --strict says by how much the goal was missed, and why" {
+@test "B72 prune --strict exits with 7 and says why it missed the goal" {
 	start_agent
 	id=$(result held)
 	varve get "$id"

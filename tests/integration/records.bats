@@ -18,7 +18,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	echo "$id"
 }
 
-@test "B1 a record keeps its parent, and its deletion lets go of it" {
+@test "B1 a record keeps its parent until the record is deleted" {
 	start_agent
 	parent=$(committed)
 	child=$(committed --parent "$parent")
@@ -31,7 +31,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	run -4 varve inspect "$parent"
 }
 
-@test "B2 ids are 25 base-36 characters, and a unique prefix will do" {
+@test "B2 ids are 25 base-36 characters, and a unique prefix names a record" {
 	start_agent
 	a=$(varve new)
 	b=$(varve new)
@@ -52,7 +52,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $status -eq 1 && $stderr == *"still mutable"*"commit it first"* ]]
 }
 
-@test "B4 refs are counted" {
+@test "B4 a record is in use until each of its refs is released" {
 	start_agent
 	id=$(committed)
 	varve get "$id"
@@ -81,7 +81,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $(field "$parent" .usageCount) == "$uses" && $(field "$parent" .inUse) == false ]]
 }
 
-@test "B5 get of an unheld mutable record commits it, of a held one is locked" {
+@test "B5 get commits a mutable record that is not held, and fails for a held one" {
 	start_agent
 	id=$(varve new --retain)
 	run -5 --separate-stderr varve get "$id"
@@ -91,7 +91,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $twin != "$id" && $(field "$twin" .mutable) == false ]]
 }
 
-@test "B6 a mutable record is got by one, and an unheld twin is discarded for it" {
+@test "B6 only one client can get a mutable record, which discards its twin that is not held" {
 	start_agent
 	id=$(varve new --retain)
 	echo one > "$(varve mount "$id")/f"
@@ -107,7 +107,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	echo two > "$dir/f"
 }
 
-@test "B7 commit gives a twin with an id of its own that shares the data and takes the ref" {
+@test "B7 commit makes a twin that has its own id, shares the data and takes over the ref" {
 	start_agent
 	parent=$(committed)
 	id=$(varve new --parent "$parent" --description work)
@@ -123,7 +123,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	run -4 varve inspect "$id"
 }
 
-@test "B7 a record that nobody holds cannot be committed" {
+@test "B7 commit refuses a record that is not held" {
 	start_agent
 	id=$(varve new --retain)
 	varve release "$id"
@@ -154,7 +154,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ ! -e $dir ]]
 }
 
-@test "B10 a released mutable record goes, unless it is to be retained" {
+@test "B10 the last release of a mutable record deletes it, unless it was made with --retain" {
 	start_agent
 	gone=$(varve new)
 	kept=$(varve new --retain)
@@ -166,7 +166,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	varve get --mutable "$kept"
 }
 
-@test "B10 a mutable record that somebody is in stays, and the error says who" {
+@test "B10 the release of a mutable record that a process uses is refused, and names the process" {
 	start_agent
 	id=$(varve new)
 	cd "$(varve mount "$id")"
@@ -177,7 +177,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	run -4 varve inspect "$id"
 }
 
-@test "B12 B13 what is gone or never was is not found, and errors differ" {
+@test "B12 B13 every command on a deleted record says that there is no such record" {
 	start_agent
 	id=$(varve new --retain)
 	varve release "$id"
@@ -202,7 +202,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ ! -e $view && ! -e $writable ]]
 }
 
-@test "B14 a committed twin is seen read-only without being finalized; a writable mount finalizes it" {
+@test "B14 a read-only mount of a twin does not finalize it, and a plain mount does" {
 	start_agent
 	id=$(varve new)
 	echo data > "$(varve mount "$id")/f"
@@ -215,14 +215,14 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	run ! touch "$view/g"
 }
 
-@test "B14 mounting twice is the same mount" {
+@test "B14 mounting a record twice gives the same mount" {
 	start_agent
 	id=$(varve new)
 	[[ $(varve mount "$id") == "$(varve mount "$id")" ]]
 	[[ $(grep -c "$agent_root/mnt" /proc/self/mountinfo) == 1 ]]
 }
 
-@test "B30 B31 description, type, creation time, retain and labels are kept" {
+@test "B30 B31 description, type, creation time, retain and labels survive a restart" {
 	start_agent
 	id=$(varve new --retain --description "a  b" --type source.local --label x.y=1 --label z=)
 	kill_agent
@@ -234,7 +234,7 @@ committed() { # [OPTION…]: a finalized immutable record that the cli lease hol
 	[[ $status -eq 1 && $stderr == *"'wrong' is not a record type"* ]]
 }
 
-@test "B32 B33 records are found by their labels, also after a restart" {
+@test "B32 B33 filters find records by their labels, also after a restart" {
 	start_agent
 	id=$(varve new --retain --label build.chain=abc)
 	varve new --label build.chain=def

@@ -72,7 +72,7 @@ pull() {
 	done < <(jq -r '.config, .layers[] | "\(.digest) \(.size)"' manifest)
 }
 
-@test "an image that skopeo has pushed is fetched, byte for byte" {
+@test "varve-fetch fetches an image that skopeo pushed byte for byte" {
 	start_registry
 	push_image
 	pull
@@ -85,7 +85,7 @@ pull() {
 	tool fetch-manifest "$registry" lib/image "sha256:$(sha256sum manifest | cut -d' ' -f1)" | tail -n +2 | cmp - manifest
 }
 
-@test "docker's media types are fetched as well" {
+@test "varve-fetch fetches images with Docker's media types" {
 	start_registry
 	push_image --format v2s2
 	pull
@@ -93,7 +93,7 @@ pull() {
 	[[ $(tool list | wc -l) == 3 ]]
 }
 
-@test "what the registry does not have is named" {
+@test "the error about a missing manifest or blob names it and quotes the registry" {
 	start_registry
 	push_image
 	run -1 tool fetch-manifest "$registry" lib/image v2
@@ -105,7 +105,7 @@ pull() {
 	[[ $output == "ENOENT: $registry/lib/image: blob $missing: the registry answers with 404: blob unknown to registry" ]]
 }
 
-@test "B47 a registry that is killed half way is resumed by range" {
+@test "B47 a download from a registry that was restarted half way resumes by range" {
 	start_registry
 	push_image
 	tool fetch-manifest "$registry" lib/image v1 | tail -n +2 > manifest
@@ -124,7 +124,7 @@ pull() {
 	grep -Eq '"GET /v2/lib/image/blobs/[^ ]* HTTP/1.1" 206 '"$((size - part)) " registry.log
 }
 
-@test "an image that is pushed is what skopeo and umoci take" {
+@test "skopeo and umoci accept an image that varve-fetch pushed" {
 	start_registry
 	push_image
 	pull
@@ -142,7 +142,7 @@ pull() {
 	assert_output_has "EBADMSG: $registry/lib/empty: manifest v1: the registry answers with 400: "
 }
 
-@test "passwords" {
+@test "varve-fetch logs in with a given password or one of docker's file" {
 	# shellcheck disable=SC2016
 	perl -e 'print "user:", crypt("secret", q($2y$05$abcdefghijklmnopqrstuu)), "\n"' > htpasswd
 	start_registry "auth: {htpasswd: {realm: here, path: $PWD/htpasswd}}"

@@ -98,14 +98,14 @@ ranges() {
 	awk '$1 == "registry" { print $4 }' site/log | xargs
 }
 
-@test "B47 a download that broke off is resumed by range" {
+@test "B47 varve-fetch resumes a download that broke off by range" {
 	start_registry
 	get half
 	is_whole
 	[[ $(ranges) == "- bytes=150000-" ]]
 }
 
-@test "B47 a download goes on with what an earlier agent has left" {
+@test "B47 a download resumes from the part that an earlier agent left" {
 	start_registry
 	run -1 get always-half
 	[[ $(stat -c %s "store/ingest/${digest#*:}") == 5000 ]]
@@ -114,7 +114,7 @@ ranges() {
 	[[ $(ranges | tr ' ' '\n' | tail -n 1) == "bytes=5000-" ]]
 }
 
-@test "B47 a download goes on where kill -9 has ended the agent" {
+@test "B47 a download resumes from the part that an agent ended by kill -9 left" {
 	start_registry
 	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" \
 		fetch-blob "$registry" stall "$digest" 300000 3>&- &
@@ -129,7 +129,7 @@ ranges() {
 	[[ $(ranges) == "- bytes=$part-" ]]
 }
 
-@test "a part that is bad is fetched again as a whole" {
+@test "a download discards a damaged part and fetches the whole blob" {
 	start_registry
 	mkdir store/ingest
 	head -c 1000 /dev/zero > "store/ingest/${digest#*:}"
@@ -138,7 +138,7 @@ ranges() {
 	[[ $(ranges) == "bytes=1000- -" ]]
 }
 
-@test "a part that is all there needs no registry" {
+@test "a download whose part is complete does not ask the registry" {
 	mkdir store/ingest
 	cp site/blob "store/ingest/${digest#*:}"
 	registry=127.0.0.1:1
@@ -146,7 +146,7 @@ ranges() {
 	is_whole
 }
 
-@test "a registry that knows no ranges sends everything again" {
+@test "varve-fetch downloads a blob from the start when the registry does not support ranges" {
 	start_registry
 	get half-no-range
 	is_whole
@@ -165,7 +165,7 @@ ranges() {
 	rm -f store/ingest/*
 }
 
-@test "a download that keeps starting over is given up" {
+@test "varve-fetch gives up a download that has to start over again and again" {
 	head -c 3000000 /dev/urandom > site/blob
 	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
 	start_registry
@@ -173,7 +173,7 @@ ranges() {
 	assert_output_has "tried 5 times"
 }
 
-@test "a blob of unknown size is resumed, and is whole when the registry has no more bytes" {
+@test "varve-fetch resumes a blob of unknown size, and completes it when the registry has no more bytes" {
 	start_registry
 	mkdir store/ingest
 	cp site/blob "store/ingest/${digest#*:}"
@@ -185,7 +185,7 @@ ranges() {
 	is_whole
 }
 
-@test "wrong ranges are refused" {
+@test "varve-fetch refuses an answer with a wrong range" {
 	start_registry
 	fails EBADMSG "the answer begins at byte 0 instead of 150000" get half-range-wrong
 	rm store/ingest/*
@@ -194,7 +194,7 @@ ranges() {
 	fails EBADMSG "the registry answers with 206" get range-unasked
 }
 
-@test "B47 a wrong digest is never visible, and the error names both" {
+@test "B47 a blob with a wrong digest never gets into the store, and the error names both digests" {
 	start_registry
 	reversed=$(python3 -c 'import hashlib; print(hashlib.sha256(open("site/blob", "rb").read()[::-1]).hexdigest())')
 	fails EBADMSG "the blob $digest is damaged: its digest is sha256:$reversed" get lies
@@ -205,7 +205,7 @@ ranges() {
 	fails EBADMSG "the received bytes have the digest $manifest_digest: the registry says that the digest is" get_manifest lies-digest
 }
 
-@test "a registry that sends too much or too little is stopped" {
+@test "varve-fetch refuses too many and too few bytes" {
 	start_registry
 	fails EFBIG "more than its 300000 bytes came" get much
 	rm -f store/ingest/*
@@ -219,7 +219,7 @@ ranges() {
 	fails EBADMSG "the registry sent an empty manifest" get_manifest empty
 }
 
-@test "broken answers are tried again, and then refused" {
+@test "varve-fetch retries broken answers, and then fails" {
 	start_registry
 	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get chunks-cut
 	rm -f store/ingest/*
@@ -230,7 +230,7 @@ ranges() {
 	fails EFBIG "the answer has more than 65536 bytes of headers" get headers
 }
 
-@test "a registry that stands still is given up" {
+@test "varve-fetch retries a stalled registry, and then gives up" {
 	start_registry
 	get stall-once
 	is_whole
@@ -239,7 +239,7 @@ ranges() {
 	fails ETIMEDOUT "tried 5 times: $registry stalled" get silent
 }
 
-@test "a registry that is busy is asked again when it says, but not for ever" {
+@test "varve-fetch waits as long as a busy registry asks, within limits" {
 	start_registry
 	get busy
 	is_whole
@@ -250,7 +250,7 @@ ranges() {
 	fails EIO "tried 5 times: the registry answers with 500: broken ?[31minside" get down
 }
 
-@test "what a registry refuses is told with its words" {
+@test "the error about a refused request quotes the registry" {
 	start_registry
 	fails EACCES "the registry answers with 403 to a request without a password: not yours" get denied
 	fails EBADMSG "the registry answers with 418: teapot" get odd
@@ -273,7 +273,7 @@ ranges() {
 	assert_output_has "EOPNOTSUPP: the digest sha512:abc is not of sha256"
 }
 
-@test "plain http is for this host only" {
+@test "varve-fetch uses plain http for loopback addresses only" {
 	run -1 tool fetch-manifest http://192.0.2.1 lib/x latest
 	assert_output_has "EPERM: http://192.0.2.1/lib/x: manifest latest: http://192.0.2.1/ is plain http, which is allowed for loopback addresses only"
 	run -1 tool fetch-manifest http://localhost.example lib/x latest
@@ -283,7 +283,7 @@ ranges() {
 	tool fetch-manifest "http://$registry" good latest > /dev/null
 }
 
-@test "a password goes to the registry, and not where it redirects to" {
+@test "varve-fetch sends the password to the registry, and not to where it redirects" {
 	start_registries
 	fails EACCES "the registry asks for a password" get basic
 	fails EACCES "the registry answers with 401: authentication required" get basic --auth user:wrong
@@ -297,7 +297,7 @@ ranges() {
 	[[ $(grep "^tls " site/log) == "tls GET /blob - -" ]]
 }
 
-@test "a token is asked for with the password, and goes to the registry only" {
+@test "varve-fetch requests a token with the password, and sends the token to the registry only" {
 	start_registries
 	fails EACCES "token server $registry: the registry answers with 401 to a request without a password: wrong password" get token
 	get token --auth user:secret
@@ -318,7 +318,7 @@ ranges() {
 	is_whole
 }
 
-@test "token servers that misbehave" {
+@test "varve-fetch refuses invalid answers of a token server" {
 	start_registry
 	fails EFBIG "token server $registry: the answer is longer than 65536 bytes" get token-huge
 	fails EBADMSG "token server $registry: the token is too long or has invalid characters" get token-bad
@@ -328,7 +328,7 @@ ranges() {
 	fails EACCES "the registry asks for an authentication that is neither Bearer nor Basic" get negotiate
 }
 
-@test "redirects that lead astray" {
+@test "varve-fetch refuses endless, invalid and unsafe redirects" {
 	start_registries
 	fails ELOOP "the registry redirects more than 10 times" get redirect-loop
 	fails EBADMSG "the registry redirects (302) without a location" get redirect-nowhere
@@ -342,7 +342,7 @@ ranges() {
 	is_whole
 }
 
-@test "uploads" {
+@test "varve-fetch uploads blobs and manifests, retries a lost upload, and reports a refused one" {
 	start_registries
 	tool add site/blob
 	tool --auth user:secret push-blob "$registry" push "$digest"
@@ -372,14 +372,14 @@ ranges() {
 	assert_output_has "EBADMSG: $registry/lies-digest: manifest latest: the registry says that the digest is"
 }
 
-@test "B47 the same digest wanted by many is fetched once" {
+@test "B47 sixteen requests for one digest download it once" {
 	start_registry
 	get good --many 16
 	is_whole
 	[[ $(ranges) == - ]]
 }
 
-@test "who waits for another's download takes it over when that fails" {
+@test "a request that waits for another's download takes it over when that one fails" {
 	start_registry
 	run -1 get always-half --many 3
 	[[ $(ranges | wc -w) == 15 ]]
@@ -391,7 +391,7 @@ helper_of() {
 	pgrep -x varve-fetch -P "$1"
 }
 
-@test "varve-fetch has no privileges, no files and no secrets in sight" {
+@test "varve-fetch runs without privileges, without open files, and shows no secret" {
 	start_registry
 	SECRET=1 no_proxy=none "$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" \
 		--auth user:secret fetch-blob "$registry" silent "$digest" 300000 3>&- &
@@ -417,7 +417,7 @@ helper_of() {
 	retry 100 test ! -d "/proc/$helper"
 }
 
-@test "an agent without privileges has none to give up" {
+@test "the agent can start varve-fetch without having privileges itself" {
 	start_registry
 	chmod 711 . "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
 	chown -R 65534 store
@@ -427,7 +427,7 @@ helper_of() {
 	is_whole
 }
 
-@test "cancelling ends the helper, and keeps what has come" {
+@test "cancelling a download ends varve-fetch and keeps the received part" {
 	start_registry
 	fails ECANCELED cancelled get stall --cancel
 	[[ $(stat -c %s "store/ingest/${digest#*:}") -gt 0 ]]
@@ -435,7 +435,7 @@ helper_of() {
 	is_whole
 }
 
-@test "a disk that is full keeps what has come, and it goes on when there is room" {
+@test "a full disk keeps the received part, and the download resumes when there is space" {
 	mount -t tmpfs -o mode=0755,size=200k none store
 	start_registry
 	fails ENOSPC "write blob $digest: No space left on device" get good
@@ -448,7 +448,7 @@ helper_of() {
 	umount store
 }
 
-@test "a helper that is missing, fails, or does not keep to the protocol" {
+@test "the agent reports a helper that is missing, fails or sends an invalid reply" {
 	run -1 tool --helper ./none fetch-manifest localhost x latest
 	assert_output_has "ENOENT: localhost/x: manifest latest: start ./none: No such file"
 	printf '#!/bin/sh\nexit 3\n' > helper
@@ -465,7 +465,7 @@ helper_of() {
 	assert_output_has "varve-fetch is a helper that varved starts"
 }
 
-@test "https, with certificates that are known and that are not" {
+@test "varve-fetch checks the certificates of https registries" {
 	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1,DNS:registry.test \
 		-keyout key.pem -out cert.pem 2> /dev/null
 	cat key.pem cert.pem > site/tls.pem
@@ -490,7 +490,7 @@ helper_of() {
 	umount /etc/hosts /etc/ssl/certs/ca-certificates.crt
 }
 
-@test "proxies are asked for other hosts, and not for this one" {
+@test "varve-fetch uses a proxy for other hosts, and not for loopback addresses" {
 	start_registry
 	export HTTPS_PROXY=http://$other HTTP_PROXY=http://$other
 	run -1 tool --auth user:secret fetch-manifest registry.invalid lib/x latest
@@ -502,7 +502,7 @@ helper_of() {
 	assert_output_has "EHOSTUNREACH: registry.invalid/lib/x: manifest latest: registry.invalid: Could not resolve host"
 }
 
-@test "passwords are found in docker's file" {
+@test "the agent finds passwords and credential helpers in docker's file" {
 	cat > config.json <<- EOF
 		{"auths": {"localhost:5000": {"auth": "$(printf 'user:sec:ret' | base64)"},
 		 "plain.example": {"username": "a", "password": "b"},

@@ -67,7 +67,7 @@ sends() {
 	}
 }
 
-@test "images of Docker Hub are pulled with the password of docker login, by all of its names" {
+@test "the agent sends docker login's password to Docker Hub under each of its names" {
 	start_agent
 	for key in https://index.docker.io/v1/ index.docker.io docker.io registry-1.docker.io; do
 		logins "$key=hub"
@@ -79,7 +79,7 @@ sends() {
 	grep -q "^tls GET /v2/it/manifests/latest - -$" "$site/log"
 }
 
-@test "the key with the longest path around the repository counts, in whole components" {
+@test "the agent takes the password of the key with the longest matching path of whole components" {
 	start_agent
 	logins team.example/a=a team.example/a/b/=ab team.example=all docker.io/me=me https://index.docker.io/v1/=hub
 	sends team.example/a/b/c ab
@@ -97,7 +97,7 @@ sends() {
 	sends team.example/a v2
 }
 
-@test "a password that only a credential helper has is said to be there" {
+@test "the error names the credential helper that has the password" {
 	start_agent
 	more=', "credHelpers": {"https://index.docker.io/v1/": "cloud"}, "credsStore": "desktop"' logins
 	sends alpine ""

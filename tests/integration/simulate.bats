@@ -10,7 +10,7 @@ record() { # ID [MEMBERS]: a line of a state
 	printf '{"id":"%s","size":100,"createdAt":"2024-05-01T10:00:00Z"%s}\n' "$1" "${2:+,$2}"
 }
 
-@test "B65 B66 the order is that of the plain method, on random states" {
+@test "B65 B66 simulate evicts random states in the order that a plain implementation finds" {
 	state=$BATS_TEST_TMPDIR/state
 	for seed in {1..60}; do
 		keep=$((seed % 3 * 5000000))
@@ -24,7 +24,7 @@ record() { # ID [MEMBERS]: a line of a state
 	done
 }
 
-@test "a saved state goes in the order in which the agent would prune it" {
+@test "simulate evicts a saved state in the order of the agent's prune" {
 	start_agent
 	a=$(result a)
 	result b > /dev/null
@@ -43,14 +43,14 @@ record() { # ID [MEMBERS]: a line of a state
 	[[ $(wc -l < "$BATS_TEST_TMPDIR/live") -eq 3 ]]
 }
 
-@test "a state needs neither an agent nor root" {
+@test "simulate runs without an agent and without root" {
 	record a > "$BATS_TEST_TMPDIR/state"
 	chmod 644 "$BATS_TEST_TMPDIR/state"
 	[[ $(VARVE_ADDRESS=unix:///nowhere setpriv --reuid 65534 --regid 65534 --clear-groups \
 		"$VARVE_BUILD/varve" simulate --state - < "$BATS_TEST_TMPDIR/state") == a ]]
 }
 
-@test "the scorers differ in what they look at" {
+@test "each scorer orders records by its own criteria" {
 	{
 		record old '"lastUsedAt":"2024-05-01T10:00:00Z","usageCount":9'
 		record new '"lastUsedAt":"2024-05-03T10:00:00.000000001Z","usageCount":1'
@@ -66,7 +66,7 @@ record() { # ID [MEMBERS]: a line of a state
 	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --policy lru | head -n 1) == old ]]
 }
 
-@test "what the options keep stays" {
+@test "simulate keeps the records that its options and their state protect" {
 	{
 		record free
 		record young '"lastUsedAt":"2024-05-03T10:00:00Z"'
@@ -102,7 +102,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	fi
 }
 
-@test "a bad state is refused with the place" {
+@test "simulate refuses an invalid state and names file, line and fault" {
 	bad() { # TEXT LINE
 		{
 			record first
@@ -131,7 +131,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 {"id":"b","size":1}'
 }
 
-@test "a bad line of options is refused" {
+@test "simulate refuses invalid and contradictory options" {
 	record a > "$BATS_TEST_TMPDIR/state"
 	refused 'either --state or --trace'
 	refused 'either --state or --trace' --state x --trace y
@@ -143,7 +143,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	refused '--filter is for --state only' --trace x --keep-storage 1G --filter id
 }
 
-@test "a trace tells what each scorer would have made again" {
+@test "simulate reports how many bytes each scorer would have had to make again" {
 	{
 		echo '{"t":0,"id":"a","op":"create","size":100}'
 		echo '{"t":1,"id":"b","op":"create","size":100,"parent":"a"}'
@@ -161,7 +161,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	[[ ${lines[0]} == SCORER*"BYTE HITS"* && ${lines[1]} == lru*66.67%*100* && ${lines[2]} == clairvoyant* && ${#lines[@]} -eq 4 ]]
 }
 
-@test "no scorer does better than the clairvoyant one, and that one no better than the bound" {
+@test "no scorer beats the clairvoyant one, which does not beat the bound" {
 	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 > "$BATS_TEST_TMPDIR/trace"
 	"$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 | cmp - "$BATS_TEST_TMPDIR/trace"
 	! "$BATS_TEST_DIRNAME/../../scripts/make-trace" --days 7 --projects 20 --seed 2 | cmp -s - "$BATS_TEST_TMPDIR/trace"
@@ -173,7 +173,7 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 	done
 }
 
-@test "a bad trace is refused with the place" {
+@test "simulate refuses an invalid trace and names file, line and fault" {
 	bad() { # TEXT LINE
 		{
 			echo '{"t":5,"id":"a","op":"create","size":100}'

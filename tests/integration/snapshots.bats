@@ -40,7 +40,7 @@ record_of() { # KEY
 	varve ls --json | jq -r --arg key "$1" 'select(.snapshot.key == $key) | .id'
 }
 
-@test "it answers as containerd's own overlay snapshotter does" {
+@test "the agent answers random calls as containerd's overlay snapshotter does" {
 	local seed
 	start_agent
 	"$VARVE_BUILD/tests/bench/peer_snapshotter" "$BATS_TEST_TMPDIR/peer" "$agent_socket_dir/peer" 3>&- &
@@ -53,14 +53,14 @@ record_of() { # KEY
 	assert_status 0
 }
 
-@test "what is wrong is refused with the status and a sentence, and changes nothing" {
+@test "the agent refuses wrong snapshot calls with the right status and changes nothing" {
 	start_agent
 	call refusals
 	run varve fsck
 	assert_status 0
 }
 
-@test "hundreds of calls at once, on one connection and on many" {
+@test "the agent serves hundreds of snapshot calls at once, on one connection and on many" {
 	start_agent
 	call crowd
 	run varve ls -q
@@ -72,7 +72,7 @@ record_of() { # KEY
 	assert_status 0
 }
 
-@test "130 layers are one mount" {
+@test "a snapshot of 130 layers is one mount" {
 	local dir
 	start_agent
 	call deep 130
@@ -83,7 +83,7 @@ record_of() { # KEY
 	assert_json '.readBytes == 7'
 }
 
-@test "a snapshot is a record, with its key, its kind and its labels" {
+@test "a snapshot is a record with its key, its kind and its labels" {
 	local id
 	start_agent
 	call Prepare 'key=ns/1/a "b" c' labels.a=1 labels.empty=
@@ -108,7 +108,7 @@ record_of() { # KEY
 	[[ $(stat -f -c %T "$(source_of ns/3/view)") == overlayfs ]]
 }
 
-@test "Varve's own commands take nothing from containerd" {
+@test "Varve's own commands cannot take a snapshot from containerd" {
 	local active base
 	start_agent
 	committed ns/1/base
@@ -137,7 +137,7 @@ record_of() { # KEY
 	[[ $(cat "$(source_of ns/2/active)/ns-1-base") == ns/1/base ]]
 }
 
-@test "what Varve needs of a snapshot stays when containerd removes it" {
+@test "a record that is pinned or has children stays when containerd removes its snapshot" {
 	local base child pinned
 	start_agent
 	committed ns/1/base
@@ -185,7 +185,7 @@ record_of() { # KEY
 	[[ $(cat "$dir/file" "$dir/other") == $'still\nwritable' ]]
 }
 
-@test "usage is containerd's: active as it is now, committed as it was" {
+@test "Usage reports an active snapshot as it is now, and a committed one as it was at commit" {
 	local dir
 	start_agent
 	call Prepare key=a > /dev/null
@@ -207,7 +207,7 @@ record_of() { # KEY
 	assert_json '.info.kind == "COMMITTED" and .info.createdAt == .info.updatedAt'
 }
 
-@test "a crash leaves whole snapshots or none" {
+@test "after a crash each snapshot is complete or absent" {
 	local round crowd
 	start_agent
 	for round in 1 2; do
@@ -224,7 +224,7 @@ record_of() { # KEY
 	done
 }
 
-@test "what was read before a snapshot went is counted, also after a crash" {
+@test "reads in a snapshot that was removed or committed are counted, also after a crash" {
 	local base dir
 	start_agent
 	committed ns/1/base

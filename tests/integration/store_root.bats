@@ -21,7 +21,7 @@ refused_root() {
 	[[ $(find "$BATS_TEST_TMPDIR") == "$before" ]]
 }
 
-@test "a root that another user owns, or can write to, is refused" {
+@test "the agent refuses a root that another user owns or can write to" {
 	chmod 755 "$BATS_TEST_TMPDIR"
 	dir=$BATS_TEST_TMPDIR/dir
 	mkdir -p "$dir/store"
@@ -39,7 +39,7 @@ refused_root() {
 	refused_root "$dir/new" "other users can write to $dir (mode 0775)"
 }
 
-@test "a link to the root is followed when it is root's, and leads to what is root's" {
+@test "the agent follows a link to the store only when root owns the link and its target" {
 	real=$BATS_TEST_TMPDIR/real
 	mkdir -p "$real/store"
 	ln -s "$real" "$BATS_TEST_TMPDIR/link"
@@ -54,7 +54,7 @@ refused_root() {
 	varve info
 }
 
-@test "a root in a sticky folder such as /tmp is accepted, unless another user made it" {
+@test "the agent accepts a root in a sticky directory such as /tmp unless another user made it" {
 	mkdir -m 1777 "$BATS_TEST_TMPDIR/tmp"
 	agent_root=$BATS_TEST_TMPDIR/tmp/store
 	mkdir "$agent_root"
@@ -65,7 +65,7 @@ refused_root() {
 	varve info
 }
 
-@test "the teardown of a root without a store makes none" {
+@test "--teardown of a root without a store creates nothing" {
 	for root in "$BATS_TEST_TMPDIR/mistyped" "$BATS_TEST_TMPDIR"; do
 		run -1 "$VARVE_BUILD/varved" --root "$root" --socket "$agent_socket" --teardown
 		assert_output_has "there is no store at $root"
@@ -74,7 +74,7 @@ refused_root() {
 	[[ ! -e $BATS_TEST_TMPDIR/mistyped ]]
 }
 
-@test "modes do not depend on the umask: the store is root's, mounts and exports are as wanted" {
+@test "the modes of the store, of mounts and of exports do not depend on the umask" {
 	for mask in 0000 0022 0077; do
 		umask "$mask"
 		agent_root=$BATS_TEST_TMPDIR/store$mask

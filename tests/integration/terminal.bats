@@ -20,7 +20,7 @@ escapes_beside_ours() { # FILE: how many ESC and C1 bytes are in it that do not 
 	sed 's/\r\x1b\[K//g' "$1" | LC_ALL=C grep -cP '\x1b|\xc2[\x80-\x9f]|\x07' || true
 }
 
-@test "progress lines show escape sequences in a file's name as text" {
+@test "progress lines show escape sequences in a file name as text" {
 	start_agent
 	hostile=$'\e]0;owned\a\e[2Jx\xc2\x9b31m.tar'
 	make_tar "$BATS_TEST_TMPDIR/$hostile"
@@ -30,7 +30,7 @@ escapes_beside_ours() { # FILE: how many ESC and C1 bytes are in it that do not 
 	[[ $(escapes_beside_ours "$BATS_TEST_TMPDIR/lines") -eq 0 ]]
 }
 
-@test "a progress bar shows escape sequences in a file's name as text" {
+@test "a progress bar shows escape sequences in a file name as text" {
 	start_agent
 	hostile=$'\e]0;owned\a\e[2Jx\xc2\x9b31m.tar'
 	make_tar "$BATS_TEST_TMPDIR/$hostile"

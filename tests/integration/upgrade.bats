@@ -49,7 +49,7 @@ listings_agree() {
 	varve prune --all --dry-run --json | jq -s 'map(select(.id) | .id) | sort' | says prune
 }
 
-@test "the listings of a store made by an older version are the same, and stay so after a restart" {
+@test "a store that an older version made has the same listings, also after a restart" {
 	start_agent
 	listings_agree
 	varve stats --json | jq -s 'sort_by(.id)' | says stats
@@ -60,13 +60,13 @@ listings_agree() {
 	listings_agree
 }
 
-@test "the snapshots of a store made by an older version are the same" {
+@test "a store that an older version made has the same snapshots" {
 	lacking python3-grpc && skip "no package python3-grpcio here"
 	start_agent
 	snapshots List | jq -s '.' | says snapshots
 }
 
-@test "the layers of a store made by an older version have the same bytes" {
+@test "a store that an older version made has the same bytes in its layers" {
 	local id sum
 	start_agent
 	while read -r id sum; do
@@ -81,7 +81,7 @@ id_of() { # DESCRIPTION
 	varve ls --json | jq -r --arg d "$1" 'select(.description | endswith($d)) | .id' | head -n 1
 }
 
-@test "records of a store made by an older version can be mounted, extracted and pruned" {
+@test "records of a store that an older version made can be mounted, extracted and pruned" {
 	local child dir lazy
 	start_agent
 	child=$(id_of child)
@@ -103,7 +103,7 @@ id_of() { # DESCRIPTION
 	assert_output_has " 0 problems found"
 }
 
-@test "a writable record of a store made by an older version, and copied, can be mounted and committed" {
+@test "a mutable record of a store that an older version made can be mounted and committed" {
 	local dir mutable
 	start_agent
 	mutable=$(id_of mutable)

@@ -30,7 +30,7 @@ make_bundle() { # ROOTFS COMMAND
 	)
 }
 
-@test "a container in a user namespace runs by a bind mount when only root reaches below mnt/" {
+@test "a container in a user namespace can run on a bind mount of a record" {
 	bundle=$(mktemp -d /run/varve-bundle.XXXXXX)
 	chmod 0711 "$bundle"
 	mkdir "$bundle/rootfs"

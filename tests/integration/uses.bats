@@ -20,7 +20,7 @@ layer() { # PARENT: a finalized record with a file f; PARENT may be empty
 	echo "$id"
 }
 
-@test "B20 releasing the last ref counts as one use, releasing earlier refs does not" {
+@test "B20 the release of the last ref counts as one use, and earlier releases do not" {
 	start_agent
 	id=$(layer "")
 	varve release "$id"
@@ -34,7 +34,7 @@ layer() { # PARENT: a finalized record with a file f; PARENT may be empty
 	[[ $(varve inspect "$id" --json | jq -r .lastUsedAt) != null ]]
 }
 
-@test "B20 a ref with --no-use does not count" {
+@test "B20 a ref taken with --no-use does not count as a use" {
 	start_agent
 	id=$(layer "")
 	varve release "$id"
@@ -44,14 +44,14 @@ layer() { # PARENT: a finalized record with a file f; PARENT may be empty
 	[[ $(uses "$id") == "$before" ]]
 }
 
-@test "B21 a record that was never used has no last use" {
+@test "B21 a record that was never used has no time of last use" {
 	start_agent
 	id=$(varve new --retain)
 	run varve inspect "$id" --json
 	assert_json '.usageCount == 0 and .lastUsedAt == null'
 }
 
-@test "B22 use statistics survive a kill" {
+@test "B22 the counts of uses survive a kill of the agent" {
 	start_agent
 	id=$(layer "")
 	varve release "$id"
@@ -63,7 +63,7 @@ layer() { # PARENT: a finalized record with a file f; PARENT may be empty
 	[[ $(uses "$id") == "$before" ]]
 }
 
-@test "B23 a parent is credited when its own files are read, and a mount that nobody reads is no use" {
+@test "B23 reading a parent's files through a child counts as a use of the parent, mounting alone does not" {
 	start_agent
 	id=$(varve new --retain)
 	echo data > "$(varve mount "$id")/f"

@@ -26,30 +26,30 @@ start_with() {
 	start_agent --backend none
 }
 
-@test "metadata, sizes, errors, compression and the unknown are answered as gRPC asks" {
+@test "the agent answers metadata, sizes, errors, compression and unknown methods as gRPC requires" {
 	start_agent
 	check plain
 	check garbage
 }
 
-@test "a record that a request names repeatedly is treated once" {
+@test "the agent treats a record once that a request names repeatedly" {
 	start_agent
 	id=$(varve new --retain)
 	varve mount "$id"
 	check repeated "$id"
 }
 
-@test "hundreds of calls at once, over one channel and over many" {
+@test "the agent serves hundreds of calls at once, over one channel and over many" {
 	start_agent
 	check crowd
 }
 
-@test "a client may ping" {
+@test "the agent answers pings" {
 	start_agent
 	check pings
 }
 
-@test "a deadline, a cancellation and a client that is gone stop the work between two steps" {
+@test "the agent stops a call between two steps after a deadline, a cancellation or a lost client" {
 	mkdir "$agent_root"
 	mount -t tmpfs -o mode=0755 store "$agent_root" # where files are made quickly
 	start_with 100 300
@@ -59,12 +59,12 @@ start_with() {
 	umount "$agent_root"
 }
 
-@test "B69 a cancelled prune stops between two records" {
+@test "B69 the agent stops a cancelled prune between two records" {
 	start_with 600
 	check stop_prune 600
 }
 
-@test "SIGTERM lets a stream finish, and later calls wait for the next agent" {
+@test "SIGTERM lets a running stream finish, and later calls reach the next agent" {
 	start_with 1500
 	check shutdown 1500 "$agent_pid" > "$BATS_TEST_TMPDIR/said" 3>&- &
 	client=$!
@@ -75,7 +75,7 @@ start_with() {
 	wait "$client"
 }
 
-@test "h2load: twenty thousand calls over sixteen connections" {
+@test "the agent answers h2load's twenty thousand calls over sixteen connections" {
 	start_agent
 	printf '\0\0\0\0\0' > "$BATS_TEST_TMPDIR/message"
 	run h2load -n 20000 -c 16 -m 32 -d "$BATS_TEST_TMPDIR/message" -H 'content-type: application/grpc' -H 'te: trailers' \
@@ -85,20 +85,20 @@ start_with() {
 	assert_output_has "20000 2xx"
 }
 
-@test "frames that break every rule end their own connection only" {
+@test "frames that break HTTP/2's rules end only their own connection" {
 	start_agent
 	run "$tools/hostile_frames" "$agent_socket" "$agent_pid"
 	assert_status 0
 }
 
-@test "a thousand idle connections cost some KiB each" {
+@test "a thousand idle connections cost the agent a few KiB each" {
 	start_agent
 	run "$tools/hostile_frames" "$agent_socket" "$agent_pid" idle 1000
 	assert_status 0
 	varve info
 }
 
-@test "an agent without descriptors waits for some, and goes on" {
+@test "an agent that runs out of descriptors goes on when connections close" {
 	agent_launcher="prlimit --nofile=100:100"
 	start_agent --backend none
 	python3 -c '
