@@ -212,7 +212,10 @@ static void assert_same_plan(const struct state *s, int64_t keep_bytes,
 	struct error e = { 0 };
 
 	plain_plan(s->records, s->count, keep_bytes, scorer, &expected);
-	assert_int_equal(prune_plan(s->records, s->count, keep_bytes, scorer, &plan, &e), 0);
+	assert_int_equal(prune_plan(s->records, s->count,
+				    &(struct prune_goal){ .keep_bytes = keep_bytes }, scorer, &plan,
+				    &e),
+			 0);
 	if (plan.count != expected.count)
 		print_error("round %u: %zu steps, not %zu\n", round, plan.count, expected.count);
 	assert_int_equal(plan.count, expected.count);
@@ -319,7 +322,9 @@ static void assert_order(const struct prune_record *records, size_t count, int64
 	struct prune_plan plan;
 	struct error e = { 0 };
 
-	assert_int_equal(prune_plan(records, count, keep_bytes, &prune_scorer_buildkit, &plan, &e),
+	assert_int_equal(prune_plan(records, count,
+				    &(struct prune_goal){ .keep_bytes = keep_bytes },
+				    &prune_scorer_buildkit, &plan, &e),
 			 0);
 	for (size_t i = 0; i < plan.count; i++)
 		(void)strcat(order, records[plan.steps[i].record].id);
@@ -433,7 +438,9 @@ static void steps_explain_the_score(void **unused)
 	struct prune_plan plan;
 	struct error e = { 0 };
 
-	assert_int_equal(prune_plan(records, 3, 0, &prune_scorer_access, &plan, &e), 0);
+	assert_int_equal(prune_plan(records, 3, &(struct prune_goal){ .keep_bytes = 0 },
+				    &prune_scorer_access, &plan, &e),
+			 0);
 	assert_int_equal(plan.count, 3);
 	assert_int_equal(plan.steps[0].record, 1);
 	assert_true(plan.steps[0].score == 1);
@@ -447,7 +454,9 @@ static void steps_explain_the_score(void **unused)
 	assert_true(plan.steps[2].score == 3);
 	prune_plan_free(&plan);
 
-	assert_int_equal(prune_plan(records + 1, 1, 0, &prune_scorer_buildkit, &plan, &e), 0);
+	assert_int_equal(prune_plan(records + 1, 1, &(struct prune_goal){ .keep_bytes = 0 },
+				    &prune_scorer_buildkit, &plan, &e),
+			 0);
 	assert_true(plan.steps[0].score == 0);
 	prune_plan_free(&plan);
 }
@@ -525,12 +534,20 @@ static void impossible_states_are_refused(void **unused)
 	struct prune_plan plan = { .count = 42 };
 	struct error e = { 0 };
 
-	assert_int_equal(prune_plan(&stray, 1, 0, &prune_scorer_access, &plan, &e), -EINVAL);
+	assert_int_equal(prune_plan(&stray, 1, &(struct prune_goal){ .keep_bytes = 0 },
+				    &prune_scorer_access, &plan, &e),
+			 -EINVAL);
 	assert_non_null(strstr(e.text, "'a1'"));
-	assert_int_equal(prune_plan(&negative, 1, 0, &prune_scorer_access, &plan, &e), -EINVAL);
+	assert_int_equal(prune_plan(&negative, 1, &(struct prune_goal){ .keep_bytes = 0 },
+				    &prune_scorer_access, &plan, &e),
+			 -EINVAL);
 	assert_non_null(strstr(e.text, "'a2'"));
-	assert_int_equal(prune_plan(huge, 2, 0, &prune_scorer_access, &plan, &e), -EOVERFLOW);
-	assert_int_equal(prune_plan(huge, 1, -1, &prune_scorer_access, &plan, &e), -EINVAL);
+	assert_int_equal(prune_plan(huge, 2, &(struct prune_goal){ .keep_bytes = 0 },
+				    &prune_scorer_access, &plan, &e),
+			 -EOVERFLOW);
+	assert_int_equal(prune_plan(huge, 1, &(struct prune_goal){ .keep_bytes = -1 },
+				    &prune_scorer_access, &plan, &e),
+			 -EINVAL);
 	assert_int_equal(plan.count, 42);
 }
 
@@ -549,7 +566,10 @@ static void plan_many(const char *what, const struct shape *shape,
 
 	for (size_t i = 0; i < s.count; i++)
 		total += s.records[i].size_bytes;
-	assert_int_equal(prune_plan(s.records, s.count, total / 2, scorer, &plan, &e), 0);
+	assert_int_equal(prune_plan(s.records, s.count,
+				    &(struct prune_goal){ .keep_bytes = total / 2 }, scorer, &plan,
+				    &e),
+			 0);
 	seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
 	print_message("%s, %s: %zu of %zu records in %.3f s\n", what, scorer->name, plan.count,
 		      s.count, seconds);

@@ -139,12 +139,39 @@ static void a_scope_gives_the_lock_back(void **state)
 	assert_false(ranked_lock_is_held(&first));
 }
 
+static void *take_once(void *had_it)
+{
+	ranked_lock_acquire(&first);
+	*(bool *)had_it = true;
+	ranked_lock_release(&first);
+	return NULL;
+}
+
+static void a_thread_that_waits_has_had_the_lock_when_a_yield_returns(void **state)
+{
+	bool had_it = false;
+	pthread_t thread;
+
+	(void)state;
+	ranked_lock_acquire(&first);
+	assert_int_equal(pthread_create(&thread, NULL, take_once, &had_it), 0);
+	while (atomic_load(&first.waiting) == 0)
+		sched_yield();
+	ranked_lock_yield(&first);
+	assert_true(had_it);
+	assert_true(ranked_lock_is_held(&first));
+	ranked_lock_yield(&first); /* to no one: it returns at once */
+	ranked_lock_release(&first);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(locks_are_taken_in_the_order_of_their_ranks),
 		cmocka_unit_test(a_lock_is_held_by_the_thread_that_took_it),
 		cmocka_unit_test(a_wait_ends_at_its_time_with_the_lock_held),
+		cmocka_unit_test(a_thread_that_waits_has_had_the_lock_when_a_yield_returns),
 		cmocka_unit_test(a_scope_gives_the_lock_back),
 	};
 

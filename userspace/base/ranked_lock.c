@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -14,6 +15,8 @@ void ranked_lock_init(struct ranked_lock *l, unsigned rank)
 {
 	assert(rank < 32);
 	pthread_mutex_init(&l->mutex, NULL);
+	atomic_init(&l->waiting, 0);
+	atomic_init(&l->taken, 0);
 	l->rank = rank;
 }
 
@@ -25,7 +28,10 @@ void ranked_lock_destroy(struct ranked_lock *l)
 struct ranked_lock *ranked_lock_acquire(struct ranked_lock *l)
 {
 	assert(held_ranks >> l->rank == 0); /* nothing of this rank, or of one that comes later */
+	atomic_fetch_add(&l->waiting, 1);
 	pthread_mutex_lock(&l->mutex);
+	atomic_fetch_add(&l->taken, 1);
+	atomic_fetch_sub(&l->waiting, 1);
 	held_ranks |= UINT32_C(1) << l->rank;
 	return l;
 }
@@ -35,6 +41,16 @@ void ranked_lock_release(struct ranked_lock *l)
 	assert(ranked_lock_is_held(l));
 	held_ranks &= ~(UINT32_C(1) << l->rank);
 	pthread_mutex_unlock(&l->mutex);
+}
+
+void ranked_lock_yield(struct ranked_lock *l)
+{
+	unsigned long taken = atomic_load(&l->taken);
+
+	ranked_lock_release(l);
+	while (atomic_load(&l->waiting) > 0 && atomic_load(&l->taken) == taken)
+		sched_yield();
+	ranked_lock_acquire(l);
 }
 
 void ranked_lock_wait(struct ranked_lock *l, pthread_cond_t *condition)

@@ -100,14 +100,21 @@ int record_set_label(struct record *r, const char *key, const char *value)
 	return 0;
 }
 
+bool record_has_image_ref(const struct record *r, const char *ref)
+{
+	for (size_t i = 0; i < r->image_ref_count; i++)
+		if (strcmp(r->image_refs[i], ref) == 0)
+			return true;
+	return false;
+}
+
 int record_add_image_ref(struct record *r, const char *ref)
 {
 	cleanup(free_ptr) char *copy = NULL;
 	char **refs;
 
-	for (size_t i = 0; i < r->image_ref_count; i++)
-		if (strcmp(r->image_refs[i], ref) == 0)
-			return 0;
+	if (record_has_image_ref(r, ref))
+		return 0;
 	copy = strdup(ref);
 	refs = realloc(r->image_refs, (r->image_ref_count + 1) * sizeof(*refs));
 	if (refs)

@@ -158,6 +158,7 @@ DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 int record_set_label(struct record *r, const char *key, const char *value);
 void record_swap_labels(struct record *a, struct record *b);
 void record_labels_free(struct record_label *labels, size_t count);
+bool record_has_image_ref(const struct record *r, const char *ref);
 /* Appends an image reference that is not there yet. */
 int record_add_image_ref(struct record *r, const char *ref);
 

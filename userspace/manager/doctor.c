@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "manager/recovery/clock_check.h"
@@ -135,9 +136,9 @@ static void check_space(const struct manager *m, struct report *r)
 	}
 }
 
-static void check_clock(struct manager *m, struct report *r)
+static void check_clock(struct manager *m, const atomic_bool *cancelled, struct report *r)
 {
-	int64_t lag_ns = clock_check_lag(m);
+	int64_t lag_ns = clock_check_lag(m, cancelled);
 	char lag[UNITS_TEXT_MAX];
 
 	if (!lag_ns) {
@@ -159,7 +160,9 @@ static void check_registries(const struct manager *m, struct report *r)
 		       "install it beside varved: without it nothing is pulled or pushed");
 }
 
-size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECKS_MAX])
+int doctor_run(struct manager *m, const atomic_bool *cancelled,
+	       struct doctor_check ret_checks[DOCTOR_CHECKS_MAX], size_t *ret_count,
+	       struct error *e)
 {
 	struct report r = { .checks = ret_checks };
 
@@ -179,7 +182,8 @@ size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECK
 		add(&r, "maps of ids", DOCTOR_OK, "by idmapped layers");
 	add(&r, "store", DOCTOR_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
-	check_clock(m, &r);
+	check_clock(m, cancelled, &r);
 	check_registries(m, &r);
-	return r.count;
+	*ret_count = r.count;
+	return cancellation_check(cancelled, e);
 }

@@ -4,6 +4,11 @@
 
 #include <stddef.h>
 
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
 struct manager;
 
 enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_DEGRADED };
@@ -16,5 +21,7 @@ struct doctor_check {
 
 #define DOCTOR_CHECKS_MAX 16
 
-/* What this kernel and this store can do; returns the number of checks. */
-size_t doctor_run(struct manager *m, struct doctor_check ret_checks[DOCTOR_CHECKS_MAX]);
+/* `cancelled` may be NULL. */
+int doctor_run(struct manager *m, const atomic_bool *cancelled,
+	       struct doctor_check ret_checks[DOCTOR_CHECKS_MAX], size_t *ret_count,
+	       struct error *e);

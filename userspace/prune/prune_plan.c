@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/cleanup.h"
 #include "prune/prune_ranks.h"
 
@@ -359,13 +360,18 @@ static struct prune_step describe(const struct planner *p, const struct choice *
 	};
 }
 
-static void evict(struct planner *p, int64_t keep_bytes, struct prune_plan *plan)
+static bool is_reached(const struct prune_goal *goal, const struct prune_plan *plan)
+{
+	return goal->keep_bytes != 0 && plan->remaining_bytes < goal->keep_bytes;
+}
+
+static void evict(struct planner *p, const struct prune_goal *goal, struct prune_plan *plan)
 {
 	for (size_t i = 0; i < p->sorted_count; i++)
 		if (p->children[p->sorted[i].record] == 0)
 			add_candidate(p, (uint32_t)i);
 
-	while (keep_bytes == 0 || plan->remaining_bytes >= keep_bytes) {
+	while (!is_reached(goal, plan) && !is_cancelled(goal->cancelled)) {
 		struct choice choice = choose(p);
 		const struct prune_record *r;
 
@@ -384,7 +390,7 @@ static void evict(struct planner *p, int64_t keep_bytes, struct prune_plan *plan
 	}
 }
 
-int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
+int prune_plan(const struct prune_record *records, size_t count, const struct prune_goal *goal,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e)
 {
 	cleanup(planner_free) struct planner p = {
@@ -392,10 +398,10 @@ int prune_plan(const struct prune_record *records, size_t count, int64_t keep_by
 		.count = count,
 		.scorer = scorer,
 	};
-	struct prune_plan plan = { 0 };
+	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	int code;
 
-	if (keep_bytes < 0)
+	if (goal->keep_bytes < 0)
 		return error_set(e, -EINVAL, "the number of bytes to keep is negative");
 	code = check_records(records, count, &plan.remaining_bytes, e);
 	if (code < 0)
@@ -406,8 +412,12 @@ int prune_plan(const struct prune_record *records, size_t count, int64_t keep_by
 	if (!plan.steps)
 		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", count);
 
-	evict(&p, keep_bytes, &plan);
+	evict(&p, goal, &plan);
+	code = cancellation_check(goal->cancelled, e);
+	if (code < 0)
+		return code;
 	*ret_plan = plan;
+	plan = (struct prune_plan){ 0 };
 	return 0;
 }
 

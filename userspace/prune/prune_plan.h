@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,14 +31,19 @@ struct prune_plan {
 	int64_t remaining_bytes; /* unshared total afterwards */
 };
 
+struct prune_goal {
+	int64_t keep_bytes; /* 0: everything evictable is evicted */
+	const atomic_bool *cancelled; /* may be NULL */
+};
+
 /*
- * Plans until the unshared total of all records is below keep_bytes; keep_bytes 0: everything
- * evictable is evicted. Nothing is evicted when the total is below it at the start. A record is
- * evicted only after all records that name it as their parent. Lowest score first, then older last
- * use (never used before all), older creation, smaller id. -EINVAL (a negative size, a parent that
- * does not exist), -EOVERFLOW, -ENOMEM.
+ * Plans until the unshared total of all records is below the goal's keep_bytes. Nothing is evicted
+ * when the total is below it at the start. A record is evicted only after all records that name it
+ * as their parent. Lowest score first, then older last use (never used before all), older creation,
+ * smaller id. -EINVAL (a negative size, a parent that does not exist), -EOVERFLOW, -ENOMEM,
+ * -ECANCELED.
  */
-int prune_plan(const struct prune_record *records, size_t count, int64_t keep_bytes,
+int prune_plan(const struct prune_record *records, size_t count, const struct prune_goal *goal,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);
 void prune_plan_free(struct prune_plan *plan); /* the steps, not the plan itself */
 DEFINE_CLEANUP_VALUE(struct prune_plan, prune_plan_free)

@@ -94,7 +94,7 @@ static int fill_policies(struct control_worker *w, struct manager *m, struct err
 	int code = 0;
 
 	if (eviction_policies_are_automatic(m))
-		code = eviction_policies_list(m, false, &views, &count, e);
+		code = eviction_policies_list(m, false, NULL, &views, &count, e);
 	if (code < 0)
 		return code;
 	w->policies = calloc(count + 1, sizeof(*w->policies));

@@ -100,7 +100,7 @@ static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *me
 	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
 	struct eviction_explanation x;
 
-	code = eviction_explain(user, request->id, &x, &e);
+	code = eviction_explain(user, request->id, grpc_call_cancel_flag(call), &x, &e);
 	if (code == 0) {
 		explained.id = x.id;
 		explained.kept = x.kept;
@@ -122,7 +122,8 @@ static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage
 	size_t count = 0;
 
 	(void)message; /* it is empty */
-	code = eviction_policies_list(user, true, &policies, &count, &e);
+	code = eviction_policies_list(user, true, grpc_call_cancel_flag(call), &policies, &count,
+				      &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);

@@ -349,7 +349,7 @@ static void run_lease_list(struct grpc_call *call, void *user, ProtobufCMessage 
 	size_t count = 0;
 
 	(void)message; /* it is empty */
-	code = leases_list(manager_of(user), &leases, &count, &e);
+	code = leases_list(manager_of(user), grpc_call_cancel_flag(call), &leases, &count, &e);
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
@@ -393,9 +393,9 @@ static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *mes
 {
 	static const char *const states[] = { "ok", "warning", "degraded" };
 	struct error e = { 0 };
-	int code;
 	struct doctor_check found[DOCTOR_CHECKS_MAX];
-	size_t count = doctor_run(manager_of(user), found);
+	size_t count = 0;
+	int code = doctor_run(manager_of(user), grpc_call_cancel_flag(call), found, &count, &e);
 	Varve__V1__Check checks[DOCTOR_CHECKS_MAX], *pointers[DOCTOR_CHECKS_MAX];
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
 
@@ -411,7 +411,6 @@ static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	}
 	doctor.n_checks = count;
 	doctor.checks = pointers;
-	code = 0;
 	service_call_reply(call, code, &doctor.base, &e);
 }
 

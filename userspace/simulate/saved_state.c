@@ -308,6 +308,7 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 	cleanup(free_ptr) struct prune_record *records = calloc(s->count + 1, sizeof(*records));
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_rule rule = { .all = o->all, .keep_duration_ns = o->keep_duration_ns };
+	const struct prune_goal goal = { .keep_bytes = o->keep_bytes };
 	struct prune_plan plan = { 0 };
 	int code;
 
@@ -324,7 +325,7 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 	for (size_t i = 0; i < s->count; i++)
 		records[i] = planned(&s->records[i], &rule, o->now_ns);
 
-	code = prune_plan(records, s->count, o->keep_bytes, rule.scorer, &plan, e);
+	code = prune_plan(records, s->count, &goal, rule.scorer, &plan, e);
 	if (code == 0)
 		code = copy_steps(s, &plan, ret_steps, e);
 	if (code == 0) {

@@ -135,6 +135,7 @@ static struct prune_record planned(const struct replay *r, size_t record, uint32
 
 static int evict(struct replay *r, uint32_t event, struct error *e)
 {
+	const struct prune_goal goal = { .keep_bytes = r->limit_bytes - r->limit_bytes / 10 };
 	struct prune_plan plan = { 0 };
 	size_t count = 0;
 	int code;
@@ -146,8 +147,7 @@ static int evict(struct replay *r, uint32_t event, struct error *e)
 		r->present[count] = i;
 		r->records[count++] = planned(r, i, event);
 	}
-	code = prune_plan(r->records, count, r->limit_bytes - r->limit_bytes / 10, r->scorer, &plan,
-			  e);
+	code = prune_plan(r->records, count, &goal, r->scorer, &plan, e);
 	if (code < 0)
 		return code;
 	for (size_t i = 0; i < plan.count; i++) {

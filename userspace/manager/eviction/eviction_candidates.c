@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
@@ -173,8 +174,8 @@ static int apply_late(struct manager *m, const struct late_filter *f, struct evi
 		size_t candidate = f->candidates[i];
 		struct prune_record *p = &v->records[candidate];
 
-		if (cancelled && atomic_load(cancelled))
-			return error_set(e, -ECANCELED, "prune was cancelled");
+		if (is_cancelled(cancelled))
+			return cancellation_check(cancelled, e);
 		if (record_facts_match(&f->facts[i], f->filter, now_ns))
 			continue;
 		if (!p->shared) {
@@ -235,7 +236,7 @@ static int make_room(struct eviction_candidates *v, struct late_filter *late, si
 }
 
 static int gather(struct manager *m, const struct prune_rule *rule, struct late_filter *late,
-		  int64_t now_ns, struct eviction_candidates *v)
+		  int64_t now_ns, const atomic_bool *cancelled, struct eviction_candidates *v)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	size_t room = record_graph_count(locked->graph) + 1, at = 0;
@@ -246,7 +247,7 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct late_
 	    record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
-	while ((r = record_graph_next(m->graph, &at))) {
+	while (!is_cancelled(cancelled) && (r = record_graph_next(m->graph, &at))) {
 		if (!record_is_listed(r))
 			continue;
 		positions[v->count] = (struct position){ .record = r, .index = v->count };
@@ -276,9 +277,12 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 		late.filter = rule->filter;
 		early.filter = NULL;
 	}
-	code = gather(m, &early, &late, now, &v);
+	code = gather(m, &early, &late, now, cancelled, &v);
 	if (code < 0)
 		return error_set(e, code, "out of memory to list the candidates");
+	code = cancellation_check(cancelled, e);
+	if (code < 0)
+		return code;
 	code = apply_late(m, &late, &v, now, cancelled, e);
 	if (code < 0)
 		return code;

@@ -97,19 +97,30 @@ static size_t find_step(const struct eviction_steps *s, size_t record)
 	return i;
 }
 
-/* A record stays, although nothing keeps it, when a record on top of it stays. Finds the record on
- * top that has a reason of its own. `evicted`: whether a candidate would be evicted. */
-static size_t find_stayer(const struct eviction_candidates *v, const bool *evicted, size_t record)
+/* Notes of each candidate one that stays on top of it, plus 1; of the others 0. */
+static void note_stayers(const struct eviction_candidates *v, const struct eviction_steps *steps,
+			 bool *evicted, size_t *stayers)
 {
-	size_t i = 0;
+	for (size_t i = 0; i < steps->count; i++)
+		evicted[steps->items[i].step.record] = true;
+	for (size_t i = v->count; i-- > 0;)
+		if (!evicted[i] && v->records[i].parent != PRUNE_NO_PARENT)
+			stayers[v->records[i].parent] = i + 1;
+}
 
-	while (i < v->count && v->kept[record] == PRUNE_KEEP_NOT) {
-		for (i = 0; i < v->count; i++)
-			if (v->records[i].parent == record && !evicted[i])
-				break;
-		if (i < v->count)
-			record = i;
-	}
+/* A record stays, although nothing keeps it, when a record on top of it stays. Finds the record on
+ * top that has a reason of its own. */
+static size_t find_stayer(const struct eviction_candidates *v, const struct eviction_steps *steps,
+			  size_t record)
+{
+	cleanup(free_ptr) bool *evicted = calloc(v->count, sizeof(*evicted));
+	cleanup(free_ptr) size_t *stayers = calloc(v->count, sizeof(*stayers));
+
+	if (!evicted || !stayers)
+		return record;
+	note_stayers(v, steps, evicted, stayers);
+	while (v->kept[record] == PRUNE_KEEP_NOT && stayers[record])
+		record = stayers[record] - 1;
 	return record;
 }
 
@@ -117,13 +128,9 @@ static void explain_parent(struct manager *m, const struct eviction_candidates *
 			   const struct eviction_steps *steps, size_t record,
 			   struct eviction_explanation *x)
 {
-	cleanup(free_ptr) bool *evicted = calloc(v->count, sizeof(*evicted));
+	size_t stayer = find_stayer(v, steps, record);
 	char why[300] = "";
-	size_t stayer;
 
-	for (size_t i = 0; evicted && i < steps->count; i++)
-		evicted[steps->items[i].step.record] = true;
-	stayer = evicted ? find_stayer(v, evicted, record) : record;
 	if (stayer != record)
 		explain_kept_by_id(m, v->ids[stayer], v->kept[stayer], why, sizeof(why));
 	if (*why)
@@ -163,7 +170,8 @@ static void explain_why(struct manager *m, const struct eviction_candidates *v,
 }
 
 /* Names the first policy that would evict the record now. */
-static int explain_policies(struct manager *m, struct eviction_explanation *x, struct error *e)
+static int explain_policies(struct manager *m, const atomic_bool *cancelled,
+			    struct eviction_explanation *x, struct error *e)
 {
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
@@ -176,6 +184,7 @@ static int explain_policies(struct manager *m, struct eviction_explanation *x, s
 
 		if (code < 0)
 			return code;
+		options.cancelled = cancelled;
 		code = eviction_steps_plan(m, &options, &candidates, &steps, &keep_bytes, e);
 		if (code < 0)
 			return code;
@@ -208,15 +217,15 @@ static int find_listed(struct manager *m, const char *id, char ret_id[RECORD_ID_
 	return 0;
 }
 
-int eviction_explain(struct manager *m, const char *id,
+int eviction_explain(struct manager *m, const char *id, const atomic_bool *cancelled,
 		     struct eviction_explanation *ret_explanation, struct error *e)
 {
-	static const struct eviction_options no_limits = { .scorer = "" };
+	const struct eviction_options no_limits = { .scorer = "", .cancelled = cancelled };
 	cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	struct eviction_explanation x = { .place = 0 };
 	int64_t keep_bytes;
-	int code = layer_sizes_measure(m, NULL, e);
+	int code = layer_sizes_measure(m, cancelled, e);
 
 	if (code < 0)
 		return code;
@@ -228,7 +237,7 @@ int eviction_explain(struct manager *m, const char *id,
 		return code;
 	explain_why(m, &candidates, &steps, &x);
 	if (!x.kept)
-		code = explain_policies(m, &x, e);
+		code = explain_policies(m, cancelled, &x, e);
 	if (!*x.why) /* it was removed meanwhile */
 		code = error_set(e, -ENOENT, "record %s has just been removed", x.id);
 	*ret_explanation = x;

@@ -13,6 +13,7 @@ struct eviction_explanation {
 	double score;
 };
 
-/* For a record by its id, or unique prefix of one. -ENOENT. Without the lock. */
-int eviction_explain(struct manager *m, const char *id,
+/* For a record by its id, or unique prefix of one. -ENOENT. Without the lock. `cancelled` may
+ * be NULL. */
+int eviction_explain(struct manager *m, const char *id, const atomic_bool *cancelled,
 		     struct eviction_explanation *ret_explanation, struct error *e);

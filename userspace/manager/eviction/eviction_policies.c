@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "manager/eviction/eviction_candidates.h"
@@ -36,7 +37,7 @@ int eviction_policies_options(struct manager *m, const char *name,
 	return 0;
 }
 
-int eviction_policies_list(struct manager *m, bool with_usage,
+int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool *cancelled,
 			   struct eviction_policy_view **ret_policies, size_t *ret_count,
 			   struct error *e)
 {
@@ -46,11 +47,12 @@ int eviction_policies_list(struct manager *m, bool with_usage,
 	};
 	size_t count = m->policies ? m->policies->count : 0;
 	struct eviction_policy_view *policies = NULL;
-	int code = with_usage ? layer_sizes_measure(m, NULL, e) : 0;
+	int code = with_usage ? layer_sizes_measure(m, cancelled, e) : 0;
 
 	if (code < 0)
 		return code;
-	code = with_usage ? eviction_candidates_gather(m, &everything, NULL, &candidates, e) : 0;
+	code = with_usage ? eviction_candidates_gather(m, &everything, cancelled, &candidates, e)
+			  : 0;
 	if (code < 0)
 		return code;
 	policies = calloc(count + 1, sizeof(*policies));
@@ -126,7 +128,7 @@ void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 				       evicted, units_format_size(s.freed_bytes, freed));
 		if (!s.goal_reached && s.missed_bytes > 0)
 			manager_report(m, true, "policy=%s goal missed: %s", p->name, s.shortfall);
-		if (cancelled && atomic_load(cancelled))
+		if (is_cancelled(cancelled))
 			break;
 	}
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());

@@ -12,8 +12,8 @@ struct eviction_policy_view {
 };
 
 /* All policies in the order in which they run; `with_usage` looks at every record. The caller frees
- * *ret_policies with free(3). */
-int eviction_policies_list(struct manager *m, bool with_usage,
+ * *ret_policies with free(3). `cancelled` may be NULL. */
+int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool *cancelled,
 			   struct eviction_policy_view **ret_policies, size_t *ret_count,
 			   struct error *e);
 

@@ -332,7 +332,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 
 	if (!steps)
 		return -ENOENT;
-	counter_fold(run->m);
+	counter_fold_for_call(run->m, run->cancelled);
 	code = find_stale(run->m, steps, &stale);
 	if (code < 0)
 		return error_set(e, code, "out of memory");

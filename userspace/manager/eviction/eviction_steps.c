@@ -101,6 +101,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	struct prune_rule rule;
+	struct prune_goal goal;
 	int64_t keep;
 	int code = make_rule(o, &filter, &rule, e);
 
@@ -114,7 +115,8 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	keep = *ret_keep_bytes;
 	if (keep > 0) /* 0 would mean that all records are evicted */
 		keep = keep > ret_candidates->fixed_bytes ? keep - ret_candidates->fixed_bytes : 1;
-	code = prune_plan(ret_candidates->records, ret_candidates->count, keep, rule.scorer, &plan,
+	goal = (struct prune_goal){ .keep_bytes = keep, .cancelled = o->cancelled };
+	code = prune_plan(ret_candidates->records, ret_candidates->count, &goal, rule.scorer, &plan,
 			  e);
 	if (code < 0)
 		return code;

@@ -326,6 +326,7 @@ static int reuse_record(struct manager *m, struct record *r, struct wanted *w, s
 		.no_use = w->blob->no_use,
 		.image_refs = &w->blob->image_ref,
 		.image_ref_count = w->blob->image_ref && *w->blob->image_ref ? 1 : 0,
+		.spare_image_refs = true,
 	};
 	int code = learn(m, r, w, e);
 

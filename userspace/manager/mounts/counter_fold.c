@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
@@ -288,16 +289,17 @@ static int gather_cells(struct manager *m, const struct settling *s, bool gone_o
 	return code;
 }
 
-static void fold(struct manager *m, bool gone_only)
+/* With the fold lock. */
+static void fold_locked(struct manager *m, bool gone_only)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(free_ptr) struct mount **gone = NULL;
 	struct settling settling = { .changes = &changes };
 	struct cells all = { 0 };
 	struct error e = { 0 };
+	uint64_t begun = atomic_fetch_add(&m->folds_begun, 1) + 1;
 	int code;
 
-	ranked_lock_acquire(&m->fold_lock);
 	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
 	manager_lock(m);
 	mount_lingering_update(m);
@@ -319,8 +321,9 @@ static void fold(struct manager *m, bool gone_only)
 		mark_unsaved(m);
 		manager_unlock(m);
 	}
+	if (code == 0 && !gone_only)
+		m->folds_whole = begun;
 	atomic_fetch_add(&m->folds, 1);
-	ranked_lock_release(&m->fold_lock);
 	free(all.cells);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
@@ -328,12 +331,31 @@ static void fold(struct manager *m, bool gone_only)
 
 void counter_fold(struct manager *m)
 {
+	cleanup(ranked_lock_release) struct ranked_lock *held = NULL;
+
 	manager_assert_unlocked(m);
-	fold(m, false);
+	held = ranked_lock_acquire(&m->fold_lock);
+	fold_locked(m, false);
+}
+
+void counter_fold_for_call(struct manager *m, const atomic_bool *cancelled)
+{
+	cleanup(ranked_lock_release) struct ranked_lock *held = NULL;
+	uint64_t begun_before = atomic_load(&m->folds_begun);
+
+	manager_assert_unlocked(m);
+	if (is_cancelled(cancelled))
+		return;
+	held = ranked_lock_acquire(&m->fold_lock);
+	if (m->folds_whole <= begun_before && !is_cancelled(cancelled))
+		fold_locked(m, false);
 }
 
 void counter_fold_gone(struct manager *m)
 {
+	cleanup(ranked_lock_release) struct ranked_lock *held = NULL;
+
 	manager_assert_unlocked(m);
-	fold(m, true);
+	held = ranked_lock_acquire(&m->fold_lock);
+	fold_locked(m, true);
 }

@@ -9,5 +9,9 @@
  * fold, and is reported: it fails no caller. Without the lock. */
 void counter_fold(struct manager *m);
 
+/* For a call that wants to show what was counted until now. Does nothing when another thread has
+ * done it since this was called, or when the call is cancelled. `cancelled` may be NULL. */
+void counter_fold_for_call(struct manager *m, const atomic_bool *cancelled);
+
 /* The same for mounts that are gone only, whatever else is mounted. */
 void counter_fold_gone(struct manager *m);

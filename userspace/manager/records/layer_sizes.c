@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "manager/mounts/counter_fold.h"
@@ -44,10 +45,9 @@ static void *walk_layers(void *arg)
 		if (i >= job->count)
 			return NULL;
 		item = &job->items[i];
-		if (job->cancelled && atomic_load(job->cancelled)) {
-			item->code = error_set(&item->error, -ECANCELED, "the call was cancelled");
+		item->code = cancellation_check(job->cancelled, &item->error);
+		if (item->code < 0)
 			continue;
-		}
 		atomic_fetch_add(&job->m->disk_walks, 1);
 		item->code = store_files_open_layer(job->m, item->name, &fd, &item->error);
 		if (item->code == 0)
@@ -142,7 +142,7 @@ int layer_sizes_measure(struct manager *m, const atomic_bool *cancelled, struct 
 
 	manager_assert_unlocked(m);
 	ranked_lock_acquire(&m->walk_lock);
-	counter_fold(m);
+	counter_fold_for_call(m, cancelled);
 	if (gather_stale(m, &job) < 0)
 		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0 && job.count > 0) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_limits.h"
@@ -262,30 +263,72 @@ static int view_lease(const struct lease *l, struct lease_view *v)
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
+/* The names of the leases that are there now, which the caller frees. */
+static int name_leases(struct manager *m, char ***ret_names, size_t *ret_count)
 {
-	return strcmp(((const struct lease_view *)a)->name, ((const struct lease_view *)b)->name);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	char **names = calloc(hashmap_count(locked->leases) + 1, sizeof(*names));
+	size_t count = 0, position = 0;
+	const struct lease *l;
+	int code = names ? 0 : -ENOMEM;
+
+	while (code == 0 && (l = hashmap_next(locked->leases, &position)))
+		code = (names[count++] = strdup(l->name)) ? 0 : -ENOMEM;
+	*ret_names = names;
+	*ret_count = names ? count : 0;
+	return code;
 }
 
-int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_count,
-		struct error *e)
+static int by_name(const void *a, const void *b)
 {
-	struct lease_view *leases;
-	size_t count = 0, position = 0;
-	struct lease *l;
-	int code = 0;
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
-	manager_lock(m);
-	leases = calloc(hashmap_count(m->leases) + 1, sizeof(*leases));
-	while (leases && code == 0 && (l = hashmap_next(m->leases, &position)))
-		if (!l->hidden)
-			code = view_lease(l, &leases[count++]);
-	manager_unlock(m);
-	if (!leases || code < 0) {
-		leases_free(leases, count);
-		return error_set(e, -ENOMEM, "out of memory");
+/* With the lock for each lease anew: each may have very many references. */
+static int add_view(struct manager *m, const char *name, struct lease_view *leases, size_t *count)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	const struct lease *l = hashmap_find(locked->leases, name);
+
+	return !l || l->hidden ? 0 : view_lease(l, &leases[(*count)++]);
+}
+
+static int view_leases(struct manager *m, char *const *names, size_t name_count,
+		       const atomic_bool *cancelled, struct lease_view *leases, size_t *count,
+		       struct error *e)
+{
+	for (size_t i = 0; i < name_count; i++) {
+		int code = cancellation_check(cancelled, e);
+
+		if (code < 0)
+			return code;
+		if (add_view(m, names[i], leases, count) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
 	}
-	qsort(leases, count, sizeof(*leases), by_name);
+	return 0;
+}
+
+int leases_list(struct manager *m, const atomic_bool *cancelled, struct lease_view **ret_leases,
+		size_t *ret_count, struct error *e)
+{
+	struct lease_view *leases = NULL;
+	char **names = NULL;
+	size_t name_count, count = 0;
+	int code = name_leases(m, &names, &name_count);
+
+	if (code == 0)
+		leases = calloc(name_count + 1, sizeof(*leases));
+	if (!leases) {
+		code = error_set(e, -ENOMEM, "out of memory");
+	} else {
+		qsort(names, name_count, sizeof(*names), by_name);
+		code = view_leases(m, names, name_count, cancelled, leases, &count, e);
+	}
+	lease_free_references(names, name_count);
+	if (code < 0) {
+		leases_free(leases, count);
+		return code;
+	}
 	*ret_leases = leases;
 	*ret_count = count;
 	return 0;

@@ -40,6 +40,7 @@ struct lease_view {
 	struct id_map id_map;
 };
 
-int leases_list(struct manager *m, struct lease_view **ret_leases, size_t *ret_count,
-		struct error *e);
+/* By name. `cancelled` may be NULL. */
+int leases_list(struct manager *m, const atomic_bool *cancelled, struct lease_view **ret_leases,
+		size_t *ret_count, struct error *e);
 void leases_free(struct lease_view *leases, size_t count);

@@ -90,9 +90,9 @@ int record_draft_check_labels(const struct record_label *labels, size_t count, s
 
 static int check_image_refs(const char *const *refs, size_t count, struct error *e)
 {
-	if (count > MANAGER_LABELS_MAX)
+	if (count > MANAGER_IMAGE_REFS_MAX)
 		return error_set(e, -EINVAL, "a record has at most %d image references, not %zu",
-				 MANAGER_LABELS_MAX, count);
+				 MANAGER_IMAGE_REFS_MAX, count);
 	for (size_t i = 0; i < count; i++) {
 		int code = check_text("image reference", refs[i], MANAGER_LABEL_TEXT_MAX, e);
 

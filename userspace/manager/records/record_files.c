@@ -213,7 +213,7 @@ int record_files(struct manager *m, const struct record_files_query *query,
 	char layer[LAYER_NAME_LENGTH + 1];
 	int code;
 
-	counter_fold(m);
+	counter_fold_for_call(m, query->cancelled);
 	code = find_layer(m, query->id, layer, e);
 	if (code < 0)
 		return code;

@@ -9,6 +9,7 @@
 #include "manager/state/reservation.h"
 #include "manager/state/lease_use.h"
 #include "manager/state/lease_table.h"
+#include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/records/record_commit.h"
@@ -175,17 +176,50 @@ static int discard_twin(struct manager *m, struct record *r, struct error *e)
 	return 0;
 }
 
+/* How many image references the record would have. */
+static size_t count_image_refs(const struct record *r, const struct record_get_options *options)
+{
+	size_t count = r->image_ref_count;
+
+	for (size_t i = 0; i < options->image_ref_count; i++)
+		count += !record_has_image_ref(r, options->image_refs[i]);
+	return count;
+}
+
+/* With the lock. A record that the caller names is refused more than the limit; one that an import
+ * finds has had so many images that one more tells nothing. */
+static int check_image_refs(const struct record *r, const struct record_get_options *options,
+			    size_t *ret_added, struct error *e)
+{
+	size_t count = count_image_refs(r, options);
+
+	*ret_added = options->image_ref_count;
+	if (count <= MANAGER_IMAGE_REFS_MAX || options->image_ref_count == 0)
+		return 0;
+	*ret_added = 0;
+	if (options->spare_image_refs)
+		return 0;
+	return error_set(e, -EINVAL,
+			 "record %s has %zu of at most %d image references: get it with fewer new "
+			 "ones",
+			 r->id, r->image_ref_count, MANAGER_IMAGE_REFS_MAX);
+}
+
 /* Adds the ref and its rows; the record keeps it also on failure. */
 static int add_ref(struct manager *m, struct record *r, struct lease *l,
 		   const struct record_get_options *options, struct change_set *c, struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	int code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
+	size_t image_refs;
+	int code = check_image_refs(r, options, &image_refs, e);
 
+	if (code < 0)
+		return code;
+	code = record_refs_add(r, l, 1, options->no_use ? 0 : 1);
 	if (code < 0)
 		return error_set(e, code, "out of memory");
 	lease_table_save_hold(c, r, l);
-	for (size_t i = 0; i < options->image_ref_count; i++) {
+	for (size_t i = 0; i < image_refs; i++) {
 		if (record_add_image_ref(r, options->image_refs[i]) < 0) {
 			(void)record_refs_drop(r, l); /* added above */
 			return error_set(e, -ENOMEM, "out of memory");

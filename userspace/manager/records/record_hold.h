@@ -9,6 +9,7 @@ struct record_get_options {
 	bool no_use;
 	const char *const *image_refs; /* appended to the record */
 	size_t image_ref_count;
+	bool spare_image_refs; /* when there is no room for them, go on without */
 };
 
 int record_hold_get(struct manager *m, const char *id, const struct record_get_options *options,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "graph/record_content.h"
 #include "manager/content/content_blobs.h"
@@ -228,34 +229,68 @@ static int add_view(struct manager *m, struct listing *l, const struct record *r
 }
 
 /* With the lock. A filter that takes long is left to apply_filter(). */
-static int view_selected(struct manager *m, const struct record_query *q,
-			 const struct record_filter *filter, struct listing *l, struct error *e)
+static int view_record(struct manager *m, const struct record *r, const struct record_query *q,
+		       const struct record_filter *filter, struct listing *l)
 {
-	cleanup(free_ptr) struct record **records = NULL;
-	size_t selected = 0;
 	/* What the store takes, or what a record is. */
-	bool on_disk = q->disk_usage && q->id_count == 0, cheap = record_filter_is_cheap(filter);
-	int code = record_select(m, q->ids, q->id_count, q->disk_usage ? record_is_listed : is_live,
-				 &records, &selected, e);
+	bool on_disk = q->disk_usage && q->id_count == 0;
+	struct record_facts facts = record_list_facts(m, r, on_disk);
 
-	if (code < 0)
-		return code;
-	l->views = calloc(selected + 1, sizeof(*l->views));
-	l->facts = calloc(selected + 1, sizeof(*l->facts));
-	if (!l->views || !l->facts || record_refs_mark_shared(m->graph, m->leases) < 0)
+	facts.shared |= has_several_images(r);
+	if (was_used(q, &facts, l->now_ns) ||
+	    (record_filter_is_cheap(filter) && !record_facts_match(&facts, filter, l->now_ns)))
+		return 0;
+	return add_view(m, l, r, on_disk, &facts);
+}
+
+/* Those of the records that are still there; each, where the caller named them. The lock is given
+ * to others now and then. */
+static int view_chosen(struct manager *m, const struct record_choice *choices, size_t count,
+		       const struct record_query *q, const struct record_filter *filter,
+		       struct listing *l, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	if (record_refs_mark_shared(locked->graph, m->leases) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
-	for (size_t i = 0; i < selected; i++) {
-		struct record_facts facts = record_list_facts(m, records[i], on_disk);
+	for (size_t i = 0; i < count; i++) {
+		const struct record *r;
+		int code = cancellation_check(q->cancelled, e);
 
-		facts.shared |= has_several_images(records[i]);
-		if (was_used(q, &facts, l->now_ns) ||
-		    (cheap && !record_facts_match(&facts, filter, l->now_ns)))
-			continue;
-		if (add_view(m, l, records[i], on_disk, &facts) < 0)
+		if (code < 0)
+			return code;
+		if (i % RECORD_SELECT_AT_ONCE == RECORD_SELECT_AT_ONCE - 1)
+			manager_yield(locked);
+		r = record_graph_find(locked->graph, choices[i].id);
+		if ((!r || !is_live(r)) && q->id_count > 0)
+			return record_select_refuse_gone(&choices[i], e);
+		if (r && is_live(r) && view_record(m, r, q, filter, l) < 0)
 			return error_set(e, -ENOMEM, "out of memory");
 	}
 	return 0;
+}
+
+static int view_selected(struct manager *m, const struct record_query *q,
+			 const struct record_filter *filter, struct listing *l, struct error *e)
+{
+	cleanup(free_ptr) struct record_choice *choices = NULL;
+	const struct record_selection selection = {
+		.ids = q->ids,
+		.id_count = q->id_count,
+		.included = q->disk_usage ? record_is_listed : is_live,
+		.cancelled = q->cancelled,
+	};
+	size_t count = 0;
+	int code = record_select(m, &selection, &choices, &count, e);
+
+	if (code < 0)
+		return code;
+	l->views = calloc(count + 1, sizeof(*l->views));
+	l->facts = calloc(count + 1, sizeof(*l->facts));
+	if (!l->views || !l->facts)
+		return error_set(e, -ENOMEM, "out of memory");
+	return view_chosen(m, choices, count, q, filter, l, e);
 }
 
 /* Without the lock: drops the views that do not match. */
@@ -267,8 +302,8 @@ static int apply_filter(struct manager *m, struct listing *l, const struct recor
 
 	manager_assert_unlocked(m);
 	for (size_t i = 0; i < l->count; i++) {
-		if (code == 0 && cancelled && atomic_load(cancelled))
-			code = error_set(e, -ECANCELED, "the list was cancelled");
+		if (code == 0)
+			code = cancellation_check(cancelled, e);
 		if (code == 0 && record_facts_match(&l->facts[i], filter, l->now_ns))
 			l->views[kept++] = l->views[i];
 		else
@@ -292,11 +327,9 @@ int record_list(struct manager *m, const struct record_query *query, struct reco
 	if (code < 0)
 		return code;
 	if (!query->disk_usage)
-		counter_fold(m);
+		counter_fold_for_call(m, query->cancelled);
 	l.now_ns = clock_wall_ns();
-	manager_lock(m);
 	code = view_selected(m, query, filter, &l, e);
-	manager_unlock(m);
 	if (code == 0 && !record_filter_is_cheap(filter))
 		code = apply_filter(m, &l, filter, query->cancelled, e);
 	if (code < 0)

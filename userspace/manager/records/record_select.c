@@ -5,82 +5,124 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/hashmap.h"
 #include "manager/state/manager_limits.h"
 
 static int by_creation(const void *a, const void *b)
 {
-	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+	const struct record_choice *x = a, *y = b;
 
 	if (x->created_ns != y->created_ns)
 		return x->created_ns < y->created_ns ? -1 : 1;
 	return strcmp(x->id, y->id);
 }
 
-static size_t select_all(const struct manager *m, bool (*included)(const struct record *r),
-			 struct record **records)
+static void choose(const struct record *r, struct record_choice *choice)
 {
-	size_t count = 0, position = 0;
-	struct record *r;
-
-	while ((r = record_graph_next(m->graph, &position)))
-		if (included(r))
-			records[count++] = r;
-	qsort(records, count, sizeof(struct record *), by_creation);
-	return count;
+	memcpy(choice->id, r->id, sizeof(choice->id));
+	choice->created_ns = r->created_ns;
 }
 
-static int select_named(const struct manager *m, const char *const *ids, size_t id_count,
-			struct record **records, size_t *ret_count, struct error *e)
+static int choose_all(struct manager *m, const struct record_selection *s,
+		      struct record_choice **ret_choices, size_t *ret_count, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record_choice *choices =
+		calloc(record_graph_count(locked->graph) + 1, sizeof(*choices));
+	size_t count = 0, position = 0;
+	const struct record *r;
+
+	if (!choices)
+		return error_set(e, -ENOMEM, "out of memory");
+	while (!is_cancelled(s->cancelled) && (r = record_graph_next(locked->graph, &position)))
+		if (s->included(r))
+			choose(r, &choices[count++]);
+	*ret_choices = choices;
+	*ret_count = count;
+	return 0;
+}
+
+static int select_all(struct manager *m, const struct record_selection *s,
+		      struct record_choice **ret_choices, size_t *ret_count, struct error *e)
+{
+	cleanup(free_ptr) struct record_choice *choices = NULL;
+	size_t count = 0;
+	int code = choose_all(m, s, &choices, &count, e);
+
+	if (code < 0)
+		return code;
+	code = cancellation_check(s->cancelled, e);
+	if (code < 0)
+		return code;
+	qsort(choices, count, sizeof(*choices), by_creation);
+	*ret_choices = take_ptr(choices);
+	*ret_count = count;
+	return 0;
+}
+
+/* Each time with the lock anew: a prefix is compared with every record. */
+static int resolve(struct manager *m, const char *id, struct record_choice *choice, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	struct record *r;
+	int code = record_graph_resolve(locked->graph, id, &r, e);
+
+	if (code == 0)
+		choose(r, choice);
+	return code;
+}
+
+static int check_prefix(const char *id, size_t *abbreviated, struct error *e)
+{
+	if (strlen(id) >= RECORD_ID_LENGTH || ++*abbreviated <= MANAGER_ABBREVIATED_IDS_MAX)
+		return 0;
+	return error_set(e, -E2BIG, "more than %d abbreviated ids: give ids of %d characters",
+			 MANAGER_ABBREVIATED_IDS_MAX, RECORD_ID_LENGTH);
+}
+
+static int select_named(struct manager *m, const struct record_selection *s,
+			struct record_choice **ret_choices, size_t *ret_count, struct error *e)
 {
 	cleanup(hashmap_free) struct hashmap *named = hashmap_new();
+	cleanup(free_ptr) struct record_choice *choices = calloc(s->id_count, sizeof(*choices));
 	size_t count = 0, abbreviated = 0;
 
-	if (!named)
+	if (!named || !choices)
 		return error_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < id_count; i++) {
-		struct record *r;
+	for (size_t i = 0; i < s->id_count; i++) {
+		struct record_choice *choice = &choices[count];
 		int code;
 
-		if (hashmap_find(named, ids[i]))
+		if (hashmap_find(named, s->ids[i]))
 			continue;
-		if (strlen(ids[i]) < RECORD_ID_LENGTH &&
-		    ++abbreviated > MANAGER_ABBREVIATED_IDS_MAX)
-			return error_set(e, -E2BIG,
-					 "more than %d abbreviated ids: give ids of %d characters",
-					 MANAGER_ABBREVIATED_IDS_MAX, RECORD_ID_LENGTH);
-		code = record_graph_resolve(m->graph, ids[i], &r, e);
+		code = cancellation_check(s->cancelled, e);
+		if (code == 0)
+			code = check_prefix(s->ids[i], &abbreviated, e);
+		if (code == 0)
+			code = resolve(m, s->ids[i], choice, e);
 		if (code < 0)
 			return code;
-		code = hashmap_insert(named, r->id, r);
+		code = hashmap_insert(named, choice->id, choice);
 		if (code == 0)
-			records[count++] = r;
+			count++;
 		else if (code != -EEXIST)
 			return error_set(e, code, "out of memory");
 	}
+	*ret_choices = take_ptr(choices);
 	*ret_count = count;
 	return 0;
 }
 
-int record_select(struct manager *m, const char *const *ids, size_t id_count,
-		  bool (*included)(const struct record *r), struct record ***ret_records,
-		  size_t *ret_count, struct error *e)
+int record_select(struct manager *m, const struct record_selection *selection,
+		  struct record_choice **ret_choices, size_t *ret_count, struct error *e)
 {
-	cleanup(free_ptr) struct record **records =
-		calloc(record_graph_count(m->graph) + 1, sizeof(struct record *));
-	size_t count = 0;
-	int code = 0;
+	manager_assert_unlocked(m);
+	return selection->id_count > 0 ? select_named(m, selection, ret_choices, ret_count, e)
+				       : select_all(m, selection, ret_choices, ret_count, e);
+}
 
-	manager_assert_locked(m);
-	if (!records)
-		return error_set(e, -ENOMEM, "out of memory");
-	if (id_count > 0)
-		code = select_named(m, ids, id_count, records, &count, e);
-	else
-		count = select_all(m, included, records);
-	if (code < 0)
-		return code;
-	*ret_records = take_ptr(records);
-	*ret_count = count;
-	return 0;
+int record_select_refuse_gone(const struct record_choice *choice, struct error *e)
+{
+	return error_set(e, -ENOENT, "no record '%s': it has just been removed", choice->id);
 }

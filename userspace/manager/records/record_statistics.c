@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
+#include "base/vec.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/records/record_select.h"
@@ -28,12 +30,11 @@ static int count_files(struct manager *m, struct record_statistics_view *stats,
 {
 	for (size_t i = 0; i < count; i++) {
 		struct touched_files t = { 0 };
-		int code;
+		int code = cancellation_check(cancelled, e);
 
-		if (cancelled && atomic_load(cancelled))
-			return error_set(e, -ECANCELED, "the statistics were cancelled");
+		if (code < 0)
+			return code;
 		code = touched_files_gather(m, layers[i], live, &t, e);
-
 		free(t.files);
 		if (code < 0)
 			return code;
@@ -62,17 +63,55 @@ static int record_stats(const struct manager *m, const struct record *r,
 		       : -ENOMEM;
 }
 
+/* The rows of an answer, and the layer of each. */
+struct statistics_rows {
+	struct record_statistics_view *stats;
+	char (*layers)[LAYER_NAME_LENGTH + 1];
+	size_t count, stats_capacity, layers_capacity;
+};
+
+static void statistics_rows_free(struct statistics_rows *rows)
+{
+	record_statistics_free(rows->stats, rows->count);
+	free(rows->layers);
+}
+
+DEFINE_CLEANUP_VALUE(struct statistics_rows, statistics_rows_free)
+
+static int make_room(struct statistics_rows *rows, size_t more)
+{
+	void *stats = vec_reserve(rows->stats, &rows->stats_capacity, rows->count + more,
+				  sizeof(*rows->stats));
+	void *layers = vec_reserve(rows->layers, &rows->layers_capacity, rows->count + more,
+				   sizeof(*rows->layers));
+
+	if (stats)
+		rows->stats = stats;
+	if (layers)
+		rows->layers = layers;
+	return stats && layers ? 0 : -ENOMEM;
+}
+
+/* One more row, which may be freed from now on. After make_room(). */
+static struct record_statistics_view *add_row(struct statistics_rows *rows, const char *layer)
+{
+	memcpy(rows->layers[rows->count], layer, LAYER_NAME_LENGTH + 1);
+	rows->stats[rows->count] = (struct record_statistics_view){ .size_bytes = -1 };
+	return &rows->stats[rows->count++];
+}
+
 /* One row of a mount for each of its layers, from the upper down. */
 static int mount_stats(const struct manager *m, const struct record *r,
-		       struct record_statistics_view *stats, char (*layers)[LAYER_NAME_LENGTH + 1],
-		       size_t *count)
+		       struct statistics_rows *rows)
 {
 	const struct mount *mount = r->mount;
 	const struct record *owner = r;
 
+	if (make_room(rows, mount->layer_count) < 0)
+		return -ENOMEM;
 	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
 		const struct usage_totals *folded = &mount->layers[i].folded.folded;
-		struct record_statistics_view *s = &stats[*count];
+		struct record_statistics_view *s = add_row(rows, mount->layers[i].name);
 
 		if (record_stats(m, owner, s) < 0)
 			return -ENOMEM;
@@ -85,68 +124,46 @@ static int mount_stats(const struct manager *m, const struct record *r,
 		s->mountpoint = mount_list_path(m, r, false);
 		if (!s->mountpoint)
 			return -ENOMEM;
-		memcpy(layers[(*count)++], mount->layers[i].name, LAYER_NAME_LENGTH + 1);
 		owner = owner->parent;
 	}
 	return 0;
 }
 
 /* With the lock. */
-static int collect_stats(struct manager *m, struct record **records, size_t record_count,
-			 bool by_mount, struct record_statistics_view **ret_stats,
-			 char (**ret_layers)[LAYER_NAME_LENGTH + 1], size_t *ret_count,
-			 struct error *e)
+static int add_record(struct manager *m, const struct record *r, bool by_mount,
+		      struct statistics_rows *rows)
 {
-	size_t room = 1, count = 0;
-	int code = 0;
-
 	manager_assert_locked(m);
-	for (size_t i = 0; i < record_count; i++)
-		room += by_mount && records[i]->mount ? records[i]->mount->layer_count : 1;
-	*ret_stats = calloc(room, sizeof(**ret_stats));
-	*ret_layers = calloc(room, sizeof(**ret_layers));
-	if (!*ret_stats || !*ret_layers)
-		code = -ENOMEM;
-	for (size_t i = 0; code == 0 && i < record_count; i++) {
-		if (by_mount && records[i]->mount) {
-			code = mount_stats(m, records[i], *ret_stats, *ret_layers, &count);
-		} else if (!by_mount) {
-			memcpy((*ret_layers)[count], records[i]->layer->name,
-			       LAYER_NAME_LENGTH + 1);
-			code = record_stats(m, records[i], &(*ret_stats)[count++]);
-		}
-	}
-	*ret_count = count;
-	return code < 0 ? error_set(e, code, "out of memory") : 0;
+	if (by_mount)
+		return r->mount ? mount_stats(m, r, rows) : 0;
+	if (make_room(rows, 1) < 0)
+		return -ENOMEM;
+	return record_stats(m, r, add_row(rows, r->layer->name));
 }
 
-/* The rows of an answer, and the layer of each. */
-struct statistics_rows {
-	struct record_statistics_view *stats;
-	char (*layers)[LAYER_NAME_LENGTH + 1];
-	size_t count;
-};
-
-static void statistics_rows_free(struct statistics_rows *rows)
-{
-	record_statistics_free(rows->stats, rows->count);
-	free(rows->layers);
-}
-
-DEFINE_CLEANUP_VALUE(struct statistics_rows, statistics_rows_free)
-
-static int collect(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
+/* Of those of the records that are still there; of each, where the caller named them. The lock is
+ * given to others now and then. */
+static int collect(struct manager *m, const struct record_selection *selection,
+		   const struct record_choice *choices, size_t count, bool by_mount,
 		   struct statistics_rows *rows, struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	cleanup(free_ptr) struct record **records = NULL;
-	size_t selected = 0;
-	int code = record_select(locked, ids, id_count, record_is_listed, &records, &selected, e);
 
-	if (code < 0)
-		return code;
-	return collect_stats(locked, records, selected, by_mount, &rows->stats, &rows->layers,
-			     &rows->count, e);
+	for (size_t i = 0; i < count; i++) {
+		const struct record *r;
+		int code = cancellation_check(selection->cancelled, e);
+
+		if (code < 0)
+			return code;
+		if (i % RECORD_SELECT_AT_ONCE == RECORD_SELECT_AT_ONCE - 1)
+			manager_yield(locked);
+		r = record_graph_find(locked->graph, choices[i].id);
+		if ((!r || r->state != RECORD_LIVE) && selection->id_count > 0)
+			return record_select_refuse_gone(&choices[i], e);
+		if (r && r->state == RECORD_LIVE && add_record(locked, r, by_mount, rows) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+	}
+	return 0;
 }
 
 int record_statistics(struct manager *m, const char *const *ids, size_t id_count, bool by_mount,
@@ -155,12 +172,20 @@ int record_statistics(struct manager *m, const char *const *ids, size_t id_count
 {
 	cleanup(statistics_rows_free) struct statistics_rows rows = { 0 };
 	cleanup(touched_files_free_live) struct live_files live = { 0 };
-	int code;
+	cleanup(free_ptr) struct record_choice *choices = NULL;
+	const struct record_selection selection = { .ids = ids,
+						    .id_count = id_count,
+						    .included = record_is_listed,
+						    .cancelled = cancelled };
+	size_t chosen = 0;
+	int code = record_select(m, &selection, &choices, &chosen, e);
 
-	counter_fold(m);
+	if (code < 0)
+		return code;
+	counter_fold_for_call(m, cancelled);
 	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
 		ranked_lock_acquire(&m->fold_lock);
-	code = collect(m, ids, id_count, by_mount, &rows, e);
+	code = collect(m, &selection, choices, chosen, by_mount, &rows, e);
 	if (code < 0)
 		return code;
 	code = touched_files_read_live(m, &live, e);

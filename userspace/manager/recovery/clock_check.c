@@ -2,13 +2,14 @@
 /* Whether the clock has been set back behind what the records remember. */
 #include "manager/recovery/clock_check.h"
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "manager/state/manager_state.h"
 
 /* Corrections of a clock that mean nothing. */
 #define CLOCK_SLACK_NS (60 * NS_PER_S)
 
-int64_t clock_check_lag(struct manager *m)
+int64_t clock_check_lag(struct manager *m, const atomic_bool *cancelled)
 {
 	int64_t now = clock_wall_ns(), newest = 0;
 	const struct record *r;
@@ -16,7 +17,7 @@ int64_t clock_check_lag(struct manager *m)
 
 	manager_assert_unlocked(m);
 	manager_lock(m);
-	while ((r = record_graph_next(m->graph, &at))) {
+	while (!is_cancelled(cancelled) && (r = record_graph_next(m->graph, &at))) {
 		int64_t used_ns = record_last_used_ns(r);
 
 		newest = r->created_ns > newest ? r->created_ns : newest;

@@ -385,7 +385,7 @@ static int load_mounts(struct recovering *r, struct error *e)
 /* Nothing breaks, but what was used last looks young until the clock is there again. */
 static void report_clock(struct manager *m)
 {
-	int64_t lag_ns = clock_check_lag(m);
+	int64_t lag_ns = clock_check_lag(m, NULL);
 	char lag[UNITS_TEXT_MAX];
 
 	if (lag_ns)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "graph/record_filter.h"
 #include "manager/state/reservation.h"
@@ -145,7 +146,8 @@ static void cleanup_listing_free(struct listing *l)
 	snapshot_views_free(l->views, l->count);
 }
 
-static int view_all(struct manager *m, struct listing *l, struct error *e)
+static int view_all(struct manager *m, const atomic_bool *cancelled, struct listing *l,
+		    struct error *e)
 {
 	size_t count = 0;
 	struct snapshot **sorted;
@@ -157,10 +159,10 @@ static int view_all(struct manager *m, struct listing *l, struct error *e)
 		l->views = calloc(count + 1, sizeof(*l->views));
 	if (!l->views)
 		return error_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; code == 0 && i < count; i++)
+	for (size_t i = 0; code == 0 && i < count && !is_cancelled(cancelled); i++)
 		if (is_listed(sorted[i]))
 			code = make_view(sorted[i], &l->views[l->count++]);
-	return code < 0 ? error_set(e, code, "out of memory") : 0;
+	return code < 0 ? error_set(e, code, "out of memory") : cancellation_check(cancelled, e);
 }
 
 /* On copies, since a filter may take long: the lock is for others meanwhile. */
@@ -171,8 +173,8 @@ static int apply_filter(struct listing *l, const struct record_filter *filter,
 	int code = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (code == 0 && cancelled && atomic_load(cancelled))
-			code = error_set(e, -ECANCELED, "the list was cancelled");
+		if (code == 0)
+			code = cancellation_check(cancelled, e);
 		if (code == 0 && record_filter_match(filter, field, &l->views[i]))
 			l->views[kept++] = l->views[i];
 		else
@@ -193,7 +195,7 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 	if (code < 0)
 		return code;
 	manager_lock(m);
-	code = view_all(m, &l, e);
+	code = view_all(m, cancelled, &l, e);
 	manager_unlock(m);
 	if (code == 0)
 		code = apply_filter(&l, filter, cancelled, e);

@@ -17,6 +17,11 @@ void manager_unlock(struct manager *m)
 	ranked_lock_release(&m->lock);
 }
 
+void manager_yield(struct manager *m)
+{
+	ranked_lock_yield(&m->lock);
+}
+
 void manager_wait(struct manager *m)
 {
 	ranked_lock_wait(&m->lock, &m->idle);

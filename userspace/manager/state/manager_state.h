@@ -71,7 +71,9 @@ struct manager {
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
 	int64_t started_ns;
-	atomic_uint_fast64_t disk_walks, folds;
+	atomic_uint_fast64_t disk_walks, folds, folds_begun;
+	uint64_t
+		folds_whole; /* the last fold of all mounts, of `folds_begun`; with the fold lock */
 
 	struct ranked_lock lock;
 	pthread_cond_t idle; /* some record is no longer busy */
@@ -131,6 +133,8 @@ void manager_unlock(struct manager *m);
 DEFINE_CLEANUP(struct manager *, manager_unlock)
 /* Waits until a reservation or another change of state has ended; gives `lock` back meanwhile. */
 void manager_wait(struct manager *m);
+/* For long loops: gives `lock` to the threads that wait for it. What it guards may have changed. */
+void manager_yield(struct manager *m);
 /* For functions that want the caller to have the lock, or not to have it; macros, so that a failed
  * assertion names the function. */
 #define manager_assert_locked(m) assert(ranked_lock_is_held(&(m)->lock))
