@@ -2,16 +2,16 @@
 #
 # make                 build/varved, build/varve and build/varve-fetch
 # make check           unit tests            make check-root    bats tests on this kernel (root)
-# make check-crash     killed at each step   make check-vm      stock kernels
+# make check-crash     kills at each step    make check-vm      stock kernels
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
-# make check-hardening what the linker made of the programs
+# make check-hardening checks the hardening of the built programs
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
 # make FAIL_POINTS=1 [target]                an agent that tests can kill between two steps, in
 #                                            build/failpoints (base/fail_point.h)
-# make CC=clang OUT=build/clang              another compiler, another folder
+# make CC=clang OUT=build/clang              with another compiler, in another folder
 # make V=1                                   shows the commands
 
 .DELETE_ON_ERROR:
@@ -48,8 +48,8 @@ DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
 
 CFLAGS := -O2 -g
-# A root daemon's programs are hardened; the sanitizers want to see memory as it is. Without
-# optimization the C library cannot fortify: make CFLAGS=-O0 HARDENING=
+# The programs of a root daemon are hardened, but not in sanitizer builds, which have checks of their own.
+# The C library can fortify only with optimization, so a build without it is: make CFLAGS=-O0 HARDENING=
 ifeq ($(SAN),)
 HARDENING = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	$(if $(filter x86_64,$(ARCH)),-fcf-protection) -fPIE
@@ -110,7 +110,7 @@ $(OUT)/%.o: %.c | $(PROTO_HEADERS) $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# protobuf-c's output is not ours to keep free of warnings.
+# The project's warnings are off for code that protobuf-c generates.
 $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC)$(CC) -std=gnu11 $(SAN_FLAGS) $(CFLAGS) $(HARDENING) -I$(GEN) -c -o $@ $<
 
@@ -130,7 +130,7 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(TEST_LIBRARY) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(TEST_LIBRARY) $(LIBRARY) -lcmocka $(DEP_LIBS)
 
-# The corpus of a fuzz target as tests.
+# Replays the corpus of a fuzz target as unit tests.
 $(OUT)/tests/unit/test_fuzz_%: tests/fuzz/fuzz_%.c $(OUT)/tests/fuzz/replay.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(OUT)/tests/fuzz/replay.o $(LIBRARY) $(DEP_LIBS)
@@ -139,7 +139,7 @@ $(OUT)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(DEP_LIBS)
 
-# What several tools, or several unit tests, share.
+# Code that tools, benches and unit tests share.
 $(TEST_LIBRARY): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/*.c))
 	$(call say,AR)rm -f $@ && ar rcs $@ $^
 
@@ -155,7 +155,7 @@ $(GEN)/%_pb2.py: userspace/proto/%.proto
 	@mkdir -p $(GEN)
 	$(call say,PROTO)protoc --python_out=$(GEN) -Iuserspace/proto $<
 
-# Debian's packages of Go sources are no modules, and need no network.
+# Debian's Go packages are not modules, and building with them needs no network.
 $(PEER): tests/bench/peer_snapshotter/main.go
 	@mkdir -p $(@D)
 	$(call say,GO)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go build -o $@ $<
@@ -172,13 +172,13 @@ check-vm: tests
 lint:
 	scripts/lint
 
-# What is off: ownership that a structure takes over looks like a leak to gcc 12, and it does not know that a
-# call which succeeds has set what it returns by pointers. Lengths of texts are judged by the build, at -O2.
+# Some checks are off: gcc 12 reports a leak when a structure takes ownership over, and does not know that a
+# call that succeeds has set its out-parameters. The build checks lengths of texts, at -O2.
 ANALYZER := -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-dereference \
 	-Wno-analyzer-null-argument -Wno-analyzer-use-of-uninitialized-value -Wno-format-truncation
 COMMON_FLAGS = $(filter-out -M%,$(ALL_CFLAGS))
 
-# A file is looked at again when its object was made anew: that is when a header of it has changed, too.
+# A file is analyzed again when its object was rebuilt, and so also when one of its headers has changed.
 $(OUT)/analyzed/%: %.c $(OUT)/%.o .clang-tidy
 	@mkdir -p $(@D)
 	$(call say,ANALYZE)clang-tidy --quiet $< -- $(filter-out $(HARDENING),$(COMMON_FLAGS)) > $@.log 2>&1 || \
@@ -213,7 +213,7 @@ install: all install-data
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved $(OUT)/varve-fetch
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(OUT)/varve
 
-# Units name the program where it is installed.
+# The installed units name the program by its installed path.
 install-data: $(MAN_PAGES)
 	install -d $(DESTDIR)$(UNIT_DIR)
 	for unit in $(UNITS); do \
