@@ -2,8 +2,8 @@
 # requires root overlay bpf jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Attacks by an archive on the root that imports it. What single entries may do is in
-# tests/integration/layer.bats; here the agent as a whole has to be as it was.
+# Attacks by an archive on the host whose root imports it. tests/integration/layer.bats tests single entries;
+# here the whole agent must be unchanged afterwards.
 
 load ../lib/helpers
 
@@ -18,14 +18,14 @@ make_layer() {
 	"$BATS_TEST_DIRNAME/../tools/make-layer" "$@"
 }
 
-# unharmed: nothing outside has changed, and a failed import has left nothing.
+# unharmed: no file outside has changed, and the failed import has left nothing behind.
 unharmed() {
 	[[ $(cat outside/*) == untouched && $(find outside | wc -l) == 2 ]]
 	[[ -z $(find "$agent_root/scratch" "$agent_root/layers" -mindepth 1 -maxdepth 1) ]]
 	[[ -z $(varve ls -q) ]]
 }
 
-# refuses TEXT SPEC…
+# refuses TEXT SPEC…: importing an archive of these entries fails with this text and does no harm.
 refuses() {
 	local text=$1
 	shift

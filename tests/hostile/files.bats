@@ -2,7 +2,7 @@
 # requires root overlay bpf jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Attacks by a process inside a mount on those who look at its files from outside.
+# Attacks by a process inside a mount on commands that read its files from outside.
 
 load ../lib/helpers
 
@@ -28,7 +28,7 @@ teardown() {
 		: > "outside/q$q/secret"
 	done
 	ln -s "$PWD/outside" "$mount/link"
-	# renameat2(2) with RENAME_EXCHANGE, so often that each look meets it.
+	# Exchanges the two with renameat2(2) all the time, so that each command meets an exchange.
 	python3 - "$mount" 3>&- <<-'END' &
 		import ctypes, os, sys
 		os.chdir(sys.argv[1])

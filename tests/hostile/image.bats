@@ -2,9 +2,8 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# Attacks by an image, or by a directory that somebody prepared for one, on the root that imports or
-# exports. The devices have no driver and the socket has no listener: an open of them would fail with
-# an error of its own.
+# Attacks by an image, or by a prepared directory, on the host whose root imports or exports. The devices
+# have no driver and the socket has no listener, so opening them would fail with another error.
 
 load ../lib/helpers
 load ../lib/images
@@ -24,7 +23,7 @@ make_node() {
 	esac
 }
 
-# refuses SOURCE TEXT: in no time, without a record.
+# refuses SOURCE TEXT: the import fails with this text, without waiting, and makes no record.
 refuses() {
 	run ! timeout 20 "$VARVE_BUILD/varve" -H "unix://$agent_socket" import "$1"
 	[[ $status -ne 124 ]]
@@ -85,7 +84,7 @@ refuses() {
 		assert_output_has "of the layout leads through a symbolic link"
 		[[ -z $(ls -A victim) ]]
 	done
-	# Links in the place of files are replaced, and not written through.
+	# An export replaces links in the place of its files, and does not write to their targets.
 	rm -rf out
 	mkdir out
 	echo keep > victim/file
@@ -94,18 +93,18 @@ refuses() {
 	ln -s "$PWD/victim/file" out/index.json.new
 	varve export "$id" "oci:$PWD/out:x"
 	[[ $(< victim/file) == keep && ! -L out/oci-layout && ! -L out/index.json ]]
-	# The index that was there is read beneath the directory only.
+	# An existing index is read only when it lies in the directory.
 	ln -sf "$PWD/victim/file" out/index.json
 	run -1 varve export "$id" "oci:$PWD/out:y"
 	assert_output_has "index.json"
 	[[ $(< victim/file) == keep ]]
-	# An archive's or a tar's name is replaced, too.
+	# A link in the place of an archive or tar is replaced, too.
 	ln -s "$PWD/victim/file" archive.tar
 	varve export "$id" "oci-archive:$PWD/archive.tar"
 	[[ $(< victim/file) == keep && ! -L archive.tar ]]
 }
 
-# image_with CONFIG-FILTER TAG: like `one`, with another config.
+# image_with CONFIG-FILTER TAG: adds an image like `one` whose config the jq filter has changed.
 image_with() {
 	local work descriptor manifest
 	work=$(mktemp -d "$BATS_TEST_TMPDIR/with.XXXXXX")
@@ -119,7 +118,7 @@ image_with() {
 	mv "$work/index" "$layout/index.json"
 }
 
-# exported_env ID: the environment in the config that it is exported with.
+# exported_env ID: exports the record, and prints the environment of the config in the export.
 exported_env() {
 	rm -rf exported
 	varve export "$1" "oci:$PWD/exported:x" > /dev/null 2>&1 || return
@@ -135,13 +134,13 @@ exported_env() {
 	evil=$(varve import "oci:$layout:evil" 2> /dev/null)
 	layers=$(count_layers)
 	one=$(varve import "oci:$layout:one" 2> /dev/null)
-	# A record of its own, and the same layers, in whatever order they come.
+	# The images have records of their own and share the layers, whichever is imported first.
 	[[ $one != "$evil" && $(count_layers) -eq $layers ]]
 	[[ $(varve inspect "$one" "$evil" --json | jq -r .layer | sort -u | wc -l) -eq 1 ]]
 	[[ $(exported_env "$one") == A=b && $(exported_env "$evil") == LD_PRELOAD=/evil.so ]]
 	[[ $(varve import "oci:$layout:one" 2> /dev/null) == "$one" ]]
 	[[ $(varve import "oci:$layout:evil" 2> /dev/null) == "$evil" ]]
-	# The right one also for what is built on it, and after a restart.
+	# A record that is built on one of them gets the right config, also after a restart.
 	built=$(varve commit "$(varve new --parent "$one" --retain)")
 	stop_agent
 	start_agent

@@ -2,7 +2,7 @@
 # requires root python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Attacks by a registry on the host that asks it.
+# Attacks by a registry on the host that pulls from it or pushes to it.
 
 load ../lib/helpers
 
@@ -31,7 +31,7 @@ tool() {
 	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" --stall 1 --auth user:secret "$@"
 }
 
-# Neither the other service's port nor the password has been given away.
+# The other service got no request, and so no password.
 nothing_asked_of_other() {
 	run -1 grep "^other " site/log
 }

@@ -2,8 +2,8 @@
 # requires root overlay bpf jq unshare nsenter
 # SPDX-License-Identifier: Apache-2.0
 #
-# A process in a mount namespace of its own, as every container has one, keeps clones of the agent's
-# mounts: what is immutable and what may be deleted is decided by the superblock.
+# A process in a mount namespace of its own, like a container, keeps clones of the agent's mounts. So the
+# superblock decides whether a record is immutable and may be deleted.
 
 load ../lib/helpers
 
@@ -17,9 +17,9 @@ teardown() {
 	agent_teardown
 }
 
-# start_cloner [COMMAND]: a process that has $mount at $clone, in a mount namespace of its own, and
-# nothing open, unless COMMAND opens it; its pid is $cloner. As in a container the clone has another
-# path: the one at the same path ends when the agent removes the mount point.
+# start_cloner [COMMAND]: starts a process that has a clone of $mount at $clone in a mount namespace of its
+# own, and no file open unless COMMAND opens one; its pid is $cloner. The clone has another path, as in a
+# container, because a clone at the same path ends when the agent removes the mount point.
 start_cloner() {
 	clone=$BATS_TEST_TMPDIR/clone
 	rm -f "$BATS_TEST_TMPDIR/cloned"
@@ -167,7 +167,7 @@ is_gone() {
 	[[ $(cat "$mount/file") == first ]]
 }
 
-# Then neither the accounting nor the mount table knows which superblock is meant.
+# Here neither the accounting nor the mount table can tell the agent the record of a superblock.
 @test "after a restart the agent knows clones without accounting and with mounts by relative names" {
 	export VARVE_OVERLAY_METHOD=mount
 	start_agent --backend none

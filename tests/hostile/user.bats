@@ -2,8 +2,8 @@
 # requires root overlay jq python3 python3-grpc setpriv sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# What an unprivileged local user tries, with and without the right to read: at the store's files, and at the
-# read-only socket. The agent must go on, and answer root as before.
+# Attacks by unprivileged local users, with and without access to the read-only socket, on the store's files
+# and on the socket. The agent must keep running, and answer root as before.
 
 load ../lib/helpers
 
@@ -12,12 +12,12 @@ stranger=$(id -u nobody)
 
 setup() {
 	agent_setup
-	# A place that every user can reach: only the store's own permissions protect it.
+	# Every user can reach this place, so only the store's own permissions protect the store.
 	chmod 755 "$agent_socket_dir"
 	agent_root=$agent_socket_dir/store
 	ro=$agent_socket_dir/ro
 	printf '[agent]\nread_only_group = %s\nread_only_socket = %s\n[prune]\nautomatic = no\n' "$readers" "$ro" > "$agent_config"
-	# The stranger runs the tools and reads the messages' descriptions from here.
+	# The other user runs the tools from here, and reads the descriptions of the messages.
 	mkdir "$agent_socket_dir/tools"
 	install -m 755 "$BATS_TEST_DIRNAME/../tools/hostile_user" "$agent_socket_dir/tools"
 	cp "$VARVE_BUILD/gen/varve_pb2.py" "$agent_socket_dir/tools"
@@ -30,7 +30,7 @@ teardown() {
 	agent_teardown
 }
 
-# as_stranger COMMAND…: by a user in no group. as_reader COMMAND…: by one who may read.
+# as_stranger COMMAND…: runs the command as a user in no group; as_reader as a user of the readers' group.
 as_stranger() {
 	setpriv --reuid "$stranger" --regid "$stranger" --clear-groups "$@"
 }
@@ -43,14 +43,14 @@ attack() { # NAME [ARGUMENT…]
 	as_reader env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" "$@"
 }
 
-# The agent is the one that was started, and works.
+# The agent that was started still runs and works.
 goes_on() {
 	kill -0 "$agent_pid"
 	[[ $(varve info --json | jq .pid) == "$agent_pid" ]]
 	varve release "$(varve new)"
 }
 
-# Their descriptions are what patterns take long to match.
+# The records have descriptions that patterns take long to match.
 start_with_many_records() {
 	start_agent
 	stop_agent
@@ -59,7 +59,7 @@ start_with_many_records() {
 	start_agent
 }
 
-# At most, since it was started.
+# Prints the highest memory use of the agent since its start.
 resident_kib() {
 	awk '/^VmHWM/ { print $2 }' "/proc/$agent_pid/status"
 }
@@ -80,7 +80,7 @@ sanitized() {
 	attacker=$!
 	goes_on
 	stop_agent
-	wait "$attacker" || true # its connections are refused from now on
+	wait "$attacker" || true # its last connections are refused
 }
 
 @test "a request with thousands of repeated ids does not slow down root's calls or use much memory" {
@@ -146,7 +146,7 @@ sanitized() {
 		run ! as_stranger stat "$path"
 		[[ $output == *"Permission denied"* ]]
 	done
-	# Not by setpriv itself, which still has root's capabilities when it executes a program.
+	# env executes the program, because setpriv itself still has root's capabilities when it executes one.
 	run ! as_stranger env "$mountpoint/id" -u
 	[[ $output == *"Permission denied"* ]]
 	run ! as_stranger env --chdir "$mountpoint" true

@@ -2,11 +2,11 @@
 # requires root overlay jq python3 setpriv systemd-socket-activate
 # SPDX-License-Identifier: Apache-2.0
 #
-# Who may call what: by the sockets' files, and by the caller's credentials in each call.
+# Access control: by the permissions of the sockets' files, and by the caller's credentials in each call.
 
 load ../lib/helpers
 
-# Groups and a user that every Debian has stand for Varve's own.
+# Groups and a user that every Debian system has take the place of Varve's own.
 group=daemon
 readers=games
 stranger=$(id -u nobody)
@@ -18,13 +18,13 @@ setup() {
 	may_use "$readers"
 }
 
-# may_use GROUP: who may look.
+# may_use GROUP: configures the group that may use the read-only socket.
 may_use() {
 	printf '[agent]\ngroup = %s\nread_only_group = %s\nread_only_socket = %s\n[prune]\nautomatic = no\n' \
 		"$group" "$1" "$ro" > "$agent_config"
 }
 
-# as GROUP[,GROUP…]|- COMMAND…: by a stranger in these groups.
+# as GROUP[,GROUP…]|- COMMAND…: runs the command as another user in these groups, or in no group.
 as() {
 	local groups=$1
 	shift
@@ -39,7 +39,7 @@ gid() {
 	getent group "$1" | cut -d: -f3
 }
 
-# The command line where a stranger can run it.
+# stranger_varve GROUPS SOCKET ARGUMENT…: runs a copy of varve, which other users can execute, as another user.
 stranger_varve() {
 	[[ -x $agent_socket_dir/varve ]] || install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
 	as "$1" env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$2" "${@:3}"
@@ -116,12 +116,12 @@ print(sum(s.recv(1) == b"" for s in sockets), "of 70 were closed")' "$ro"
 	"$VARVE_BUILD/varve" -H "unix://$ro" ls
 }
 
-# crowd KIND SOCKET COMMAND…: runs it while four users have as many connections as they get, which are
-# idle, or with a request that is not whole.
 count_mounts() {
 	grep -c " $agent_root/" /proc/self/mountinfo || true
 }
 
+# crowd KIND SOCKET COMMAND…: runs the command while four users have as many connections as they can get: of
+# the kind idle, or begun, with an incomplete request on each.
 crowd() {
 	/usr/bin/python3 - "$@" <<- 'END'
 		import os, socket, subprocess, sys
@@ -199,6 +199,6 @@ crowd() {
 	assert_output_has "for looking only"
 	varve new
 	stop_agent
-	# They are not the agent's to remove.
+	# The agent does not remove sockets that systemd made.
 	[[ -S $agent_socket && -S $ro ]]
 }

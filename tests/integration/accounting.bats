@@ -6,11 +6,12 @@
 
 load ../lib/helpers
 
-counts() { # ID: opens and bytes read since the first call for it
+counts() { # ID: prints opens and bytes read
 	varve stats "$1" --json | jq -r '"\(.opens) \(.readBytes)"'
 }
 
-# chain: base with file a, middle with file b, and a workspace on top; sets base, middle, work, dir.
+# Makes a record base with file a, a record middle with file b on it, and a mounted workspace on top; sets
+# base, middle, work and dir.
 chain() {
 	base=$(varve new --retain)
 	printf aaaa > "$(varve mount "$base")/a"
@@ -27,7 +28,7 @@ chain() {
 	read -r middle_opens middle_bytes <<< "$(counts "$middle")"
 }
 
-# read_since OPENS BYTES of base, then OPENS BYTES of middle.
+# assert_read OPENS BYTES OPENS BYTES: since chain() that many were counted for base, and for middle.
 assert_read() {
 	local found
 	found="$(counts "$base") $(counts "$middle")"
@@ -148,9 +149,9 @@ assert_read() {
 	cat "$dir/b" "$dir/b" > /dev/null
 	run cat "$agent_pins/usage"
 	[[ ${lines[0]} == "mount layer opens execs reads read_bytes writes written_bytes "* ]]
-	# The middle layer: 2 opens, the bytes of b twice; how many reads that is, cat decides.
+	# The middle layer: 2 opens and the bytes of b twice. The number of reads depends on cat.
 	grep -Eqx "$mount 1 2 0 [0-9]+ 12 0 0 .*" <<< "$output"
-	# Of the base nothing was touched: its cell is there, or not.
+	# The base was not read: it has an empty cell or none.
 	! grep -Eq "^$mount 2 [1-9]" <<< "$output"
 	start_agent
 }
@@ -191,7 +192,7 @@ while True:
 	[[ $(varve info --json | jq .lost) == 0 ]]
 	find "$dir" -type f -exec cat {} + > /dev/null
 	[[ $(varve info --json | jq .lost) -ge 464 ]]
-	# The layer's own counters have lost nothing; which of its files were read is not known.
+	# The layer's counters are complete; only the list of its files that were read is not.
 	run varve stats "$work" --json
 	assert_json '.opens == 66000 and .filesTouched == 65536 and .lost >= 464'
 	for command in "stats $work" "files $work -n 1" "du" "du --verbose"; do

@@ -2,12 +2,13 @@
 # requires root overlay bpf jq python3 sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Many clients at once, and what goes on while a prune of thousands does.
+# Many clients at once, and calls while a prune of thousands of records runs.
 
 load ../lib/helpers
 
-# A store of so many records that nothing holds, each with a file, and with a description so long that
-# an answer about all of them does not fit into the buffers between the agent and its client.
+# big_store COUNT: starts an agent with that many records, which are not held. Each has a file, and a
+# description so long that an answer about all records does not fit into the buffers between the agent and
+# its client.
 big_store() {
 	start_agent
 	stop_agent
@@ -16,8 +17,8 @@ big_store() {
 	start_agent
 }
 
-# A prune that cannot end before somebody reads from descriptor 8: its answers fill all that is
-# between the agent and the reader.
+# Starts a prune that cannot end before the test reads from descriptor 8, because its answers fill the
+# buffers between the agent and the test.
 start_stuck_prune() {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	exec 8<> "$BATS_TEST_TMPDIR/pipe"
@@ -30,12 +31,12 @@ has_begun() {
 	[[ $(varve ls -q | wc -l) -lt $records ]]
 }
 
-# What connections held goes in the background, after they closed: until no such hold is left, and
-# none of what they alone kept.
+# The agent releases the holds of closed connections in the background. Succeeds when no such hold and no
+# record that only they kept is left.
 connections_are_released() {
 	local ids
 	mapfile -t ids < <(varve ls --json | jq -r .id)
-	# A record that is gone by now fails the call: then it is not over.
+	# The call fails when one of the records was deleted meanwhile: then the agent is not done.
 	varve inspect --json "${ids[@]}" > "$BATS_TEST_TMPDIR/records" 2> /dev/null || return
 	jq -se 'all((.holds | all(.lease | startswith("connection/") | not)) and
 		(.mutable and .holds == [] and .twin == null and .children == [] and (.retain or .pinned | not) | not))' \
@@ -58,12 +59,12 @@ listing() {
 	diff "$BATS_TEST_TMPDIR/before" <(listing)
 	run -0 varve fsck
 
-	# All of it can go again, and then nothing is left.
+	# Everything can be released and pruned, and then the store is empty.
 	for lease in $(varve lease ls -q); do
 		[[ $lease == cli ]] || varve lease rm "$lease"
 	done
 	for id in $(varve ls -q); do
-		varve unpin "$id" || true # it may be gone with its twin
+		varve unpin "$id" || true # it may have been deleted with its twin
 	done
 	varve lease ls --json | jq -r 'select(.name == "cli") | .holds[] | .id as $id | range(.refs) | $id' |
 		while read -r id; do varve release "$id"; done
@@ -99,7 +100,7 @@ listing() {
 	wait "$second"
 	exec 8>&-
 	wait "$reader"
-	# Each record was evicted once, and what was taken into use meanwhile stays.
+	# Each record was evicted once, and the records made meanwhile stay.
 	[[ $(sort -u "$BATS_TEST_TMPDIR/first" | grep -cvx end) == "$records" ]]
 	[[ $(jq -r '.id // empty' "$BATS_TEST_TMPDIR/second" | wc -l) == 0 ]]
 	[[ $(varve ls -q | wc -l) == 2 ]]
@@ -115,7 +116,7 @@ listing() {
 	wait "$prune" || true
 	timeout 60 head -n 20 <&8 | jq -r .id > "$BATS_TEST_TMPDIR/told"
 	exec 8>&-
-	run -0 varve fsck # which waits for the prune to end
+	run -0 varve fsck # fsck waits for the prune to end
 	varve ls -q | sort > "$BATS_TEST_TMPDIR/after"
 	[[ $(wc -l < "$BATS_TEST_TMPDIR/told") == 20 && $(wc -l < "$BATS_TEST_TMPDIR/after") -gt 0 ]]
 	[[ -z $(comm -12 "$BATS_TEST_TMPDIR/after" <(sort "$BATS_TEST_TMPDIR/told")) ]]

@@ -19,7 +19,7 @@ teardown() {
 
 image=test.local/three:latest
 
-# Three layers: programs and odd files; data, and what hides some of the first; more data.
+# Three layers: programs and odd files; data and whiteouts of some of the first layer's files; more data.
 make_layers() {
 	local program
 	layers=$BATS_TEST_TMPDIR/layers
@@ -48,7 +48,7 @@ make_layers() {
 	make_image "$BATS_TEST_TMPDIR/image.tar" "$image" "$layers/1" "$layers/2" "$layers/3"
 }
 
-# Both daemons, and the image unpacked; $layer[N] is the record of its Nth layer.
+# Starts both daemons and unpacks the image; $layer[N] is the record of its Nth layer.
 unpack() {
 	local parent='' n
 	make_layers
@@ -107,12 +107,13 @@ end_container() { # ID
 	ctr containers rm "$1"
 }
 
-tree() { # DIRECTORY: everything in it with its attributes; overlayfs does not count links of directories
+tree() { # DIRECTORY: lists all files with their attributes, without links and sizes of directories, which overlayfs changes
 	(cd "$1" && find . -mindepth 1 -printf '%P %M %U %G %y %l ' ! -type d -printf '%n %s' , -printf '\n' | sort)
 	(cd "$1" && getfattr -R -d -m user . 2> /dev/null)
 }
 
-# view PARENT: prints where it is mounted. containerd's collector may take one that has no label yet.
+# view PARENT: makes a view of the snapshot; prints where it is mounted. Fails when containerd's garbage
+# collector removed the view before it had its label.
 view() {
 	local key=view$RANDOM id
 	snapshots view "$key" "$1"
@@ -142,7 +143,7 @@ view() {
 	assert_json_lines 'map(select(.readBytes > 0) | .id) | sort == ([$first, $second] | sort)' \
 		--arg first "${layer[1]}" --arg second "${layer[2]}"
 
-	# What a view shows is what the layers make together.
+	# A view shows the three layers merged.
 	cp -a "$layers/1" "$merged"
 	rm -r "$merged/hidden/below" "$merged/gone"
 	cp -a "$layers"/{2,3}/. "$merged"
@@ -185,7 +186,7 @@ view() {
 	key=$(jq -r .Parent <<< "$output")
 	run snapshots info "$key"
 	assert_json '.Kind == "Committed"'
-	# Of labels containerd hands on those that a snapshotter may care about.
+	# containerd passes only labels with certain prefixes on to the snapshotter.
 	snapshots label "$key" containerd.io/snapshot/example=yes other=no > /dev/null
 	run varve inspect "${layer[3]}" --json
 	assert_json '.labels == {"containerd.io/snapshot/example": "yes"}'
@@ -219,7 +220,7 @@ view() {
 	(($(opens "${layer[2]}") == before + 3))
 	exec_in c1 /bin/cat /data/two > /dev/null
 	(($(opens "${layer[2]}") == before + 4))
-	# containerd's connection comes back by itself.
+	# containerd connects again by itself.
 	retry 100 snapshots info c1
 	run exec_in c1 /bin/cat /data/new
 	[[ $output == new ]]
@@ -260,7 +261,7 @@ view() {
 	id=$(varve ls --json | jq -r 'select(.snapshot.kind == "active") | .id')
 	umount "$agent_root/mnt/$id"
 	ctr tasks start -d c1 3>&-
-	retry 100 has_stopped c1 # until then it may be writing the file again
+	retry 100 has_stopped c1 # until then the container may be writing the file again
 	[[ $(cat "$agent_root/mnt/$id/kept") == kept ]]
 	ctr tasks rm c1 > /dev/null
 	stop_agent

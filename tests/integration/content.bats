@@ -2,7 +2,7 @@
 # requires root overlay bpf jq umoci skopeo zstd xxd protoc curl docker-registry setfattr sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Images in and out, layers by digest, layers that are lazy. Rows B40-B47 of parity.
+# Import and export of images, records by digest, lazy layers. Rows B40-B47 of parity.
 
 load ../lib/helpers
 load ../lib/images
@@ -20,7 +20,7 @@ lazy_of() {
 	varve inspect "$1" --json | jq .lazy
 }
 
-# ids, lowest first, of the chain that ends with the record
+# chain ID: prints the ids of the record and its ancestors, lowest first.
 chain() {
 	local id=$1 ids=()
 	while [[ -n $id ]]; do
@@ -30,7 +30,7 @@ chain() {
 	printf '%s\n' "${ids[@]}"
 }
 
-# blobs of the layers of an image in $layout, lowest first
+# Prints the digests of the layers of an image in $layout, lowest first.
 layers_of() { # TAG
 	local manifest
 	manifest=$(jq -r --arg t "$1" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t) | .digest' "$layout/index.json")
@@ -89,7 +89,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	[[ $(varve inspect "$base" "$again" --json | jq -r .layer | sort -u | wc -l) -eq 1 ]]
 	[[ $(varve inspect "$base" "$again" --json | jq -r .chainId | sort -u | wc -l) -eq 1 ]]
 	[[ $(varve inspect "$base" "$again" --json | jq -r .blob.blobChainId | sort -u | wc -l) -eq 2 ]]
-	# One of them goes, and the files stay.
+	# One of them is deleted, and the files stay.
 	varve release "$again"
 	varve rm "$again"
 	same_as_umoci "$one" one
@@ -109,7 +109,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	run -0 varve inspect "$one" --json
 	# shellcheck disable=SC2016
 	assert_json '.chainId == $c and .blob.blobChainId == $b' --arg c "$chain" --arg b "$blobs"
-	# Found by them, also after a restart (B32).
+	# A filter finds the record by its chain id, also after a restart (B32).
 	stop_agent
 	start_agent
 	[[ $(varve ls -q --filter "labels.\"varve.chain-id\"==$chain") == "$one" ]]
@@ -160,7 +160,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	assert_output_has "grpc-status: 14"
 	assert_output_has "$one"
 	[[ $(varve ls -q) == "" ]]
-	# With one it is lazy; its size is its blob's (B45).
+	# With a source the record is lazy, and its size is the blob's (B45).
 	run -0 grpc GetByBlob BlobRequest BlobReply < <(blob_request "$one" 12345 "$diff_id" "" 'registry: "127.0.0.1:1" repository: "a"')
 	first=$(sed -n 's/^id: "\(.*\)"/\1/p' <<< "$output")
 	run -0 varve inspect "$first" --json

@@ -2,8 +2,8 @@
 # requires root overlay bpf jq zstd sqlite3 mkfs.ext4 docker-registry skopeo xxd
 # SPDX-License-Identifier: Apache-2.0
 #
-# Images that are not what they say, disks that are full, agents that die: the fault is named, nothing
-# half made is ever seen, and what was verified before stays.
+# Damaged and invalid images, full disks, and agents that are killed: the error names the fault, no
+# incomplete record is ever visible, and what was imported before stays intact.
 
 load ../lib/helpers
 load ../lib/images
@@ -14,7 +14,7 @@ teardown() {
 	[[ ! -d $BATS_TEST_TMPDIR/disk ]] || umount -q "$BATS_TEST_TMPDIR/disk" || true
 }
 
-# fails SOURCE TEXT…: the import fails, says all of that, and leaves nothing behind.
+# fails SOURCE TEXT…: the import fails, its error has each text, and it leaves nothing behind.
 fails() {
 	local source=$1 records layers text
 	records=$(varve ls -q)
@@ -31,11 +31,11 @@ fails() {
 	[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
 }
 
-manifest_of() { # TAG: its file
+manifest_of() { # TAG: prints the path of its manifest
 	blob_of "$layout" "$(jq -r --arg t "$1" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $t) | .digest' "$layout/index.json")"
 }
 
-# edit_manifest TAG FILTER: another manifest in its place, with the digests that it needs.
+# edit_manifest TAG FILTER: replaces the image's manifest by what the jq filter makes of it.
 edit_manifest() {
 	local work=$BATS_TEST_TMPDIR/edited descriptor
 	jq -c "$2" "$(manifest_of "$1")" > "$work"
@@ -125,7 +125,7 @@ edit_manifest() {
 	before=$(describe_tree "$(varve mount "$one" --read-only)")
 	fails "oci:$layout:cut" "$(digest_of < "$cut")"
 	[[ $(describe_tree "$(varve mount "$one" --read-only)") == "$before" ]]
-	# As a tar of its own it names the file.
+	# The error about a tar names the file.
 	fails "tar:$cut" "$cut"
 	fails "oci-archive:$trees/other.tar" "not an archive of an OCI layout"
 }
@@ -150,7 +150,7 @@ edit_manifest() {
 		fails "oci:$layout:big" "No space left"
 		fails "tar:$trees/big.tar.gz" "No space left"
 		rm "$BATS_TEST_TMPDIR/disk/filler"
-		varve prune -a > /dev/null # and with it the blobs of what failed
+		varve prune -a > /dev/null # this removes the blobs of the failed import, too
 	done
 	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
 	varve mount "$(varve import "oci:$layout:big" 2> /dev/null)" --read-only
@@ -165,14 +165,14 @@ edit_manifest() {
 	layout_image "$layout" big "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/big.tar.gz"
 	start_agent
 	one=$(varve import "oci:$layout:one" 2> /dev/null)
-	for delay in 0.01 0.05 0.1 0.2 0.3 0.4; do # wherever that is
+	for delay in 0.01 0.05 0.1 0.2 0.3 0.4; do # in different phases of the import
 		varve import "oci:$layout:big" > /dev/null 2>&1 &
 		client=$!
 		sleep "$delay"
 		kill_agent
 		wait "$client" || true
 		start_agent
-		# Whatever there is, it is whole: lazy, or as it should be.
+		# Each record is either lazy or complete.
 		for id in $(varve ls --json | jq -r 'select(.lazy | not) | .id'); do
 			varve mount "$id" --read-only > /dev/null
 		done

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq umoci skopeo zstd docker-registry setfattr
 # SPDX-License-Identifier: Apache-2.0
 #
-# Records as images, layers as tars.
+# Export of records as images, and of layers as tars.
 
 load ../lib/helpers
 load ../lib/images
@@ -12,7 +12,7 @@ teardown() {
 	agent_teardown
 }
 
-# A record on top of an image, with what a layer can have: whiteouts, an opaque directory, links.
+# Makes a record on top of an image, with everything that a layer can have: whiteouts, an opaque directory, links.
 build_on() { # PARENT
 	local id dir
 	id=$(varve new --parent "$1" --retain --description "built here")
@@ -51,7 +51,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_json '.layers == 4 and (.manifest | startswith("sha256:"))'
 	umoci_tree "$out" mine "$BATS_TEST_TMPDIR/bundle"
 	diff <(describe_tree "$BATS_TEST_TMPDIR/bundle/rootfs") <(describe_tree "$(varve mount "$built" --read-only)")
-	# The config goes on where the image's ended.
+	# The config continues the image's.
 	config=$(skopeo inspect --config --raw "oci:$out:mine")
 	[[ $(jq -c '[.config.Cmd[0], .config.Env[0], (.history | length), .history[3].created_by]' <<< "$config") == '["/bin/sh","A=b",4,"built here"]' ]]
 	[[ $(jq -r '.rootfs.diff_ids[0]' <<< "$config") == "$(digest_of < "$trees/base.tar")" ]]
@@ -86,7 +86,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	for blob in "$BATS_TEST_TMPDIR"/out/blobs/sha256/*; do
 		[[ -e $layout/blobs/sha256/${blob##*/} ]] || jq -e '.layers | length == 3' "$blob" > /dev/null
 	done
-	# Into the layout that is there; a tag moves.
+	# An export into an existing layout moves a tag.
 	export_to "$one" "oci:$layout:two"
 	[[ $(jq '.manifests | length' "$layout/index.json") -eq 2 ]]
 	umoci_tree "$layout" two "$BATS_TEST_TMPDIR/bundle"
@@ -129,7 +129,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_output_has "not under a digest"
 	run -4 varve export "$one" "oci:$BATS_TEST_TMPDIR/nowhere/out:x"
 	run -4 varve export 0000 "oci:$BATS_TEST_TMPDIR/out:x"
-	# The digests of a lazy image are enough, as long as its blobs are here.
+	# A lazy image can be exported as long as its blobs are in the store.
 	two=$(varve import "oci:$layout:two" --lazy 2> /dev/null)
 	export_to "$two" "oci:$BATS_TEST_TMPDIR/out:two"
 	[[ $(varve inspect "$two" --json | jq .lazy) == true ]]
@@ -147,7 +147,7 @@ export_to() { # ID DESTINATION [OPTION…]
 	varve push "$built" "$registry/built/here:1" > /dev/null 2>&1
 	skopeo inspect --tls-verify=false "docker://$registry/built/here:1" > /dev/null
 	[[ $(varve pull "$registry/built/here:1" 2> /dev/null) == "$built" ]]
-	# Again, and another that shares most of it: only what the registry lacks goes there.
+	# A second push sends only what the registry lacks.
 	varve push "$built" "$registry/built/here:2" > /dev/null 2>&1
 	skopeo copy --quiet --src-tls-verify=false "docker://$registry/built/here:2" "oci:$BATS_TEST_TMPDIR/copy:x"
 	umoci_tree "$BATS_TEST_TMPDIR/copy" x "$BATS_TEST_TMPDIR/bundle"

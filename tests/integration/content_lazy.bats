@@ -2,7 +2,7 @@
 # requires root overlay bpf jq docker-registry skopeo sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Layers that fall back to lazy, and blobs that are not kept.
+# Layers that become lazy again, and blobs that are not kept.
 
 load ../lib/helpers
 load ../lib/images
@@ -12,7 +12,7 @@ teardown() {
 	agent_teardown
 }
 
-lazy() { # how many records are
+lazy() { # prints how many records are lazy
 	varve ls --json | jq -s 'map(select(.lazy)) | length'
 }
 
@@ -20,7 +20,7 @@ blobs() {
 	find "$agent_root/blobs/sha256" -type f | wc -l
 }
 
-imported() { # an image that nobody holds
+imported() { # TAG: imports an image and releases it; prints its id
 	local id
 	id=$(varve import "oci:$layout:$1" 2> /dev/null)
 	varve release "$id"
@@ -42,7 +42,7 @@ imported() { # an image that nobody holds
 	left=$(varve du --json | jq -s 'map(.size) | add')
 	[[ $(jq -s 'map(select(.predicted).predicted) | add' <<< "$output") -eq $((size - left)) ]]
 	[[ $(varve fsck | tail -n 1) == *" 0 problems found"* ]]
-	# Nothing more to take.
+	# A second run finds nothing to do.
 	[[ $(varve prune --to-lazy --json | jq -s 'map(select(.id)) | length') -eq 0 ]]
 	stop_agent
 	start_agent
@@ -81,7 +81,7 @@ imported() { # an image that nobody holds
 	varve release "$one"
 	varve prune --to-lazy > /dev/null
 	[[ $(lazy) -eq 4 ]]
-	# One is made again, and goes back when nobody needs it, whatever its neighbour is.
+	# One record is extracted again, and becomes lazy again although its sibling is lazy.
 	varve extract "$one" 2> /dev/null
 	[[ $(lazy) -eq 1 ]]
 	varve prune --to-lazy > /dev/null
@@ -111,9 +111,9 @@ imported() { # an image that nobody holds
 	varve release "$local"
 	describe_tree "$(varve mount "$one" --read-only)" > "$BATS_TEST_TMPDIR/before"
 	varve umount "$one"
-	varve prune --filter description==nothing > /dev/null # collects
+	varve prune --filter description==nothing > /dev/null # it collects unneeded blobs
 	[[ $(blobs) -eq 1 ]] # the config
-	# What came from no registry has nothing to be made of.
+	# A record that did not come from a registry cannot be made again, and is deleted.
 	run -0 varve prune --to-lazy --json
 	[[ $(jq -r 'select(.id and (.toLazy | not)) | .id' <<< "$output") == "$local" ]]
 	[[ $(lazy) -eq 3 ]]
@@ -136,11 +136,11 @@ imported() { # an image that nobody holds
 	layout_image "$layout" big "$trees/base.tar.gz" "$trees/bigtop.tar.gz"
 	start_agent
 	big=$(imported big)
-	# Its files go, its blob stays.
+	# prune deletes its files and keeps its blob.
 	varve prune --to-lazy --keep-storage 6M > /dev/null
 	[[ $(varve inspect "$big" --json | jq .lazy) == true ]]
 	[[ $(varve inspect "$(varve inspect "$big" --json | jq -r '.parents[0]')" --json | jq .lazy) == false ]]
-	# Less than the blobs take cannot be had that way.
+	# A limit below the size of the blobs cannot be reached this way.
 	run -7 varve prune --to-lazy --keep-storage 1M --strict
 	assert_output_has "lazy already"
 }

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq skopeo umoci
 # SPDX-License-Identifier: Apache-2.0
 #
-# Which image of a layout or a registry a reference names, and images that others take.
+# Which image of a layout or a registry a reference names, and odd images that other tools accept.
 
 load ../lib/helpers
 load ../lib/images
@@ -38,7 +38,7 @@ digest_in() { # LAYOUT NAME
 	[[ $(import "oci:$layout:one@$(digest_in "$layout" name)") == "$name" ]]
 	run -4 varve import "oci:$layout@sha256:$(printf '%064d' 1)"
 	assert_output_has "No such file"
-	# As others name it.
+	# skopeo finds it by the same name.
 	skopeo inspect "oci:$layout:docker.io/library/alpine:1.0" > /dev/null
 	varve export "$alpine" "oci:$PWD/out:docker.io/library/alpine:2.0" 2> /dev/null
 	skopeo inspect "oci:$PWD/out:docker.io/library/alpine:2.0" > /dev/null
@@ -58,7 +58,7 @@ digest_in() { # LAYOUT NAME
 }
 
 @test "of a reference with a tag and a digest the digest chooses the image" {
-	command -v docker-registry > /dev/null || skip "no program docker-registry here"
+	command -v docker-registry > /dev/null || skip "the program docker-registry is not installed"
 	make_images
 	start_registry
 	push_image one lib/it:one
@@ -86,7 +86,7 @@ digest_in() { # LAYOUT NAME
 	jq -c --argjson d "$inner" '.manifests = [$d + {mediaType: "application/vnd.oci.image.index.v1+json"}]' "$layout/index.json" > index
 	mv index "$layout/index.json"
 	[[ $(import "oci:$layout") == "$one" ]]
-	# The index's own place in the layout is as good.
+	# A reference can name the inner index by its digest.
 	[[ $(import "oci:$layout@$(jq -r .digest <<< "$inner")") == "$one" ]]
 }
 

@@ -2,8 +2,8 @@
 # requires root overlay bpf jq protoc python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
-# BuildKit's control service, as an independent gRPC stack sees it: every call and field, the meanings
-# that these had for older clients, and what is refused.
+# BuildKit's control service, called by an independent gRPC implementation: every call and field, also
+# with the meanings that older clients know, and calls that are refused.
 
 load ../lib/helpers
 
@@ -41,7 +41,7 @@ mib() {
 	echo $(($1 << 20))
 }
 
-untouched() { # NAME [OPTION…]: as result, but of no file, and never used; prints its id
+untouched() { # NAME [OPTION…]: like result, but without a file and never used; prints its id
 	local id
 	id=$(varve commit "$(varve new --retain --description "$@")")
 	varve finalize "$id"
@@ -49,7 +49,7 @@ untouched() { # NAME [OPTION…]: as result, but of no file, and never used; pri
 	echo "$id"
 }
 
-read_it() { # ID: in a mount of its own
+read_it() { # ID: mounts the record, reads its file, and unmounts it
 	cat "$(varve mount "$1" --read-only)/data" > /dev/null
 	varve umount "$1"
 }
@@ -68,7 +68,7 @@ read_it() { # ID: in a mount of its own
 			Parent: (.parents[0] // ""), CreatedAt: .createdAt, UsageCount: (.usageCount | tostring),
 			Description: .description, RecordType: .recordType, Shared: .shared, Parents: .parents}')
 		assert_json "del(.LastUsedAt, .CreatedAt) == ($shown | del(.CreatedAt))"
-		# To the second: the CLI's way to write a time is its own.
+		# Times are compared to the second, because varve writes them in another format.
 		assert_json ".CreatedAt[:19] == ($shown).CreatedAt[:19]"
 	done
 	run jq -c --arg id "$base" '.record[] | select(.ID == $id)' "$BATS_TEST_TMPDIR/du"
@@ -76,7 +76,7 @@ read_it() { # ID: in a mount of its own
 	assert_json ".LastUsedAt[:19] == \"$(varve inspect --json "$base" | jq -r '.lastUsedAt[:19]')\""
 	run jq -c --arg id "$held" '.record[] | select(.ID == $id)' "$BATS_TEST_TMPDIR/du"
 	assert_json ".Mutable and .Parents == [\"$base\"] and .Parent == \"$base\""
-	# Never used: no time, which is not the same as 1970.
+	# A record that was never used has no time of last use, which differs from 1970.
 	assert_json 'has("LastUsedAt") | not'
 }
 
@@ -103,7 +103,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(du_ids private) == $(ids "$base" "$child" "$held") ]]
 	[[ $(du_ids immutable,private,type==regular) == "$child" ]]
 	[[ $(du_ids type==internal shared) == $(ids "$base" "$other") ]]
-	# buildx sends an empty one when it was given none.
+	# buildx sends an empty filter when the user gave none.
 	[[ $(du_ids '' | wc -l) -eq 4 ]]
 	[[ $(du_ids id==nosuch) == "" ]]
 }
@@ -179,7 +179,7 @@ read_it() { # ID: in a mount of its own
 	[[ $(control old/Prune "{\"keepBytes\": $(mib 10)}") == "" ]]
 	[[ $(control old/Prune "{\"keepBytes\": $(($(mib 4) + 500000))}" | jq -r .ID | wc -l) -eq 1 ]]
 	[[ $(control Prune "{\"reservedSpace\": $(($(mib 3) + 500000))}" | jq -r .ID | wc -l) -eq 1 ]]
-	# 0 is no limit: everything goes.
+	# 0 means no limit: prune evicts everything.
 	[[ $(control old/Prune '{"keepBytes": 0, "all": true}' | jq -r .ID | wc -l) -eq 3 ]]
 	[[ $(varve ls -q) == "" ]]
 }
@@ -194,7 +194,7 @@ read_it() { # ID: in a mount of its own
 	}
 	[[ $(gone "{\"maxUsedSpace\": $(mib 10)}") -eq 0 ]]
 	[[ $(gone '{"minFreeSpace": 1}') -eq 0 ]]
-	# What is free in any case is no reason to go below anything.
+	# A minimum of free space that is met anyway evicts nothing.
 	[[ $(gone "{\"minFreeSpace\": 1, \"reservedSpace\": 1}") -eq 0 ]]
 	[[ $(gone "{\"maxUsedSpace\": 1, \"reservedSpace\": $(($(mib 4) + 500000))}") -eq 1 ]]
 	[[ $(gone "{\"maxUsedSpace\": $(($(mib 3) + 500000)), \"reservedSpace\": 1}") -eq 1 ]]
@@ -287,7 +287,7 @@ read_it() { # ID: in a mount of its own
 		refused 12 "no method /$call; this is varved" "/$call"
 		[[ $stderr == *"builds nothing"*"--containerd-worker-snapshotter=varve"* ]]
 	done
-	# The client never ends this stream; the answer does not wait for that.
+	# The client never ends this stream, and the agent does not wait for its end.
 	refused 12 "no method /moby.buildkit.v1.Control/Session" /moby.buildkit.v1.Control/Session+
 }
 
@@ -313,6 +313,6 @@ read_it() { # ID: in a mount of its own
 	refused 3 "cannot be negative" old/Prune '{"keepBytes": -1}'
 	refused 3 "64 KiB" Prune "$(jq -cn '{filter: ["id==" + "x" * 70000]}')"
 	[[ $(varve ls -q | wc -l) -eq 2 ]]
-	# What a newer client may send besides is no concern of ours.
+	# The agent ignores fields of newer clients.
 	control DiskUsage --raw a2060568656c6c6f | jq -e '.record | length == 2'
 }

@@ -2,13 +2,13 @@
 # requires root overlay bpf jq go buildkit-stubs
 # SPDX-License-Identifier: Apache-2.0
 #
-# BuildKit's own message code and Go's gRPC, as Debian packages them, against the agent.
+# Calls the agent with BuildKit's own message code and Go's gRPC, as Debian packages them.
 
 load ../lib/helpers
 
 setup_file() {
 	[[ -n $(command -v go) ]] || return 0 # the test then skips
-	# What is compiled of the packages is kept: it takes far longer than the test.
+	# The compiled packages are kept in build/go, because compiling them takes far longer than the test.
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(realpath "$BATS_TEST_DIRNAME/../..")/build/go \
 		go build -o "$BATS_FILE_TMPDIR/stubs" "$BATS_TEST_DIRNAME/../buildkit-stubs.go" ||
 		[[ ! -d /usr/share/gocode/src/github.com/moby/buildkit ]]

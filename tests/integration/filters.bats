@@ -2,7 +2,7 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# Filters with regular expressions: what they select, and that nobody waits for them.
+# Filters with regular expressions: what they select, and that they do not delay other calls.
 
 load ../lib/helpers
 
@@ -42,9 +42,9 @@ load ../lib/helpers
 		for ((i = 0; i < 5; i++)); do
 			varve inspect "$(varve new)" > /dev/null
 		done
-		kill -0 "$client" # it is still at it: nothing above has waited for it
+		kill -0 "$client" # it still runs, so the calls above did not wait for it
 		kill "$client"
 		wait "$client" || true
 	done
-	stop_agent # which waits for calls that are under way
+	stop_agent # it waits for running calls
 }

@@ -2,15 +2,15 @@
 # requires root overlay bpf jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# varve fsck on stores that somebody damaged by hand.
+# varve fsck on stores that were damaged by hand.
 
 load ../lib/helpers
 
-found() { # [OPTION…]: "kind what repaired" lines, and the summary's numbers
+found() { # [OPTION…]: prints fsck's findings as "kind what repaired" lines, and the numbers of its summary
 	varve fsck --json "$@" | jq -r 'if .kind then "\(.kind) \(.what) \(.repaired)" else "\(.found) \(.repaired)" end'
 }
 
-# finds LINE…: exactly these without --repair, the same repaired with it, and then nothing.
+# finds LINE…: fsck finds exactly these problems, repairs them with --repair, and then finds none.
 finds() {
 	local expected
 	expected=$(printf '%s false\n' "$@" | sort)
@@ -163,7 +163,7 @@ layer_of() {
 	finds "stale-lock lock"
 	run -5 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket_dir/other"
 	kill_agent
-	echo "4711" > "$agent_root/lock" # of an agent that is gone
+	echo "4711" > "$agent_root/lock" # the pid of an agent that has ended
 	start_agent
 	[[ $(found) == "0 0" ]]
 }

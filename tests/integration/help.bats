@@ -2,22 +2,22 @@
 # requires jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# What --help, the completion of each shell, and the man page say is the same.
+# --help, the shells' completions and the man page name the same verbs and options.
 
 load ../lib/helpers
 
-# "verb" lines of the help, families' members by both words.
+# Prints the verbs of the help, a line each; subcommands with both words.
 verbs() {
 	varve --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\{0,1\}\).*/\1/p' | sed 's/ *$//'
 }
 
-# The options of one verb, or with "" the global ones: "--name".
+# options_of VERB: prints the options of the verb, or the global ones for "", as "--name" lines.
 options_of() {
 	# shellcheck disable=SC2086
 	varve $1 --help | sed -n '/^Options/,/^$/s/^  \(-., \|    \)--\([a-z-]*\).*/--\2/p'
 }
 
-# complete_bash WORD…: what bash would offer for the last word.
+# complete_bash WORD…: prints what bash would offer for the last word.
 complete_bash() {
 	PATH=$VARVE_BUILD:$PATH bash -c '
 		eval "$(varve completion bash)"

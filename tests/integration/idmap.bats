@@ -2,9 +2,9 @@
 # requires root overlay bpf jq unshare nsenter getfattr mkfs.ext3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Maps of ids: mounts show other owners than the layers have on disk. PARITY row B48.
+# Id maps: mounts show other owners than the layers have on disk. PARITY row B48.
 #
-# Filters are for jq and scripts for the container's shell:
+# Variables in single quotes are those of jq and of the container's shell:
 # shellcheck disable=SC2016
 
 load ../lib/helpers
@@ -29,7 +29,7 @@ is_apart() {
 	[[ $(readlink "/proc/$1/ns/user") != "$(readlink /proc/self/ns/user)" ]]
 }
 
-# A process in a user namespace with this map, written as in uid_map.
+# Starts a process in a user namespace with this map, which has the format of uid_map.
 start_container() { # MAP
 	(cd / && exec unshare --user sleep infinity) 3>&- &
 	container=$!
@@ -38,7 +38,7 @@ start_container() { # MAP
 	echo "$1" > "/proc/$container/gid_map"
 }
 
-# inside DIRECTORY SCRIPT: as root of the container's user namespace.
+# inside DIRECTORY SCRIPT: runs the script as root of the container's user namespace.
 inside() {
 	(cd "$1" && nsenter --user --target "$container" --setuid 0 --setgid 0 sh -ec "$2" 3>&-)
 }
@@ -47,11 +47,11 @@ owners() { # DIRECTORY NAME…
 	(cd "$1" && shift && stat -c %u:%g "$@" | paste -sd ' ')
 }
 
-on_disk() { # ID: where its layer's files are
+on_disk() { # ID: prints the directory of its layer's files
 	echo "$agent_root/layers/$(varve inspect "$1" --json | jq -r .layer)/fs"
 }
 
-# A finalized record with files of root, of user 1000, and of one that no map here has.
+# Makes a finalized record with files of root, of user 1000, and of a user that no map here has.
 image() {
 	local id dir
 	id=$(varve new --retain)
@@ -105,7 +105,7 @@ works_in_a_container() {
 	layer=$(on_disk "$id")
 	[[ $(owners "$layer" new directory of-user link gone) == "0:0 1000:1000 1000:1000 0:0 0:0" ]]
 	[[ $(getfattr --absolute-names --only-values -n trusted.overlay.opaque "$layer/gone") == y ]]
-	# Who is not in the map may change what is there, and make nothing.
+	# A user outside the map can change files, and cannot make any.
 	run touch "$dir/by-the-host"
 	[[ $status -ne 0 && $output == *"too large"* ]]
 	echo more >> "$dir/new"
@@ -116,7 +116,7 @@ works_in_a_container() {
 	inside "$dir" '[ "$(cat new)" = "new
 more" ] && ! touch more 2> /dev/null'
 	varve finalize "$id"
-	# Children stand on what is on disk, and have no map but their own.
+	# A child gets the owners on disk, and does not inherit its parent's map.
 	dir=$(varve mount "$(varve new --parent "$id")")
 	[[ $(owners "$dir" new of-user) == "0:0 1000:1000" ]]
 }
@@ -159,7 +159,7 @@ more" ] && ! touch more 2> /dev/null'
 	id=$(varve new --parent "$image" --lease box)
 	inside "$(varve mount "$id")" 'echo new > new'
 	[[ $(owners "$(on_disk "$id")" new) == 0:0 ]]
-	# The record's own map goes with it, whoever mounts it.
+	# The record keeps its own map, whichever lease mounts it.
 	varve umount "$id"
 	[[ $(owners "$(varve mount "$id")" new) == 100000:100000 ]]
 	varve lease create other --uid-map 0:1:1 --gid-map 0:1:1
@@ -239,7 +239,7 @@ more" ] && ! touch more 2> /dev/null'
 	assert_json_lines 'any(.layer == 0 and .writtenBytes == 10)'
 }
 
-many_ranges() { # COUNT: id N is shown as 2000 + 2 N
+many_ranges() { # COUNT: prints a map of that many ranges that shows id N as 2000 + 2 N
 	seq "$1" -1 1 | while read -r i; do echo "$((i - 1)):$((1998 + 2 * i)):1"; done | paste -sd ,
 }
 

@@ -2,8 +2,8 @@
 # requires root overlay bpf
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is tested below the agent, on this kernel: every counter against every kind of access, and
-# every way to mount.
+# Runs the tools that test the kernel's side without an agent: every counter with every kind of access, and
+# both mount methods.
 
 load ../lib/helpers
 

@@ -2,8 +2,8 @@
 # requires root umoci skopeo bsdtar zstd jq python3 go
 # SPDX-License-Identifier: Apache-2.0
 #
-# Layers' tars to directories and back, by tests/tools/layer_tool, against archives that others wrote and
-# readers that others wrote. tests/tools/make-layer writes what nobody else would; list-tree compares.
+# tests/tools/layer_tool unpacks tars to layers and packs layers to tars; it is compared with writers and
+# readers of other projects. tests/tools/make-layer writes archives that no usual tool would write.
 
 # shellcheck disable=SC2016 # the variables are jq's
 
@@ -27,14 +27,14 @@ list_tree() {
 	"$tools/list-tree" "$@"
 }
 
-# applies SPEC…: into the directory `layer`.
+# applies SPEC…: an archive of these entries can be unpacked to the directory `layer`.
 applies() {
 	rm -rf layer
 	make_layer layer.tar "$@"
 	run -0 layer_tool apply layer.tar layer
 }
 
-# refuses CODE TEXT SPEC…: and nothing outside of the directory has changed.
+# refuses CODE TEXT SPEC…: an archive of these entries is refused, and nothing outside of `layer` changes.
 refuses() {
 	local code=$1 text=$2
 	shift 2
@@ -50,7 +50,7 @@ refuses() {
 	[[ $(cat outside/*) == untouched ]]
 }
 
-# A tree with everything that a layer may hold.
+# make_tree DIR: makes a tree with every kind of file that a layer may have.
 make_tree() {
 	local name
 	mkdir -p "$1"/{bin,deep/er,empty,'sp ace'}
@@ -84,7 +84,7 @@ same_tree() {
 
 @test "B44 tars of GNU tar, bsdtar and Python are unpacked as they were packed" {
 	make_tree tree
-	bsdtar -C tree --format=pax --xattrs -cf bsd.tar . # before 1970 it is wrong
+	bsdtar -C tree --format=pax --xattrs -cf bsd.tar . # bsdtar writes wrong times before 1970
 	touch -h -d '1969-12-31 23:59:58.25' tree/deep/link
 	tar -C tree --format=pax --pax-option=delete=atime,delete=ctime --xattrs --xattrs-include='*' -cf gnu.tar .
 	tar -C tree --format=pax -S --xattrs --xattrs-include='*' -cf sparse.tar .
@@ -113,7 +113,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	"$tools/odd-tars" tars 500 7
 	run -0 "$tools/compare-tars" "$VARVE_BUILD/tests/tools/layer_tool" tars < <(./list_tar tars)
 	[[ $output =~ ^accepted\ ([0-9]+)\ \(([0-9]+)\ as\ tarfile\ does\),\ refused\ ([0-9]+),\ different\ 0$ ]]
-	# The comparison is of something.
+	# The comparison must not be empty.
 	((BASH_REMATCH[1] > 300 && BASH_REMATCH[2] > 200 && BASH_REMATCH[3] > 20))
 }
 
@@ -140,7 +140,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 			[[ $(stat -c %h layer/a) == 2 ]]
 		done
 	done
-	# A body where no reader expects one is not passed over.
+	# A body after an entry that has none is an error.
 	python3 - <<-'END'
 		import tarfile
 		info = tarfile.TarInfo("h")
@@ -175,7 +175,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	done
 	rm -rf layer
 	run -0 layer_tool apply - layer < <(cat one.gz)
-	# Zeros behind the end count.
+	# Zeros after the archive's end count towards the diff id.
 	cp plain.tar padded.tar
 	head -c 100000 /dev/zero >> padded.tar
 	gzip -n padded.tar
@@ -190,7 +190,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	rm -rf layer
 	run -1 layer_tool apply plain.tar.xz layer
 	assert_output_has "EOPNOTSUPP: the layer is compressed with xz; known are gzip and zstd"
-	# As large as zstd's own tool takes without being asked, and as `docker buildx` writes at high levels.
+	# The largest window that zstd's own tool accepts by default; `docker buildx` writes it at high levels.
 	head -c 200M /dev/zero > large
 	tar -cf large.tar large
 	zstd -q --ultra -22 --long=27 --zstd=wlog=27 < large.tar > window.zst
@@ -232,7 +232,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(list_tree layer | sed -n "s/^b'\(.*\)' whiteout/\1/p") == merged/gone ]]
 	mkdir upper work view
 	mount -t overlay overlay -o "lowerdir=layer:lower:older,upperdir=upper,workdir=work" view
-	# `find` shows a ghost as a name that cannot be looked at.
+	# find would fail for a name that has no file.
 	run find view -mindepth 1 -printf '%P\n'
 	umount view
 	assert_status 0
@@ -254,7 +254,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(stat -c '%a %u:%g %Y' layer/a/b) == "750 5:6 $(date -d 2001-01-01 +%s)" ]]
 	[[ $(getfattr -d -m - layer/a/b | grep -v '^#') == 'user.note="b"' ]]
 	[[ $(stat -c %a layer/a layer/a/b/c layer/hidden) == $'711\n755\n755' ]]
-	[[ $(stat -c %a layer) == 755 ]] # the newest has it
+	[[ $(stat -c %a layer) == 755 ]] # the layer's root takes the mode of the newest lower layer that has one
 	setfattr -n trusted.overlay.opaque -v y newer/a
 	run -0 layer_tool apply layer.tar opaque newer older
 	[[ $(stat -c %a opaque/a/b) == 755 ]]
@@ -280,12 +280,12 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	refuses ENOENT "entry 'h': its target 'gone'" hard:h=gone
 	refuses ENOTDIR "entry 'f/x'" file:f=1 file:f/x=1
 	refuses EPERM "entry '.': the layer's root" link:.=outside
-	# Taken as what it is below the layer, as everybody does.
+	# An absolute path is taken as a path below the layer, as by other tools.
 	applies file:/etc/absolute=1 link:s=../outside file:s=2 file:s=3
 	[[ -f layer/etc/absolute && $(cat layer/s) == 3 && ! -e outside/s ]]
 	applies file:a/../b=1 file:./a/c/../../d/./e=1
 	[[ -f layer/b && -f layer/d/e && ! -e layer/a ]]
-	# A link to a link is one, too.
+	# A hard link to a symbolic link is a symbolic link.
 	applies link:s=/etc/passwd hard:h=s
 	[[ $(readlink layer/h) == /etc/passwd ]]
 }
@@ -337,7 +337,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	[[ $(stat -c %h layer/real/one layer/h) == $'2\n2' ]]
 	[[ $(stat -c '%a %Y' layer/real/dir) == "700 5" ]]
 	[[ -L layer/s && -L layer/abs && -L layer/up && -L layer/chain && -L layer/new ]]
-	# A link is replaced by an entry of its own name, and where it led stays.
+	# A later entry of the same name replaces a link, and the link's target stays.
 	applies dir:real link:s=real file:s/one=1 dir:s file:s/two=2
 	[[ -f layer/real/one && -f layer/s/two && ! -L layer/s && ! -e layer/real/two ]]
 	mkdir lower lower/real
@@ -345,7 +345,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	make_layer layer.tar link:s=real file:s/.wh.gone=
 	run -0 layer_tool apply layer.tar whited lower
 	[[ $(stat -c %F:%t:%T whited/real/gone) == "character special file:0:0" ]]
-	# What leads above the root stays below it.
+	# A link that leads above the root ends at the root.
 	mkdir outside
 	applies link:s=../outside file:s/file=1 "link:t=$PWD/outside" file:t/file=2 link:u=../outside/x file:u/v/file=3
 	[[ -z $(ls outside) && -f layer/outside/file && -f layer/outside/x/v/file && -f layer/$PWD/outside/file ]]
@@ -408,7 +408,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	head -c 80M /dev/zero | cat end.tar - | gzip -1 > trailing.gz
 	run -1 layer_tool apply trailing.gz layer
 	assert_output_has "EFBIG: more than 64 MiB follow the archive's end"
-	# A header of a pax header that never ends.
+	# A pax header that claims 4 GiB.
 	python3 - <<-'END'
 		import tarfile
 		info = tarfile.TarInfo("x")
@@ -479,7 +479,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 	assert_output_has "unpacking more would leave less than 3 inodes of the file system free; remove some files and try again"
 	(($(stat -f -c %d small) > 0))
 	rm -rf small/layer
-	# Holes take no space.
+	# Holes of a sparse file need no space.
 	truncate -s 1G sparse
 	tar -S -cf sparse.tar sparse
 	run -0 layer_tool apply sparse.tar small/layer
@@ -513,7 +513,7 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 		diff <(list_tree tree | grep -v -e "^b'socket'" | sed "s/, *'trusted.overlay.origin': '78'//; s/'trusted.overlay.origin': '78'//") <(list_tree layer)
 	done
 	layer_tool diff tree names
-	# Sorted, whiteouts where their names belong, and readable by others.
+	# Whiteouts stand where their names belong, and other readers accept the archive.
 	tar -tf names | grep -q '^\.wh\.gone$'
 	tar -tf names | grep -q '^opaque/\.wh\.\.wh\.\.opq$'
 	bsdtar -tf names > /dev/null
@@ -541,12 +541,12 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 
 @test "umoci and skopeo accept the layers that diff writes" {
 	make_tree tree
-	rm -r tree/$'caf\xe9' # umoci 0.4.7 names its file by JSON
+	rm -r tree/$'caf\xe9' # umoci 0.4.7 cannot keep a name that is not UTF-8
 	for compression in gzip zstd; do
 		umoci init --layout image
 		umoci new --image image:test
 		layer_tool diff tree layer.blob "$compression" > result
-		# umoci adds plain tars; it compresses by itself.
+		# umoci takes plain tars and compresses them itself.
 		layer_tool diff tree layer.tar > plain
 		umoci raw add-layer --image image:test layer.tar
 		[[ $(jq -r .diff_id plain) == $(jq -r .diff_id result) ]]

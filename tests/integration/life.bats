@@ -2,7 +2,7 @@
 # requires root overlay bpf jq mkfs.ext4
 # SPDX-License-Identifier: Apache-2.0
 #
-# The agent's own life: PARITY rows B80 to B83.
+# Start, end, crash and recovery of the agent: PARITY rows B80 to B83.
 
 load ../lib/helpers
 
@@ -109,7 +109,7 @@ load ../lib/helpers
 	mkfs.ext4 -q -m 0 "$BATS_TEST_TMPDIR/disk"
 	mkdir "$agent_root"
 	mount -o loop "$BATS_TEST_TMPDIR/disk" "$agent_root"
-	fill() { # to the last block
+	fill() { # NAME: fills the disk to the last block
 		head -c 64M /dev/zero > "$agent_root/fill$1" 2> /dev/null || true
 		while mkdir "$agent_root/fill$1.$((folders++))" 2> /dev/null; do
 			:

@@ -2,11 +2,11 @@
 # requires root overlay bpf jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Depth, names, numbers, and everything else that is refused: a sentence, an exit status, no change.
+# Limits and wrong arguments: each is refused with a sentence and an exit status, and changes nothing.
 
 load ../lib/helpers
 
-# refused STATUS TEXT COMMAND…: ends so, says this in one line, and changes nothing.
+# refused STATUS TEXT COMMAND…: the command ends with this status and one line with this text, and changes nothing.
 refused() {
 	local status=$1 text=$2 before
 	shift 2

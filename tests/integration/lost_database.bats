@@ -2,11 +2,11 @@
 # requires root overlay bpf jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# A store whose database is deleted, emptied, damaged or read by others. The layers in it must stay.
+# Stores whose database was deleted, emptied, damaged or opened to other users. Their layers must stay.
 
 load ../lib/helpers
 
-# Starts an agent that must refuse the store with the exit status 1, and prints what it says.
+# The agent refuses the store with the exit status 1; prints its output.
 refused() {
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" 3>&-
 	echo "$output"
@@ -16,7 +16,7 @@ layer_files() {
 	find "$agent_root/layers" "$agent_root/blobs" -printf '%P %s\n' | sort
 }
 
-stopped_store() { # a store with two records, without an agent; its database is kept in $backup
+stopped_store() { # makes a store with two records and stops its agent; $backup is a copy of its database
 	start_agent
 	a=$(result a)
 	b=$(result b --parent "$a")
@@ -118,7 +118,7 @@ stopped_store() { # a store with two records, without an agent; its database is 
 	c=$(result c)
 	layer=$(varve inspect "$c" --json | jq -r .layer)
 	stop_agent
-	mkdir -p "$agent_root/layers/zzz/fs" # as a crash leaves it
+	mkdir -p "$agent_root/layers/zzz/fs" # as a crash would leave it
 	touch -d "2 hours ago" "$agent_root/layers/$layer"
 	cp "$backup" "$agent_root/varve.db"
 	start_agent

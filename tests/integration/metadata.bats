@@ -2,11 +2,11 @@
 # requires root overlay jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Pins, labels, and what others say that they still need.
+# Pins, labels, and external references of leases.
 
 load ../lib/helpers
 
-small_record() { # DESCRIPTION [PARENT]: the id of a committed record that nobody holds
+small_record() { # DESCRIPTION [PARENT]: makes a finalized record that is not held; prints its id
 	local id
 	id=$(varve new --retain --description "$1" ${2:+--parent "$2"})
 	printf '%s' "$1" > "$(varve mount "$id")/file"
@@ -16,7 +16,7 @@ small_record() { # DESCRIPTION [PARENT]: the id of a committed record that nobod
 	echo "$id"
 }
 
-field() { # ID NAME: as du shows it
+field() { # ID NAME: prints a field of the record from du
 	varve du --json | jq -r --arg id "$1" "select(.id == \$id) | .$2"
 }
 
@@ -99,7 +99,7 @@ field() { # ID NAME: as du shows it
 	start_agent
 	id=$(small_record forged)
 	kill_agent
-	# As a client of an older agent could.
+	# Clients of an older agent could set such labels.
 	sqlite3 "$agent_root/varve.db" "INSERT INTO labels VALUES ('$id', 'varve.chain-id', 'sha256:abcd'),
 		('$id', 'varve.blob-chain-id', 'sha256:abcd')"
 	start_agent
@@ -113,7 +113,7 @@ field() { # ID NAME: as du shows it
 	base=$(small_record base)
 	top=$(small_record top "$base")
 	chained=$(small_record chained "$base")
-	varve export "$chained" "oci:$BATS_TEST_TMPDIR/layout" 2> /dev/null # gives it chain ids
+	varve export "$chained" "oci:$BATS_TEST_TMPDIR/layout" 2> /dev/null # this gives the record chain ids
 	chain=$(varve inspect "$chained" --json | jq -r .blob.blobChainId)
 	varve lease create checker
 	[[ $(field "$base" shared) == false ]]

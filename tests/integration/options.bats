@@ -2,7 +2,7 @@
 # requires root overlay bpf jq script sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# The command line's global options, and ids.
+# Global options of varve, and ids.
 
 load ../lib/helpers
 
@@ -10,7 +10,7 @@ escape=$'\e'
 
 @test "varve takes the address from --address, else from VARVE_ADDRESS, in each form" {
 	start_agent
-	bare() { # without the helper's own address
+	bare() { # varve without the address that the helper sets
 		"$VARVE_BUILD/varve" "$@"
 	}
 	export VARVE_ADDRESS=unix:///nosuch
@@ -26,7 +26,7 @@ escape=$'\e'
 @test "table options choose columns, headings, sizes in bytes and whole ids" {
 	start_agent
 	id=$(result "one thing")
-	varve du # measures it
+	varve du # du measures it
 	[[ $(varve ls | head -n 1) == "ID "*DESCRIPTION ]]
 	[[ $(varve ls -n | wc -l) -eq 1 && $(varve ls --no-headings) == "${id:0:12} "* ]]
 	[[ $(varve ls -o description,size | tr -s ' ') == "DESCRIPTION SIZE"$'\n'"one thing 1"*" MiB" ]]

@@ -2,7 +2,7 @@
 # requires systemd-analyze systemd-sysusers scdoc make jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is installed besides the programs.
+# Files that are installed besides the programs: units, sysusers, man pages.
 
 bats_require_minimum_version 1.5.0
 load ../lib/helpers
@@ -60,7 +60,7 @@ teardown() {
 		return 1
 	}
 	grep -qx 'UMask=0077' "$units/varved.service"
-	# The unit says the reason of each; one that is gone needs a reason, too.
+	# The unit has a comment on each of these settings. Removing one needs a reason, and a change here.
 	for setting in CapabilityBoundingSet SystemCallFilter RestrictNamespaces RestrictAddressFamilies NoNewPrivileges; do
 		grep -q "^$setting=" "$units/varved.service"
 	done
@@ -84,10 +84,10 @@ teardown() {
 	id=$(varve new --parent "$base")
 	mount=$(varve mount "$id")
 	rm -r "$mount/dir" "$mount/device" # whiteouts
-	chown 1001:1001 "$mount/file" # a copy of a file of another user
+	chown 1001:1001 "$mount/file" # this copies up a file of another user
 	setfattr -n trusted.x -v 1 "$mount/file" 2> /dev/null || true
 	[[ $(stat -c '%u %g' "$mount/file") == "1001 1001" && ! -e $mount/dir ]]
-	# shellcheck disable=SC2217 # only so that the file is open
+	# shellcheck disable=SC2217 # sleep only keeps the file open
 	sleep 60 < "$mount/file" 3>&- &
 	user=$!
 	run -5 varve umount "$id"

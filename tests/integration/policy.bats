@@ -2,15 +2,15 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# Limits, plans, policies, and why a record stays or goes.
+# Limits, plans, policies, and the reasons that explain gives.
 
 load ../lib/helpers
 
-plan() { # the name of the plan of a dry run for everything
+plan() { # plans to evict everything; prints the plan's name
 	varve prune --dry-run --json | jq -r 'select(has("plan")).plan'
 }
 
-wait_for() { # TEXT: in the agent's log
+wait_for() { # TEXT: waits until the agent's log has it
 	local attempt
 	for ((attempt = 0; attempt < 3000; attempt++)); do
 		! grep -q "$1" "$agent_log" || return 0
@@ -19,7 +19,7 @@ wait_for() { # TEXT: in the agent's log
 	return 1
 }
 
-refused_config() { # WHAT: what --check-config says of the file on standard input
+refused_config() { # TEXT: --check-config refuses the configuration on standard input with this text
 	cat > "$BATS_TEST_TMPDIR/bad.conf"
 	run -2 "$VARVE_BUILD/varved" --config "$BATS_TEST_TMPDIR/bad.conf" --check-config
 	[[ $output == *"$1"* ]] || {
@@ -33,11 +33,11 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	for name in a b c d; do
 		result "$name"
 	done
-	# More than is there: nothing goes.
+	# The limit is above the store's size: nothing is evicted.
 	[[ $(varve prune -q --max-used-space 10M --dry-run) == "" ]]
 	[[ $(varve prune -q --max-used-space 2500K --dry-run | wc -l) -eq 2 ]]
 	[[ $(varve prune -q --max-used-space 1K --reserved-space 3500K --dry-run | wc -l) -eq 1 ]]
-	# No disk is free altogether, so that min free leaves nothing but what is reserved.
+	# A disk cannot be free completely, so the minimum of free space leaves only the reserved space.
 	[[ $(varve prune -q --min-free-space 100% --dry-run | wc -l) -eq 4 ]]
 	[[ $(varve prune -q --min-free-space 100% --reserved-space 2500K --dry-run | wc -l) -eq 2 ]]
 	[[ $(varve prune -q --min-free-space 1 --dry-run) == "" ]]
@@ -79,7 +79,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	start_agent
 	one=$(result one)
 	result two
-	stale() { # NAME: nothing goes, and the record is named
+	stale() { # NAME: the plan is refused, names the record, and evicts nothing
 		run varve prune --plan "$1"
 		[[ $status -eq 5 && $output == *"stale: record $one"* ]]
 		[[ $(varve ls -q --filter immutable | wc -l) -eq 2 ]]
@@ -107,7 +107,7 @@ refused_config() { # WHAT: what --check-config says of the file on standard inpu
 	run varve prune --plan "$name"
 	[[ $status -eq 5 && $output == *"stale: record $two"* ]]
 	varve release "$two"
-	# It was used meanwhile: it is no longer what was planned.
+	# The record was used meanwhile, so it still differs from the planned one.
 	run varve prune --plan "$name"
 	[[ $status -eq 5 ]]
 	[[ $(varve ls -q | wc -l) -eq 2 ]]

@@ -6,7 +6,7 @@
 
 load ../lib/helpers
 
-read_it() { # ID: in a mount of its own
+read_it() { # ID: mounts the record, reads its file, and unmounts it
 	cat "$(varve mount "$1" --read-only)/data" > /dev/null
 	varve umount "$1"
 }
@@ -89,7 +89,7 @@ mib() {
 	mountpoint "$(varve mount "$(varve new)")"
 	varve lease create another --expires 1h
 	stop_agent
-	start_agent # and the clock is right again
+	start_agent # with the right clock
 	run ! grep -q "clock is" <(tail -n 2 "$agent_log")
 	[[ $(varve du --json --filter "id==$id") == "$before" ]]
 	[[ $(varve lease ls -q | xargs) == "cli short" ]] || [[ $(varve lease ls -q | xargs) == "another cli short" ]]

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a record is and how refs keep it: PARITY rows B1 to B14.
+# Records, and how refs keep them: PARITY rows B1 to B14.
 
 load ../lib/helpers
 
@@ -10,7 +10,7 @@ field() { # ID FILTER
 	varve inspect "$1" --json | jq -r "$2"
 }
 
-committed() { # [OPTION…]: a finalized immutable record that the cli lease holds
+committed() { # [OPTION…]: makes a finalized record that the lease cli holds; prints its id
 	local id
 	id=$(varve new --retain "$@")
 	id=$(varve commit "$id")

@@ -2,9 +2,9 @@
 # requires root python3 openssl
 # SPDX-License-Identifier: Apache-2.0
 #
-# Which password leaves for which image: from `varve import NAME`, by the file that docker login
-# writes, to the header that a registry gets. The registry answers on loopback to the names of public
-# ones, with a certificate for them.
+# Which password the agent sends for which image: from `varve import NAME`, through the file that docker
+# login writes, to the header that the registry receives. A registry on loopback has the names of public
+# registries and a certificate for them.
 
 load ../lib/helpers
 
@@ -26,7 +26,7 @@ setup() {
 	site=$BATS_FILE_TMPDIR/site
 	rm -f "$site/address" "$site/log"
 	: > "$site/log"
-	# The test has a mount namespace of its own.
+	# scripts/run-bats gives the file a mount namespace of its own.
 	mount --bind "$BATS_FILE_TMPDIR/cert.pem" /etc/ssl/certs/ca-certificates.crt
 	mount --bind "$BATS_FILE_TMPDIR/hosts" /etc/hosts
 	"$BATS_TEST_DIRNAME/../tools/bad_registry.py" "$site" 127.0.83.1:443 2> errors 3>&- &
@@ -44,7 +44,7 @@ teardown() {
 	[[ ! -s errors ]] || cat errors
 }
 
-# logins KEY=PASSWORD…: docker's file.
+# logins KEY=PASSWORD…: writes docker's file with these passwords. $more is added to it.
 logins() {
 	local login text=''
 	for login; do
@@ -53,8 +53,8 @@ logins() {
 	printf '{"auths":{%s}%s}' "${text#,}" "${more-}" > config.json
 }
 
-# sends NAME PASSWORD: importing the image sends this password, and "" none. That it then fails is
-# the fault of the image, which is none.
+# sends NAME PASSWORD: importing the image sends this password, or no password for "". The import fails in
+# any case, because the registry has no such image.
 sends() {
 	local header=
 	: > "$site/log"

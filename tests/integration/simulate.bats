@@ -2,11 +2,11 @@
 # requires root overlay bpf jq python3 setpriv
 # SPDX-License-Identifier: Apache-2.0
 #
-# varve simulate: plans on saved states, and replayed workloads.
+# varve simulate: plans for saved states, and replays of traces.
 
 load ../lib/helpers
 
-record() { # ID [MEMBERS]: a line of a state
+record() { # ID [MEMBERS]: prints a line of a state
 	printf '{"id":"%s","size":100,"createdAt":"2024-05-01T10:00:00Z"%s}\n' "$1" "${2:+,$2}"
 }
 
@@ -91,7 +91,7 @@ record() { # ID [MEMBERS]: a line of a state
 	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --keep-storage 700 | wc -l) -eq 2 ]] # of 800
 }
 
-refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
+refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error and prints nothing else
 	local text=$1
 	shift
 	run --separate-stderr varve simulate "$@"
@@ -149,8 +149,8 @@ refused() { # TEXT ARGUMENT…: fails with it, and prints nothing else
 		echo '{"t":1,"id":"b","op":"create","size":100,"parent":"a"}'
 		echo '{"t":2,"id":"a","op":"use"}'
 		echo '{"t":3,"id":"b","op":"create"}'
-		echo '{"t":3,"id":"c","op":"create","size":100}' # 300 of 250: b goes by access and lru
-		echo '{"t":5,"id":"b","op":"use"}' # a miss: c goes, who is needed no more
+		echo '{"t":3,"id":"c","op":"create","size":100}' # 300 bytes of 250: access and lru evict b
+		echo '{"t":5,"id":"b","op":"use"}' # a miss: c is evicted, which is not used again
 		echo '{"t":6,"id":"b","op":"use","size":100,"parent":"a"}'
 	} > "$BATS_TEST_TMPDIR/trace"
 	varve simulate --trace "$BATS_TEST_TMPDIR/trace" --keep-storage 250 --json > "$BATS_TEST_TMPDIR/table"

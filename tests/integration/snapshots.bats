@@ -2,7 +2,8 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# containerd's Snapshots, by a client that is not ours, and beside the snapshotter that is not ours.
+# containerd's Snapshots service, called by a client of Python's gRPC, and compared with containerd's own
+# overlay snapshotter.
 
 load ../lib/helpers
 
@@ -25,7 +26,7 @@ source_of() { # KEY
 	call Mounts "key=$1" | jq -r '.mounts[0].source'
 }
 
-# committed NAME [PARENT]: a committed snapshot with one file, which is called as it is.
+# committed NAME [PARENT]: makes a committed snapshot with one file, which has the snapshot's name.
 committed() {
 	call Prepare key=work "parent=${2-}" > /dev/null
 	echo "$1" > "$(source_of work)/${1//\//-}"
@@ -153,14 +154,14 @@ record_of() { # KEY
 	[[ $(cat "$(varve mount "$child")/ns-1-base") == ns/1/base ]]
 	run varve ls --json
 	assert_json_lines 'length == 3 and all(.snapshot == null)'
-	# They are Varve's to evict now.
+	# Varve may evict them now.
 	varve unpin "$pinned"
 	varve rm "$pinned"
 	varve umount "$child"
 	varve release "$child"
 	varve rm "$child"
 	varve rm "$base"
-	# And the name is free.
+	# The name can be used again.
 	committed ns/1/base
 }
 
@@ -178,7 +179,7 @@ record_of() { # KEY
 	echo writable > "$dir/other"
 	tail -f "$dir/file" > /dev/null 3>&- &
 	holder=$!
-	call Commit key=ns/1/active name=ns/2/base # a reader is in nobody's way
+	call Commit key=ns/1/active name=ns/2/base # readers do not prevent a commit
 	kill "$holder"
 	wait "$holder" || true
 	dir=$(call View key=ns/3/view parent=ns/2/base | jq -r '.mounts[0].source')

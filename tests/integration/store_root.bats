@@ -2,11 +2,11 @@
 # requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# The folder of the store: whose it may be, and the modes of what is made in it.
+# The directory of the store: its owners, and the modes of the files that the agent makes in it.
 
 load ../lib/helpers
 
-# refused_root ROOT TEXT…: no agent starts there, for this reason, and none is torn down; nothing is made.
+# refused_root ROOT TEXT…: varved refuses to start there, and to tear down, with each text; it creates nothing.
 refused_root() {
 	local root=$1 text before
 	shift

@@ -2,7 +2,7 @@
 # requires root overlay jq script
 # SPDX-License-Identifier: Apache-2.0
 #
-# Text from outside is shown to people as text: a terminal obeys none of it.
+# varve shows control characters in foreign text as text, so that a terminal does not obey them.
 
 load ../lib/helpers
 
@@ -16,7 +16,7 @@ make_tar() { # FILE
 	tar -C "$BATS_TEST_TMPDIR/tree" -cf "$1" .
 }
 
-escapes_beside_ours() { # FILE: how many ESC and C1 bytes are in it that do not belong to progress
+escapes_beside_ours() { # FILE: counts the lines that have ESC, BEL or C1 characters that progress did not write
 	sed 's/\r\x1b\[K//g' "$1" | LC_ALL=C grep -cP '\x1b|\xc2[\x80-\x9f]|\x07' || true
 }
 
@@ -24,7 +24,7 @@ escapes_beside_ours() { # FILE: how many ESC and C1 bytes are in it that do not 
 	start_agent
 	hostile=$'\e]0;owned\a\e[2Jx\xc2\x9b31m.tar'
 	make_tar "$BATS_TEST_TMPDIR/$hostile"
-	# It may be refused in the end, as no image reference holds control characters.
+	# The agent refuses the import in the end, because references must not have control characters.
 	varve import "tar:$BATS_TEST_TMPDIR/$hostile" > /dev/null 2> "$BATS_TEST_TMPDIR/lines" || true
 	[[ -s $BATS_TEST_TMPDIR/lines && $(< "$BATS_TEST_TMPDIR/lines") == *'\x1b]0;owned\x07'* ]]
 	[[ $(escapes_beside_ours "$BATS_TEST_TMPDIR/lines") -eq 0 ]]

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq zstd getfattr
 # SPDX-License-Identifier: Apache-2.0
 #
-# A store that an older version made (tests/data/store-v1/make), stopped as at a reboot, opens unchanged.
+# A store that an older version made (tests/data/store-v1/make), as it is after a reboot, opens unchanged.
 
 load ../lib/helpers
 
@@ -18,8 +18,8 @@ snapshots() { # METHOD [FIELD=VALUE…]
 	"$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@"
 }
 
-# says NAME: standard input has all that expected/NAME.json has. New keys may be there; what a mount
-# point and its mount are is lost at a reboot.
+# says NAME: standard input has everything that expected/NAME.json has. It may have more keys, and lacks the
+# mounts, which end with a reboot.
 says() {
 	jq -n --slurpfile expected "$made_by_old/expected/$1.json" --slurpfile found /dev/stdin '
 		def missing($want; $have):
@@ -41,7 +41,7 @@ says() {
 listings_agree() {
 	local ids
 	mapfile -t ids < <(varve ls -q --no-trunc)
-	# Measures the layers whose size is not known yet.
+	# du measures the layers whose size is not known yet.
 	varve du --json | jq -s 'map(select(.id)) | sort_by(.id)' | says du
 	varve ls --json | jq -s 'sort_by(.id)' | says ls
 	varve inspect --json "${ids[@]}" | jq -s 'sort_by(.id)' | says inspect
@@ -61,7 +61,7 @@ listings_agree() {
 }
 
 @test "a store that an older version made has the same snapshots" {
-	lacking python3-grpc && skip "no package python3-grpcio here"
+	lacking python3-grpc && skip "the package python3-grpcio is not installed"
 	start_agent
 	snapshots List | jq -s '.' | says snapshots
 }

@@ -12,8 +12,8 @@ teardown() {
 	agent_teardown
 }
 
-# The configuration of a container whose root is 100000 on the host, and that runs a shell command.
-make_bundle() { # ROOTFS COMMAND
+# make_bundle ROOTFS COMMAND: configures a container that runs the shell command; its root is 100000 on the host.
+make_bundle() {
 	(
 		cd "$bundle" || exit
 		rm -f config.json

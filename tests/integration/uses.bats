@@ -7,11 +7,11 @@
 load ../lib/helpers
 
 uses() {
-	varve stats > /dev/null # folds
+	varve stats > /dev/null # this folds the counters
 	varve inspect "$1" --json | jq -r '"\(.usageCount) \(.refUsageCount)"'
 }
 
-layer() { # PARENT: a finalized record with a file f; PARENT may be empty
+layer() { # PARENT: makes a finalized record, without a parent for ""; prints its id
 	local id
 	id=$(varve new --retain ${1:+--parent "$1"})
 	varve umount "$id"

@@ -2,14 +2,14 @@
 # requires root overlay jq h2load protoc python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# The agent's transport, as clients that share no code with it see it: gRPC's own library, h2load,
-# and programs that speak HTTP/2 as nobody should.
+# The agent's transport, tested by clients that share no code with it: gRPC's own library, h2load,
+# and programs that break the rules of HTTP/2.
 
 load ../lib/helpers
 
 tools=$BATS_TEST_DIRNAME/../tools
 
-# check NAME [ARGUMENT…]: one of grpc_calls'.
+# check NAME [ARGUMENT…]: runs a check of grpc_calls.
 check() {
 	if [[ ! -d $BATS_TEST_TMPDIR/modules ]]; then
 		mkdir "$BATS_TEST_TMPDIR/modules"
@@ -18,7 +18,7 @@ check() {
 	"$tools/grpc_calls" "$agent_socket" "$BATS_TEST_TMPDIR/modules" "$@"
 }
 
-# start_with COUNT [FILES]: an agent with that many records.
+# start_with COUNT [FILES]: starts an agent with that many records.
 start_with() {
 	start_agent --backend none
 	stop_agent
@@ -51,7 +51,7 @@ start_with() {
 
 @test "the agent stops a call between two steps after a deadline, a cancellation or a lost client" {
 	mkdir "$agent_root"
-	mount -t tmpfs -o mode=0755 store "$agent_root" # where files are made quickly
+	mount -t tmpfs -o mode=0755 store "$agent_root" # it makes files quickly
 	start_with 100 300
 	check stop 100
 	stop_agent

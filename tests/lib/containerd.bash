@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A private containerd whose snapshotter is the test's agent, and an image for it. For bats files
-# that have loaded ../lib/helpers: containerd_setup and containerd_teardown around agent_setup and
+# A private containerd whose snapshotter is the test's agent, and images for it. For bats files that have
+# loaded ../lib/helpers: they call containerd_setup after agent_setup, and containerd_teardown before
 # agent_teardown.
 
-# agent_setup makes them.
+# agent_setup sets these.
 : "${agent_socket_dir=}" "${agent_socket=}"
 
 containerd_setup() {
@@ -13,7 +13,7 @@ containerd_setup() {
 	containerd_pid=
 	mkdir -p "$containerd_dir"
 	export CONTAINERD_ADDRESS=$agent_socket_dir/containerd
-	# Shims and runc have folders that all containerds share.
+	# Shims and runc use folders that all instances of containerd share, with the namespace in their names.
 	export CONTAINERD_NAMESPACE=varve-$$-$BATS_TEST_NUMBER
 	cat > "$containerd_dir/config.toml" <<- END
 		version = 2
@@ -41,7 +41,7 @@ stop_containerd() { # [SIGNAL]
 	wait "$pid" 2> /dev/null || true
 }
 
-# Processes that have the private containerd's socket among their arguments: its shims.
+# Prints the shims of the private containerd: processes that have its socket among their arguments.
 containerd_processes() {
 	local cmdline
 	for cmdline in /proc/[0-9]*/cmdline; do
@@ -68,14 +68,14 @@ containerd_teardown() {
 			[[ ! -d $id ]] || runc --root "${id%/*}" delete --force "${id##*/}" 2> /dev/null
 		done
 		rm -rf "/run/containerd/runc/$CONTAINERD_NAMESPACE"
-		# The shims made them, and were killed before they removed them.
+		# The shims made these cgroups, and were killed before they removed them.
 		find /sys/fs/cgroup -depth -type d -path "*/$CONTAINERD_NAMESPACE*" -exec rmdir {} + 2> /dev/null
 	fi
 	[[ ! -s $containerd_dir/log ]] || sed -n '/level=\(error\|fatal\)/s/^/containerd: /p' "$containerd_dir/log" | tail -n 10
 	rm -rf "${containerd_dir:?}"
 }
 
-# make_image ARCHIVE NAME DIRECTORY…: an OCI archive whose layers are what the directories hold.
+# make_image ARCHIVE NAME DIRECTORY…: writes an OCI archive with a layer for each directory.
 make_image() {
 	local archive=$1 name=$2 oci digest directory layers='[]' diff_ids='[]'
 	shift 2

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For the bats files: `load ../lib/helpers`. Their second line says what they need, e.g.
-# `# requires root overlay bpf jq`; any other word is a program that must be there.
+# For the bats files: `load ../lib/helpers`. The second line of a file says what its tests need, e.g.
+# `# requires root overlay bpf jq`; a word that lacking() does not know is a program that must be installed.
 #
 # Each test may start one agent, on a private store and socket. teardown() stops it, takes its store
 # down, and fails the test when a mount, a pin or a process is left. A file with a setup() or
-# teardown() of its own calls agent_setup and agent_teardown in them. To run in the private mount
-# namespace that this wants, use scripts/run-bats.
+# teardown() of its own calls agent_setup and agent_teardown in them. scripts/run-bats runs each file in
+# a private mount namespace, which the tests rely on.
 
 setup() {
 	agent_setup
@@ -22,12 +22,12 @@ agent_setup() {
 	require
 	agent_root=$BATS_TEST_TMPDIR/store
 	agent_log=$BATS_TEST_TMPDIR/agent.log
-	# The path of a socket is at most 107 bytes; that of the test's folder may not leave room.
+	# The path of a socket has at most 107 bytes, and the path of the test's folder can be too long for it.
 	agent_socket_dir=$(mktemp -d -t varve.XXXXXX)
 	agent_socket=$agent_socket_dir/sock
 	agent_pid=
 	agent_pins=
-	# Other users of the disk may fill it: that must not make the agent evict records during a test.
+	# A nearly full disk must not make the agent evict records during a test.
 	agent_config=$BATS_TEST_TMPDIR/varved.conf
 	printf '[prune]\nautomatic = no\n' > "$agent_config"
 	export VARVE_ADDRESS=unix://$agent_socket
@@ -50,12 +50,12 @@ agent_teardown() {
 		status=1
 	}
 	rm -rf "$agent_socket_dir"
-	# bats shows it only when the test has failed.
+	# bats shows this output only when the test has failed.
 	[[ ! -s $agent_log ]] || sed 's/^/agent: /' "$agent_log" | tail -n 40
 	return "$status"
 }
 
-# Mounts below the store, pins, and processes that have its path among their arguments.
+# Prints mounts below the store, pins, and processes that have the store's path among their arguments.
 agent_leftovers() {
 	local cmdline
 	awk -v root="$agent_root/" 'index($5, root) == 1 { print "mount " $5 }' /proc/self/mountinfo
@@ -66,7 +66,7 @@ agent_leftovers() {
 	done
 }
 
-# So that one test's leftovers do not fail the next one.
+# Removes a test's leftovers, so that they do not fail the next test.
 clear_leftovers() {
 	local kind what
 	while read -r kind what; do
@@ -78,8 +78,8 @@ clear_leftovers() {
 	done < <(agent_leftovers | tac)
 }
 
-# start_agent [OPTION…]: options of varved besides --root and --socket. Returns when it answers. The
-# words of $agent_launcher go in front of the command.
+# start_agent [OPTION…]: starts varved with these options besides --root, --socket and --config, and returns
+# when it answers. The words of $agent_launcher go in front of the command.
 start_agent() {
 	local attempt
 	# bats waits for every process that holds its descriptor 3.
@@ -99,7 +99,7 @@ start_agent() {
 	return 1
 }
 
-# result NAME [OPTION…]: an unheld, finalized record of 1 MiB; prints its id.
+# result NAME [OPTION…]: makes a finalized record of 1 MiB that is not held; prints its id.
 result() {
 	local name=$1 id
 	shift
@@ -116,8 +116,8 @@ preload() {
 	ldd "$VARVE_BUILD/varved" | awk -v library="$1" '/lib[at]san/ { printf "%s:", $3 } END { print library }'
 }
 
-# Ends the agent as a service manager does, and fails when it does not end well: under a sanitizer
-# that is how a report is noticed.
+# Stops the agent as a service manager does, and fails when its exit status is not 0, which a report of a
+# sanitizer changes, too.
 stop_agent() {
 	local status=0 pid=$agent_pid
 	agent_pid=
@@ -131,7 +131,7 @@ stop_agent() {
 	return "$status"
 }
 
-# Ends the agent as a crash would.
+# Kills the agent, as a crash would.
 kill_agent() {
 	local pid=$agent_pid
 	agent_pid=
@@ -148,8 +148,8 @@ count_layers() {
 	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l
 }
 
-# retry N COMMAND…: until it succeeds, a tenth of a second apart. N tries are enough on a machine that
-# has nothing else to do; ten times as many are made.
+# retry N COMMAND…: runs the command until it succeeds, with pauses of a tenth of a second. N tries are
+# enough on an idle machine; retry makes ten times as many before it fails.
 retry() {
 	local tries=$(($1 * 10)) attempt
 	shift
@@ -177,7 +177,7 @@ assert_output_has() {
 	}
 }
 
-# assert_json FILTER [JQ OPTION…], after `run`: the single object of the output passes the jq filter.
+# assert_json FILTER [JQ OPTION…], after `run`: the jq filter is true of the output, which is one object.
 assert_json() {
 	local filter=$1
 	shift
@@ -187,13 +187,13 @@ assert_json() {
 	}
 }
 
-# The same for a listing: the filter gets the array of its objects.
+# assert_json_lines FILTER [JQ OPTION…]: like assert_json, but the filter gets an array of all objects.
 assert_json_lines() {
 	assert_json "$@" --slurp
 }
 
-# The words of the file's `# requires` line; what is not there skips the test, or fails it when
-# MUST_RUN names it.
+# Skips the test when the file's `# requires` line names something that this machine lacks, or fails it when
+# MUST_RUN names that, too.
 require() {
 	local feature reason
 	# shellcheck disable=SC2013
@@ -203,7 +203,7 @@ require() {
 	return 0
 }
 
-# skip_for FEATURE REASON
+# skip_for FEATURE REASON: skips the test, or fails it when MUST_RUN names the feature.
 skip_for() {
 	if [[ " ${MUST_RUN-} " == *" $1 "* ]]; then
 		echo "MUST_RUN names $1, but: $2"
@@ -212,7 +212,7 @@ skip_for() {
 	skip "$1: $2"
 }
 
-# Prints why the feature is missing; fails when it is present.
+# lacking FEATURE: prints why the feature is missing; fails when it is present.
 lacking() {
 	case $1 in
 	root)
@@ -229,16 +229,16 @@ lacking() {
 		fi
 		;;
 	buildkit-stubs)
-		[[ ! -d /usr/share/gocode/src/github.com/moby/buildkit ]] && echo "no package golang-github-docker-docker-dev here"
+		[[ ! -d /usr/share/gocode/src/github.com/moby/buildkit ]] && echo "the package golang-github-docker-docker-dev is not installed"
 		;;
 	python3-grpc)
-		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "no package python3-grpcio here"
+		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "the package python3-grpcio is not installed"
 		;;
 	failpoints)
-		! "$VARVE_BUILD/varved" --fail-points &> /dev/null && echo "this build has none (make FAIL_POINTS=1)"
+		! "$VARVE_BUILD/varved" --fail-points &> /dev/null && echo "this build has no fail points (make FAIL_POINTS=1)"
 		;;
 	*)
-		! command -v "$1" > /dev/null && echo "no program $1 here"
+		! command -v "$1" > /dev/null && echo "the program $1 is not installed"
 		;;
 	esac
 }

@@ -1,23 +1,23 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests of content: `load ../lib/images` after the helpers. Makes OCI layouts from directories, with
-# tar and jq only, so that the code under test does not write what it reads; runs a registry; calls methods
+# For tests of content: `load ../lib/images` after the helpers. Makes OCI layouts from directories with
+# tar and jq, so that the code under test does not write what it reads; runs a registry; calls methods
 # that the command line does not have.
 
-# tar_of DIR FILE: its contents, as they are.
+# tar_of DIR FILE: writes the directory's files to a tar.
 tar_of() {
 	tar --create --format=pax --xattrs --xattrs-include='*' --numeric-owner --sort=name --directory "$1" --file "$2" .
 }
 
-# layout_new LAYOUT
+# layout_new LAYOUT: makes an empty OCI layout.
 layout_new() {
 	mkdir -p "$1/blobs/sha256"
 	printf '{"imageLayoutVersion":"1.0.0"}' > "$1/oci-layout"
 	printf '{"schemaVersion":2,"manifests":[]}' > "$1/index.json"
 }
 
-# layout_blob LAYOUT FILE: puts it there; prints its descriptor without media type.
+# layout_blob LAYOUT FILE: copies the file into the layout; prints its descriptor without a media type.
 layout_blob() {
 	local hex
 	hex=$(sha256sum < "$2" | cut -d ' ' -f 1)
@@ -29,7 +29,7 @@ digest_of() {
 	echo "sha256:$(sha256sum | cut -d ' ' -f 1)"
 }
 
-# layer_media_type FILE: by its name.
+# layer_media_type FILE: prints the media type that the file's name asks for.
 layer_media_type() {
 	case $1 in
 	*.gz) echo application/vnd.oci.image.layer.v1.tar+gzip ;;
@@ -46,8 +46,8 @@ unpacked() {
 	esac
 }
 
-# layout_image LAYOUT TAG LAYER…: an image of these files, lowest first. $image_diff_ids, when set,
-# stands in its config instead of the right ones.
+# layout_image LAYOUT TAG LAYER…: adds an image of these layer files, lowest first, to the layout. Its config
+# has the diff ids of $image_diff_ids when that is set, else the right ones.
 layout_image() {
 	local layout=$1 tag=$2 layer layers='[]' diff_ids='[]' config manifest work
 	shift 2
@@ -68,13 +68,13 @@ layout_image() {
 	mv "$work/index" "$layout/index.json"
 }
 
-# blob_of LAYOUT DIGEST
+# blob_of LAYOUT DIGEST: prints the path of the blob.
 blob_of() {
 	echo "$1/blobs/sha256/${2#sha256:}"
 }
 
-# A small image "one" of three layers with what layers have, and "two", which shares two of them:
-# in $layout, with the trees of their layers in $trees.
+# Makes a layout $layout with the images "one", which has three layers with all kinds of files, and "two",
+# which shares two of them. $trees has the directories and tars of the layers.
 make_images() {
 	layout=$BATS_TEST_TMPDIR/oci
 	trees=$BATS_TEST_TMPDIR/trees
@@ -101,13 +101,13 @@ make_images() {
 		tar_of "$trees/$tree" "$trees/$tree.tar"
 	done
 	gzip -nk "$trees/base.tar" "$trees/middle.tar" "$trees/other.tar"
-	zstd -qk "$trees/middle.tar" # umoci knows no zstd
+	zstd -qk "$trees/middle.tar" # only as a file: umoci cannot read zstd
 	layout_new "$layout"
 	layout_image "$layout" one "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/top.tar"
 	layout_image "$layout" two "$trees/base.tar.gz" "$trees/middle.tar.gz" "$trees/other.tar.gz"
 }
 
-# What a tree is: each file's path, kind, mode, owner, links, times, content and attributes.
+# describe_tree DIR: prints each file's path, kind, mode, owner, links, times, content and attributes.
 describe_tree() {
 	(
 		cd "$1" || exit
@@ -118,8 +118,8 @@ describe_tree() {
 	)
 }
 
-# grpc METHOD REQUEST REPLY: a call of varve.v1.Cache with the request as protobuf's text on
-# standard input; prints the reply, or "grpc-status: N" and the message on failure.
+# grpc METHOD REQUEST REPLY: calls a method of varve.v1.Cache with a request in protobuf's text format
+# from standard input; prints the reply, or "grpc-status: N" and the message on failure.
 grpc() {
 	local work status
 	work=$(mktemp -d "$BATS_TEST_TMPDIR/grpc.XXXXXX")
@@ -137,8 +137,8 @@ grpc() {
 	tail -c +6 "$work/reply" | protoc -I "$BATS_TEST_DIRNAME/../../userspace/proto" --decode="varve.v1.$3" varve.proto
 }
 
-# start_registry: Debian's, on a loopback port of its own: $registry. It forgets nothing while
-# stopped.
+# start_registry [PORT]: starts Debian's docker-registry on a loopback port, and sets $registry. Its images
+# survive a stop_registry.
 start_registry() {
 	local port=${1:-$((20000 + RANDOM % 20000))} attempt
 	registry=127.0.0.1:$port
@@ -169,7 +169,7 @@ stop_registry() {
 	}
 }
 
-# push_image TAG NAME: from $layout to the registry.
+# push_image TAG NAME: copies the image from $layout to the registry.
 push_image() {
 	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:$1" "docker://$registry/$2" > /dev/null
 }
