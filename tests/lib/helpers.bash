@@ -60,10 +60,22 @@ agent_leftovers() {
 	local cmdline
 	awk -v root="$agent_root/" 'index($5, root) == 1 { print "mount " $5 }' /proc/self/mountinfo
 	[[ -z $agent_pins || ! -e $agent_pins ]] || echo "pins $agent_pins"
+	list_pins "$agent_root" "$BATS_TEST_TMPDIR"
 	for cmdline in /proc/[0-9]*/cmdline; do
 		[[ $(tr '\0' ' ' 2> /dev/null < "$cmdline") != *"--root $agent_root"* ]] ||
 			echo "process ${cmdline//[^0-9]/}"
 	done
+}
+
+# list_pins FOLDER…: the pins of stores in these folders.
+list_pins() {
+	local link folder store
+	for link in /sys/fs/bpf/varve*/v*/store; do
+		store=$(readlink "$link") || continue
+		for folder; do
+			[[ $store/ != "$folder"/* || ${link%/store} == "$agent_pins" ]] || echo "pins ${link%/store}"
+		done
+	done | sort -u
 }
 
 # Removes a test's leftovers, so that they do not fail the next test.
@@ -72,7 +84,7 @@ clear_leftovers() {
 	while read -r kind what; do
 		case $kind in
 		mount) umount -l "$what" ;;
-		pins) rm -rf "${what:?}" ;;
+		pins) rm -rf "${what:?}" && rmdir --ignore-fail-on-non-empty "${what%/*}" ;;
 		process) kill -9 "$what" ;;
 		esac
 	done < <(agent_leftovers | tac)

@@ -99,11 +99,10 @@ static int explain(struct manager *m, const char *id, struct error *e)
 
 static int examine(struct manager *m, const char *id, struct error *e)
 {
-	struct doctor_check checks[DOCTOR_CHECKS_MAX];
-	size_t count;
+	cleanup(doctor_report_free) struct doctor_report report = { 0 };
 
 	(void)id;
-	return doctor_run(m, &gone, checks, &count, e);
+	return doctor_run(m, &gone, &report, e);
 }
 
 static int plan(struct manager *m, const char *id, struct error *e)

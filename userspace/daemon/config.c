@@ -20,7 +20,9 @@ static const char help[] =
 	"      --quarantine-layers\n"
 	"                         move the layers of a store that has lost its database to\n"
 	"                         quarantine/ in it, exit\n"
-	"      --teardown         unmount everything of the store, end its accounting, exit\n"
+	"      --teardown [PINS]  unmount everything of the store, end its accounting, exit;\n"
+	"                         or remove only this folder of /sys/fs/bpf, which a store that\n"
+	"                         is gone has left\n"
 	"      --verbose          log more\n"
 	"      --help, --version\n"
 	"\n"
@@ -150,6 +152,8 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 			return CONFIG_USAGE;
 		}
 	}
+	if (c.tear_down && optind < argc)
+		c.pin_folder = argv[optind++];
 	if (optind < argc) {
 		error_set(e, -EINVAL, "'%s' is one word too many; see varved --help", argv[optind]);
 		return CONFIG_USAGE;

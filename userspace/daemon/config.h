@@ -50,6 +50,7 @@ struct config {
 	bool backend_forced;
 	enum usage_backend backend;
 	bool tear_down;
+	const char *pin_folder; /* to be torn down instead of the store; NULL: none */
 	bool quarantine_layers;
 	bool verbose;
 };

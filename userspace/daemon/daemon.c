@@ -27,6 +27,7 @@
 #include "service/native_service.h"
 #include "service/snapshots_service.h"
 #include "transport/grpc_server.h"
+#include "usage/usage_folders.h"
 
 #define SERVICES_MAX 8
 
@@ -197,18 +198,20 @@ static int find_root(struct agent *a, struct error *e)
 /* After find_root(). */
 static int open_manager(struct agent *a, struct error *e)
 {
-	struct manager_options options = { .root = a->root,
-					   .default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) ==
-							   0,
-					   .backend_forced = a->config->backend_forced,
-					   .backend = a->config->backend,
-					   .policies = &a->config->file.policies,
-					   .automatic = a->config->file.automatic,
-					   .policy_interval_ns = a->config->file.interval_ns,
-					   .credentials_file = a->config->file.credentials,
-					   .drop_blobs = !a->config->file.keep_blobs,
-					   .quarantine_layers = a->config->quarantine_layers,
-					   .report = report };
+	struct manager_options options = {
+		.root = a->root,
+		.default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) == 0,
+		.backend_forced = a->config->backend_forced,
+		.backend = a->config->backend,
+		.policies = &a->config->file.policies,
+		.automatic = a->config->file.automatic,
+		.policy_interval_ns = a->config->file.interval_ns,
+		.credentials_file = a->config->file.credentials,
+		.drop_blobs = !a->config->file.keep_blobs,
+		.quarantine_layers = a->config->quarantine_layers,
+		.passing = a->config->quarantine_layers || a->config->tear_down,
+		.report = report
+	};
 	int code;
 
 	a->fetch_helper = find_fetch_helper();
@@ -440,7 +443,11 @@ int daemon_quarantine_layers(const struct config *config, struct error *e)
 int daemon_tear_down(const struct config *config, struct error *e)
 {
 	struct agent a = { .config = config };
-	int code = tear_down(&a, e);
+	int code;
+
+	if (config->pin_folder)
+		return usage_folders_remove(config->pin_folder, e);
+	code = tear_down(&a, e);
 
 	dismantle(&a);
 	return code;

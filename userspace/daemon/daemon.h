@@ -7,5 +7,5 @@
 int daemon_run(const struct config *config, struct error *e);
 /* Sets the layers of a store that has lost its database aside, so that an agent can start. */
 int daemon_quarantine_layers(const struct config *config, struct error *e);
-/* Unmounts everything of the store and ends its accounting. */
+/* Unmounts everything of the store and ends its accounting; or removes one pin folder. */
 int daemon_tear_down(const struct config *config, struct error *e);

@@ -2,11 +2,11 @@
 /* What this kernel and this store can do, as an operator wants to hear it. */
 #pragma once
 
-#include <stddef.h>
-
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 struct manager;
@@ -16,12 +16,17 @@ enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_DEGRADED };
 struct doctor_check {
 	const char *name;
 	enum doctor_state state;
-	char found[256], advice[256]; /* advice "": nothing to do */
+	char found[512], advice[256]; /* advice "": nothing to do */
 };
 
-#define DOCTOR_CHECKS_MAX 16
+struct doctor_report {
+	struct doctor_check *checks;
+	size_t count, capacity;
+	bool failed; /* out of memory: checks are missing */
+};
 
-/* `cancelled` may be NULL. */
-int doctor_run(struct manager *m, const atomic_bool *cancelled,
-	       struct doctor_check ret_checks[DOCTOR_CHECKS_MAX], size_t *ret_count,
+/* What this kernel and this store can do. `cancelled` may be NULL. */
+int doctor_run(struct manager *m, const atomic_bool *cancelled, struct doctor_report *ret_report,
 	       struct error *e);
+void doctor_report_free(struct doctor_report *report); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct doctor_report, doctor_report_free)

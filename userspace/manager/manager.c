@@ -25,6 +25,7 @@
 #include "overlay/mount_table.h"
 #include "overlay/superblock_watch.h"
 #include "store/store_rows.h"
+#include "usage/usage_folders.h"
 
 static int read_boot_id(struct manager *m, struct error *e)
 {
@@ -60,16 +61,37 @@ static int choose_pin_directory(struct manager *m, bool default_root, struct err
 static int open_usage(struct manager *m, const struct manager_options *options, struct error *e)
 {
 	cleanup(free_ptr) char *prefix = NULL;
+	const struct usage_store store = { m->root, m->root_fd, m->lock_fd };
 	struct usage_bpf_options usage = { .pin_dir = m->pin_directory,
+					   .store = &store,
 					   .forced = options->backend_forced,
 					   .wanted = options->backend };
 
+	if (options->passing && access(m->pin_directory, F_OK) < 0) {
+		usage.forced = true;
+		usage.wanted = USAGE_BACKEND_NONE;
+	}
 	if (asprintf(&prefix, "%s/mnt/", m->root) < 0) {
 		prefix = NULL;
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	usage.mount_prefix = prefix;
 	return usage_bpf_open(&usage, &m->usage, e);
+}
+
+static void report_removed(const struct usage_folder *folder, void *user)
+{
+	manager_report(user, false, "pins=%s removed: their store %s is gone", folder->path,
+		       folder->owner.store);
+}
+
+/* Programs of a store whose folder was deleted would run for every call of this host, for ever. */
+static void remove_gone_pins(struct manager *m)
+{
+	struct error e = { 0 };
+
+	if (usage_folders_remove_gone(report_removed, m, &e) < 0)
+		manager_report(m, true, "remove the pins of a store that is gone: %s", e.text);
 }
 
 static void initialise(struct manager *m, const struct manager_options *options)
@@ -187,6 +209,22 @@ static int make_tables(struct manager *m, struct error *e)
 	return 0;
 }
 
+static int open_parts(struct manager *m, const struct manager_options *options, struct error *e)
+{
+	int code = make_tables(m, e);
+
+	if (code < 0)
+		return code;
+	code = superblock_watch_new(&m->superblocks, e);
+	if (code < 0)
+		return code;
+	code = open_store(m, options, e);
+	if (code < 0)
+		return code;
+	code = recover(m, e);
+	return code < 0 ? code : start_threads(m, e);
+}
+
 int manager_open(const struct manager_options *options, struct manager **ret_manager,
 		 struct error *e)
 {
@@ -204,21 +242,13 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->root = strdup(options->root);
 	if (!m->root)
 		return error_set(e, -ENOMEM, "out of memory");
-	code = make_tables(m, e);
-	if (code < 0)
+	code = open_parts(m, options, e);
+	if (code < 0) {
+		/* A start that fails leaves no programs behind, unless they counted before. */
+		m->unpin = m->usage && usage_bpf_is_new(m->usage);
 		return code;
-	code = superblock_watch_new(&m->superblocks, e);
-	if (code < 0)
-		return code;
-	code = open_store(m, options, e);
-	if (code < 0)
-		return code;
-	code = recover(m, e);
-	if (code < 0)
-		return code;
-	code = start_threads(m, e);
-	if (code < 0)
-		return code;
+	}
+	remove_gone_pins(m);
 	store_root_reserve(m);
 	*ret_manager = take_ptr(m);
 	return 0;
@@ -267,6 +297,8 @@ void manager_close(struct manager *m)
 	content_blobs_close(m);
 	database_close(m->database);
 	usage_bpf_close(m->usage);
+	if (m->unpin)
+		(void)usage_bpf_unpin(m->pin_directory, NULL); /* the first error is told */
 	superblock_watch_free(m->superblocks);
 	for (struct mount *mount = m->mounts; mount; mount = next) {
 		next = mount->next;

@@ -31,6 +31,7 @@ struct manager_options {
 	const char *credentials_file; /* for registries, or NULL */
 	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
 	bool quarantine_layers; /* of a store whose database is lost, and only of such a one */
+	bool passing; /* to be closed at once: no programs are attached that were not before */
 	/* What start-up found and did, and what background work could not do; a line each. */
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;

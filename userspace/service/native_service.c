@@ -389,29 +389,46 @@ static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	manager_info_free(&found);
 }
 
-static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *message)
+static int run_checks(struct grpc_call *call, struct manager *m, struct error *e)
 {
 	static const char *const states[] = { "ok", "warning", "degraded" };
-	struct error e = { 0 };
-	struct doctor_check found[DOCTOR_CHECKS_MAX];
-	size_t count = 0;
-	int code = doctor_run(manager_of(user), grpc_call_cancel_flag(call), found, &count, &e);
-	Varve__V1__Check checks[DOCTOR_CHECKS_MAX], *pointers[DOCTOR_CHECKS_MAX];
+	cleanup(doctor_report_free) struct doctor_report report = { 0 };
+	cleanup(free_ptr) Varve__V1__Check *checks = NULL;
+	cleanup(free_ptr) Varve__V1__Check **pointers = NULL;
 	Varve__V1__DoctorReply doctor = VARVE__V1__DOCTOR_REPLY__INIT;
+	int code = doctor_run(m, grpc_call_cancel_flag(call), &report, e);
+
+	if (code < 0)
+		return code;
+	checks = calloc(report.count, sizeof(*checks));
+	pointers = calloc(report.count, sizeof(*pointers));
+	if (!checks || !pointers)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < report.count; i++) {
+		struct doctor_check *found = &report.checks[i];
+
+		varve__v1__check__init(&checks[i]);
+		checks[i].name = (char *)found->name;
+		checks[i].state = (char *)states[found->state];
+		checks[i].found = found->found;
+		checks[i].advice = found->advice;
+		pointers[i] = &checks[i];
+		doctor.degraded |= found->state == DOCTOR_DEGRADED;
+	}
+	doctor.n_checks = report.count;
+	doctor.checks = pointers;
+	service_call_reply(call, 0, &doctor.base, e);
+	return 0;
+}
+
+static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	struct error e = { 0 };
+	int code = run_checks(call, manager_of(user), &e);
 
 	(void)message; /* it is empty */
-	for (size_t i = 0; i < count; i++) {
-		varve__v1__check__init(&checks[i]);
-		checks[i].name = (char *)found[i].name;
-		checks[i].state = (char *)states[found[i].state];
-		checks[i].found = found[i].found;
-		checks[i].advice = found[i].advice;
-		pointers[i] = &checks[i];
-		doctor.degraded |= found[i].state == DOCTOR_DEGRADED;
-	}
-	doctor.n_checks = count;
-	doctor.checks = pointers;
-	service_call_reply(call, code, &doctor.base, &e);
+	if (code < 0)
+		reply_empty(call, code, &e);
 }
 
 static int send_finding(const struct store_finding *found, void *user)

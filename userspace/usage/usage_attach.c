@@ -19,6 +19,7 @@
 #include "bpf/usage_shared.h"
 #include "usage.skel.h"
 #include "usage/usage_calls.h"
+#include "usage/usage_owner.h"
 #include "usage/usage_pins.h"
 
 #define VERIFIER_LOG_SIZE (1 << 20)
@@ -244,9 +245,20 @@ static int adopt_size(struct bpf_map *map, const char *path, bool *ret_foreign, 
 	return 0;
 }
 
-/* Pins the maps by name; libbpf takes those that are pinned already, and makes the others. */
-static int set_pins(struct usage_skeleton *s, const char *pin_dir, struct error *e)
+static int prepare_pins(const struct usage_bpf_options *options, struct error *e)
 {
+	cleanup(close_fd) int no_removal = usage_pins_lock();
+	int r = usage_pins_prepare(options->pin_dir, e);
+
+	return r < 0 || !options->store ? r
+					: usage_owner_write(options->pin_dir, options->store, e);
+}
+
+/* Pins the maps by name; libbpf takes those that are pinned already, and makes the others. */
+static int set_pins(struct usage_skeleton *s, const struct usage_bpf_options *options,
+		    struct error *e)
+{
+	const char *pin_dir = options->pin_dir;
 	bool foreign = false;
 	char path[PATH_MAX];
 	struct bpf_map *map;
@@ -264,7 +276,7 @@ static int set_pins(struct usage_skeleton *s, const char *pin_dir, struct error 
 			return error_set(e, -ENOMEM, "out of memory");
 	}
 	/* Another layout under the same version: not to be read, so not worth keeping. */
-	return foreign ? usage_pins_remove(pin_dir, e) ?: usage_pins_prepare(pin_dir, e) : 0;
+	return foreign ? usage_pins_remove(pin_dir, e) ?: prepare_pins(options, e) : 0;
 }
 
 /* ---- generations ---- */
@@ -548,7 +560,7 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
 	s->rodata->generation = (uint32_t)newest_generation(active, &even) + 1;
 	set_sizes(s, attempt->options);
-	r = set_pins(s, pin_dir, e);
+	r = set_pins(s, attempt->options, e);
 	if (r < 0)
 		return r;
 	attempt->verifier_log[0] = '\0';
@@ -574,7 +586,7 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 	(void)libbpf_set_print(NULL); /* what it has to say is in errno and the verifier's log */
 	r = find_types(&types, e);
 	if (r == 0)
-		r = usage_pins_prepare(options->pin_dir, e);
+		r = prepare_pins(options, e);
 	if (r < 0)
 		return r;
 	attempt.typed_loads = has_kind(&types, "bpf_rdonly_cast", BTF_KIND_FUNC);

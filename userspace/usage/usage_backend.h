@@ -12,8 +12,15 @@ enum usage_backend {
 	USAGE_BACKEND_COUNT,
 };
 
+/* The store that is counted, for as long as the options; see usage_owner.h. */
+struct usage_store {
+	const char *path;
+	int root_fd, lock_fd;
+};
+
 struct usage_bpf_options {
 	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v1; made where it is missing */
+	const struct usage_store *store; /* NULL: the pins do not say whose they are */
 	/* Absolute, with a final slash: where the mounts are made. Lets the syscall backend notice
 	 * changes by absolute paths from outside (usage_read_unplaced_changes()). NULL: unknown. */
 	const char *mount_prefix;

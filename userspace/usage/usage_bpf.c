@@ -273,7 +273,10 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	u->maps = (struct usage_maps){ -1, -1, -1, -1, 0 };
+	u->is_new = access(options->pin_dir, F_OK) < 0;
 	r = choose_backend(u, options, e);
+	if (u->is_new && u->backend == USAGE_BACKEND_NONE)
+		(void)usage_pins_remove(options->pin_dir, NULL); /* an empty folder, if any */
 	if (r == 0 && u->backend != USAGE_BACKEND_NONE)
 		r = adopt_state(u, e);
 	if (r < 0)
@@ -299,6 +302,11 @@ void usage_bpf_close(struct usage_bpf *u)
 int usage_bpf_unpin(const char *pin_dir, struct error *e)
 {
 	return usage_pins_remove(pin_dir, e);
+}
+
+bool usage_bpf_is_new(const struct usage_bpf *u)
+{
+	return u->is_new && u->backend != USAGE_BACKEND_NONE;
 }
 
 enum usage_backend usage_bpf_backend(const struct usage_bpf *u)

@@ -29,6 +29,9 @@ DEFINE_CLEANUP(struct usage_bpf *, usage_bpf_close)
 /* Unpins everything below pin_dir: counting ends and what was counted is gone. */
 int usage_bpf_unpin(const char *pin_dir, struct error *e);
 
+/* True when this handle has made the pins: nothing was counted before. */
+bool usage_bpf_is_new(const struct usage_bpf *u);
+
 enum usage_backend usage_bpf_backend(const struct usage_bpf *u);
 /* Why this backend is not in use: a sentence; NULL for the one that is, or was not needed. */
 const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend backend);

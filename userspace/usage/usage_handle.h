@@ -29,6 +29,7 @@ struct usage_bpf {
 	pthread_mutex_t lock;
 	enum usage_backend backend;
 	struct error refusals[USAGE_BACKEND_COUNT];
+	bool is_new; /* no agent had pinned anything there before */
 	struct usage_maps maps;
 	uint32_t cpu_count; /* a per-CPU value has that many parts */
 	struct usage_cells *cells;

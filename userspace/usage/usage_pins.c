@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -17,7 +18,6 @@
 #include "base/cleanup.h"
 #include "base/fail_point.h"
 
-#define BPF_MOUNT_POINT "/sys/fs/bpf"
 #define LINKS_PREFIX "links_"
 
 static bool is_bpf_file_system(const char *path)
@@ -27,16 +27,26 @@ static bool is_bpf_file_system(const char *path)
 	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
+int usage_pins_lock(void)
+{
+	cleanup(close_fd) int fd = open(USAGE_PINS_MOUNT_POINT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && is_bpf_file_system(USAGE_PINS_MOUNT_POINT) && flock(fd, LOCK_EX) == 0
+		       ? take_fd(&fd)
+		       : -1;
+}
+
 static int mount_bpf_file_system(const char *pin_dir, struct error *e)
 {
-	size_t length = strlen(BPF_MOUNT_POINT);
+	size_t length = strlen(USAGE_PINS_MOUNT_POINT);
 
-	if (strncmp(pin_dir, BPF_MOUNT_POINT, length) != 0 || pin_dir[length] != '/' ||
-	    is_bpf_file_system(BPF_MOUNT_POINT))
+	if (strncmp(pin_dir, USAGE_PINS_MOUNT_POINT, length) != 0 || pin_dir[length] != '/' ||
+	    is_bpf_file_system(USAGE_PINS_MOUNT_POINT))
 		return 0;
-	if (mount("bpf", BPF_MOUNT_POINT, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711") < 0)
+	if (mount("bpf", USAGE_PINS_MOUNT_POINT, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "mode=0711") < 0)
 		return error_set(e, -errno,
-				 "bpffs is not mounted at " BPF_MOUNT_POINT
+				 "bpffs is not mounted at " USAGE_PINS_MOUNT_POINT
 				 " and mounting it failed: %s",
 				 strerror(errno));
 	return 0;
@@ -107,8 +117,7 @@ int usage_pins_links_path(char path[PATH_MAX], const char *pin_dir, uint64_t gen
 	return format_path(path, e, "%s/" LINKS_PREFIX "%" PRIu64, pin_dir, generation);
 }
 
-/* NULL at the end of the folder; "." and ".." are passed over. */
-static const char *next_name(DIR *folder)
+const char *usage_pins_next_name(DIR *folder)
 {
 	struct dirent *entry;
 
@@ -118,22 +127,21 @@ static const char *next_name(DIR *folder)
 	return entry ? entry->d_name : NULL;
 }
 
-static void close_folder(DIR *folder)
+bool usage_pins_is_links_name(const char *name)
 {
-	(void)closedir(folder); /* it was only read */
+	return strncmp(name, LINKS_PREFIX, strlen(LINKS_PREFIX)) == 0;
 }
-DEFINE_CLEANUP(DIR *, close_folder)
 
 /* Removes the files in a folder, and the folder; one that is not there is fine. */
 static int remove_folder(const char *path, struct error *e)
 {
-	cleanup(close_folder) DIR *folder = opendir(path);
+	cleanup(close_directory) DIR *folder = opendir(path);
 	const char *name;
 
 	if (!folder)
 		return errno == ENOENT ? 0
 				       : error_set(e, -errno, "open %s: %s", path, strerror(errno));
-	while ((name = next_name(folder)))
+	while ((name = usage_pins_next_name(folder)))
 		if (unlinkat(dirfd(folder), name, 0) < 0 && errno != ENOENT)
 			return error_set(e, -errno, "unpin %s/%s: %s", path, name, strerror(errno));
 	if (rmdir(path) < 0 && errno != ENOENT)
@@ -159,15 +167,15 @@ uint32_t usage_pins_count_links(const char *pin_dir, uint64_t generation)
 	if (usage_pins_links_path(path, pin_dir, generation, NULL) < 0)
 		return 0;
 
-	cleanup(close_folder) DIR *folder = opendir(path);
-	while (folder && next_name(folder))
+	cleanup(close_directory) DIR *folder = opendir(path);
+	while (folder && usage_pins_next_name(folder))
 		count++;
 	return count;
 }
 
 int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, struct error *e)
 {
-	cleanup(close_folder) DIR *folder = opendir(pin_dir);
+	cleanup(close_directory) DIR *folder = opendir(pin_dir);
 	char kept[PATH_MAX], path[PATH_MAX];
 	const char *name;
 	int r;
@@ -177,8 +185,8 @@ int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, stru
 			       ? 0
 			       : error_set(e, -errno, "open %s: %s", pin_dir, strerror(errno));
 	r = usage_pins_links_path(kept, pin_dir, generation, e);
-	while (r == 0 && (name = next_name(folder))) {
-		if (strncmp(name, LINKS_PREFIX, strlen(LINKS_PREFIX)) != 0)
+	while (r == 0 && (name = usage_pins_next_name(folder))) {
+		if (!usage_pins_is_links_name(name))
 			continue;
 		r = usage_pins_path(path, pin_dir, name, e);
 		if (r == 0 && strcmp(path, kept) != 0)

@@ -63,6 +63,7 @@ struct manager {
 	char *root;
 	int root_fd, lock_fd, mounts_fd; /* the store, its lock file, mnt/ */
 	char *pin_directory;
+	bool unpin; /* when it is closed */
 	char boot_id[40];
 	char store_id[RECORD_ID_LENGTH + 1];
 	struct overlay_features features;
