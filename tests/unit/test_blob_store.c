@@ -23,7 +23,7 @@
 
 #define MIB (1024 * 1024)
 
-/* Each test has an empty directory with a store in it. */
+/* Each test gets an empty directory with a store in it. */
 struct place {
 	char path[64];
 	int root;
@@ -124,7 +124,7 @@ static void assert_blob(struct place *p, const struct digest *digest, const char
 	assert_memory_equal(buffer, text, strlen(text));
 }
 
-static void test_writes_and_removes(void **state)
+static void a_written_blob_can_be_read_and_removed(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello"), digest;
@@ -147,8 +147,8 @@ static void test_writes_and_removes(void **state)
 	assert_non_null(strstr(p->e.text, hello.text));
 }
 
-/* What cannot be resumed is not kept. */
-static void test_unnamed_are_discarded(void **state)
+/* A part without a digest cannot be resumed. */
+static void an_abandoned_part_without_digest_is_deleted(void **state)
 {
 	struct place *p = *state;
 	struct blob_writer *w = begin(p, NULL, -1, 0);
@@ -159,7 +159,7 @@ static void test_unnamed_are_discarded(void **state)
 	assert_int_equal(count_files(p, "ingest"), 0);
 }
 
-static void test_resumes(void **state)
+static void a_writer_resumes_an_abandoned_part(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -167,7 +167,7 @@ static void test_resumes(void **state)
 
 	add(p, w, "he");
 	blob_writer_abandon(w);
-	/* Another process finds it, too. */
+	/* Another process can resume it, too. */
 	blob_store_close(p->store);
 	assert_int_equal(blob_store_open(p->root, &p->store, &p->e), 0);
 	w = begin(p, &hello, 5, 2);
@@ -181,8 +181,8 @@ static void test_resumes(void **state)
 	assert_int_equal(count_files(p, "ingest"), 0);
 }
 
-/* A part that was damaged meanwhile is noticed, and dropped. */
-static void test_resumes_from_damage(void **state)
+/* The part was damaged between two writers. */
+static void a_damaged_part_is_refused_and_deleted(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -196,7 +196,7 @@ static void test_resumes_from_damage(void **state)
 	w = begin(p, &hello, 5, 3);
 	add(p, w, "lo");
 	assert_int_equal(commit(p, w), -EBADMSG);
-	/* Longer than it can be: from the start. */
+	/* A part that is longer than the blob is discarded. */
 	write_file(p, path, "hello world");
 	w = begin(p, &hello, 5, 0);
 	add(p, w, "hello");
@@ -204,7 +204,7 @@ static void test_resumes_from_damage(void **state)
 	assert_blob(p, &hello, "hello");
 }
 
-static void test_resets(void **state)
+static void a_reset_writer_starts_over(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -217,7 +217,7 @@ static void test_resets(void **state)
 	assert_blob(p, &hello, "hello");
 }
 
-static void test_wrong_digest_is_never_visible(void **state)
+static void a_blob_with_a_wrong_digest_is_never_visible(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello"), hallo = digest_for("hallo");
@@ -234,7 +234,7 @@ static void test_wrong_digest_is_never_visible(void **state)
 	blob_writer_abandon(w);
 }
 
-static void test_too_much(void **state)
+static void a_writer_refuses_more_bytes_than_expected(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -277,13 +277,13 @@ static void *write_second(void *user)
 static void start_second(struct second_writer *s, pthread_t *thread)
 {
 	assert_int_equal(pthread_create(thread, NULL, write_second, s), 0);
-	/* It cannot be through while the first one writes; give it the chance to be. */
+	/* It must not be done while the first one writes; this gives it the time to be. */
 	for (int i = 0; i < 100; i++)
 		sched_yield();
 	assert_false(atomic_load(&s->done));
 }
 
-static void test_second_writer_waits(void **state)
+static void a_second_writer_waits_for_the_first(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -298,8 +298,8 @@ static void test_second_writer_waits(void **state)
 	assert_int_equal(second.code, -EEXIST);
 }
 
-/* The second one goes on where the first has given up. */
-static void test_second_writer_takes_over(void **state)
+/* The second writer resumes where the first one gave up. */
+static void a_second_writer_resumes_after_the_first_gave_up(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -315,7 +315,7 @@ static void test_second_writer_takes_over(void **state)
 	assert_blob(p, &hello, "hello");
 }
 
-static void test_waiting_can_be_cancelled(void **state)
+static void a_waiting_writer_can_be_cancelled(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -341,7 +341,7 @@ static void set_age(struct place *p, const char *path, int64_t age_ns)
 	assert_int_equal(utimensat(p->root, path, times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
-static void test_sweeps(void **state)
+static void a_sweep_deletes_old_parts_that_have_no_writer(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -354,7 +354,7 @@ static void test_sweeps(void **state)
 	set_age(p, "ingest/old", 3600 * NS_PER_S);
 	set_age(p, path, 3600 * NS_PER_S);
 	assert_int_equal(blob_store_sweep_ingest(p->store, 1800 * NS_PER_S, &p->e), 0);
-	/* The one that is being written stays, however old. */
+	/* A part that is being written stays, however old it is. */
 	assert_int_equal(count_files(p, "ingest"), 2);
 	assert_int_equal(faccessat(p->root, "ingest/old", F_OK, 0), -1);
 	assert_int_equal(blob_store_sweep_ingest(p->store, 0, &p->e), 0);
@@ -377,7 +377,7 @@ static int stop(const struct digest *digest, int64_t size_bytes, void *user)
 	return -EINTR;
 }
 
-static void test_lists(void **state)
+static void a_list_has_every_blob_and_no_other_file(void **state)
 {
 	static const char *const texts[] = { "a", "bb", "cccc" };
 	struct place *p = *state;
@@ -395,8 +395,8 @@ static void test_lists(void **state)
 	assert_int_equal(blob_store_list(p->store, stop, NULL, &p->e), -EINTR);
 }
 
-/* Nothing outside is read or written by way of a link in the store. */
-static void test_links_are_refused(void **state)
+/* The store neither reads nor writes through a link. */
+static void links_in_the_store_are_not_followed(void **state)
 {
 	struct place *p = *state;
 	struct digest hello = digest_for("hello");
@@ -431,8 +431,8 @@ static void fill(struct place *p, struct blob_writer *w, const char *bytes, size
 	assert_int_equal(code, -ENOSPC);
 }
 
-/* A disk that is full leaves the part; with room it goes on from there. */
-static void test_full_disk(void **state)
+/* The part stays on the full disk, and a writer resumes it when there is space. */
+static void a_full_disk_keeps_the_part_and_the_writer_can_resume(void **state)
 {
 	struct place *p = *state;
 	cleanup(free_ptr) char *bytes = malloc(2 * MIB);
@@ -519,7 +519,7 @@ static int check_whole(const struct digest *digest, int64_t size_bytes, void *us
 	return 0;
 }
 
-static void test_killed_writers_leave_only_whole_blobs(void **state)
+static void killed_writers_leave_only_complete_blobs(void **state)
 {
 	struct place *p = *state;
 	struct whole_blobs whole = { .place = p };
@@ -550,21 +550,21 @@ int main(void)
 {
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
 	const struct CMUnitTest tests[] = {
-		IN_PLACE(test_writes_and_removes),
-		IN_PLACE(test_unnamed_are_discarded),
-		IN_PLACE(test_resumes),
-		IN_PLACE(test_resumes_from_damage),
-		IN_PLACE(test_resets),
-		IN_PLACE(test_wrong_digest_is_never_visible),
-		IN_PLACE(test_too_much),
-		IN_PLACE(test_second_writer_waits),
-		IN_PLACE(test_second_writer_takes_over),
-		IN_PLACE(test_waiting_can_be_cancelled),
-		IN_PLACE(test_sweeps),
-		IN_PLACE(test_lists),
-		IN_PLACE(test_links_are_refused),
-		IN_PLACE(test_full_disk),
-		IN_PLACE(test_killed_writers_leave_only_whole_blobs),
+		IN_PLACE(a_written_blob_can_be_read_and_removed),
+		IN_PLACE(an_abandoned_part_without_digest_is_deleted),
+		IN_PLACE(a_writer_resumes_an_abandoned_part),
+		IN_PLACE(a_damaged_part_is_refused_and_deleted),
+		IN_PLACE(a_reset_writer_starts_over),
+		IN_PLACE(a_blob_with_a_wrong_digest_is_never_visible),
+		IN_PLACE(a_writer_refuses_more_bytes_than_expected),
+		IN_PLACE(a_second_writer_waits_for_the_first),
+		IN_PLACE(a_second_writer_resumes_after_the_first_gave_up),
+		IN_PLACE(a_waiting_writer_can_be_cancelled),
+		IN_PLACE(a_sweep_deletes_old_parts_that_have_no_writer),
+		IN_PLACE(a_list_has_every_blob_and_no_other_file),
+		IN_PLACE(links_in_the_store_are_not_followed),
+		IN_PLACE(a_full_disk_keeps_the_part_and_the_writer_can_resume),
+		IN_PLACE(killed_writers_leave_only_complete_blobs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

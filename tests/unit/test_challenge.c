@@ -15,7 +15,7 @@ static const char *shown(const char *text)
 	return text ? text : "-";
 }
 
-static void test_headers(void **state)
+static void challenges_are_parsed_from_headers(void **state)
 {
 	static const struct {
 		const char *header;
@@ -53,7 +53,7 @@ static void test_headers(void **state)
 	}
 }
 
-static void test_tokens(void **state)
+static void tokens_are_parsed_and_invalid_ones_refused(void **state)
 {
 	static const struct {
 		const char *json;
@@ -86,7 +86,7 @@ static void test_tokens(void **state)
 	}
 }
 
-static void test_problems(void **state)
+static void a_registrys_own_message_is_found_in_its_answer(void **state)
 {
 	static const struct {
 		const char *json, *problem;
@@ -109,7 +109,7 @@ static void test_problems(void **state)
 	}
 }
 
-static void test_basic(void **state)
+static void basic_credentials_are_encoded(void **state)
 {
 	static const char *const cases[][2] = {
 		{ "", "Basic " },
@@ -131,10 +131,10 @@ static void test_basic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers),
-		cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_problems),
-		cmocka_unit_test(test_basic),
+		cmocka_unit_test(challenges_are_parsed_from_headers),
+		cmocka_unit_test(tokens_are_parsed_and_invalid_ones_refused),
+		cmocka_unit_test(a_registrys_own_message_is_found_in_its_answer),
+		cmocka_unit_test(basic_credentials_are_encoded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

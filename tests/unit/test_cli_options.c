@@ -45,7 +45,7 @@ static const char *or_dash(const char *text)
 	return text ? text : "-";
 }
 
-/* What was read, as one text that a table can hold. */
+/* Returns the parsed line as a text, for the table. */
 static char *describe(const struct cli_line *line)
 {
 	const struct cli_globals *g = &line->globals;
@@ -78,7 +78,8 @@ struct line_case {
 	const char *expected; /* what describe() says, or part of the error's text */
 };
 
-/* getopt reorders the array, never the text. */
+/* Splits a copy of the text, which the caller frees after the line: getopt reorders only the array.
+ */
 static int parse(const char *text, struct cli_line *ret_line, char **words, char **ret_copy,
 		 struct error *e)
 {
@@ -94,7 +95,7 @@ static int parse(const char *text, struct cli_line *ret_line, char **words, char
 	return cli_options_parse(count, words, verbs, ret_line, e);
 }
 
-static void lines_are_read(void **unused)
+static void command_lines_are_parsed(void **unused)
 {
 	(void)unused;
 	static const struct line_case cases[] = {
@@ -146,7 +147,7 @@ static void lines_are_read(void **unused)
 	}
 }
 
-static void wrong_lines_are_refused(void **unused)
+static void invalid_command_lines_are_refused_with_a_hint(void **unused)
 {
 	(void)unused;
 	static const struct line_case cases[] = {
@@ -197,8 +198,8 @@ static void wrong_lines_are_refused(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines_are_read),
-		cmocka_unit_test(wrong_lines_are_refused),
+		cmocka_unit_test(command_lines_are_parsed),
+		cmocka_unit_test(invalid_command_lines_are_refused_with_a_hint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,7 @@ static void *write_many(void *arg)
 
 		(void)snprintf(name, sizeof(name), "%d.%d", id, i);
 		assert_int_equal(add_lease(arg, name, NULL), 0);
-		/* The name is taken: this one fails, and nobody else in the same transaction. */
+		/* The name is taken: this write fails, and no other one in the same transaction. */
 		assert_int_equal(add_lease(arg, name, NULL), -EEXIST);
 	}
 	return NULL;
@@ -117,11 +117,11 @@ static void a_change_set_is_all_or_nothing(void **state)
 	assert_int_equal(change_set_write(&c, f->database, DATABASE_RELAXED, &e), -EEXIST);
 	assert_true(e.text[0] != '\0');
 	assert_int_equal(count_leases(f->database), 0);
-	/* What was refused is still in the set, and can be looked at or written elsewhere. */
+	/* The refused changes are still in the set. */
 	assert_false(change_set_is_empty(&c));
 }
 
-static void what_was_written_is_there_again(void **state)
+static void written_rows_survive_a_reopen(void **state)
 {
 	struct fixture *f = *state;
 
@@ -154,7 +154,7 @@ static void a_newer_schema_is_refused(void **state)
 	f->database = NULL;
 }
 
-static void a_schema_that_was_never_made_is_refused(void **state)
+static void a_schema_that_no_version_had_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -170,7 +170,7 @@ static void a_schema_that_was_never_made_is_refused(void **state)
 	assert_null(f->database);
 }
 
-/* Nothing is written to a database that is not opened: neither to its file nor to its log. */
+/* database_open() writes neither to the file nor to the log of a database that it refuses. */
 static void an_empty_database_is_refused_where_it_must_exist(void **state)
 {
 	struct fixture *f = *state;
@@ -222,7 +222,7 @@ static void assert_private(const struct fixture *f)
 	assert_int_equal(mode_of(f, "-shm"), 0600);
 }
 
-static void only_its_owner_can_read_or_lock_it(void **state)
+static void only_the_owner_can_read_or_lock_the_database(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
@@ -244,7 +244,7 @@ static void only_its_owner_can_read_or_lock_it(void **state)
 		assert_private(f);
 	}
 
-	/* As earlier versions left them. */
+	/* Earlier versions left these modes. */
 	database_close(f->database);
 	f->database = NULL;
 	for (size_t k = 0; k < ARRAY_SIZE(suffixes); k++) {
@@ -256,7 +256,7 @@ static void only_its_owner_can_read_or_lock_it(void **state)
 	assert_private(f);
 }
 
-static void who_has_locked_it_can_be_found(void **state)
+static void the_error_says_that_another_process_holds_the_lock(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -275,7 +275,7 @@ static void who_has_locked_it_can_be_found(void **state)
 	assert_int_equal(add_lease(f->database, "l", NULL), 0);
 }
 
-static void a_file_that_is_no_database_is_named(void **state)
+static void a_file_that_is_not_a_database_is_refused_by_name(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -299,13 +299,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_DATABASE(writers_share_transactions_but_not_errors),
 		WITH_DATABASE(a_change_set_is_all_or_nothing),
-		WITH_DATABASE(what_was_written_is_there_again),
+		WITH_DATABASE(written_rows_survive_a_reopen),
 		WITH_DATABASE(a_newer_schema_is_refused),
-		WITH_DATABASE(a_schema_that_was_never_made_is_refused),
+		WITH_DATABASE(a_schema_that_no_version_had_is_refused),
 		WITH_DATABASE(an_empty_database_is_refused_where_it_must_exist),
-		WITH_DATABASE(only_its_owner_can_read_or_lock_it),
-		WITH_DATABASE(who_has_locked_it_can_be_found),
-		WITH_DATABASE(a_file_that_is_no_database_is_named),
+		WITH_DATABASE(only_the_owner_can_read_or_lock_the_database),
+		WITH_DATABASE(the_error_says_that_another_process_holds_the_lock),
+		WITH_DATABASE(a_file_that_is_not_a_database_is_refused_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #define EMPTY "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define ABC "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
-static void test_known_digests(void **state)
+static void digests_have_the_known_values(void **state)
 {
 	cleanup(digest_sum_free) struct digest_sum *sum = digest_sum_new();
 	struct digest digest;
@@ -24,7 +24,7 @@ static void test_known_digests(void **state)
 	assert_int_equal(digest_sum_add(sum, "bc", 2), 0);
 	assert_int_equal(digest_sum_end(sum, &digest), 0);
 	assert_string_equal(digest.text, ABC);
-	/* It starts anew. */
+	/* The sum starts again from nothing. */
 	assert_int_equal(digest_sum_end(sum, &digest), 0);
 	assert_string_equal(digest.text, EMPTY);
 	assert_int_equal(digest_of("abc", 3, &digest), 0);
@@ -32,7 +32,7 @@ static void test_known_digests(void **state)
 	assert_string_equal(digest_hex(&digest), &ABC[7]);
 }
 
-static void test_texts(void **state)
+static void invalid_digests_are_refused(void **state)
 {
 	static const struct {
 		const char *text;
@@ -65,8 +65,8 @@ static void test_texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_digests),
-		cmocka_unit_test(test_texts),
+		cmocka_unit_test(digests_have_the_known_values),
+		cmocka_unit_test(invalid_digests_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

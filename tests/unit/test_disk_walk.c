@@ -22,7 +22,7 @@
 
 #define DEEP_LEVELS 3000
 
-/* Each test has an empty directory, and its descriptor as state. */
+/* Each test gets an empty directory and its descriptor. */
 struct place {
 	char path[64];
 	int fd;
@@ -90,7 +90,7 @@ static size_t count_descriptors(void)
 	return count;
 }
 
-static void nothing_is_zero(void **state)
+static void an_empty_directory_has_no_bytes(void **state)
 {
 	struct disk_usage usage = measure(*state);
 
@@ -115,7 +115,7 @@ static void files_and_directories_add_up(void **state)
 			 allocated(p->fd, "a") + allocated(p->fd, "d") + allocated(p->fd, "d/b"));
 }
 
-static void a_sparse_file_occupies_little(void **state)
+static void a_sparse_file_counts_the_bytes_that_it_occupies(void **state)
 {
 	const struct place *p = *state;
 	cleanup(close_fd) int fd =
@@ -129,7 +129,7 @@ static void a_sparse_file_occupies_little(void **state)
 	assert_int_equal(usage.inodes, 1);
 }
 
-static void a_hard_link_counts_once(void **state)
+static void hard_links_to_one_file_count_once(void **state)
 {
 	const struct place *p = *state;
 	struct disk_usage usage;
@@ -148,8 +148,8 @@ static void a_hard_link_counts_once(void **state)
 	assert_int_equal(usage.apparent_bytes, 300);
 }
 
-/* The other links may be anywhere, and are not ours. */
-static void a_hard_link_to_elsewhere_counts(void **state)
+/* Links outside of the directory do not change the count. */
+static void a_hard_link_to_a_file_outside_counts(void **state)
 {
 	const struct place *p = *state;
 	cleanup(close_fd) int inner = -EBADF;
@@ -177,8 +177,8 @@ static void symbolic_links_are_not_followed(void **state)
 	assert_int_equal(usage.apparent_bytes, strlen("/usr") + strlen("..") + strlen("nowhere"));
 }
 
-/* Deeper than a path can be long, with a file on the way down and one that is met on the way up,
- * and with few descriptors to spend. */
+/* The tree is deeper than a path can be long, has files that the walk meets on the way down and on
+ * the way up, and the process may open few descriptors. */
 static void a_deep_tree_is_walked(void **state)
 {
 	const struct place *p = *state;
@@ -238,7 +238,7 @@ static pid_t start_mover(const struct place *p, const char *half)
 	return pid;
 }
 
-static void a_moving_tree_is_survived(void **state)
+static void a_walk_ends_although_the_tree_is_moved(void **state)
 {
 	const struct place *p = *state;
 	size_t descriptors = count_descriptors();
@@ -264,7 +264,7 @@ static void a_moving_tree_is_survived(void **state)
 	assert_int_equal(count_descriptors(), descriptors);
 }
 
-static void the_result_stays_when_cancelled(void **state)
+static void a_cancelled_walk_leaves_the_result_untouched(void **state)
 {
 	const struct place *p = *state;
 	struct disk_usage usage = { 7, 7, 7 };
@@ -279,7 +279,7 @@ static void the_result_stays_when_cancelled(void **state)
 	assert_int_equal(usage.inodes, 1);
 }
 
-static void no_directory_is_an_error(void **state)
+static void a_walk_of_a_file_is_an_error(void **state)
 {
 	const struct place *p = *state;
 	struct disk_usage usage = { 0 };
@@ -297,17 +297,17 @@ static void no_directory_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_place(nothing_is_zero),
+		with_place(an_empty_directory_has_no_bytes),
 		with_place(files_and_directories_add_up),
-		with_place(a_sparse_file_occupies_little),
-		with_place(a_hard_link_counts_once),
-		with_place(a_hard_link_to_elsewhere_counts),
+		with_place(a_sparse_file_counts_the_bytes_that_it_occupies),
+		with_place(hard_links_to_one_file_count_once),
+		with_place(a_hard_link_to_a_file_outside_counts),
 		with_place(symbolic_links_are_not_followed),
 		with_place(a_deep_tree_is_walked),
 		with_place(a_wide_directory_is_walked),
-		with_place(a_moving_tree_is_survived),
-		with_place(the_result_stays_when_cancelled),
-		with_place(no_directory_is_an_error),
+		with_place(a_walk_ends_although_the_tree_is_moved),
+		with_place(a_cancelled_walk_leaves_the_result_untouched),
+		with_place(a_walk_of_a_file_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-static void code_and_text_are_set(void **unused)
+static void error_set_stores_code_and_text(void **unused)
 {
 	(void)unused;
 	struct error e = { 0 };
@@ -23,7 +23,7 @@ static void code_and_text_are_set(void **unused)
 	assert_string_equal(e.text, "held");
 }
 
-static void context_goes_in_front(void **unused)
+static void error_context_puts_its_text_in_front(void **unused)
 {
 	(void)unused;
 	struct error e = { 0 };
@@ -35,14 +35,14 @@ static void context_goes_in_front(void **unused)
 	assert_int_equal(e.code, -EIO);
 }
 
-static void nobody_needs_to_listen(void **unused)
+static void a_caller_may_pass_no_error_to_fill(void **unused)
 {
 	(void)unused;
 	assert_int_equal(error_set(NULL, -EIO, "lost %d", 1), -EIO);
 	assert_true(error_context(NULL, "also lost") < 0);
 }
 
-static void long_texts_are_cut(void **unused)
+static void long_texts_are_cut_at_the_end(void **unused)
 {
 	(void)unused;
 	char text[2 * sizeof((struct error){ 0 }.text)];
@@ -53,7 +53,7 @@ static void long_texts_are_cut(void **unused)
 	assert_int_equal(error_set(&e, -EINVAL, "%s", text), -EINVAL);
 	assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
 
-	/* The outer part is what stays. */
+	/* The outer part of the text stays. */
 	assert_int_equal(error_context(&e, "outer"), -EINVAL);
 	assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
 	assert_int_equal(strncmp(e.text, "outer: xxx", 10), 0);
@@ -65,10 +65,10 @@ static void long_texts_are_cut(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(code_and_text_are_set),
-		cmocka_unit_test(context_goes_in_front),
-		cmocka_unit_test(nobody_needs_to_listen),
-		cmocka_unit_test(long_texts_are_cut),
+		cmocka_unit_test(error_set_stores_code_and_text),
+		cmocka_unit_test(error_context_puts_its_text_in_front),
+		cmocka_unit_test(a_caller_may_pass_no_error_to_fill),
+		cmocka_unit_test(long_texts_are_cut_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,8 @@
 #include "transport/grpc_frame.h"
 #include "transport/grpc_status.h"
 
-/* Two messages, given in pieces of every size. */
-static void messages_come_in_any_pieces(void **unused)
+/* Three messages, read in pieces of every size. */
+static void messages_are_read_from_pieces_of_any_size(void **unused)
 {
 	static const uint8_t stream[] = "\0\0\0\0\3abc\0\0\0\0\0\0\0\0\0\5hello";
 	const size_t length = sizeof(stream) - 1;
@@ -43,7 +43,7 @@ static void messages_come_in_any_pieces(void **unused)
 	}
 }
 
-static void what_is_too_long_or_compressed_is_refused(void **unused)
+static void messages_that_are_too_long_or_compressed_are_refused(void **unused)
 {
 	static const struct {
 		const char *bytes;
@@ -67,7 +67,7 @@ static void what_is_too_long_or_compressed_is_refused(void **unused)
 	}
 }
 
-static void texts_survive_the_header(void **unused)
+static void texts_are_the_same_after_encoding_and_decoding(void **unused)
 {
 	static const char *const texts[] = { "",    "plain", "50% \xc3\xa9\n\t\x7f\x01",
 					     "%41", "%",     " blank ",
@@ -87,7 +87,7 @@ static void texts_survive_the_header(void **unused)
 	}
 }
 
-static void foreign_texts_are_decoded_with_care(void **unused)
+static void invalid_percent_escapes_stay_as_they_are(void **unused)
 {
 	static const struct {
 		const char *text, *wanted;
@@ -102,7 +102,7 @@ static void foreign_texts_are_decoded_with_care(void **unused)
 	}
 }
 
-static void timeouts(void **unused)
+static void timeouts_are_parsed_and_invalid_ones_refused(void **unused)
 {
 	static const struct {
 		const char *text;
@@ -135,7 +135,7 @@ static void timeouts(void **unused)
 	}
 }
 
-static void content_types(void **unused)
+static void only_content_types_of_grpc_are_accepted(void **unused)
 {
 	static const struct {
 		const char *text;
@@ -155,8 +155,9 @@ static void content_types(void **unused)
 				 cases[i].wanted);
 }
 
-/* What the manager returns, and what containerd's clients make of it. */
-static void statuses(void **unused)
+/* The codes that the manager returns, and the statuses that containerd's clients expect for them.
+ */
+static void each_errno_has_its_grpc_status(void **unused)
 {
 	static const struct {
 		int code, status;
@@ -181,13 +182,13 @@ static void statuses(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_come_in_any_pieces),
-		cmocka_unit_test(what_is_too_long_or_compressed_is_refused),
-		cmocka_unit_test(texts_survive_the_header),
-		cmocka_unit_test(foreign_texts_are_decoded_with_care),
-		cmocka_unit_test(timeouts),
-		cmocka_unit_test(content_types),
-		cmocka_unit_test(statuses),
+		cmocka_unit_test(messages_are_read_from_pieces_of_any_size),
+		cmocka_unit_test(messages_that_are_too_long_or_compressed_are_refused),
+		cmocka_unit_test(texts_are_the_same_after_encoding_and_decoding),
+		cmocka_unit_test(invalid_percent_escapes_stay_as_they_are),
+		cmocka_unit_test(timeouts_are_parsed_and_invalid_ones_refused),
+		cmocka_unit_test(only_content_types_of_grpc_are_accepted),
+		cmocka_unit_test(each_errno_has_its_grpc_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

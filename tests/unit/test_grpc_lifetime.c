@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Calls that outlive their streams and connections: deadlines, closing, cancelling, GOAWAY and the
- * server's shutdown, in every order. Run with sanitizers, these tests find what reaches for a
- * connection that is gone.
+ * server's shutdown, in every order. Under sanitizers these tests find code that uses a connection
+ * that was freed.
  */
 #include <errno.h>
 #include <poll.h>
@@ -46,7 +46,7 @@ static void append_frame(struct bytes *b, uint8_t type, uint8_t flags, uint32_t 
 	append(b, payload->data, payload->length);
 }
 
-/* A literal header that enters no table. */
+/* Appends a literal header that enters no table. */
 static void append_header(struct bytes *b, const char *name, const char *value)
 {
 	const uint8_t lengths[] = { (uint8_t)strlen(name), (uint8_t)strlen(value) };
@@ -58,7 +58,7 @@ static void append_header(struct bytes *b, const char *name, const char *value)
 	append(b, value, lengths[1]);
 }
 
-/* A call of /test.Test/<method>. NULL: without a deadline. */
+/* Appends a call of /test.Test/<method>, without a deadline when `timeout` is NULL. */
 static void append_call(struct bytes *b, uint32_t stream, const char *method, const char *timeout,
 			bool whole)
 {
@@ -99,7 +99,7 @@ static void greet(struct bytes *b)
 	append(b, EMPTY_SETTINGS, 9);
 }
 
-/* -1: nobody listens any more. */
+/* Returns -1 when the server does not listen any more. */
 static int try_connect(struct grpc_fixture *f)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -116,7 +116,7 @@ static void send_bytes(int fd, const struct bytes *b)
 	(void)!send(fd, b->data, b->length, MSG_NOSIGNAL); /* the server may have closed it */
 }
 
-/* Whether these bytes of a server's have the end of a reply among them. */
+/* Returns whether these bytes from the server contain the end of a reply. */
 static bool has_reply_end(const uint8_t *bytes, size_t length)
 {
 	for (size_t at = 0; at + 9 <= length;) {
@@ -127,8 +127,7 @@ static bool has_reply_end(const uint8_t *bytes, size_t length)
 	return false;
 }
 
-/* Waits until the call that was sent there runs. False: it has been answered before that was seen.
- */
+/* Waits until the call that was sent to fd runs. Returns false when its answer came before that. */
 static bool is_seen_to_run(struct grpc_fixture *f, int fd, int running_before)
 {
 	uint8_t reply[4096];
@@ -147,8 +146,9 @@ static bool is_seen_to_run(struct grpc_fixture *f, int fd, int running_before)
 	return true;
 }
 
-/* Starts a call on a worker, by a connection of its own, which is returned. On a slow machine its
- * deadline (0: none) may pass before it runs; then *ms grows until it does not. */
+/* Starts a call on a worker, on a connection of its own, which it returns. On a slow machine the
+ * call's deadline (0: none) may pass before it runs: then *ms is doubled, and the call started
+ * again. */
 static int start_call(struct grpc_fixture *f, const char *method, unsigned *ms)
 {
 	for (;; *ms *= 2) {
@@ -276,7 +276,8 @@ static void a_closed_connection_is_reported_after_its_last_call(void **state)
 
 	grpc_fixture_wait_until(&f->closed_connections, 1); /* of set_up() */
 	hold_and_close(f, 1, &no_deadline);
-	/* Whatever the server does with the connection, it has done by then. */
+	/* After three other connections the server is done with everything that it does to the
+	 * closed one. */
 	for (int others = 1; others <= 3; others++) {
 		assert_works(f);
 		grpc_fixture_wait_until(&f->closed_connections, 1 + others);
@@ -289,7 +290,7 @@ static void a_closed_connection_is_reported_after_its_last_call(void **state)
 struct storm {
 	struct grpc_fixture *f;
 	unsigned seed;
-	bool ended; /* nobody listened any more */
+	bool ended; /* the server did not listen any more */
 };
 
 static void read_until_closed(int fd)
@@ -310,7 +311,7 @@ static void read_a_little(int fd, int patience_ms)
 		(void)!recv(fd, bytes, sizeof(bytes), 0);
 }
 
-/* Ends the connection in one of the ways that there are. */
+/* Ends the connection in one of twelve ways. */
 static void hang_up(int fd, unsigned way)
 {
 	struct bytes b = { .length = 0 };
@@ -386,7 +387,7 @@ static void clients_that_do_everything_at_once_leave_a_working_server(void **sta
 	assert_works(f);
 }
 
-static void a_shutdown_among_them_ends(void **state)
+static void a_shutdown_ends_while_clients_do_everything_at_once(void **state)
 {
 	struct grpc_fixture *f = *state;
 	struct storm storms[STORM_THREADS];
@@ -412,8 +413,8 @@ int main(void)
 		LIFETIME(a_closed_connection_is_reported_after_its_last_call, set_up),
 		LIFETIME(clients_that_do_everything_at_once_leave_a_working_server, set_up),
 		LIFETIME(clients_that_do_everything_at_once_leave_a_working_server, set_up_narrow),
-		LIFETIME(a_shutdown_among_them_ends, set_up),
-		LIFETIME(a_shutdown_among_them_ends, set_up_narrow),
+		LIFETIME(a_shutdown_ends_while_clients_do_everything_at_once, set_up),
+		LIFETIME(a_shutdown_ends_while_clients_do_everything_at_once, set_up_narrow),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

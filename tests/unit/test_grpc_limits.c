@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients that leave something half done, and what a socket's clients may have at a time. */
+/* Clients that do not finish what they began, and the limits on a socket's connections and calls.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,7 +11,7 @@
 #include "tests/lib/grpc_fixture.h"
 
 #define PATIENCE_US 160000
-/* Clients that do not read: their replies take all that replies may take. */
+/* Clients that do not read: together their replies take all the memory that replies may take. */
 #define POURING 4
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define EMPTY_SETTINGS "\0\0\0\4\0\0\0\0\0"
@@ -88,7 +89,8 @@ static void assert_works(struct grpc_client *c)
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, NULL, NULL, &e), 0);
 }
 
-/* A client that has made a call. One that greets too late is dropped, and tries again. */
+/* Returns a client that has made a call. A client that greets too late is dropped, and tries again.
+ */
 static struct grpc_client *connect_working(struct grpc_fixture *f)
 {
 	struct grpc_client *c = grpc_fixture_connect(f);
@@ -111,7 +113,7 @@ static void outlast_patience(struct grpc_fixture *f)
 	assert_true(read_until(fd, NULL, 0));
 }
 
-static void a_client_that_does_not_greet_is_dropped(void **state)
+static void the_server_drops_a_client_that_does_not_finish_its_greeting(void **state)
 {
 	struct grpc_fixture *f = *state;
 	cleanup(close_fd) int nothing = raw_connect(f, "", 0);
@@ -123,7 +125,7 @@ static void a_client_that_does_not_greet_is_dropped(void **state)
 	assert_true(read_until(whole, NULL, 0));
 }
 
-static void headers_without_end_drop_the_connection(void **state)
+static void the_server_drops_a_client_whose_headers_do_not_end(void **state)
 {
 	static const char begun[] = PREFACE EMPTY_SETTINGS "\0\0" HEADER_BYTES "\1\0\0\0\0\1" //
 		HEADER_BLOCK("Echo");
@@ -132,7 +134,7 @@ static void headers_without_end_drop_the_connection(void **state)
 	assert_true(read_until(fd, NULL, 0));
 }
 
-static void a_request_that_does_not_come_is_refused(void **state)
+static void the_server_refuses_a_request_that_does_not_arrive_whole(void **state)
 {
 	static const char begun[] = PREFACE EMPTY_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
 		HEADER_BLOCK("Echo") "\0\0\2\0\0\0\0\0\1\0\0";
@@ -140,13 +142,13 @@ static void a_request_that_does_not_come_is_refused(void **state)
 	static const char ping[] = "\0\0\x8\6\0\0\0\0\0pingpong";
 	cleanup(close_fd) int fd = raw_connect(*state, begun, sizeof(begun) - 1);
 
-	/* It follows the trailers; and the connection is as good as before. */
+	/* The reset follows the trailers, and the connection can still be used. */
 	assert_true(read_until(fd, reset, sizeof(reset) - 1));
 	assert_int_equal(send(fd, ping, sizeof(ping) - 1, 0), sizeof(ping) - 1);
 	assert_true(read_until(fd, "pingpong", 8));
 }
 
-static void a_client_that_does_not_read_loses_its_call(void **state)
+static void the_server_ends_the_call_of_a_client_that_does_not_read(void **state)
 {
 	static const char calls[] = PREFACE SHUT_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
 		HEADER_BLOCK("Pour") "\0\0\5\0\1\0\0\0\1\0\0\0\0\0";
@@ -164,7 +166,7 @@ static void a_client_that_does_not_read_loses_its_call(void **state)
 		(void)close(fds[i]);
 }
 
-static void an_idle_connection_and_a_long_call_are_left_alone(void **state)
+static void the_server_keeps_idle_connections_and_long_calls(void **state)
 {
 	struct grpc_fixture *f = *state;
 	cleanup(grpc_client_free) struct grpc_client *idle = connect_working(f);
@@ -184,7 +186,7 @@ static void an_idle_connection_and_a_long_call_are_left_alone(void **state)
 	grpc_client_free(w.client);
 }
 
-static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
+static void calls_above_the_limit_wait_or_are_refused(void **state)
 {
 	struct grpc_fixture *f = *state;
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(f);
@@ -198,7 +200,7 @@ static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, grpc_fixture_wait_call, &w[i]),
 				 0);
 	}
-	/* Once the three are there, there is no room for a fourth. */
+	/* Once the three calls have begun, a fourth is refused. */
 	for (int i = 0; i < 60000; i++) {
 		if (grpc_client_call(c, "/test.Test/None", "", 0, NULL, NULL, &e) == -EAGAIN)
 			break;
@@ -215,7 +217,7 @@ static void calls_beyond_the_limit_wait_and_then_are_refused(void **state)
 	assert_works(c);
 }
 
-static void connections_beyond_the_limit_are_closed(void **state)
+static void connections_above_the_limit_are_closed(void **state)
 {
 	struct grpc_fixture *f = *state;
 	struct grpc_client *clients[5];
@@ -239,13 +241,14 @@ static void connections_beyond_the_limit_are_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LIMITS(a_client_that_does_not_greet_is_dropped, set_up_impatient),
-		LIMITS(headers_without_end_drop_the_connection, set_up_impatient),
-		LIMITS(a_request_that_does_not_come_is_refused, set_up_impatient),
-		LIMITS(a_client_that_does_not_read_loses_its_call, set_up_impatient),
-		LIMITS(an_idle_connection_and_a_long_call_are_left_alone, set_up_impatient),
-		LIMITS(calls_beyond_the_limit_wait_and_then_are_refused, set_up_narrow),
-		LIMITS(connections_beyond_the_limit_are_closed, set_up_narrow),
+		LIMITS(the_server_drops_a_client_that_does_not_finish_its_greeting,
+		       set_up_impatient),
+		LIMITS(the_server_drops_a_client_whose_headers_do_not_end, set_up_impatient),
+		LIMITS(the_server_refuses_a_request_that_does_not_arrive_whole, set_up_impatient),
+		LIMITS(the_server_ends_the_call_of_a_client_that_does_not_read, set_up_impatient),
+		LIMITS(the_server_keeps_idle_connections_and_long_calls, set_up_impatient),
+		LIMITS(calls_above_the_limit_wait_or_are_refused, set_up_narrow),
+		LIMITS(connections_above_the_limit_are_closed, set_up_narrow),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

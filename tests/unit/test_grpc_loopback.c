@@ -36,7 +36,7 @@ static int on_reply(const uint8_t *message, size_t length, void *user)
 	return r->cancel_after && r->messages == r->cancel_after ? -EINTR : 0;
 }
 
-static void unary_calls(void **state)
+static void a_unary_call_gets_one_reply(void **state)
 {
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
@@ -54,7 +54,7 @@ static void unary_calls(void **state)
 	}
 }
 
-static void a_service_has_its_own_user(void **state)
+static void each_service_gets_its_own_user_pointer(void **state)
 {
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
@@ -65,7 +65,7 @@ static void a_service_has_its_own_user(void **state)
 	assert_true(grpc_client_call(c, "/test.Other/Many", "x", 1, on_reply, &r, &e) < 0);
 }
 
-static void an_empty_message_is_a_message(void **state)
+static void an_empty_message_arrives(void **state)
 {
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct reply r = { 0 };
@@ -85,7 +85,7 @@ static void a_long_stream_waits_for_a_slow_reader(void **state)
 	assert_int_equal(r.bytes, GRPC_FIXTURE_MESSAGES * 200);
 }
 
-static void big_messages_go_both_ways(void **state)
+static void messages_up_to_the_limit_go_both_ways(void **state)
 {
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	cleanup(free_ptr) char *message = calloc(1, GRPC_FIXTURE_BIG_BYTES + 1);
@@ -99,11 +99,11 @@ static void big_messages_go_both_ways(void **state)
 	assert_true(grpc_client_call(c, "/test.Test/Echo", message, GRPC_FIXTURE_BIG_BYTES + 1,
 				     on_reply, &r, &e) < 0);
 	assert_non_null(strstr(e.text, "longer than the limit"));
-	/* The connection is as good as before. */
+	/* The connection can still be used. */
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, on_reply, &r, &e), 0);
 }
 
-static void errors_arrive_whole(void **state)
+static void the_client_gets_code_and_text_of_an_error(void **state)
 {
 	cleanup(grpc_client_free) struct grpc_client *c = grpc_fixture_connect(*state);
 	struct error e = { 0 };
@@ -128,7 +128,7 @@ static void a_cancelled_stream_ends_its_worker(void **state)
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, on_reply, &r, NULL), 0);
 }
 
-/* A client that goes away in the middle of a call: sends the request by hand, and closes. */
+/* A client that is killed in the middle of a call. */
 static void a_dropped_connection_cancels_its_call(void **state)
 {
 	struct grpc_fixture *f = *state;
@@ -165,7 +165,7 @@ static void *call_often(void *arg)
 	return (void *)failed;
 }
 
-static void many_clients_at_once(void **state)
+static void many_clients_can_call_at_once(void **state)
 {
 	pthread_t threads[GRPC_FIXTURE_CLIENTS];
 	void *failed;
@@ -178,7 +178,7 @@ static void many_clients_at_once(void **state)
 	}
 }
 
-static void a_call_under_way_survives_the_shutdown(void **state)
+static void a_running_call_ends_before_the_shutdown_does(void **state)
 {
 	struct grpc_fixture *f = *state;
 	struct grpc_fixture_wait w = { .client = grpc_fixture_connect(f), .code = -1 };
@@ -196,8 +196,8 @@ static void a_call_under_way_survives_the_shutdown(void **state)
 	grpc_client_free(w.client);
 }
 
-/* A connection of its own that speaks no gRPC; returns what the server said until it closed, or
- * stopped talking. */
+/* Sends bytes that are not gRPC on a connection of their own; returns the length of what the server
+ * sent until it closed the connection or fell silent. */
 static size_t say(struct grpc_fixture *f, const void *bytes, size_t length, char *reply,
 		  size_t size)
 {
@@ -216,7 +216,7 @@ static size_t say(struct grpc_fixture *f, const void *bytes, size_t length, char
 	return total;
 }
 
-static void strangers_are_turned_away(void **state)
+static void clients_of_other_protocols_do_no_harm(void **state)
 {
 	struct grpc_fixture *f = *state;
 	static const char http1[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -229,10 +229,10 @@ static void strangers_are_turned_away(void **state)
 	/* The preface, then a frame that announces 16 MiB. */
 	(void)say(f, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x00\x00\x00\x00\x00\x01", 33,
 		  reply, sizeof(reply));
-	unary_calls(state);
+	a_unary_call_gets_one_reply(state);
 }
 
-/* A raw HTTP/2 client, for headers that ours never sends. */
+/* A raw HTTP/2 client, for headers that struct grpc_client never sends. */
 struct raw {
 	struct http2_session session;
 	const char *body;
@@ -334,7 +334,7 @@ static void raw_call(struct grpc_fixture *f, struct raw *r, const char *method, 
 	http2_session_close(&r->session);
 }
 
-static void malformed_calls_get_their_status(void **state)
+static void malformed_calls_get_the_right_status(void **state)
 {
 	static const struct {
 		const char *method, *type, *path, *timeout;
@@ -373,7 +373,7 @@ static void malformed_calls_get_their_status(void **state)
 	}
 }
 
-static void nobody_listens(void **state)
+static void connecting_to_a_missing_socket_fails_with_a_hint(void **state)
 {
 	struct grpc_client *c = NULL;
 	struct error e = { 0 };
@@ -390,19 +390,19 @@ static void nobody_listens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LOOPBACK(unary_calls),
-		LOOPBACK(a_service_has_its_own_user),
-		LOOPBACK(an_empty_message_is_a_message),
+		LOOPBACK(a_unary_call_gets_one_reply),
+		LOOPBACK(each_service_gets_its_own_user_pointer),
+		LOOPBACK(an_empty_message_arrives),
 		LOOPBACK(a_long_stream_waits_for_a_slow_reader),
-		LOOPBACK(big_messages_go_both_ways),
-		LOOPBACK(errors_arrive_whole),
+		LOOPBACK(messages_up_to_the_limit_go_both_ways),
+		LOOPBACK(the_client_gets_code_and_text_of_an_error),
 		LOOPBACK(a_cancelled_stream_ends_its_worker),
 		LOOPBACK(a_dropped_connection_cancels_its_call),
-		LOOPBACK(many_clients_at_once),
-		LOOPBACK(a_call_under_way_survives_the_shutdown),
-		LOOPBACK(strangers_are_turned_away),
-		LOOPBACK(malformed_calls_get_their_status),
-		cmocka_unit_test(nobody_listens),
+		LOOPBACK(many_clients_can_call_at_once),
+		LOOPBACK(a_running_call_ends_before_the_shutdown_does),
+		LOOPBACK(clients_of_other_protocols_do_no_harm),
+		LOOPBACK(malformed_calls_get_the_right_status),
+		cmocka_unit_test(connecting_to_a_missing_socket_fails_with_a_hint),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -21,7 +21,7 @@ struct value {
 	unsigned seen;
 };
 
-static void absent_keys_are_absent(void **unused)
+static void an_empty_map_finds_nothing(void **unused)
 {
 	(void)unused;
 	struct hashmap *m = hashmap_new();
@@ -36,7 +36,7 @@ static void absent_keys_are_absent(void **unused)
 	hashmap_free(NULL);
 }
 
-static void a_key_is_there_once(void **unused)
+static void a_key_can_be_inserted_once(void **unused)
 {
 	(void)unused;
 	struct hashmap *m = hashmap_new();
@@ -75,8 +75,9 @@ static void check_against_model(const struct hashmap *m, struct value *values, s
 	assert_int_equal(visited, present);
 }
 
-/* Fills and empties in waves, so that runs of neighbours form, are cut and are closed again. */
-static void it_behaves_as_a_model(void **unused)
+/* Fills and empties the map in turns, so that runs of used slots form, are cut and are closed
+ * again. */
+static void random_operations_agree_with_a_model(void **unused)
 {
 	(void)unused;
 	static struct value values[KEYS];
@@ -114,9 +115,9 @@ static void it_behaves_as_a_model(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(absent_keys_are_absent),
-		cmocka_unit_test(a_key_is_there_once),
-		cmocka_unit_test(it_behaves_as_a_model),
+		cmocka_unit_test(an_empty_map_finds_nothing),
+		cmocka_unit_test(a_key_can_be_inserted_once),
+		cmocka_unit_test(random_operations_agree_with_a_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "base/id_map.h"
 #include "base/strbuf.h"
 
-static void good_lists_are_sorted(void **state)
+static void valid_maps_are_sorted(void **state)
 {
 	static const char *const cases[][2] = {
 		{ "0:100000:65536", "0:100000:65536" },
@@ -33,7 +33,7 @@ static void good_lists_are_sorted(void **state)
 	}
 }
 
-static void bad_lists_are_refused(void **state)
+static void invalid_maps_are_refused(void **state)
 {
 	static const struct {
 		const char *list, *sentence;
@@ -75,7 +75,7 @@ static void bad_lists_are_refused(void **state)
 	}
 }
 
-static void one_list_needs_the_other(void **state)
+static void user_ids_and_group_ids_need_each_other(void **state)
 {
 	struct id_map map = { 0 };
 	struct error e = { 0 };
@@ -98,7 +98,7 @@ static char *list_of(size_t count, uint32_t first_host)
 	return strbuf_take(&text);
 }
 
-static void the_kernels_limits_are_ours(void **state)
+static void maps_beyond_the_kernels_limits_are_refused(void **state)
 {
 	cleanup(free_ptr) char *most = list_of(ID_MAP_EXTENTS_MAX, 1);
 	cleanup(free_ptr) char *too_many = list_of(ID_MAP_EXTENTS_MAX + 1, 1);
@@ -114,7 +114,7 @@ static void the_kernels_limits_are_ours(void **state)
 	assert_non_null(strstr(e.text, "4094 bytes"));
 }
 
-static void equal_is_what_shows_the_same(void **state)
+static void maps_with_the_same_ranges_are_equal(void **state)
 {
 	cleanup(id_map_free) struct id_map a = { 0 };
 	cleanup(id_map_free) struct id_map b = { 0 };
@@ -137,11 +137,11 @@ static void equal_is_what_shows_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_lists_are_sorted),
-		cmocka_unit_test(bad_lists_are_refused),
-		cmocka_unit_test(one_list_needs_the_other),
-		cmocka_unit_test(the_kernels_limits_are_ours),
-		cmocka_unit_test(equal_is_what_shows_the_same),
+		cmocka_unit_test(valid_maps_are_sorted),
+		cmocka_unit_test(invalid_maps_are_refused),
+		cmocka_unit_test(user_ids_and_group_ids_need_each_other),
+		cmocka_unit_test(maps_beyond_the_kernels_limits_are_refused),
+		cmocka_unit_test(maps_with_the_same_ranges_are_equal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static int parse(const char *text, enum image_document *kind, struct image_descr
 	return image_manifest_parse(text, strlen(text), NULL, kind, all, e);
 }
 
-static void manifests_are_read(void **unused)
+static void manifests_are_parsed(void **unused)
 {
 	cleanup(image_descriptors_free) struct image_descriptors all = { 0 };
 	enum image_document kind;
@@ -67,7 +67,7 @@ static void manifests_are_read(void **unused)
 	assert_int_equal(all.items[2].size_bytes, 9);
 }
 
-static void what_is_wrong_is_named(void **unused)
+static void invalid_manifests_are_refused_and_the_fault_named(void **unused)
 {
 	static const struct {
 		const char *text;
@@ -131,7 +131,7 @@ static void too_many_layers_are_refused(void **unused)
 	assert_int_equal(parse(text, &kind, &all, &e), -EFBIG);
 }
 
-static void an_index_is_chosen_from(void **unused)
+static void the_image_of_an_index_is_chosen_by_tag_digest_and_platform(void **unused)
 {
 	static const struct {
 		const char *index, *tag, *chosen; /* NULL: refused */
@@ -156,7 +156,7 @@ static void an_index_is_chosen_from(void **unused)
 		  NULL, A, "" },
 		{ INDEX(IMAGE_D(A, VARIANT("amd64", "v2"))), NULL, NULL, "linux/amd64" },
 		{ INDEX(IMAGE_D(A, VARIANT("amd64", "strange"))), NULL, NULL, "linux/amd64" },
-		/* Not what only looks like an image. */
+		/* Entries without a platform, and entries that are not images. */
 		{ INDEX(IMAGE_D(A, "") "," IMAGE_D(B, FOR("linux", "amd64"))), NULL, B, "" },
 		{ INDEX(IMAGE_D(A, "") "," IMAGE_D(B, FOR("linux", "arm64"))), NULL, NULL,
 		  "linux/amd64" },
@@ -167,7 +167,7 @@ static void an_index_is_chosen_from(void **unused)
 		{ INDEX(IMAGE_D(A, ARTIFACT) "," IMAGE_D(B, "")), NULL, B, "" },
 		{ INDEX(IMAGE_D(A, ARTIFACT FOR("linux", "amd64"))), NULL, NULL,
 		  "none of the 1 entries of the index is an image" },
-		/* A fault counts when it is chosen. */
+		/* An invalid entry is an error only when it is chosen. */
 		{ INDEX("7,{}," IMAGE_D("sha256:1", FOR("linux", "arm64")) "," IMAGE_D(
 			  B, FOR("linux", "amd64"))),
 		  NULL, B, "" },
@@ -196,7 +196,7 @@ static void an_index_is_chosen_from(void **unused)
 	}
 }
 
-static void the_best_image_that_runs_is_chosen(void **unused)
+static void the_best_variant_that_the_machine_can_run_is_chosen(void **unused)
 {
 	static const struct {
 		struct image_platform machine;
@@ -230,7 +230,7 @@ static void the_best_image_that_runs_is_chosen(void **unused)
 	assert_true(image_platform_rank(&here, "linux", here.architecture, "") > 0);
 }
 
-static void what_is_built_can_be_read(void **unused)
+static void a_built_manifest_can_be_parsed(void **unused)
 {
 	struct image_descriptor items[] = {
 		{ .media_type = (char *)IMAGE_MEDIA_TYPE_CONFIG,
@@ -256,7 +256,7 @@ static void what_is_built_can_be_read(void **unused)
 	assert_int_equal(all.items[1].size_bytes, 2);
 }
 
-static void a_tag_of_an_index_moves(void **unused)
+static void a_tag_moves_to_the_image_that_was_added_last(void **unused)
 {
 	static const char *const digests[] = { A, B, C };
 	static const char *const tags[] = { "one", "two", "one" };
@@ -285,7 +285,7 @@ static void a_tag_of_an_index_moves(void **unused)
 	assert_string_equal(all.items[1].digest.text, C);
 }
 
-static void what_go_reads_is_read(void **unused)
+static void odd_json_that_go_accepts_is_accepted(void **unused)
 {
 	static const char *const odd[] = {
 		"\"a\":\"x\\u0000y\"",
@@ -309,7 +309,7 @@ static void what_go_reads_is_read(void **unused)
 		assert_int_equal(image_config_parse(config, length, &ids, NULL), 0);
 		assert_int_equal(ids.count, 1);
 		free(ids.items);
-		/* It can also be written again. */
+		/* A config that continues it can be built. */
 		assert_int_equal(image_config_build(config, length, layers, 2, "amd64", &more,
 						    &length, NULL),
 				 0);
@@ -319,7 +319,7 @@ static void what_go_reads_is_read(void **unused)
 	}
 }
 
-static void a_config_goes_on(void **unused)
+static void a_built_config_continues_its_base(void **unused)
 {
 	static const char base[] = "{\"architecture\":\"arm64\",\"config\":{\"Cmd\":[\"x\"]},"
 				   "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" A "\"]},"
@@ -361,9 +361,9 @@ static void a_config_goes_on(void **unused)
 	assert_null(none);
 }
 
-/* The examples of the specification's config.md hold no digests; these were made by hand, with
+/* The examples of the specification's config.md have no digests, so these were made with
  * sha256sum. */
-static void chains_are_named(void **unused)
+static void chain_ids_follow_the_specification(void **unused)
 {
 	struct digest a = digest(A), b = digest(B), c = digest(C), chain, blobs, pair;
 
@@ -383,16 +383,16 @@ static void chains_are_named(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(manifests_are_read),
-		cmocka_unit_test(what_is_wrong_is_named),
+		cmocka_unit_test(manifests_are_parsed),
+		cmocka_unit_test(invalid_manifests_are_refused_and_the_fault_named),
 		cmocka_unit_test(too_many_layers_are_refused),
-		cmocka_unit_test(the_best_image_that_runs_is_chosen),
-		cmocka_unit_test(an_index_is_chosen_from),
-		cmocka_unit_test(what_is_built_can_be_read),
-		cmocka_unit_test(a_tag_of_an_index_moves),
-		cmocka_unit_test(what_go_reads_is_read),
-		cmocka_unit_test(a_config_goes_on),
-		cmocka_unit_test(chains_are_named),
+		cmocka_unit_test(the_best_variant_that_the_machine_can_run_is_chosen),
+		cmocka_unit_test(the_image_of_an_index_is_chosen_by_tag_digest_and_platform),
+		cmocka_unit_test(a_built_manifest_can_be_parsed),
+		cmocka_unit_test(a_tag_moves_to_the_image_that_was_added_last),
+		cmocka_unit_test(odd_json_that_go_accepts_is_accepted),
+		cmocka_unit_test(a_built_config_continues_its_base),
+		cmocka_unit_test(chain_ids_follow_the_specification),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

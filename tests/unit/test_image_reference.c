@@ -17,7 +17,7 @@ static const char *or_empty(const char *text)
 	return text ? text : "";
 }
 
-static void references_are_read(void **unused)
+static void references_are_parsed(void **unused)
 {
 	static const struct {
 		const char *text;
@@ -70,7 +70,7 @@ static void references_are_read(void **unused)
 	}
 }
 
-static void what_is_wrong_is_quoted(void **unused)
+static void invalid_references_are_refused_and_quoted(void **unused)
 {
 	static const char *const cases[] = {
 		"",
@@ -120,7 +120,7 @@ static bool is_there(const char *path)
 	return false;
 }
 
-static void a_path_ends_where_something_is(void **unused)
+static void the_longest_existing_path_is_the_layouts(void **unused)
 {
 	static const struct {
 		const char *there[3], *text, *path, *tag;
@@ -152,9 +152,9 @@ static void a_path_ends_where_something_is(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(references_are_read),
-		cmocka_unit_test(a_path_ends_where_something_is),
-		cmocka_unit_test(what_is_wrong_is_quoted),
+		cmocka_unit_test(references_are_parsed),
+		cmocka_unit_test(the_longest_existing_path_is_the_layouts),
+		cmocka_unit_test(invalid_references_are_refused_and_quoted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What deflate.c writes, inflate.c reads: in pieces of any size, twice in a row, cut and changed.
- */
+/* inflate.c reads what deflate.c writes: in pieces of any size, twice in a row, cut and changed. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +48,7 @@ static struct strbuf compress(enum tar_compression compression, size_t length)
 	return out;
 }
 
-/* A step must not use what the one before left on the stack. */
+/* Overwrites the stack, because a step must not use what the step before left there. */
 static __attribute__((noinline)) void scribble(void)
 {
 	unsigned char stack[65536];
@@ -58,7 +57,7 @@ static __attribute__((noinline)) void scribble(void)
 	__asm__ volatile("" : : "r"(stack) : "memory");
 }
 
-/* 0, or the error of a step or of the end. */
+/* Returns 0, or the error of a step or of the end. */
 static int decompress(enum tar_compression compression, const struct strbuf *in, size_t in_step,
 		      size_t out_step, struct strbuf *out)
 {
@@ -100,7 +99,7 @@ static void round_trip(enum tar_compression compression, size_t length, size_t i
 	assert_memory_equal(out.text + length, plain, length);
 }
 
-static void test_round_trips(void **state)
+static void inflate_gives_back_what_deflate_got(void **state)
 {
 	static const enum tar_compression compressions[] = { TAR_COMPRESSION_GZIP,
 							     TAR_COMPRESSION_ZSTD };
@@ -126,7 +125,7 @@ static void cut_and_change(enum tar_compression compression)
 
 		assert_int_equal(decompress(compression, &part, 4096, 65536, &out), -EBADMSG);
 	}
-	/* Behind the header, whose time and system may be any. */
+	/* After the header, whose time and system can have any value. */
 	for (size_t at = 20; at < whole.length; at += at < 40 ? 1 : 9973) {
 		cleanup(strbuf_free) struct strbuf out = { 0 };
 
@@ -134,7 +133,7 @@ static void cut_and_change(enum tar_compression compression)
 		assert_int_equal(decompress(compression, &whole, 4096, 65536, &out), -EBADMSG);
 		whole.text[at] ^= 0x55;
 	}
-	/* The last byte is of a check sum or length. */
+	/* The last byte belongs to a check sum or a length. */
 	whole.text[whole.length - 1] ^= 1;
 	{
 		cleanup(strbuf_free) struct strbuf out = { 0 };
@@ -143,14 +142,14 @@ static void cut_and_change(enum tar_compression compression)
 	}
 }
 
-static void test_damage_is_noticed(void **state)
+static void cut_and_changed_input_is_refused(void **state)
 {
 	(void)state;
 	cut_and_change(TAR_COMPRESSION_GZIP);
 	cut_and_change(TAR_COMPRESSION_ZSTD);
 }
 
-static void test_gzip_headers(void **state)
+static void every_optional_gzip_header_is_skipped(void **state)
 {
 	/* Every optional field, then an empty stored block. */
 	static const char full[] = "\x1f\x8b\x08\x1c\0\0\0\0\0\xff\x03\0abcname\0comment\0"
@@ -166,7 +165,7 @@ static void test_gzip_headers(void **state)
 	}
 }
 
-static void test_detection(void **state)
+static void compressions_are_told_by_their_first_bytes(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -200,10 +199,10 @@ static void test_detection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_damage_is_noticed),
-		cmocka_unit_test(test_gzip_headers),
-		cmocka_unit_test(test_detection),
+		cmocka_unit_test(inflate_gives_back_what_deflate_got),
+		cmocka_unit_test(cut_and_changed_input_is_refused),
+		cmocka_unit_test(every_optional_gzip_header_is_skipped),
+		cmocka_unit_test(compressions_are_told_by_their_first_bytes),
 	};
 
 	fill_plain();

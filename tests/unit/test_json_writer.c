@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/json_writer.h"
 
-static void values_nest(void **unused)
+static void nested_values_are_written(void **unused)
 {
 	(void)unused;
 	cleanup(strbuf_free) struct strbuf out = { 0 };
@@ -44,8 +44,8 @@ static void values_nest(void **unused)
 				      "{\"t\":true,\"f\":false},null],\"a \\\"key\\\"\":0.5}");
 }
 
-/* A stream of documents: the caller ends each one and starts a new writer. */
-static void documents_follow_each_other(void **unused)
+/* A stream of documents: the caller ends each document and starts a new writer. */
+static void several_documents_can_be_written_to_one_buffer(void **unused)
 {
 	(void)unused;
 	cleanup(strbuf_free) struct strbuf out = { 0 };
@@ -90,7 +90,7 @@ static void strings_are_escaped(void **unused)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		cleanup(strbuf_free) struct strbuf out = { 0 };
 		struct json_writer w = { .out = &out };
-		/* On the heap, so that a sanitizer sees every byte too many. */
+		/* The value is on the heap, so that a sanitizer reports a read behind its end. */
 		cleanup(free_ptr) char *value = strdup(cases[i].value);
 
 		assert_non_null(value);
@@ -127,7 +127,7 @@ static void doubles_are_short_and_exact(void **unused)
 	}
 }
 
-static void what_json_cannot_say_is_null(void **unused)
+static void numbers_that_json_lacks_become_null(void **unused)
 {
 	(void)unused;
 	cleanup(strbuf_free) struct strbuf out = { 0 };
@@ -140,7 +140,7 @@ static void what_json_cannot_say_is_null(void **unused)
 	assert_string_equal(out.text, "[null,null]");
 }
 
-static void the_locale_does_not_matter(void **unused)
+static void the_locale_does_not_change_numbers(void **unused)
 {
 	(void)unused;
 	char directory[] = "/tmp/varve-locale-XXXXXX", command[100];
@@ -162,12 +162,12 @@ static void the_locale_does_not_matter(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values_nest),
-		cmocka_unit_test(documents_follow_each_other),
+		cmocka_unit_test(nested_values_are_written),
+		cmocka_unit_test(several_documents_can_be_written_to_one_buffer),
 		cmocka_unit_test(strings_are_escaped),
 		cmocka_unit_test(doubles_are_short_and_exact),
-		cmocka_unit_test(what_json_cannot_say_is_null),
-		cmocka_unit_test(the_locale_does_not_matter),
+		cmocka_unit_test(numbers_that_json_lacks_become_null),
+		cmocka_unit_test(the_locale_does_not_change_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

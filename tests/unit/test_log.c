@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 
-/* What log_line() writes to standard error for this text. */
+/* Stores what log_info() writes to standard error for this text. */
 static void capture(const char *text, char *line, size_t size)
 {
 	FILE *file = tmpfile();
@@ -32,7 +32,7 @@ static void capture(const char *text, char *line, size_t size)
 	(void)fclose(file);
 }
 
-static void names_cannot_control_the_terminal_or_add_lines(void **unused)
+static void names_in_a_log_line_cannot_control_the_terminal_or_add_lines(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -60,7 +60,7 @@ static void names_cannot_control_the_terminal_or_add_lines(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_cannot_control_the_terminal_or_add_lines),
+		cmocka_unit_test(names_in_a_log_line_cannot_control_the_terminal_or_add_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static const struct output_column columns[] = {
 	{ NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
-static void column_names_are_checked(void **unused)
+static void unknown_and_repeated_column_names_are_refused(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -51,7 +51,7 @@ static void column_names_are_checked(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(column_names_are_checked),
+		cmocka_unit_test(unknown_and_repeated_column_names_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

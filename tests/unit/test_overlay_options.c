@@ -42,7 +42,7 @@ static const struct {
 	  "metacopy=off,redirect_dir=off,lowerdir=1f:../empty" },
 };
 
-static void options_are_written(void **unused)
+static void mount_options_are_formatted(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -56,7 +56,7 @@ static void options_are_written(void **unused)
 	}
 }
 
-/* `count` names of `length` characters each, all different. */
+/* Returns `count` different names of `length` characters each. */
 static char **make_names(size_t count, int length)
 {
 	char **names = calloc(count, sizeof(*names));
@@ -85,7 +85,7 @@ static const struct {
 	{ 5, 700, 0, 0 },
 };
 
-static void depth_is_limited(void **unused)
+static void too_many_layers_and_too_long_options_are_refused(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
@@ -106,8 +106,9 @@ static void depth_is_limited(void **unused)
 	}
 }
 
-/* One byte decides whether the kernel sees the last layer: the whole page is used, and no more. */
-static void the_last_byte_fits(void **unused)
+/* The kernel takes a page of options: the text may fill it, and one byte more would cut the last
+ * layer. */
+static void options_may_fill_the_page_to_its_last_byte(void **unused)
 {
 	struct overlay_features features = { 0 };
 	struct overlay_spec spec = { NULL, 1, NULL, false, NULL };
@@ -137,7 +138,7 @@ static const char *const bad_names[] = {
 	"", ".", "..", "a/b", "a:b", "a,b", "a\\b", "a b", "a=b", "ä",
 };
 
-static void names_with_a_meaning_are_refused(void **unused)
+static void layer_names_with_special_characters_are_refused(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(bad_names); i++) {
@@ -152,7 +153,7 @@ static void names_with_a_meaning_are_refused(void **unused)
 	}
 }
 
-static void nothing_at_all_is_refused(void **unused)
+static void a_mount_without_any_layer_is_refused(void **unused)
 {
 	struct overlay_spec spec = { 0 };
 	struct error e = { 0 };
@@ -165,11 +166,11 @@ static void nothing_at_all_is_refused(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options_are_written),
-		cmocka_unit_test(depth_is_limited),
-		cmocka_unit_test(the_last_byte_fits),
-		cmocka_unit_test(names_with_a_meaning_are_refused),
-		cmocka_unit_test(nothing_at_all_is_refused),
+		cmocka_unit_test(mount_options_are_formatted),
+		cmocka_unit_test(too_many_layers_and_too_long_options_are_refused),
+		cmocka_unit_test(options_may_fill_the_page_to_its_last_byte),
+		cmocka_unit_test(layer_names_with_special_characters_are_refused),
+		cmocka_unit_test(a_mount_without_any_layer_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

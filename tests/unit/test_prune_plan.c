@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The planner against the rule as it is written down, plus the corners by hand. */
+/* Compares the planner with a plain implementation of the rule, and tests corner cases by hand. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #define ID_SIZE 12
 #define NONE PRUNE_NO_PARENT
 
-/* xorshift64*: the same states on every machine. */
+/* xorshift64*, which draws the same states on every machine. */
 static uint64_t random_next(uint64_t *state)
 {
 	*state ^= *state >> 12;
@@ -85,7 +85,7 @@ static bool goes_before(const struct prune_record *a, double score_a, const stru
 	return strcmp(a->id, b->id) < 0;
 }
 
-/* One step by the rule; false when there is no candidate. */
+/* Finds the next step by the rule; returns false when there is no candidate. */
 static bool plain_step(const struct prune_record *records, size_t count, const bool *gone,
 		       const struct prune_scorer *scorer, struct prune_step *ret_step)
 {
@@ -161,7 +161,7 @@ struct state {
 	size_t count;
 };
 
-/* How a state is drawn: the ranges are small, so that everything is equal to something. */
+/* How a state is drawn: the ranges are small, so that many values are equal. */
 struct shape {
 	size_t records;
 	uint64_t times, counts, sizes; /* different values; 1: all of them zero */
@@ -240,7 +240,7 @@ static void assert_same_plan(const struct state *s, int64_t keep_bytes,
 }
 
 /* B65, B66 */
-static void order_is_that_of_the_plain_method(void **unused)
+static void plans_equal_those_of_the_plain_method(void **unused)
 {
 	(void)unused;
 	static const struct shape shapes[] = {
@@ -279,7 +279,7 @@ static void order_is_that_of_the_plain_method(void **unused)
 	}
 }
 
-static void order_holds_for_larger_states(void **unused)
+static void plans_of_larger_states_equal_those_of_the_plain_method(void **unused)
 {
 	(void)unused;
 	static const struct shape shapes[] = {
@@ -332,8 +332,8 @@ static void assert_order(const struct prune_record *records, size_t count, int64
 	prune_plan_free(&plan);
 }
 
-/* B64: children first, and what holds a parent back holds back all above it. */
-static void children_go_before_parents(void **unused)
+/* B64: children come first, and a record that is not evictable keeps its ancestors. */
+static void children_are_evicted_before_their_parents(void **unused)
 {
 	(void)unused;
 	struct prune_record chain[] = {
@@ -356,7 +356,7 @@ static void children_go_before_parents(void **unused)
 }
 
 /* B65, B67 */
-static void stops_once_below_the_limit(void **unused)
+static void a_plan_stops_once_the_store_is_below_the_limit(void **unused)
 {
 	(void)unused;
 	const struct prune_record records[] = {
@@ -392,7 +392,7 @@ static void stops_once_below_the_limit(void **unused)
 	assert_order(records, 5, 0, "sabc");
 }
 
-static void ties_are_decided(void **unused)
+static void ties_are_decided_by_last_use_creation_and_id(void **unused)
 {
 	(void)unused;
 	const struct prune_record by_creation[] = {
@@ -418,8 +418,8 @@ static void ties_are_decided(void **unused)
 	assert_order(by_last_use, 2, 0, "ba");
 }
 
-/* B66: empty ranks divide to 0, and the steps say how the score came about. */
-static void steps_explain_the_score(void **unused)
+/* B66: without ranks the score is 0, and a step has the terms of its score. */
+static void each_step_has_the_terms_of_its_score(void **unused)
 {
 	(void)unused;
 	const struct prune_record records[] = {
@@ -477,7 +477,7 @@ static void scorers_are_found_by_name(void **unused)
 	assert_false(prune_scorer_access.uses_refs);
 }
 
-static void some_scorers_do_not_rank(void **unused)
+static void scorers_without_ranks_compute_a_worth(void **unused)
 {
 	(void)unused;
 	const struct prune_record often = { .last_used_ns = 3 * NS_PER_S, .usage_count = 7 };
@@ -495,7 +495,7 @@ static void some_scorers_do_not_rank(void **unused)
 	assert_null(prune_scorer_buildkit.worth);
 }
 
-static void size_classes_grow_and_terms_fall(void **unused)
+static void bigger_records_get_higher_classes_and_lower_terms(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -574,7 +574,8 @@ static void plan_many(const char *what, const struct shape *shape,
 	print_message("%s, %s: %zu of %zu records in %.3f s\n", what, scorer->name, plan.count,
 		      s.count, seconds);
 	assert_in_range(plan.count, s.count / 4, s.count * 3 / 4);
-	/* The plain method takes half an hour; this is a tenth of a second without sanitizers. */
+	/* The plain method takes half an hour, and the planner a tenth of a second without
+	 * sanitizers. */
 	assert_true(seconds < 20);
 	prune_plan_free(&plan);
 	state_free(&s);
@@ -601,15 +602,15 @@ static void large_states_are_planned_quickly(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order_is_that_of_the_plain_method),
-		cmocka_unit_test(order_holds_for_larger_states),
-		cmocka_unit_test(children_go_before_parents),
-		cmocka_unit_test(stops_once_below_the_limit),
-		cmocka_unit_test(ties_are_decided),
-		cmocka_unit_test(steps_explain_the_score),
+		cmocka_unit_test(plans_equal_those_of_the_plain_method),
+		cmocka_unit_test(plans_of_larger_states_equal_those_of_the_plain_method),
+		cmocka_unit_test(children_are_evicted_before_their_parents),
+		cmocka_unit_test(a_plan_stops_once_the_store_is_below_the_limit),
+		cmocka_unit_test(ties_are_decided_by_last_use_creation_and_id),
+		cmocka_unit_test(each_step_has_the_terms_of_its_score),
 		cmocka_unit_test(scorers_are_found_by_name),
-		cmocka_unit_test(some_scorers_do_not_rank),
-		cmocka_unit_test(size_classes_grow_and_terms_fall),
+		cmocka_unit_test(scorers_without_ranks_compute_a_worth),
+		cmocka_unit_test(bigger_records_get_higher_classes_and_lower_terms),
 		cmocka_unit_test(impossible_states_are_refused),
 		cmocka_unit_test(large_states_are_planned_quickly),
 	};

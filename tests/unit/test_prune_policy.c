@@ -16,7 +16,7 @@
 static const struct prune_disk disk = { .total_bytes = 1000, .free_bytes = 100 };
 
 /* B71: keep = max(reserved, min(max used, used - (min free - free))) */
-static void limits_combine(void **unused)
+static void limits_combine_as_buildkit_combines_them(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -34,7 +34,7 @@ static void limits_combine(void **unused)
 		{ { .reserved = { .bytes = 400 }, .max_used = { .bytes = 300 } }, 500, 400 },
 		{ { .reserved = { .share = 0.1 }, .min_free = { .share = 1 } }, 500, 100 },
 		{ { .reserved = { .bytes = 400 } }, 500, PRUNE_UNLIMITED_BYTES },
-		/* What is left of a limit is never "no limit". */
+		/* The result of a limit is never 0, which means "no limit". */
 		{ { .min_free = { .share = 1 } }, 500, 1 },
 	};
 
@@ -43,7 +43,7 @@ static void limits_combine(void **unused)
 				 cases[i].keep);
 }
 
-static void a_minimum_that_is_free_counts_for_inodes_too(void **unused)
+static void a_minimum_of_free_space_applies_to_inodes_too(void **unused)
 {
 	(void)unused;
 	const struct prune_disk full = { .total_bytes = 1000,
@@ -57,20 +57,20 @@ static void a_minimum_that_is_free_counts_for_inodes_too(void **unused)
 	const struct prune_limits little = { .min_free = { .share = 0.05 } };
 	struct prune_disk unlimited = full;
 
-	/* 10 of the store's 100 inodes are missing. */
+	/* The file system lacks 10 free inodes, and the store has 100. */
 	assert_true(prune_limits_are_exceeded(&tenth, &full));
 	assert_int_equal(prune_limits_keep(&tenth, &full, 50), 45);
 	assert_int_equal(prune_limits_keep(&bytes, &full, 50), 45);
 	assert_int_equal(prune_limits_keep(&everything, &full, 50), 1);
 	assert_false(prune_limits_are_exceeded(&little, &full));
 	assert_int_equal(prune_limits_keep(&little, &full, 50), PRUNE_UNLIMITED_BYTES);
-	/* btrfs makes inodes as it needs them. */
+	/* btrfs has no fixed number of inodes. */
 	unlimited.total_inodes = unlimited.free_inodes = 0;
 	assert_false(prune_limits_are_exceeded(&tenth, &unlimited));
 	assert_int_equal(prune_limits_keep(&tenth, &unlimited, 50), PRUNE_UNLIMITED_BYTES);
 }
 
-static void spaces_are_bytes_or_shares(void **unused)
+static void sizes_can_be_bytes_or_shares_of_the_disk(void **unused)
 {
 	(void)unused;
 	struct prune_space space;
@@ -86,8 +86,8 @@ static void spaces_are_bytes_or_shares(void **unused)
 	assert_int_equal(prune_space_parse("", &space), -EINVAL);
 }
 
-/* Such a limit would be taken for none, and everything would go. */
-static void nonsense_is_no_limit(void **unused)
+/* Such a limit would count as no limit, and a prune would evict everything. */
+static void invalid_limits_are_refused(void **unused)
 {
 	(void)unused;
 	static const struct prune_limits bad[] = {
@@ -102,7 +102,7 @@ static void nonsense_is_no_limit(void **unused)
 	assert_true(prune_limits_are_valid(&good));
 }
 
-static void default_policies_are_sound(void **unused)
+static void default_policies_have_valid_limits_and_filters(void **unused)
 {
 	(void)unused;
 	struct prune_policies policies = { 0 };
@@ -127,11 +127,11 @@ static void default_policies_are_sound(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(limits_combine),
-		cmocka_unit_test(a_minimum_that_is_free_counts_for_inodes_too),
-		cmocka_unit_test(spaces_are_bytes_or_shares),
-		cmocka_unit_test(nonsense_is_no_limit),
-		cmocka_unit_test(default_policies_are_sound),
+		cmocka_unit_test(limits_combine_as_buildkit_combines_them),
+		cmocka_unit_test(a_minimum_of_free_space_applies_to_inodes_too),
+		cmocka_unit_test(sizes_can_be_bytes_or_shares_of_the_disk),
+		cmocka_unit_test(invalid_limits_are_refused),
+		cmocka_unit_test(default_policies_have_valid_limits_and_filters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static int set_up(void **state)
 	return 0;
 }
 
-/* In a process of its own: true when the function ends it by abort(3). */
+/* Runs the function in a child process; returns whether it ended that by abort(3). */
 static bool aborts(void (*function)(void))
 {
 	const struct rlimit no_core = { 0 };
@@ -81,7 +81,7 @@ static void wait_with_a_later_lock(void)
 	(void)ranked_lock_wait_until(&first, &condition, clock_monotonic_ns());
 }
 
-static void locks_are_taken_in_the_order_of_their_ranks(void **state)
+static void taking_locks_against_the_order_of_ranks_aborts(void **state)
 {
 	(void)state;
 	assert_false(aborts(take_in_order));
@@ -113,7 +113,7 @@ static void a_lock_is_held_by_the_thread_that_took_it(void **state)
 	assert_false(ranked_lock_is_held(&first));
 }
 
-static void a_wait_ends_at_its_time_with_the_lock_held(void **state)
+static void a_timed_wait_returns_with_the_lock_held(void **state)
 {
 	(void)state;
 	ranked_lock_acquire(&first);
@@ -130,7 +130,7 @@ static int leave_early(int code)
 	return held && code < 0 ? code : 0;
 }
 
-static void a_scope_gives_the_lock_back(void **state)
+static void the_end_of_a_scope_releases_the_lock(void **state)
 {
 	(void)state;
 	assert_int_equal(leave_early(-EIO), -EIO);
@@ -147,7 +147,7 @@ static void *take_once(void *had_it)
 	return NULL;
 }
 
-static void a_thread_that_waits_has_had_the_lock_when_a_yield_returns(void **state)
+static void a_yield_lets_a_waiting_thread_have_the_lock(void **state)
 {
 	bool had_it = false;
 	pthread_t thread;
@@ -168,11 +168,11 @@ static void a_thread_that_waits_has_had_the_lock_when_a_yield_returns(void **sta
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(locks_are_taken_in_the_order_of_their_ranks),
+		cmocka_unit_test(taking_locks_against_the_order_of_ranks_aborts),
 		cmocka_unit_test(a_lock_is_held_by_the_thread_that_took_it),
-		cmocka_unit_test(a_wait_ends_at_its_time_with_the_lock_held),
-		cmocka_unit_test(a_thread_that_waits_has_had_the_lock_when_a_yield_returns),
-		cmocka_unit_test(a_scope_gives_the_lock_back),
+		cmocka_unit_test(a_timed_wait_returns_with_the_lock_held),
+		cmocka_unit_test(a_yield_lets_a_waiting_thread_have_the_lock),
+		cmocka_unit_test(the_end_of_a_scope_releases_the_lock),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

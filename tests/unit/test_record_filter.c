@@ -62,7 +62,7 @@ static bool matches(const char *const *filters, size_t count)
 	return record_filter_match(f, field_of, &asked);
 }
 
-static void selectors_match(void **unused)
+static void selectors_match_the_right_records(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -160,7 +160,7 @@ static void selectors_match(void **unused)
 				 cases[i].matches ? "" : "not ");
 }
 
-static void several_filters_mean_or(void **unused)
+static void several_filters_match_when_one_does(void **unused)
 {
 	(void)unused;
 	const char *const none[] = { "id==x", "type==internal,id==abc", "nothing" };
@@ -173,7 +173,7 @@ static void several_filters_mean_or(void **unused)
 	assert_true(matches(with_empty, ARRAY_SIZE(with_empty)));
 }
 
-static void malformed_filters_are_quoted(void **unused)
+static void malformed_filters_are_refused_and_quoted(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -271,7 +271,7 @@ static void costly_expressions_are_refused(void **unused)
 		(void)matches(&allowed[i], 1); /* fails when it is refused */
 }
 
-static void lengths_are_limited(void **unused)
+static void filters_and_regular_expressions_are_limited(void **unused)
 {
 	(void)unused;
 	static char longest[65536 + 2], many[65 * 5 + 1];
@@ -287,7 +287,7 @@ static void lengths_are_limited(void **unused)
 	longest[65536] = 'a';
 	assert_int_equal(record_filter_parse(filters, 1, &f, &e), -E2BIG);
 
-	/* A fault in a long filter quotes its beginning, cut between characters. */
+	/* An error about a long filter quotes its beginning, cut between two characters. */
 	longest[500] = '\0';
 	longest[499] = '=';
 	memcpy(longest + 199, "ä", 2);
@@ -309,8 +309,8 @@ static void lengths_are_limited(void **unused)
 	assert_null(f);
 }
 
-/* Whatever comes in, nothing is read or written out of bounds: the sanitizers watch. */
-static void garbage_is_survived(void **unused)
+/* The sanitizers report accesses out of bounds. */
+static void random_filters_do_no_harm(void **unused)
 {
 	(void)unused;
 	static const char alphabet[] = "ab.,=!~<>\"/|\\x41u0 {}()[]+*3M\xc3\xa4\n";
@@ -342,12 +342,12 @@ static void garbage_is_survived(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(selectors_match),
-		cmocka_unit_test(several_filters_mean_or),
-		cmocka_unit_test(malformed_filters_are_quoted),
+		cmocka_unit_test(selectors_match_the_right_records),
+		cmocka_unit_test(several_filters_match_when_one_does),
+		cmocka_unit_test(malformed_filters_are_refused_and_quoted),
 		cmocka_unit_test(costly_expressions_are_refused),
-		cmocka_unit_test(lengths_are_limited),
-		cmocka_unit_test(garbage_is_survived),
+		cmocka_unit_test(filters_and_regular_expressions_are_limited),
+		cmocka_unit_test(random_filters_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

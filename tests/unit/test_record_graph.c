@@ -24,7 +24,7 @@ static struct record *add(struct record_graph *g, const char *id, struct record 
 	return r;
 }
 
-static void ids_and_prefixes(void **unused)
+static void a_unique_prefix_of_an_id_finds_its_record(void **unused)
 {
 	struct record_graph *g = record_graph_new();
 	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL), *found = NULL;
@@ -43,7 +43,7 @@ static void ids_and_prefixes(void **unused)
 	record_graph_free(g);
 }
 
-static void layers_live_as_long_as_an_owner(void **unused)
+static void a_layer_stays_until_its_last_owner_is_removed(void **unused)
 {
 	struct record_graph *g = record_graph_new();
 	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
@@ -61,8 +61,8 @@ static void layers_live_as_long_as_an_owner(void **unused)
 	record_graph_free(g);
 }
 
-/* B51: in use is what is held, and what a held record stands on. */
-static void in_use_goes_down_the_chain(void **unused)
+/* B51: held records and their ancestors are in use. */
+static void a_held_record_marks_its_ancestors_as_in_use(void **unused)
 {
 	struct record_graph *g = record_graph_new();
 	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
@@ -83,8 +83,8 @@ static void in_use_goes_down_the_chain(void **unused)
 	record_graph_free(g);
 }
 
-/* B20: only the last ref that counts is a use. */
-static void the_last_counting_ref_tells(void **unused)
+/* B20: dropping the last ref that counts is a use. */
+static void the_last_ref_that_counts_is_reported_as_a_use(void **unused)
 {
 	struct record_graph *g = record_graph_new();
 	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
@@ -107,8 +107,8 @@ static void the_last_counting_ref_tells(void **unused)
 	record_graph_free(g);
 }
 
-/* B50: of twins the immutable is listed while it is held, else the mutable. */
-static void one_of_twins_is_listed(void **unused)
+/* B50: the immutable twin is listed while it is held, else the mutable one. */
+static void one_of_two_twins_is_listed(void **unused)
 {
 	struct record_graph *g = record_graph_new();
 	struct record *m = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
@@ -130,11 +130,11 @@ static void one_of_twins_is_listed(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_and_prefixes),
-		cmocka_unit_test(layers_live_as_long_as_an_owner),
-		cmocka_unit_test(in_use_goes_down_the_chain),
-		cmocka_unit_test(the_last_counting_ref_tells),
-		cmocka_unit_test(one_of_twins_is_listed),
+		cmocka_unit_test(a_unique_prefix_of_an_id_finds_its_record),
+		cmocka_unit_test(a_layer_stays_until_its_last_owner_is_removed),
+		cmocka_unit_test(a_held_record_marks_its_ancestors_as_in_use),
+		cmocka_unit_test(the_last_ref_that_counts_is_reported_as_a_use),
+		cmocka_unit_test(one_of_two_twins_is_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

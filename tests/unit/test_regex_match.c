@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Regular expressions mean what they mean to Go, and cost no more than their size times the text.
- */
+/* Patterns match as in Go, in a time that is at most their size times the text's length. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +50,7 @@ static const char *verdict(const char *pattern, const char *text)
 	return regex_match(program, text) ? "match" : "none";
 }
 
-static void every_verdict_is_go_s(void **unused)
+static void patterns_match_what_they_match_in_go(void **unused)
 {
 	(void)unused;
 	cleanup(close_file) FILE *file = fopen(EXPECTED, "re");
@@ -78,7 +77,7 @@ static void every_verdict_is_go_s(void **unused)
 	assert_true(cases > 2000);
 }
 
-static void escapes_mean_classes(void **unused)
+static void escapes_groups_and_flags_mean_what_they_mean_in_go(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -105,7 +104,7 @@ static void escapes_mean_classes(void **unused)
 				 cases[i].verdict);
 }
 
-static void what_is_refused_is_named(void **unused)
+static void refused_patterns_are_explained(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -156,7 +155,7 @@ static void what_is_refused_is_named(void **unused)
 	}
 }
 
-/* `piece`, `times` over, between the other two. */
+/* Returns `before`, then `piece` repeated `times` times, then `after`. */
 static char *repeat(const char *before, const char *piece, size_t times, const char *after)
 {
 	size_t length = strlen(piece);
@@ -170,9 +169,9 @@ static char *repeat(const char *before, const char *piece, size_t times, const c
 	return text;
 }
 
-/* Each of these keeps a matcher that backtracks, or regcomp(3), busy for longer than a test may
- * take. */
-static void no_expression_explodes(void **unused)
+/* Each of these keeps a backtracking matcher, or regcomp(3), busy for longer than a test may take.
+ */
+static void no_pattern_takes_exponential_time(void **unused)
 {
 	(void)unused;
 	cleanup(free_ptr) char *text = repeat("", "a", 4000, "!");
@@ -202,10 +201,10 @@ static void no_expression_explodes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_verdict_is_go_s),
-		cmocka_unit_test(escapes_mean_classes),
-		cmocka_unit_test(what_is_refused_is_named),
-		cmocka_unit_test(no_expression_explodes),
+		cmocka_unit_test(patterns_match_what_they_match_in_go),
+		cmocka_unit_test(escapes_groups_and_flags_mean_what_they_mean_in_go),
+		cmocka_unit_test(refused_patterns_are_explained),
+		cmocka_unit_test(no_pattern_takes_exponential_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void assert_url(const struct url_case *c, int code, const char *url, cons
 		assert_non_null(strstr(e->text, c->url));
 }
 
-static void test_bases(void **state)
+static void names_of_registries_become_base_urls(void **state)
 {
 	static const struct url_case cases[] = {
 		{ NULL, "registry.example", 0, "https://registry.example" },
@@ -39,7 +39,7 @@ static void test_bases(void **state)
 		{ NULL, "[::1]:5000", 0, "http://[::1]:5000" },
 		{ NULL, "https://127.0.0.1", 0, "https://127.0.0.1" },
 		{ NULL, "http://127.0.0.1", 0, "http://127.0.0.1" },
-		/* Only look like this host. */
+		/* Names that only look like this host's. */
 		{ NULL, "localhost.example", 0, "https://localhost.example" },
 		{ NULL, "127.0.0.1.example", 0, "https://127.0.0.1.example" },
 		{ NULL, "[::2]", 0, "https://[::2]" },
@@ -62,7 +62,7 @@ static void test_bases(void **state)
 	}
 }
 
-static void test_references(void **state)
+static void only_safe_references_are_followed(void **state)
 {
 	static const struct url_case cases[] = {
 		{ "https://a/v2/x/", "/y?z=1#f", 0, "https://a/y?z=1" },
@@ -96,7 +96,7 @@ static void test_references(void **state)
 	}
 }
 
-static void test_origins(void **state)
+static void origins_are_equal_when_scheme_host_and_port_are(void **state)
 {
 	static const struct {
 		const char *a, *b;
@@ -115,7 +115,7 @@ static void test_origins(void **state)
 		assert_int_equal(registry_url_same_origin(cases[i].a, cases[i].b), cases[i].same);
 }
 
-static void test_queries(void **state)
+static void query_values_are_escaped(void **state)
 {
 	static const char *const cases[][4] = {
 		{ "https://a/t", "scope", "repository:x/y:pull",
@@ -134,7 +134,7 @@ static void test_queries(void **state)
 	}
 }
 
-static void test_hosts(void **state)
+static void a_host_is_taken_from_its_url(void **state)
 {
 	char buffer[20];
 
@@ -148,9 +148,11 @@ static void test_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bases),	cmocka_unit_test(test_references),
-		cmocka_unit_test(test_origins), cmocka_unit_test(test_queries),
-		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(names_of_registries_become_base_urls),
+		cmocka_unit_test(only_safe_references_are_followed),
+		cmocka_unit_test(origins_are_equal_when_scheme_host_and_port_are),
+		cmocka_unit_test(query_values_are_escaped),
+		cmocka_unit_test(a_host_is_taken_from_its_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ static const char *check(const void *bytes, size_t length)
 	return request_check(&varve__v1__new_request__descriptor, bytes, length, &fault);
 }
 
-static void a_nul_in_any_text_is_found(void **unused)
+static void a_nul_byte_in_any_text_is_refused(void **unused)
 {
 	(void)unused;
 	assert_null(check("", 0));
@@ -40,11 +40,11 @@ static void a_nul_in_any_text_is_found(void **unused)
 	/* A label, which is a message of a key and a value. */
 	assert_null(check("\x2a\x06\x0a\x01k\x12\x01v", 8));
 	assert_string_equal(check("\x2a\x06\x0a\x01k\x12\x01\0", 8), "value");
-	/* Fields that we do not know may hold anything. */
+	/* Unknown fields may contain anything. */
 	assert_null(check("\xfa\x07\x02\0\0", 5));
 }
 
-static void what_is_no_utf8_is_found(void **unused)
+static void invalid_utf8_in_any_text_is_refused(void **unused)
 {
 	(void)unused;
 	assert_null(check("\x12\x05"
@@ -60,11 +60,11 @@ static void what_is_no_utf8_is_found(void **unused)
 				  4),
 			    "description"); /* cut */
 	assert_string_equal(check("\x2a\x06\x0a\x01\xed\x12\x01v", 8), "key");
-	assert_null(check("\xfa\x07\x02\xff\xff", 5)); /* a field that we do not know */
+	assert_null(check("\xfa\x07\x02\xff\xff", 5)); /* an unknown field */
 }
 
-/* Two bytes of a request become a message of its own. */
-static void lists_have_a_limit(void **unused)
+/* Two bytes of a request become a message in memory, so lists need a limit. */
+static void lists_with_too_many_items_are_refused(void **unused)
 {
 	size_t length = 2 * (REQUEST_CHECK_ITEMS_MAX + 1);
 	cleanup(free_ptr) uint8_t *bytes = malloc(length);
@@ -79,7 +79,7 @@ static void lists_have_a_limit(void **unused)
 	assert_string_equal(fault, "has too many items");
 }
 
-static void garbage_is_survived(void **unused)
+static void random_requests_do_no_harm(void **unused)
 {
 	unsigned seed = 1;
 
@@ -90,17 +90,17 @@ static void garbage_is_survived(void **unused)
 
 		for (size_t i = 0; i < length; i++)
 			bytes[i] = (uint8_t)rand_r(&seed);
-		(void)check(bytes, length); /* the sanitizers look on */
+		(void)check(bytes, length); /* the sanitizers report accesses out of bounds */
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_nul_in_any_text_is_found),
-		cmocka_unit_test(what_is_no_utf8_is_found),
-		cmocka_unit_test(lists_have_a_limit),
-		cmocka_unit_test(garbage_is_survived),
+		cmocka_unit_test(a_nul_byte_in_any_text_is_refused),
+		cmocka_unit_test(invalid_utf8_in_any_text_is_refused),
+		cmocka_unit_test(lists_with_too_many_items_are_refused),
+		cmocka_unit_test(random_requests_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/strbuf.h"
 
-static void text_is_appended(void **unused)
+static void appended_text_is_in_the_buffer(void **unused)
 {
 	(void)unused;
 	cleanup(strbuf_free) struct strbuf b = { 0 };
@@ -38,8 +38,8 @@ static void nul_bytes_are_kept(void **unused)
 	assert_memory_equal(b.text, "a\0bc", 5);
 }
 
-/* Every length across several doublings, always with its NUL. */
-static void it_grows_byte_by_byte(void **unused)
+/* Every length up to several doublings of the capacity, with a NUL at the end each time. */
+static void a_buffer_grows_byte_by_byte(void **unused)
 {
 	(void)unused;
 	cleanup(strbuf_free) struct strbuf b = { 0 };
@@ -77,7 +77,7 @@ static void reset_keeps_the_memory(void **unused)
 	assert_string_equal(b.text, "again");
 }
 
-static void take_hands_over(void **unused)
+static void take_hands_the_text_over_and_empties_the_buffer(void **unused)
 {
 	(void)unused;
 	struct strbuf b = { 0 };
@@ -93,13 +93,13 @@ static void take_hands_over(void **unused)
 	strbuf_free(&b);
 }
 
-static void a_failure_is_remembered(void **unused)
+static void a_failed_buffer_stays_failed(void **unused)
 {
 	(void)unused;
 	struct strbuf b = { 0 };
 
 	strbuf_append(&b, "before");
-	strbuf_appendf(&b, "%lc", (wint_t)0x20ac); /* which the C locale cannot say */
+	strbuf_appendf(&b, "%lc", (wint_t)0x20ac); /* the C locale cannot encode it */
 	assert_true(strbuf_failed(&b));
 	strbuf_append(&b, "after");
 	strbuf_appendf(&b, "%d", 1);
@@ -113,9 +113,12 @@ static void a_failure_is_remembered(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_appended),	 cmocka_unit_test(nul_bytes_are_kept),
-		cmocka_unit_test(it_grows_byte_by_byte), cmocka_unit_test(reset_keeps_the_memory),
-		cmocka_unit_test(take_hands_over),	 cmocka_unit_test(a_failure_is_remembered),
+		cmocka_unit_test(appended_text_is_in_the_buffer),
+		cmocka_unit_test(nul_bytes_are_kept),
+		cmocka_unit_test(a_buffer_grows_byte_by_byte),
+		cmocka_unit_test(reset_keeps_the_memory),
+		cmocka_unit_test(take_hands_the_text_over_and_empties_the_buffer),
+		cmocka_unit_test(a_failed_buffer_stays_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

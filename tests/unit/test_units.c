@@ -22,7 +22,7 @@ struct parse_case {
 	int64_t value;
 };
 
-static void sizes_are_read(void **unused)
+static void sizes_are_parsed(void **unused)
 {
 	(void)unused;
 	static const struct parse_case cases[] = {
@@ -86,7 +86,7 @@ static void sizes_are_read(void **unused)
 	}
 }
 
-static void a_share_needs_a_whole(void **unused)
+static void a_share_needs_a_total(void **unused)
 {
 	(void)unused;
 	int64_t value = -77;
@@ -97,7 +97,7 @@ static void a_share_needs_a_whole(void **unused)
 	assert_true(value == INT64_MAX);
 }
 
-static void durations_are_read(void **unused)
+static void durations_are_parsed(void **unused)
 {
 	(void)unused;
 	static const struct parse_case cases[] = {
@@ -138,7 +138,7 @@ static void durations_are_read(void **unused)
 	}
 }
 
-static void sizes_are_written(void **unused)
+static void sizes_are_formatted(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -171,7 +171,7 @@ static void sizes_are_written(void **unused)
 		assert_string_equal(units_format_size(cases[i].bytes, buffer), cases[i].text);
 }
 
-static void written_sizes_are_read_back(void **unused)
+static void formatted_sizes_can_be_parsed(void **unused)
 {
 	(void)unused;
 	char buffer[UNITS_TEXT_MAX];
@@ -185,7 +185,7 @@ static void written_sizes_are_read_back(void **unused)
 	}
 }
 
-static void times_are_written(void **unused)
+static void times_are_formatted(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -207,7 +207,7 @@ static void times_are_written(void **unused)
 		assert_string_equal(units_format_time(cases[i].wall_ns, buffer), cases[i].text);
 }
 
-static void times_are_read(void **unused)
+static void times_are_parsed(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -246,7 +246,7 @@ static void times_are_read(void **unused)
 	}
 }
 
-static void ages_are_written(void **unused)
+static void ages_are_formatted(void **unused)
 {
 	(void)unused;
 	static const int64_t now = INT64_C(1714557600) * NS_PER_S;
@@ -280,7 +280,7 @@ static void ages_are_written(void **unused)
 	assert_string_equal(units_format_age(INT64_MAX, INT64_MIN, buffer), "in 584 years");
 }
 
-static void shares_are_read(void **unused)
+static void shares_are_parsed(void **unused)
 {
 	(void)unused;
 	double share = -1;
@@ -295,7 +295,7 @@ static void shares_are_read(void **unused)
 	assert_int_equal(units_parse_share("%", &share), -EINVAL);
 }
 
-static void durations_are_written_as_they_are_read(void **unused)
+static void formatted_durations_can_be_parsed(void **unused)
 {
 	(void)unused;
 	static const struct {
@@ -326,16 +326,16 @@ static void durations_are_written_as_they_are_read(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes_are_read),
-		cmocka_unit_test(a_share_needs_a_whole),
-		cmocka_unit_test(durations_are_read),
-		cmocka_unit_test(sizes_are_written),
-		cmocka_unit_test(written_sizes_are_read_back),
-		cmocka_unit_test(times_are_written),
-		cmocka_unit_test(times_are_read),
-		cmocka_unit_test(ages_are_written),
-		cmocka_unit_test(shares_are_read),
-		cmocka_unit_test(durations_are_written_as_they_are_read),
+		cmocka_unit_test(sizes_are_parsed),
+		cmocka_unit_test(a_share_needs_a_total),
+		cmocka_unit_test(durations_are_parsed),
+		cmocka_unit_test(sizes_are_formatted),
+		cmocka_unit_test(formatted_sizes_can_be_parsed),
+		cmocka_unit_test(times_are_formatted),
+		cmocka_unit_test(times_are_parsed),
+		cmocka_unit_test(ages_are_formatted),
+		cmocka_unit_test(shares_are_parsed),
+		cmocka_unit_test(formatted_durations_can_be_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

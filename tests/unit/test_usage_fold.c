@@ -13,7 +13,8 @@
 
 #define HOUR (3600 * NS_PER_S)
 
-/* Totals as a story: what has been counted by then, and what is new by it. */
+/* A moment of a mount's life: the totals that were counted until then, and what the fold must
+ * return. */
 struct moment {
 	enum usage_counter counter;
 	uint64_t total;
@@ -42,7 +43,7 @@ static void play(const struct moment *moments, size_t count)
 	}
 }
 
-static void deltas_are_what_is_new(void **unused)
+static void a_fold_returns_what_is_new_since_the_last_one(void **unused)
 {
 	(void)unused;
 	static const struct moment moments[] = {
@@ -68,7 +69,7 @@ static void deltas_are_what_is_new(void **unused)
 	play(moments, ARRAY_SIZE(moments));
 }
 
-static void a_mount_is_used_once_an_hour(void **unused)
+static void a_mount_counts_one_use_per_hour(void **unused)
 {
 	(void)unused;
 	static const struct moment moments[] = {
@@ -85,8 +86,8 @@ static void a_mount_is_used_once_an_hour(void **unused)
 	play(moments, ARRAY_SIZE(moments));
 }
 
-/* The agent was away for long: the first and the last access are certain, no more. */
-static void a_late_fold_counts_what_is_certain(void **unused)
+/* After a long time without a fold only the first and the last access are certain. */
+static void a_late_fold_counts_only_certain_uses(void **unused)
 {
 	(void)unused;
 	static const struct moment away[] = {
@@ -102,7 +103,7 @@ static void a_late_fold_counts_what_is_certain(void **unused)
 	play(briefly, ARRAY_SIZE(briefly));
 }
 
-static void only_looking_into_files_is_a_use(void **unused)
+static void opens_execs_reads_and_mmaps_count_as_a_use(void **unused)
 {
 	(void)unused;
 	for (unsigned c = 0; c < USAGE_COUNTER_COUNT; c++) {
@@ -114,8 +115,8 @@ static void only_looking_into_files_is_a_use(void **unused)
 	}
 }
 
-/* A use that follows mere writing is one, also when the writing was the first access. */
-static void writing_first_does_not_hide_a_use(void **unused)
+/* The first access was a write, and the use comes later within the same hour. */
+static void a_write_before_the_first_read_does_not_hide_the_use(void **unused)
 {
 	(void)unused;
 	struct usage_fold_state state = { 0 };
@@ -134,7 +135,7 @@ static void writing_first_does_not_hide_a_use(void **unused)
 	assert_int_equal(delta.counters[USAGE_EXECS], 1);
 }
 
-static void lost_cells_start_from_zero(void **unused)
+static void counters_that_were_made_again_start_from_zero(void **unused)
 {
 	(void)unused;
 	static const struct moment moments[] = {
@@ -147,7 +148,7 @@ static void lost_cells_start_from_zero(void **unused)
 	play(moments, ARRAY_SIZE(moments));
 }
 
-static void an_unfinished_stamp_waits(void **unused)
+static void counters_without_a_time_wait_for_the_next_fold(void **unused)
 {
 	(void)unused;
 	static const struct moment moments[] = {
@@ -161,13 +162,13 @@ static void an_unfinished_stamp_waits(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(deltas_are_what_is_new),
-		cmocka_unit_test(a_mount_is_used_once_an_hour),
-		cmocka_unit_test(a_late_fold_counts_what_is_certain),
-		cmocka_unit_test(only_looking_into_files_is_a_use),
-		cmocka_unit_test(writing_first_does_not_hide_a_use),
-		cmocka_unit_test(lost_cells_start_from_zero),
-		cmocka_unit_test(an_unfinished_stamp_waits),
+		cmocka_unit_test(a_fold_returns_what_is_new_since_the_last_one),
+		cmocka_unit_test(a_mount_counts_one_use_per_hour),
+		cmocka_unit_test(a_late_fold_counts_only_certain_uses),
+		cmocka_unit_test(opens_execs_reads_and_mmaps_count_as_a_use),
+		cmocka_unit_test(a_write_before_the_first_read_does_not_hide_the_use),
+		cmocka_unit_test(counters_that_were_made_again_start_from_zero),
+		cmocka_unit_test(counters_without_a_time_wait_for_the_next_fold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

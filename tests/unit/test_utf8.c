@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/utf8.h"
 
-static void every_character_comes_back(void **unused)
+static void every_character_is_the_same_after_encoding_and_decoding(void **unused)
 {
 	(void)unused;
 	for (uint32_t c = 0; c <= 0x10ffff; c++) {
@@ -28,7 +28,7 @@ static void every_character_comes_back(void **unused)
 	}
 }
 
-static void what_is_no_character_is_replaced(void **unused)
+static void numbers_that_are_not_characters_are_replaced(void **unused)
 {
 	(void)unused;
 	static const uint32_t none[] = { 0xd800, 0xdfff, 0x110000, UINT32_MAX };
@@ -66,8 +66,8 @@ static void malformed_bytes_are_refused(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_character_comes_back),
-		cmocka_unit_test(what_is_no_character_is_replaced),
+		cmocka_unit_test(every_character_is_the_same_after_encoding_and_decoding),
+		cmocka_unit_test(numbers_that_are_not_characters_are_replaced),
 		cmocka_unit_test(malformed_bytes_are_refused),
 	};
 

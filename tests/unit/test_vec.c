@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/vec.h"
 
-static void appended_items_stay(void **unused)
+static void appended_items_survive_growth(void **unused)
 {
 	(void)unused;
 	cleanup(free_ptr) uint64_t *items = NULL;
@@ -30,7 +30,7 @@ static void appended_items_stay(void **unused)
 	assert_true(moves < 15); /* it doubles */
 }
 
-static void enough_room_is_left_alone(void **unused)
+static void an_array_with_enough_room_stays_where_it_is(void **unused)
 {
 	(void)unused;
 	size_t capacity = 0;
@@ -52,7 +52,7 @@ static void an_empty_array_is_not_null(void **unused)
 	assert_non_null(items);
 }
 
-static void an_impossible_size_changes_nothing(void **unused)
+static void a_failed_growth_changes_nothing(void **unused)
 {
 	(void)unused;
 	size_t capacity = 0;
@@ -69,10 +69,10 @@ static void an_impossible_size_changes_nothing(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(appended_items_stay),
-		cmocka_unit_test(enough_room_is_left_alone),
+		cmocka_unit_test(appended_items_survive_growth),
+		cmocka_unit_test(an_array_with_enough_room_stays_where_it_is),
 		cmocka_unit_test(an_empty_array_is_not_null),
-		cmocka_unit_test(an_impossible_size_changes_nothing),
+		cmocka_unit_test(a_failed_growth_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

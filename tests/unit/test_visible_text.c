@@ -25,7 +25,7 @@ static void check(const struct text_case *cases, size_t count, bool utf8)
 	}
 }
 
-static void terminals_obey_nothing(void **unused)
+static void control_characters_become_visible_text(void **unused)
 {
 	(void)unused;
 	static const struct text_case cases[] = {
@@ -52,7 +52,7 @@ static void terminals_obey_nothing(void **unused)
 	check(cases, ARRAY_SIZE(cases), true);
 }
 
-static void ascii_is_all_that_others_get(void **unused)
+static void terminals_without_utf8_get_ascii_only(void **unused)
 {
 	(void)unused;
 	static const struct text_case cases[] = {
@@ -64,7 +64,7 @@ static void ascii_is_all_that_others_get(void **unused)
 	check(cases, ARRAY_SIZE(cases), false);
 }
 
-static void json_keeps_its_meaning(void **unused)
+static void escaping_for_terminals_keeps_jsons_meaning(void **unused)
 {
 	(void)unused;
 	static const struct text_case cases[] = {
@@ -86,9 +86,9 @@ static void json_keeps_its_meaning(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(terminals_obey_nothing),
-		cmocka_unit_test(ascii_is_all_that_others_get),
-		cmocka_unit_test(json_keeps_its_meaning),
+		cmocka_unit_test(control_characters_become_visible_text),
+		cmocka_unit_test(terminals_without_utf8_get_ascii_only),
+		cmocka_unit_test(escaping_for_terminals_keeps_jsons_meaning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "layer/beneath.h"
 #include "layer/whiteout.h"
 
-static void test_kinds(void **state)
+static void whiteouts_are_told_by_their_names(void **state)
 {
 	static const struct {
 		const char *path;
@@ -53,7 +53,7 @@ static void test_kinds(void **state)
 	assert_false(whiteout_is_reserved(".whx"));
 }
 
-static void test_paths_are_cleaned(void **state)
+static void paths_are_cleaned_and_must_stay_inside(void **state)
 {
 	static const struct {
 		const char *path, *clean; /* NULL: leads out */
@@ -97,7 +97,7 @@ static void test_paths_are_cleaned(void **state)
 	assert_string_equal(clean, long_path);
 }
 
-static void test_names_can_be_shown(void **state)
+static void control_characters_in_names_are_escaped(void **state)
 {
 	char shown[BENEATH_SHOWN_SIZE], name[1000];
 
@@ -113,9 +113,9 @@ static void test_names_can_be_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_paths_are_cleaned),
-		cmocka_unit_test(test_names_can_be_shown),
+		cmocka_unit_test(whiteouts_are_told_by_their_names),
+		cmocka_unit_test(paths_are_cleaned_and_must_stay_inside),
+		cmocka_unit_test(control_characters_in_names_are_escaped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
