@@ -53,6 +53,39 @@ size() {
 	(($(size "$id") < 1048576))
 }
 
+@test "B53 a size is unknown after a change until it is measured again" {
+	start_agent
+	id=$(varve new)
+	dir=$(varve mount "$id")
+	run varve ls --json
+	assert_json '.size == 0'
+	head -c 64K /dev/urandom > "$dir/f"
+	run varve ls --json
+	assert_json '.size == null'
+	run varve stats -o OF
+	[[ ${lines[1]} == *–* ]]
+	run varve tree --json
+	assert_json '.size == null'
+	(($(size "$id") >= 65536))
+	run varve ls --json
+	assert_json '.size >= 65536'
+	run varve stats -o OF
+	[[ ${lines[1]} == *KiB* ]]
+	head -c 64K /dev/urandom > "$dir/g"
+	run varve ls --json --filter 'size>0'
+	[[ -z $output ]]
+}
+
+@test "B53 the size of a writable record is unknown without accounting until du measures it" {
+	start_agent --backend none
+	id=$(varve new)
+	varve mount "$id" > /dev/null
+	run varve ls --json
+	assert_json '.size == null'
+	run varve du --json
+	assert_json_lines '.[0].size == 0'
+}
+
 @test "B53 du walks a layer again only after a change in it" {
 	start_agent
 	id=$(varve new)

@@ -38,12 +38,17 @@ says() {
 	}
 }
 
+# The size of what a client may be writing is not known without measuring: to the old version it was 0.
+as_before() {
+	jq -s 'map(if .snapshot.kind == "active" and .size == null then .size = 0 else . end) | sort_by(.id)'
+}
+
 listings_agree() {
 	local ids
 	mapfile -t ids < <(varve ls -q --no-trunc)
 	# du measures the layers whose size is not known yet.
 	varve du --json | jq -s 'map(select(.id)) | sort_by(.id)' | says du
-	varve ls --json | jq -s 'sort_by(.id)' | says ls
+	varve ls --json | as_before | says ls
 	varve inspect --json "${ids[@]}" | jq -s 'sort_by(.id)' | says inspect
 	varve lease ls --json | jq -s 'sort_by(.name)' | says lease
 	varve prune --all --dry-run --json | jq -s 'map(select(.id) | .id) | sort' | says prune
@@ -52,7 +57,7 @@ listings_agree() {
 @test "a store that an older version made has the same listings, also after a restart" {
 	start_agent
 	listings_agree
-	varve stats --json | jq -s 'sort_by(.id)' | says stats
+	varve stats --json | as_before | says stats
 	run -0 varve fsck
 	assert_output_has " 0 problems found"
 	stop_agent

@@ -63,7 +63,7 @@ static void fill_usage_of_view(struct usage_message *u, const struct record_view
 	m->id = (char *)v->record.id;
 	m->mutable_ = counted.is_mutable;
 	m->in_use = v->in_use;
-	m->size = v->layer.measured ? v->layer.allocated_bytes : 0;
+	m->size = v->size_known ? v->layer.allocated_bytes : 0;
 	m->usage_count = (int64_t)record_usage_count(&counted);
 	m->description = counted.description;
 	m->record_type = counted.type;

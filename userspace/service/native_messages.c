@@ -116,10 +116,10 @@ static void set_labels(struct build *b, Varve__V1__Record *to, const struct reco
 	to->image_refs = copy_texts(b, from->image_refs, from->image_ref_count);
 }
 
-/* The size of something that was never measured is -1. */
-static int64_t known(const struct layer *l, int64_t size)
+/* A size that is not known, or not any more, is -1. */
+static int64_t known(const struct record_view *v, int64_t size)
 {
-	return l->measured ? size : -1;
+	return v->size_known ? size : -1;
 }
 
 static Varve__V1__Blob *make_blob(struct build *b, const struct record_view *v)
@@ -158,8 +158,8 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->size = v->size_bytes;
 	m->lazy = v->layer.lazy;
 	m->blob = make_blob(b, v);
-	m->apparent_size = known(&v->layer, v->layer.apparent_bytes);
-	m->inodes = known(&v->layer, v->layer.inodes);
+	m->apparent_size = known(v, v->layer.apparent_bytes);
+	m->inodes = known(v, v->layer.inodes);
 	m->created_ns = r->created_ns;
 	m->last_used_ns = record_last_used_ns(&counted);
 	m->usage_count = (int64_t)record_usage_count(&counted);

@@ -36,7 +36,7 @@ bool eviction_candidates_is_free(const struct record *r)
 static enum prune_keep why_kept(const struct manager *m, const struct record *r,
 				const struct prune_rule *rule, int64_t last_used_ns, int64_t now_ns)
 {
-	struct record_facts facts = record_list_facts(m, r, true);
+	struct record_facts facts = record_list_facts(m, r, RECORD_SIZE_ON_DISK);
 	enum prune_keep keep;
 
 	if (is_held(r))
@@ -156,7 +156,7 @@ static bool is_filtered_late(const struct late_filter *f, enum prune_keep keep)
 static int note_late(const struct manager *m, struct late_filter *f, const struct record *r,
 		     size_t candidate)
 {
-	struct record_facts facts = record_list_facts(m, r, true);
+	struct record_facts facts = record_list_facts(m, r, RECORD_SIZE_ON_DISK);
 	int code = record_facts_copy(&facts, &f->facts[f->count]);
 
 	if (code < 0)

@@ -70,38 +70,58 @@ static void walk_in_parallel(struct measuring *job)
 		pthread_join(threads[i], NULL);
 }
 
-/* With the lock. Without accounting the agent does not know whether a mounted upper has changed. */
-static bool needs_walk(const struct manager *m, const struct layer *layer,
-		       const struct hashmap *open)
+static bool is_written(const struct record *r)
+{
+	return r->mount && r->mount->writable;
+}
+
+bool layer_sizes_is_known(const struct manager *m, const struct record *r)
 {
 	manager_assert_locked(m);
-	if (layer->lazy)
+	if (!r->layer->size_known || layer_sizes_is_open(r))
 		return false;
-	if (!layer->size_known)
-		return true;
-	return usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE && hashmap_find(open, layer->name);
+	return usage_bpf_backend(m->usage) != USAGE_BACKEND_NONE ||
+	       !(is_written(r) || (r->twin && is_written(r->twin)) || r->layer->lingering);
+}
+
+/* With the lock: layers that may have changed without the agent's knowledge, by name. */
+static struct hashmap *find_unwatched(const struct manager *m)
+{
+	struct hashmap *unwatched = hashmap_new();
+	const struct snapshot *s;
+	size_t at = 0;
+
+	manager_assert_locked(m);
+	while (unwatched && (s = hashmap_next(m->snapshots, &at)))
+		if (layer_sizes_is_open(s->record))
+			(void)hashmap_insert(unwatched, s->record->layer->name, s->record);
+	if (!unwatched || usage_bpf_backend(m->usage) != USAGE_BACKEND_NONE)
+		return unwatched;
+	for (struct mount *mount = m->mounts; mount; mount = mount->next)
+		if (mount->writable) /* two of one layer cannot be */
+			(void)hashmap_insert(unwatched, mount->layers[0].name, mount);
+	return unwatched;
 }
 
 static int gather_stale(struct manager *m, struct measuring *job)
 {
-	struct hashmap *open = hashmap_new();
+	struct hashmap *unwatched;
 	struct layer *layer;
 
 	manager_lock(m);
+	unwatched = find_unwatched(m);
 	job->items = calloc(record_graph_layer_count(m->graph) + 1, sizeof(*job->items));
-	for (struct mount *mount = m->mounts; open && mount; mount = mount->next)
-		if (mount->writable) /* two of one layer cannot be */
-			(void)hashmap_insert(open, mount->layers[0].name, mount);
-	for (size_t at = 0; open && job->items && (layer = record_graph_next_layer(m->graph, &at));)
-		if (needs_walk(m, layer, open)) {
+	for (size_t at = 0;
+	     unwatched && job->items && (layer = record_graph_next_layer(m->graph, &at));)
+		if (!layer->lazy && (!layer->size_known || hashmap_find(unwatched, layer->name))) {
 			struct measurement *item = &job->items[job->count++];
 
 			memcpy(item->name, layer->name, sizeof(item->name));
 			item->upper_changes = layer->upper_changes;
 		}
 	manager_unlock(m);
-	hashmap_free(open);
-	return open && job->items ? 0 : -ENOMEM;
+	hashmap_free(unwatched);
+	return unwatched && job->items ? 0 : -ENOMEM;
 }
 
 static int publish_sizes(struct manager *m, const struct measuring *job, struct error *e)

@@ -17,15 +17,23 @@
 #include "manager/mounts/mount_list.h"
 #include "manager/mounts/counter_fold.h"
 
-/* Of a lazy record its blob's: wherever that is, or what of it is here. */
-static int64_t size_of(const struct manager *m, const struct record *r, bool on_disk)
+/* What has just been measured may have changed since, and is shown as it was. */
+static bool is_size_known(const struct manager *m, const struct record *r, enum record_size size)
 {
-	if (r->layer->lazy)
-		return on_disk ? content_blobs_size(m, r) : r->content->size_bytes;
-	return r->layer->measured ? r->layer->allocated_bytes + content_blobs_size(m, r) : -1;
+	return size == RECORD_SIZE_KNOWN ? layer_sizes_is_known(m, r) : r->layer->measured;
 }
 
-struct record_facts record_list_facts(const struct manager *m, const struct record *r, bool on_disk)
+static int64_t size_of(const struct manager *m, const struct record *r, enum record_size size)
+{
+	if (r->layer->lazy)
+		return size == RECORD_SIZE_ON_DISK ? content_blobs_size(m, r)
+						   : r->content->size_bytes;
+	return is_size_known(m, r, size) ? r->layer->allocated_bytes + content_blobs_size(m, r)
+					 : -1;
+}
+
+struct record_facts record_list_facts(const struct manager *m, const struct record *r,
+				      enum record_size size)
 {
 	const struct layer *l = r->layer;
 
@@ -42,7 +50,7 @@ struct record_facts record_list_facts(const struct manager *m, const struct reco
 		.shared = r->shared,
 		.pinned = record_is_pinned(r),
 		.retain = r->retain,
-		.size_bytes = size_of(m, r, on_disk),
+		.size_bytes = size_of(m, r, size),
 		.created_ns = r->created_ns,
 		.last_used_ns = record_last_used_ns(r),
 		.last_read_ns = l->access.last_ns,
@@ -135,7 +143,7 @@ static bool has_several_images(const struct record *r)
 }
 
 /* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
-static int make_view(const struct manager *m, const struct record *r, bool on_disk,
+static int make_view(const struct manager *m, const struct record *r, enum record_size size,
 		     struct record_view *v)
 {
 	const struct mount *mount = r->mount;
@@ -147,7 +155,8 @@ static int make_view(const struct manager *m, const struct record *r, bool on_di
 	v->layer = *r->layer;
 	v->in_use = r->marked;
 	v->images_share = has_several_images(r);
-	v->size_bytes = size_of(m, r, on_disk);
+	v->size_known = is_size_known(m, r, size);
+	v->size_bytes = size_of(m, r, size);
 	v->blob_here = r->content && content_blobs_has(m, &r->content->blob);
 	if (r->parent)
 		memcpy(v->parent, r->parent->id, sizeof(v->parent));
@@ -210,12 +219,12 @@ static bool was_used(const struct record_query *q, const struct record_facts *fa
 	       facts->last_used_ns > now_ns - q->unused_for_ns;
 }
 
-static int add_view(struct manager *m, struct listing *l, const struct record *r, bool on_disk,
-		    const struct record_facts *facts)
+static int add_view(struct manager *m, struct listing *l, const struct record *r,
+		    enum record_size size, const struct record_facts *facts)
 {
 	struct record_view *v = &l->views[l->count];
 	struct record_facts *copy = &l->facts[l->count++];
-	int code = make_view(m, r, on_disk, v);
+	int code = make_view(m, r, size, v);
 
 	if (code < 0)
 		return code;
@@ -233,14 +242,16 @@ static int view_record(struct manager *m, const struct record *r, const struct r
 		       const struct record_filter *filter, struct listing *l)
 {
 	/* What the store takes, or what a record is. */
-	bool on_disk = q->disk_usage && q->id_count == 0;
-	struct record_facts facts = record_list_facts(m, r, on_disk);
+	enum record_size size = !q->disk_usage	  ? RECORD_SIZE_KNOWN
+				: q->id_count > 0 ? RECORD_SIZE_MEASURED
+						  : RECORD_SIZE_ON_DISK;
+	struct record_facts facts = record_list_facts(m, r, size);
 
 	facts.shared |= has_several_images(r);
 	if (was_used(q, &facts, l->now_ns) ||
 	    (record_filter_is_cheap(filter) && !record_facts_match(&facts, filter, l->now_ns)))
 		return 0;
-	return add_view(m, l, r, on_disk, &facts);
+	return add_view(m, l, r, size, &facts);
 }
 
 /* Those of the records that are still there; each, where the caller named them. The lock is given

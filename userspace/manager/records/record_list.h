@@ -14,6 +14,7 @@ struct record_view {
 	bool in_use;
 	char *snapshot_key; /* NULL: containerd does not know it */
 	const char *snapshot_kind; /* "view", "active" or "committed"; static */
+	bool size_known; /* else size_bytes is -1, and the sizes of `layer` are old */
 	bool images_share; /* more than one image has it */
 	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all
 	 * records is 0 when it is elsewhere; -1: not known. */
@@ -43,6 +44,13 @@ int record_list(struct manager *m, const struct record_query *query, struct reco
 		size_t *ret_count, struct error *e);
 void record_list_free(struct record_view *views, size_t count);
 
-/* With the lock. on_disk: a lazy record's size is what of its blob is here. */
+/* Which size of a record is meant. */
+enum record_size {
+	RECORD_SIZE_KNOWN, /* not known when it may have changed; of a lazy record its blob's */
+	RECORD_SIZE_MEASURED, /* the same, and sizes have just been measured */
+	RECORD_SIZE_ON_DISK, /* the same, but of a lazy record what of its blob is here */
+};
+
+/* With the lock. */
 struct record_facts record_list_facts(const struct manager *m, const struct record *r,
-				      bool on_disk);
+				      enum record_size size);

@@ -8,6 +8,7 @@
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/vec.h"
+#include "manager/records/layer_sizes.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/records/record_select.h"
@@ -50,7 +51,7 @@ static int record_stats(const struct manager *m, const struct record *r,
 	manager_assert_locked(m);
 	memcpy(s->id, r->id, sizeof(s->id));
 	s->access = r->layer->access;
-	s->size_bytes = r->layer->measured ? r->layer->allocated_bytes : -1;
+	s->size_bytes = layer_sizes_is_known(m, r) ? r->layer->allocated_bytes : -1;
 	s->description = strdup(r->description);
 	if (r->mount)
 		s->mountpoint = mount_list_path(m, r, false);

@@ -25,7 +25,7 @@ struct layer_check {
 
 static bool is_written(const struct record *r)
 {
-	return r->mount && r->mount->writable;
+	return (r->mount && r->mount->writable) || layer_sizes_is_open(r);
 }
 
 static int list_layers(struct fsck *c, struct layer_check **ret_layers, size_t *ret_count)
