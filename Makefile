@@ -80,7 +80,11 @@ UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c)) \
 	$(FUZZ_TARGETS:$(OUT)/tests/fuzz/%=$(OUT)/tests/unit/test_%)
 TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
 PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
+# Programs with the code of containerd, which is written in Go.
 PEER := $(OUT)/tests/bench/peer_snapshotter
+SUITE := $(OUT)/tests/tools/containerd_suite
+GO_TOOLS := $(PEER) $(SUITE) $(OUT)/tests/tools/containerd_mount
+GO = GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go
 LIBRARY := $(OUT)/libvarve.a
 TEST_LIBRARY := $(OUT)/libtest.a
 
@@ -91,7 +95,7 @@ endif
 .PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench fuzz fuzz-targets install install-data clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
-tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(PEER)
+tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(GO_TOOLS)
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
@@ -156,9 +160,13 @@ $(GEN)/%_pb2.py: userspace/proto/%.proto
 	$(call say,PROTO)protoc --python_out=$(GEN) -Iuserspace/proto $<
 
 # Debian's Go packages are not modules, and building with them needs no network.
-$(PEER): tests/bench/peer_snapshotter/main.go
+$(filter-out $(SUITE),$(GO_TOOLS)): $(OUT)/%: %/main.go
 	@mkdir -p $(@D)
-	$(call say,GO)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go build -o $@ $<
+	$(call say,GO)$(GO) build -o $@ $<
+
+$(SUITE): tests/tools/containerd_suite/suite_test.go
+	@mkdir -p $(@D)
+	$(call say,GO)$(GO) test -c -o $@ $<
 
 check: $(UNIT_TESTS)
 	scripts/run-unit-tests $(OUT)/tests/unit

@@ -195,6 +195,8 @@ refused_config() { # TEXT: --check-config refuses the configuration on standard 
 	refused_config "bad.conf:2: [agent] knows no 'rot'" <<< $'[agent]\nrot = /x'
 	refused_config "bad.conf:1: this is no [section]" <<< 'hello'
 	refused_config "bad.conf:2: no section [prun]" <<< $'[prun]\ninterval = 1m'
+	refused_config "bad.conf:2: unknown key 'mount' in [snapshots]" <<< $'[snapshots]\nmount = agent'
+	refused_config "bad.conf:2: mounts: invalid value 'both'" <<< $'[snapshots]\nmounts = both'
 	refused_config "bad.conf:3: interval: 'soon' is no duration" <<< $'\n[prune]\ninterval = soon'
 	refused_config "bad.conf:2: automatic is yes or no, not 'maybe'" <<< $'[prune]\nautomatic = maybe'
 	refused_config "bad.conf:2: max_used_space: '101%' is no size" <<< $'[policy "a"]\nmax_used_space = 101%'

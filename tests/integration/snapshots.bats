@@ -6,44 +6,31 @@
 # overlay snapshotter.
 
 load ../lib/helpers
+load ../lib/snapshots
 
 setup() {
 	agent_setup
+	snapshots_setup
 	peer_pid=
-	export PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1
 }
 
 teardown() {
 	[[ -z $peer_pid ]] || kill "$peer_pid"
+	snapshots_teardown
 	agent_teardown
-}
-
-call() { # METHOD [FIELD=VALUE…]
-	"$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@"
-}
-
-source_of() { # KEY
-	call Mounts "key=$1" | jq -r '.mounts[0].source'
-}
-
-# committed NAME [PARENT]: makes a committed snapshot with one file, which has the snapshot's name.
-committed() {
-	call Prepare key=work "parent=${2-}" > /dev/null
-	echo "$1" > "$(source_of work)/${1//\//-}"
-	call Commit key=work "name=$1" > /dev/null
 }
 
 has_records() {
 	[[ -n $(varve ls -q 2> /dev/null) ]]
 }
 
-record_of() { # KEY
-	varve ls --json | jq -r --arg key "$1" 'select(.snapshot.key == $key) | .id'
+has_no_layers() {
+	(($(count_layers) == 0))
 }
 
-@test "the agent answers random calls as containerd's overlay snapshotter does" {
+answers_as_peer() { # client|agent
 	local seed
-	start_agent
+	start_agent_with "$1"
 	"$VARVE_BUILD/tests/bench/peer_snapshotter" "$BATS_TEST_TMPDIR/peer" "$agent_socket_dir/peer" 3>&- &
 	peer_pid=$!
 	retry 50 test -S "$agent_socket_dir/peer"
@@ -54,39 +41,64 @@ record_of() { # KEY
 	assert_status 0
 }
 
+@test "the agent answers random calls as containerd's overlay snapshotter does, when clients mount" {
+	answers_as_peer client
+}
+
+@test "the agent answers random calls as containerd's overlay snapshotter does, when it mounts" {
+	answers_as_peer agent
+}
+
 @test "the agent refuses wrong snapshot calls with the right status and changes nothing" {
-	start_agent
+	start_agent_with client
 	call refusals
 	run varve fsck
 	assert_status 0
 }
 
-@test "the agent serves hundreds of snapshot calls at once, on one connection and on many" {
-	start_agent
+serves_a_crowd() { # client|agent
+	start_agent_with "$1"
 	call crowd
 	run varve ls -q
 	[[ -z $output ]]
 	run varve lease ls --json
 	assert_json_lines 'map(.name) == ["cli"]'
-	(($(count_layers) == 0))
+	retry 50 has_no_layers
 	run varve fsck
 	assert_status 0
 }
 
-@test "a snapshot of 130 layers is one mount" {
+@test "the agent serves hundreds of snapshot calls at once, when clients mount" {
+	serves_a_crowd client
+}
+
+@test "the agent serves hundreds of snapshot calls at once, when it mounts" {
+	serves_a_crowd agent
+}
+
+mounts_130_layers() { # client|agent
 	local dir
-	start_agent
+	start_agent_with "$1"
 	call deep 130
-	dir=$(call Prepare key=top parent=deep/130 | jq -r '.mounts[0].source')
+	call Prepare key=top parent=deep/130
+	dir=$(mount_snapshot top)
 	[[ $(find "$dir" -type f | wc -l) == 130 ]]
 	[[ $(cat "$dir/deep-1" "$dir/deep-130") == $'deep/1\ndeep/130' ]]
+}
+
+@test "a client mounts 130 layers at once" {
+	mounts_130_layers client
+}
+
+@test "the agent mounts 130 layers at once, and counts what is read in the lowest" {
+	mounts_130_layers agent
 	run varve stats "$(record_of deep/1)" --json
 	assert_json '.readBytes == 7'
 }
 
 @test "a snapshot is a record with its key, its kind and its labels" {
 	local id
-	start_agent
+	start_agent_with client
 	call Prepare 'key=ns/1/a "b" c' labels.a=1 labels.empty=
 	id=$(record_of 'ns/1/a "b" c')
 	run varve inspect "$id"
@@ -105,13 +117,22 @@ record_of() { # KEY
 	assert_json '.labels == {"b": "2"} and (.mutable | not) and .description == "ns/2/base" and .mountpoint == null'
 	call View key=ns/3/view parent=ns/2/base
 	run varve inspect "$(record_of ns/3/view)" --json
+	assert_json '.snapshot.kind == "view" and .mountpoint == null'
+	[[ $(stat -f -c %T "$(mount_snapshot ns/3/view)") == overlayfs ]]
+}
+
+@test "a snapshot that the agent mounts shows where" {
+	start_agent_with agent
+	committed base
+	call View key=view parent=base
+	run varve inspect "$(record_of view)" --json
 	assert_json '.snapshot.kind == "view" and .readOnly and (.mountpoint | length > 0)'
-	[[ $(stat -f -c %T "$(source_of ns/3/view)") == overlayfs ]]
+	[[ $(stat -f -c %T "$(mount_snapshot view)") == overlayfs ]]
 }
 
 @test "Varve's own commands cannot take a snapshot from containerd" {
 	local active base
-	start_agent
+	start_agent_with client
 	committed ns/1/base
 	call Prepare key=ns/2/active parent=ns/1/base > /dev/null
 	active=$(record_of ns/2/active)
@@ -128,14 +149,14 @@ record_of() { # KEY
 	refused 'containerd commits it' commit "$active"
 	refused 'another client cannot have it' get "$active" --mutable
 	refused 'another client cannot have it' get "$active"
-	refused "its mount is containerd's" umount "$active"
+	refused 'its owner mounts it' mount "$active"
 	refused "its labels are containerd's" label "$base" a=b
 	refused "is containerd's" release "$base" --lease containerd/ns
 	refused "is containerd's" lease rm containerd/ns
 	run varve prune -a
 	run varve ls -q
 	((${#lines[@]} == 2))
-	[[ $(cat "$(source_of ns/2/active)/ns-1-base") == ns/1/base ]]
+	[[ $(cat "$(mount_snapshot ns/2/active)/ns-1-base") == ns/1/base ]]
 }
 
 @test "a record that is pinned or has children stays when containerd removes its snapshot" {
@@ -165,11 +186,19 @@ record_of() { # KEY
 	committed ns/1/base
 }
 
-@test "a commit fails at once while a process writes, and names the process" {
+@test "a mount of the agent's is not unmounted with varve" {
+	start_agent_with agent
+	call Prepare key=active > /dev/null
+	run varve umount "$(record_of active)"
+	assert_status 5
+	assert_output_has "its mount is containerd's"
+}
+
+@test "a commit of what the agent mounted fails at once while a process writes, and names it" {
 	local dir holder
-	start_agent
+	start_agent_with agent
 	call Prepare key=ns/1/active > /dev/null
-	dir=$(source_of ns/1/active)
+	dir=$agent_root/mnt/$(record_of ns/1/active)
 	exec 5> "$dir/file"
 	run call Commit key=ns/1/active name=ns/2/base
 	assert_output_has FAILED_PRECONDITION
@@ -182,15 +211,16 @@ record_of() { # KEY
 	call Commit key=ns/1/active name=ns/2/base # readers do not prevent a commit
 	kill "$holder"
 	wait "$holder" || true
-	dir=$(call View key=ns/3/view parent=ns/2/base | jq -r '.mounts[0].source')
+	call View key=ns/3/view parent=ns/2/base
+	dir=$(mount_snapshot ns/3/view)
 	[[ $(cat "$dir/file" "$dir/other") == $'still\nwritable' ]]
 }
 
 @test "Usage reports an active snapshot as it is now, and a committed one as it was at commit" {
 	local dir
-	start_agent
+	start_agent_with client
 	call Prepare key=a > /dev/null
-	dir=$(source_of a)
+	dir=$(mount_snapshot a)
 	run call Usage key=a
 	assert_json '.inodes == "1"'
 	head -c 100000 /dev/zero > "$dir/file"
@@ -209,9 +239,9 @@ record_of() { # KEY
 }
 
 @test "after a crash each snapshot is complete or absent" {
-	local round crowd
-	start_agent
-	for round in 1 2; do
+	local mode crowd
+	for mode in client agent; do
+		start_agent_with "$mode"
 		call crowd > /dev/null 2>&1 3>&- &
 		crowd=$!
 		retry 100 has_records
@@ -221,20 +251,21 @@ record_of() { # KEY
 		run varve fsck
 		assert_status 0
 		call clear
-		(($(count_layers) == 0))
+		retry 50 has_no_layers
+		stop_agent
 	done
 }
 
 @test "reads in a snapshot that was removed or committed are counted, also after a crash" {
 	local base dir
-	start_agent
+	start_agent_with agent
 	committed ns/1/base
 	base=$(record_of ns/1/base)
 	call Prepare key=ns/2/removed parent=ns/1/base > /dev/null
 	call Prepare key=ns/3/kept parent=ns/1/base > /dev/null
-	dir=$(source_of ns/2/removed)
+	dir=$(mount_snapshot ns/2/removed)
 	cat "$dir/ns-1-base" "$dir/ns-1-base" > /dev/null
-	dir=$(source_of ns/3/kept)
+	dir=$(mount_snapshot ns/3/kept)
 	cat "$dir/ns-1-base" > /dev/null
 	call Remove key=ns/2/removed
 	call Commit key=ns/3/kept name=ns/4/kept

@@ -4,6 +4,7 @@
  *
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
+ *   [snapshots]      mounts = client|agent
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -122,6 +123,17 @@ static int read_agent(struct reading *r, const char *name, const char *value)
 			name);
 }
 
+static int read_snapshots(struct reading *r, const char *name, const char *value)
+{
+	if (strcmp(name, "mounts") != 0)
+		return complain(r, "unknown key '%.60s' in [snapshots]; the only one is mounts",
+				name);
+	r->file->agent_mounts = strcmp(value, "agent") == 0;
+	if (r->file->agent_mounts || strcmp(value, "client") == 0)
+		return 1;
+	return complain(r, "mounts: invalid value '%.60s'; use client or agent", value);
+}
+
 static int read_prune(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "automatic") == 0)
@@ -204,11 +216,15 @@ static int read_line(void *user, const char *section, const char *name, const ch
 
 	if (strcmp(section, "agent") == 0)
 		return read_agent(r, name, value);
+	if (strcmp(section, "snapshots") == 0)
+		return read_snapshots(r, name, value);
 	if (strcmp(section, "prune") == 0)
 		return read_prune(r, name, value);
 	if (strncmp(section, "policy", strlen("policy")) == 0)
 		return read_policy(r, section, name, value);
-	return complain(r, "no section [%.60s]: [agent], [prune] and [policy \"name\"] are",
+	return complain(r,
+			"no section [%.60s]: [agent], [snapshots], [prune] and [policy \"name\"] "
+			"are",
 			section);
 }
 
@@ -231,7 +247,8 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 {
 	struct config_file f = { .automatic = true,
 				 .interval_ns = CONFIG_POLICY_INTERVAL_NS,
-				 .keep_blobs = true };
+				 .keep_blobs = true,
+				 .agent_mounts = true };
 	struct reading r = { .file = &f };
 	cleanup(close_file) FILE *stream = fopen(path, "re");
 	int line, code = 0;

@@ -17,6 +17,7 @@ struct config_file {
 	char *read_only_socket, *group, *read_only_group;
 	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
 	bool keep_blobs; /* also of layers that have their files */
+	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct prune_policies policies;
 	bool automatic; /* policies run without being asked */
 	int64_t interval_ns; /* between two runs; 0: only when space runs low */

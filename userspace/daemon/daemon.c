@@ -208,6 +208,7 @@ static int open_manager(struct agent *a, struct error *e)
 		.policy_interval_ns = a->config->file.interval_ns,
 		.credentials_file = a->config->file.credentials,
 		.drop_blobs = !a->config->file.keep_blobs,
+		.agent_mounts = a->config->file.agent_mounts,
 		.quarantine_layers = a->config->quarantine_layers,
 		.passing = a->config->quarantine_layers || a->config->tear_down,
 		.report = report

@@ -95,6 +95,7 @@ struct snapshot {
 	enum snapshot_kind kind;
 	int64_t created_ns, updated_ns;
 	int64_t size_bytes, inodes; /* of a committed one, when it was committed; else 0 */
+	int64_t root_ctime_ns; /* of the root of an active one's layer, when new; 0: not known */
 	struct record *record;
 };
 

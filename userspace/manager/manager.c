@@ -20,6 +20,7 @@
 #include "manager/mounts/unmount_queue.h"
 #include "manager/recovery/lost_database.h"
 #include "manager/recovery/recover.h"
+#include "manager/snapshots/snapshot_answer.h"
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 #include "overlay/mount_table.h"
@@ -103,6 +104,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->automatic = options->automatic;
 	m->policy_interval_ns = options->policy_interval_ns;
 	m->drop_blobs = options->drop_blobs;
+	m->agent_mounts = options->agent_mounts;
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
 	m->started_ns = clock_wall_ns();
@@ -225,6 +227,18 @@ static int open_parts(struct manager *m, const struct manager_options *options, 
 	return code < 0 ? code : start_threads(m, e);
 }
 
+/* Clients cannot mount layers whose paths do not fit into mount options. */
+static void choose_who_mounts(struct manager *m)
+{
+	if (m->agent_mounts || snapshot_answer_can_name(m->root))
+		return;
+	m->agent_mounts = true;
+	manager_report(m, true,
+		       "the path of the store, %s, does not fit into mount options: the agent "
+		       "mounts snapshots ([snapshots] mounts = agent)",
+		       m->root);
+}
+
 int manager_open(const struct manager_options *options, struct manager **ret_manager,
 		 struct error *e)
 {
@@ -242,6 +256,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->root = strdup(options->root);
 	if (!m->root)
 		return error_set(e, -ENOMEM, "out of memory");
+	choose_who_mounts(m);
 	code = open_parts(m, options, e);
 	if (code < 0) {
 		/* A start that fails leaves no programs behind, unless they counted before. */

@@ -30,6 +30,7 @@ struct manager_options {
 	const char *fetch_helper; /* the program varve-fetch */
 	const char *credentials_file; /* for registries, or NULL */
 	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
+	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	bool quarantine_layers; /* of a store whose database is lost, and only of such a one */
 	bool passing; /* to be closed at once: no programs are attached that were not before */
 	/* What start-up found and did, and what background work could not do; a line each. */

@@ -16,6 +16,7 @@ struct overlay_features {
 	bool index;
 	bool index_guards; /* index=on is accepted, and refuses a layer that is in use */
 	bool volatile_mounts;
+	bool redirects; /* the default of a mount that does not say redirect_dir=off */
 	char file_system[32]; /* what the store lies on, e.g. "ext4" */
 	/* Why owners cannot be shown by a map of ids; "" when they can. */
 	char id_map_refusal[192];

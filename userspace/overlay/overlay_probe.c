@@ -268,6 +268,16 @@ static int choose_method(int scratch, const struct candidates *c, const char *fi
 	return refuse_file_system(file_system, e);
 }
 
+/* A parameter of the module, which is the default of a mount option. */
+static bool is_default(const char *parameter)
+{
+	char path[80], value = 'N';
+
+	(void)snprintf(path, sizeof(path), "/sys/module/overlay/parameters/%s", parameter);
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &value, 1) == 1 && value == 'Y';
+}
+
 static int probe_scratch(int scratch, const struct candidates *c, struct overlay_features *features,
 			 struct error *e)
 {
@@ -277,6 +287,8 @@ static int probe_scratch(int scratch, const struct candidates *c, struct overlay
 		return r;
 	features->index_guards = try_index(scratch, features);
 	features->volatile_mounts = try_volatile(scratch, features);
+	/* Copies without data need redirects. */
+	features->redirects = is_default("redirect_dir") || is_default("metacopy");
 	try_id_map(scratch, features);
 	return 0;
 }

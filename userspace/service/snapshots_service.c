@@ -34,17 +34,16 @@ static struct record_label *read_labels(void *entries, size_t count)
 	return labels;
 }
 
-static void reply_mount(struct grpc_call *call, int code, char *mountpoint, bool read_only,
+static void reply_mount(struct grpc_call *call, int code, struct snapshot_mount *answer,
 			const struct error *e)
 {
-	char *options[] = { (char *)"rbind", (char *)(read_only ? "ro" : "rw") };
 	SNAPSHOTS(Mount) mount = INIT(MOUNT), *mounts[] = { &mount };
 	SNAPSHOTS(MountsReply) mounted = INIT(MOUNTS_REPLY);
 
-	mount.type = (char *)"bind";
-	mount.source = mountpoint;
-	mount.options = options;
-	mount.n_options = ARRAY_SIZE(options);
+	mount.type = (char *)answer->type;
+	mount.source = answer->source;
+	mount.options = answer->options;
+	mount.n_options = answer->option_count;
 	mounted.mounts = mounts;
 	mounted.n_mounts = ARRAY_SIZE(mounts);
 	service_call_reply(call, code, &mounted.base, e);
@@ -63,10 +62,10 @@ static void create(struct grpc_call *call, struct manager *m, enum snapshot_kind
 					   .parent = request->parent,
 					   .labels = labels,
 					   .label_count = request->n_labels };
-	cleanup(free_ptr) char *mountpoint = NULL;
+	cleanup(snapshot_mount_free) struct snapshot_mount mount = { 0 };
 
-	code = labels ? snapshot_create(m, &wanted, &mountpoint, &e) : -ENOMEM;
-	reply_mount(call, code, mountpoint, kind == SNAPSHOT_VIEW, &e);
+	code = labels ? snapshot_create(m, &wanted, &mount, &e) : -ENOMEM;
+	reply_mount(call, code, &mount, &e);
 }
 
 static void run_prepare(struct grpc_call *call, void *user, ProtobufCMessage *message)
@@ -84,11 +83,10 @@ static void run_mounts(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	SNAPSHOTS(KeyRequest) *request = (SNAPSHOTS(KeyRequest) *)message;
 	struct error e = { 0 };
 	int code;
-	cleanup(free_ptr) char *mountpoint = NULL;
-	bool read_only = false;
+	cleanup(snapshot_mount_free) struct snapshot_mount mount = { 0 };
 
-	code = snapshot_mount(user, request->key, &mountpoint, &read_only, &e);
-	reply_mount(call, code, mountpoint, read_only, &e);
+	code = snapshot_mount(user, request->key, &mount, &e);
+	reply_mount(call, code, &mount, &e);
 }
 
 static void run_commit(struct grpc_call *call, void *user, ProtobufCMessage *message)
@@ -131,7 +129,7 @@ static void run_clean_up(struct grpc_call *call, void *user, ProtobufCMessage *m
 	const struct error none = { 0 };
 
 	(void)message; /* it is empty */
-	snapshot_remove_wait(user);
+	snapshot_remove_clean_up(user);
 	reply_empty(call, 0, &none);
 }
 
@@ -290,7 +288,7 @@ const struct grpc_method snapshots_service_methods[] = {
 	{ "/containerd.services.snapshots.v1.Snapshots/View", service_call_run, GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){
 		  &containerd__services__snapshots__v1__prepare_request__descriptor, run_view } },
-	/* It mounts a snapshot that is not mounted, for example after the host was started. */
+	/* It may mount a snapshot that is not mounted, for example after the host was started. */
 	{ "/containerd.services.snapshots.v1.Snapshots/Mounts", service_call_run,
 	  GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){

@@ -93,6 +93,13 @@ static int find_for_mount(struct manager *m, const char *id, bool read_only,
 	return code < 0 ? code : manager_find(m, id, ret_record, e);
 }
 
+/* A second superblock with the same upper would be undefined. */
+static bool is_mounted_by_client(const struct manager *m, const struct record *r)
+{
+	return r->snapshot && r->snapshot->kind != SNAPSHOT_COMMITTED && !r->mount &&
+	       !m->agent_mounts;
+}
+
 static int reserve_for_mount(struct manager *m, const char *id,
 			     const struct record_mount_options *o, struct reservation *ret_reserved,
 			     struct id_map *ret_map, struct error *e)
@@ -107,6 +114,8 @@ static int reserve_for_mount(struct manager *m, const char *id,
 		return error_set(e, -EBUSY,
 				 "record %s is committed as %s, which is held: mount that one",
 				 r->id, r->twin->id);
+	if (is_mounted_by_client(locked, r))
+		return snapshot_lease_refuse_record(r, "its owner mounts it", e);
 	code = content_extract_if_lazy(locked, &r, NULL, e);
 	if (code < 0)
 		return code;

@@ -27,7 +27,6 @@ struct commit {
 	struct record *r;
 	struct snapshot *committed; /* reserves the name; becomes the record's own */
 	struct record *draft; /* the new labels, and as description the name */
-	int64_t root_ctime_ns; /* when the upper was new; 0: not known */
 	struct disk_usage size; /* without the layer's root directory */
 };
 
@@ -67,7 +66,6 @@ static int reserve_name(struct commit *commit, const char *key, const char *name
 		return error_set(e, -ENOMEM, "out of memory");
 	commit->r = s->record;
 	commit->committed->record = s->record;
-	commit->root_ctime_ns = s->record->mount ? s->record->mount->root_ctime_ns : 0;
 	reservation_begin(locked, s->record, ret_reserved);
 	return 0;
 }
@@ -88,7 +86,7 @@ static int measure_and_sync(struct commit *commit, struct error *e)
 	if (fstat(fd, &root) < 0)
 		return error_set(e, -errno, "the layer's root: %s", strerror(errno));
 	if ((commit->size.inodes > 0 ||
-	     snapshot_keys_root_ctime_ns(&root) != commit->root_ctime_ns) &&
+	     snapshot_keys_root_ctime_ns(&root) != commit->r->snapshot->root_ctime_ns) &&
 	    syncfs(fd) < 0)
 		return error_set(e, -errno, "write the snapshot's layer to the disk: %s",
 				 strerror(errno));

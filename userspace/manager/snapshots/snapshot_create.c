@@ -3,8 +3,9 @@
  *   operation   files and mounts     database        in between, after a crash
  *   create      make layer, mount    live, durable   layer and mount are strangers: discarded
  *
- * The layer's directories are made first. Then the kernel mounts while the database writes: a crash
- * leaves no snapshot, or one that containerd does not know of, whose files are there.
+ * The layer's directories are made first. Then the database writes, while the kernel mounts if it
+ * is the agent that mounts: a crash leaves no snapshot, or one that containerd does not know of,
+ * whose files are there.
  */
 #include "manager/snapshots/snapshot_create.h"
 
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 
 #include "manager/mounts/mount_attach.h"
-#include "manager/mounts/mount_list.h"
+#include "manager/mounts/unmount_queue.h"
 #include "manager/records/record_draft.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/snapshots/snapshot_remove.h"
@@ -175,12 +176,12 @@ static void *write_rows(void *arg)
 	return NULL;
 }
 
-/* The disk and the kernel work at the same time. Takes the mount. */
+/* The disk and the kernel work at the same time. Takes the mount; NULL: the client will mount. */
 static int write_and_mount(struct creation *n, struct mount *mount, struct error *e)
 {
 	pthread_t thread;
-	bool parallel = pthread_create(&thread, NULL, write_rows, n) == 0;
-	int code = mount_attach_prepared(n->m, n->r, mount, e);
+	bool parallel = mount && pthread_create(&thread, NULL, write_rows, n) == 0;
+	int code = mount ? mount_attach_prepared(n->m, n->r, mount, e) : 0;
 
 	if (parallel)
 		pthread_join(thread, NULL);
@@ -199,12 +200,12 @@ static void note_root_time(struct creation *n)
 
 	store_files_layer_path(n->r->layer->name, path);
 	if (fstatat(n->m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		n->r->mount->root_ctime_ns = snapshot_keys_root_ctime_ns(&st);
+		n->r->snapshot->root_ctime_ns = snapshot_keys_root_ctime_ns(&st);
 }
 
 static int make(struct creation *n, struct error *e)
 {
-	struct mount *mount;
+	struct mount *mount = NULL;
 	int code = store_files_make(n->m, n->r->layer->name, e);
 
 	if (code < 0)
@@ -213,9 +214,15 @@ static int make(struct creation *n, struct error *e)
 	code = inherit_owner(n->m, n->r, e);
 	if (code < 0)
 		return code;
-	mount = mount_attach_prepare(n->m, n->r, &n->r->id_map, &n->rows);
-	if (!mount)
-		return error_set(e, -ENOMEM, "out of memory");
+	if (n->m->agent_mounts) {
+		mount = mount_attach_prepare(n->m, n->r, &n->r->id_map, &n->rows);
+		if (!mount)
+			return error_set(e, -ENOMEM, "out of memory");
+	} else if (n->r->parent) {
+		/* Of a layer that has just been committed an agent's mount may still be the owner.
+		 */
+		unmount_queue_wait(n->m, n->r->parent->layer->name);
+	}
 	add_rows(n);
 	code = write_and_mount(n, mount, e);
 	if (code == 0)
@@ -250,10 +257,9 @@ static void finish(struct creation *n, bool made)
 }
 
 int snapshot_create(struct manager *m, const struct snapshot_request *request,
-		    char **ret_mountpoint, struct error *e)
+		    struct snapshot_mount *ret_mount, struct error *e)
 {
 	cleanup(record_free) struct record *unborn = NULL;
-	cleanup(free_ptr) char *mountpoint = NULL;
 	struct creation n = { .m = m, .written = -ECANCELED };
 	int code = snapshot_keys_check("key", request->key, e);
 
@@ -263,20 +269,16 @@ int snapshot_create(struct manager *m, const struct snapshot_request *request,
 	if (code < 0)
 		return code;
 	n.r = unborn;
-	mountpoint = mount_list_path(m, n.r, false);
-	if (!mountpoint)
-		return error_set(e, -ENOMEM, "out of memory");
 	code = reserve_key(m, request, &unborn, &n.l, e);
 	if (code < 0)
 		return code;
 
 	code = make(&n, e);
 	change_set_free(&n.rows);
+	if (code == 0)
+		code = snapshot_answer(m, n.r, ret_mount, e);
 	if (code < 0)
 		undo(&n);
 	finish(&n, code == 0);
-	if (code < 0)
-		return code;
-	*ret_mountpoint = take_ptr(mountpoint);
-	return 0;
+	return code;
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "manager/snapshots/snapshot_answer.h"
 #include "manager/state/manager_state.h"
 
 struct snapshot_request {
@@ -18,7 +19,6 @@ struct snapshot_request {
 	size_t label_count;
 };
 
-/* Prepare and View. *ret_mountpoint is the caller's to free. -EINVAL: the parent is not committed.
- */
+/* Prepare and View. -EINVAL: the parent is not committed. */
 int snapshot_create(struct manager *m, const struct snapshot_request *request,
-		    char **ret_mountpoint, struct error *e);
+		    struct snapshot_mount *ret_mount, struct error *e);

@@ -11,7 +11,7 @@
 #include "overlay/overlay_mount.h"
 
 static int reserve(struct manager *m, const char *key, struct reservation *ret_reserved,
-		   bool *ret_read_only, struct error *e)
+		   struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct snapshot *s;
@@ -25,11 +25,11 @@ static int reserve(struct manager *m, const char *key, struct reservation *ret_r
 				 "precondition",
 				 key);
 	reservation_begin(locked, s->record, ret_reserved);
-	*ret_read_only = s->kind == SNAPSHOT_VIEW;
 	return 0;
 }
 
-/* A mount that another process has unmounted is made anew. */
+/* What the agent mounted, now or when it was told to, stays as long as it is there. If it is the
+ * agent that mounts, a mount that another process has unmounted is made anew. */
 static int mount_again(struct manager *m, struct record *r, struct error *e)
 {
 	char name[MOUNT_POINT_NAME_SIZE];
@@ -41,20 +41,17 @@ static int mount_again(struct manager *m, struct record *r, struct error *e)
 		if (code < 0)
 			return code;
 	}
-	return r->mount ? 0 : mount_attach(m, r, &r->id_map, e);
+	return r->mount || !m->agent_mounts ? 0 : mount_attach(m, r, &r->id_map, e);
 }
 
-int snapshot_mount(struct manager *m, const char *key, char **ret_mountpoint, bool *ret_read_only,
+int snapshot_mount(struct manager *m, const char *key, struct snapshot_mount *ret_mount,
 		   struct error *e)
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
-	int code = reserve(m, key, &reserved, ret_read_only, e);
+	int code = reserve(m, key, &reserved, e);
 
 	if (code < 0)
 		return code;
 	code = mount_again(m, reserved.record, e);
-	if (code < 0)
-		return code;
-	*ret_mountpoint = mount_list_path(m, reserved.record, false);
-	return *ret_mountpoint ? 0 : error_set(e, -ENOMEM, "out of memory");
+	return code < 0 ? code : snapshot_answer(m, reserved.record, ret_mount, e);
 }

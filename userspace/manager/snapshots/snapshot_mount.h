@@ -2,9 +2,9 @@
 /* Mounts of snapshots, as containerd asks for them. */
 #pragma once
 
+#include "manager/snapshots/snapshot_answer.h"
 #include "manager/state/manager_state.h"
 
-/* Mounts it again when it is not mounted. *ret_mountpoint is the caller's to free. -EBUSY: a
- * committed one has no mount. */
-int snapshot_mount(struct manager *m, const char *key, char **ret_mountpoint, bool *ret_read_only,
+/* -EBUSY: a committed one has no mount. */
+int snapshot_mount(struct manager *m, const char *key, struct snapshot_mount *ret_mount,
 		   struct error *e);

@@ -3,7 +3,7 @@
  *   operation   files and mounts    database            in between, after a crash
  *   remove      –                   rows gone, durable  layer and mount are strangers: discarded
  *
- * The mount and the files are left to the unmount queue.
+ * The files, and the mount if the agent made one, are left to the unmount queue.
  */
 #include "manager/snapshots/snapshot_remove.h"
 
@@ -158,9 +158,11 @@ int snapshot_remove(struct manager *m, const char *key, struct error *e)
 	return code;
 }
 
-void snapshot_remove_wait(struct manager *m)
+void snapshot_remove_clean_up(struct manager *m)
 {
-	unmount_queue_drain(m);
+	if (m->agent_mounts)
+		unmount_queue_drain(m);
 	trash_wake(m);
-	trash_drain(m);
+	if (m->agent_mounts)
+		trash_drain(m);
 }

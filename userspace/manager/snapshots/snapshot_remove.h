@@ -6,8 +6,9 @@
 
 /* -ENOTEMPTY: it is a parent of snapshots. */
 int snapshot_remove(struct manager *m, const char *key, struct error *e);
-/* Blocks until everything removed so far is deleted from disk. */
-void snapshot_remove_wait(struct manager *m);
+/* What has been removed is deleted from disk without being asked for. Where the agent mounts, this
+ * blocks until everything removed so far is. */
+void snapshot_remove_clean_up(struct manager *m);
 
 /* Deletes the rows of the snapshot, durably; those of its record too unless it `stays`. Without the
  * lock. */

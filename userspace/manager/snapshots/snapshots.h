@@ -2,6 +2,7 @@
 /* containerd's snapshots: the public header of this room. */
 #pragma once
 
+#include "manager/snapshots/snapshot_answer.h"
 #include "manager/snapshots/snapshot_commit.h"
 #include "manager/snapshots/snapshot_create.h"
 #include "manager/snapshots/snapshot_mount.h"

@@ -39,7 +39,6 @@ struct mount {
 	bool writable;
 	bool unwanted; /* nobody holds the record, but somebody was in the mount */
 	bool abandoned; /* the record was deleted, or committed and measured: its size is known */
-	int64_t root_ctime_ns; /* of a new upper's root; 0: not known */
 	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
 	struct id_map id_map; /* how it shows owners; not set: as its layers have them */
 	size_t layer_count; /* lowers + 1; index 0 is the upper, unnamed for a read-only mount */
@@ -81,6 +80,7 @@ struct manager {
 	struct record_graph *graph;
 	struct hashmap *leases; /* by name */
 	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
+	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct mount *mounts;
 	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */
