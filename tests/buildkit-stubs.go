@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// buildkit-stubs SOCKET du|prune|workers|solve|session [FILTER]: calls varved by BuildKit's own stubs and
-// Go's gRPC, both as Debian packages them (BuildKit 0.8, of Docker 20.10). Prints a line of JSON for each
-// message of the reply; on an error its code, its text, and exits with 1.
+// buildkit-stubs SOCKET du|prune|workers|solve|session [FILTER]: calls varved with BuildKit's own stubs and
+// Go's gRPC, as Debian packages them (BuildKit 0.8, of Docker 20.10). Prints a line of JSON for each
+// message of the reply, or the code and text of an error, and then exits with 1.
 package main
 
 import (

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_agent SOCKET [RECORDS]: over one connection to a running agent, the time of a record's life
- * (new, mount, commit, release, rm); with RECORDS, makes that many records instead, so that
- * somebody can look at the agent with them. Prints a JSON line.
+ * bench_agent SOCKET [RECORDS]: measures the time of a record's life (new, mount, commit, release,
+ * rm) over one connection to a running agent, and prints a JSON line. With RECORDS, makes that many
+ * records instead, so that the agent can be measured with them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +36,7 @@ static void print(const char *name, double *values)
 	printf("{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"ms\"}\n", name, values[ROUNDS / 2]);
 }
 
-/* IdReply's first field is MountReply's, too: the id. */
+/* The first field of both IdReply and MountReply is the id. */
 static int take_id(const uint8_t *bytes, size_t length, void *user)
 {
 	Varve__V1__IdReply *reply;
@@ -77,7 +77,7 @@ static void by_id(const char *method, char *id, char ret_id[64])
 {
 	Varve__V1__LeaseIdRequest request = VARVE__V1__LEASE_ID_REQUEST__INIT;
 
-	request.id = id; /* the other requests by id have it in the same place */
+	request.id = id; /* other requests by id have it in the same field */
 	request.lease = (char *)(strcmp(method, "Commit") == 0 || strcmp(method, "Release") == 0
 					 ? "cli"
 					 : "");

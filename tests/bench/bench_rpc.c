@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_rpc SOCKET PID: the median round trip of a call without work (LeaseList of an agent without
- * leases of its own) over one connection, and by how much the agent's resident memory has grown
- * after a hundred thousand of them. Prints JSON lines.
+ * bench_rpc SOCKET PID: measures the median round trip of a call without work (LeaseList of an
+ * agent that has only the lease cli) over one connection, and the growth of the agent's resident
+ * memory by a hundred thousand calls. Prints JSON lines.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many clients of a running agent. Prints JSON lines.
+ * Measures a running agent with many clients. Prints JSON lines.
  *
- * bench_scale SOCKET create    records made and mounted, by 64 clients against by one
- * bench_scale SOCKET prune     how long Info takes while one prune evicts all that it may
+ * bench_scale SOCKET create    how many records 64 clients, and one, make and mount per second
+ * bench_scale SOCKET prune     how long Info takes while a prune evicts all that it may
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -83,7 +83,7 @@ static void *create_records(void *unused)
 		call(client, "New", &request.base, ignore, NULL);
 		made++;
 	}
-	grpc_client_free(client); /* which gives up what it made */
+	grpc_client_free(client); /* the agent releases what the client made */
 	return (void *)made;
 }
 
@@ -98,7 +98,7 @@ static int take_records(const uint8_t *bytes, size_t length, void *user)
 	return 0;
 }
 
-/* Until what the creators gave up is gone. */
+/* Waits until the agent has deleted what the creators made. */
 static void wait_for_records(uint64_t wanted)
 {
 	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;

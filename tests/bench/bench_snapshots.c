@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_snapshots SOCKET PEER_SOCKET: the same calls of containerd's Snapshots to a running agent
- * and to a peer, in turns, over one connection each, then from many clients at once. Prints JSON
- * lines: medians, and ratios of medians. Leaves its snapshots behind.
+ * bench_snapshots SOCKET PEER_SOCKET: measures the same calls of containerd's Snapshots to a
+ * running agent and to a peer, in turns, over one connection each, then from many clients at once.
+ * Prints medians and ratios of medians as JSON lines. Leaves its snapshots behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -132,10 +132,10 @@ static double median(double *values, size_t count)
 static void print(const char *name, double value, const char *unit)
 {
 	printf("{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"%s\"}\n", name, value, unit);
-	(void)fflush(stdout); /* somebody may wait for it */
+	(void)fflush(stdout); /* the caller may be waiting for the line */
 }
 
-/* The median of the agent, and the ratio to the peer's. */
+/* Prints the median of the agent, and its ratio to the peer's. */
 static void compare(const char *what, double *values[SIDES], size_t count)
 {
 	double varve = median(values[VARVE], count), peer = median(values[PEER], count);
@@ -233,7 +233,7 @@ struct worker {
 	pthread_t thread;
 	enum side side;
 	int number, lives;
-	bool keep; /* what is committed */
+	bool keep; /* the committed snapshots */
 };
 
 static void *live(void *arg)
@@ -254,7 +254,7 @@ static void *live(void *arg)
 	return NULL;
 }
 
-/* Lives a second. */
+/* Returns the lives of snapshots per second. */
 static double live_in_parallel(enum side side, int lives, bool keep)
 {
 	struct worker workers[CLIENTS];

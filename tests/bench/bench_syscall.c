@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_syscall DIR: what the syscall backend costs, on an overlay that it makes in DIR. With and
- * without the programs in turn, so that both see the same noise; medians. Prints JSON lines.
+ * bench_syscall DIR: measures the cost of the syscall backend on an overlay that it makes in DIR,
+ * with and without the programs in turns, so that both see the same noise. Prints medians as JSON
+ * lines.
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -127,10 +128,10 @@ static void detach_ours(struct bench *b)
 {
 	usage_bpf_close(b->usage);
 	b->usage = NULL;
-	(void)usage_bpf_unpin(PIN_DIR, NULL); /* what stays is seen by the next attach */
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* the next attach reports pins that stay */
 }
 
-/* The floor: a program that does nothing, at the same place. */
+/* For comparison: the cost of an empty program at the same place. */
 static bool attach_empty_program(struct bench *b)
 {
 	static const struct bpf_insn nothing[] = {
@@ -196,13 +197,13 @@ static double time_tar(const struct bench *b)
 	char command[700];
 	double start = now_ns();
 
-	/* To memory: tar reads nothing when it sees that it writes to /dev/null, and what reads a
-	 * pipe's other end adds the noise of a scheduler. */
+	/* tar writes to a file in memory: it would read nothing for /dev/null, and the reader of a
+	 * pipe would add the noise of the scheduler. */
 	(void)snprintf(command, sizeof(command), "tar cf '%s/tar' -C '%s' .", b->memory, b->path);
 	return system(command) == 0 ? now_ns() - start : 0;
 }
 
-/* Medians of both states, and of their ratio pair by pair. */
+/* Computes the medians of both states, and the median of the ratios pair by pair. */
 struct result {
 	double without, with, percent;
 };
@@ -213,7 +214,7 @@ static bool compare(struct bench *b, const struct programs *programs,
 {
 	double without[ROUNDS], with[ROUNDS], percent[ROUNDS];
 
-	(void)measure(b); /* warm */
+	(void)measure(b); /* warms the caches */
 	for (size_t i = 0; i < rounds; i++) {
 		without[i] = measure(b);
 		if (!programs->attach(b))
@@ -240,10 +241,10 @@ int main(int argc, char **argv)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    !make_mount(&b, argv[1]))
 		return 1;
-	(void)usage_bpf_unpin(PIN_DIR, NULL); /* of a run that was killed */
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* the pins of a run that was killed */
 	CPU_ZERO(&second);
 	CPU_SET(1, &second);
-	(void)sched_setaffinity(0, sizeof(second), &second); /* one processor is as good */
+	(void)sched_setaffinity(0, sizeof(second), &second); /* fails with one processor */
 	if (!compare(&b, &ours, time_tar, TAR_ROUNDS, &tar) ||
 	    !compare(&b, &empty, time_tar, TAR_ROUNDS, &tar_floor) ||
 	    !compare(&b, &ours, time_getppid, ROUNDS, &idle) ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WWW-Authenticate headers, one a line. */
+/* WWW-Authenticate headers, one per line. */
 #include "fetch/challenge.h"
 #include "tests/fuzz/fuzz_target.h"
 
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (char *rest = text; rest;)
 		assert(challenge_add(&c, strsep(&rest, "\n")) == 0);
-	/* A text of the header's, never more than there was. */
+	/* A text from the headers is never longer than the headers. */
 	assert(!c.realm || strlen(c.realm) <= size);
 	challenge_free(&c);
 	return 0;

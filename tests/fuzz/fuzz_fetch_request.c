@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request of the agent, as varve-fetch reads it: what is accepted is written the same again. */
+/* A request of the agent, as varve-fetch reads it. An accepted request is the same after it was
+ * written. */
 #include "content/fetch_protocol.h"
 #include "fetch/registry_url.h"
 #include "tests/fuzz/fuzz_target.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages in pieces of a size that the first byte says, and the texts of headers. */
+/* Messages in pieces whose size is the first byte, and texts of headers. */
 #include "tests/fuzz/fuzz_target.h"
 #include "transport/grpc_frame.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All that one client sends to a server, which must be left as it was before. The first byte says
- * how many bytes come at a time, the second what of the beginning comes by itself.
+ * All bytes that a client sends to a server, which must serve other clients as before. The first
+ * byte is the number of bytes that arrive at a time, the second says which parts of a greeting are
+ * sent first.
  */
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -69,7 +70,7 @@ static struct grpc_server *start(sd_event *loop)
 	struct error e;
 
 	assert(grpc_server_new(loop, &options, &server, &e) == 0);
-	/* Nobody comes by it: connections are given to the server. */
+	/* No client connects to the socket: the target passes connections to the server. */
 	assert(grpc_server_listen(server, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &listener, &e) ==
 	       0);
 	return server;
@@ -91,7 +92,7 @@ static void send_all(sd_event *loop, int client, const void *bytes, size_t size,
 		size_t length = size - at < piece ? size - at : piece;
 
 		if (send(client, (const char *)bytes + at, length, MSG_NOSIGNAL) < 0)
-			return; /* the server has had enough */
+			return; /* the server has closed the connection */
 		settle(loop, client);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is taken has an id 0, no id twice, and is taken again as it was put in order. */
+/* An accepted map has the id 0 and no id twice, and is accepted again in its sorted form. */
 #include "base/id_map.h"
 #include "tests/fuzz/fuzz_target.h"
 

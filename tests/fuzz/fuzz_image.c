@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Manifests, indexes, configs and references, and what is built on what was read. */
+/* Manifests, indexes, configs and references, and the documents that are built from them. */
 #include <string.h>
 
 #include "image/image_config.h"

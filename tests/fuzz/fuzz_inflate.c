@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first byte says how large the pieces are; the rest is a gzip or zstd stream. */
+/* The first byte is the size of the pieces; the rest is a gzip or zstd stream. */
 #include <errno.h>
 
 #include "layer/inflate.h"
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    compression == TAR_COMPRESSION_NONE)
 		return 0;
 	cleanup(inflate_free) struct inflate *z = inflate_new(compression);
-	cleanup(free_ptr) char *copy = malloc(size); /* so that reading beyond is seen */
+	cleanup(free_ptr) char *copy = malloc(size); /* shows reads behind the end */
 
 	assert(z && copy);
 	memcpy(copy, data + 1, size - 1);

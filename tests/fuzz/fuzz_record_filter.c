@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One filter a line. */
+/* One filter per line. */
 #include "graph/record_filter.h"
 #include "tests/fuzz/fuzz_target.h"
 

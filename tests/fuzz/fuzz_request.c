@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request as the services take it: the first byte says whose. What is accepted has clean texts
- * only, also as protobuf-c sees the bytes, which the check reads for itself, and can be sent. */
+/* A request to one of the services, which the first byte selects. An accepted request has only
+ * clean texts, also in the message that protobuf-c unpacks, and can be packed again. */
 #include "base/utf8.h"
 #include "control.pb-c.h"
 #include "health.pb-c.h"
@@ -91,8 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	length = protobuf_c_message_get_packed_size(message);
 	packed = malloc(length + 1);
 	assert(packed && protobuf_c_message_pack(message, packed) == length);
-	/* The other way round need not be: of a field that comes twice only the last one is packed.
-	 */
+	/* An accepted request stays acceptable. A refused one may become so: of a field that occurs
+	 * twice only the last value is packed. */
 	assert(field || !request_check(type, packed, length, &fault));
 	protobuf_c_message_free_unpacked(message, NULL);
 	return 0;

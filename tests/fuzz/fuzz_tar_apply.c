@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever the archive says, only the layer's directory changes. Check sums of headers are put
- * right first: without that nothing would get past the first one.
+ * Unpacking an archive changes only the layer's directory. The target corrects the check sums of
+ * the headers first, because almost no input would get past the first header otherwise.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,7 @@ static void check_and_remove(int scratch, const char *path)
 	assert(readlinkat(scratch, "beside", target, sizeof(target)) == 7);
 	assert(beneath_remove(scratch, "layer", &e) == 0);
 	assert(unlinkat(scratch, "beside", 0) == 0);
-	/* Nothing else is there. */
+	/* No other file was made. */
 	assert(rmdir(path) == 0);
 }
 

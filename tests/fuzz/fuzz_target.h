@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What fuzz targets share. A target is tests/fuzz/fuzz_<name>.c with LLVMFuzzerTestOneInput(), its
- * corpus the files in tests/data/fuzz/<name>/; the Makefile finds both. `make fuzz` searches for
- * inputs that break it; each test run replays the corpus (tests/unit/test_fuzz_<name>).
+ * Helpers of the fuzz targets. A target is tests/fuzz/fuzz_<name>.c with LLVMFuzzerTestOneInput(),
+ * its corpus the files in tests/data/fuzz/<name>/; the Makefile finds both. `make fuzz` searches
+ * for inputs that break it; each test run replays the corpus (tests/unit/test_fuzz_<name>).
  */
 #pragma once
 
@@ -20,7 +20,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The input as a text, which ends at its first NUL. */
+/* Returns the input as a text, which ends at its first NUL. */
 static inline char *fuzz_text(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
@@ -32,7 +32,8 @@ static inline char *fuzz_text(const uint8_t *data, size_t size)
 	return text;
 }
 
-/* The input as a file in memory, for what reads a path; the caller closes it. */
+/* Returns a descriptor of a file in memory with the input, for functions that read a path; the
+ * caller closes it. */
 static inline int fuzz_file(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("input", MFD_CLOEXEC);

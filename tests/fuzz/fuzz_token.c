@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a token server answers, and what a registry says of a failure. */
+/* An answer of a token server, and a registry's answer about a failure. */
 #include "fetch/challenge.h"
 #include "tests/fuzz/fuzz_target.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is read can be written, and is then read as the same. */
+/* A parsed value can be formatted, and parsing that gives the same value. */
 #include "base/units.h"
 #include "tests/fuzz/fuzz_target.h"
 

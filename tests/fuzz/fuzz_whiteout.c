@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is hidden is one component, and a clean path stays below. */
+/* A whiteout hides one component, and a cleaned path stays below its directory. */
 #include <errno.h>
 
 #include "layer/beneath.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_fuzz_<name>: runs a fuzz target once with each file of tests/data/fuzz/<name>/, as a test
- * each. An input that breaks it ends the program; its name was said before.
+ * test_fuzz_<name>: runs a fuzz target with each file of tests/data/fuzz/<name>/ as a test. An
+ * input that breaks the target ends the program; its name was printed before.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -34,7 +34,8 @@ static bool replay(const char *directory, const char *name)
 	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
 	if (read_whole(path, &content) < 0)
 		return false;
-	/* Of its very size, so that a sanitizer sees a read beyond it. */
+	/* The buffer has exactly the input's size, so that a sanitizer reports a read behind its
+	 * end. */
 	input = malloc(content.length ? content.length : 1);
 	if (!input)
 		return false;

@@ -29,7 +29,7 @@ static int mount_mapped(struct check *c, const char *const *lowers, size_t lower
 	return overlay_mount_create(c->store, &c->features, &spec, ret_mount, e);
 }
 
-/* A file of a layer with this owner on disk. */
+/* Makes a file in the layer with this owner on disk. */
 static bool add_owned(struct check *c, const char *layer, const char *name, uid_t owner)
 {
 	char path[128];
@@ -69,8 +69,8 @@ static bool give_map(pid_t child, const char *file, const char *map)
 	return write_text(path, map);
 }
 
-/* As root of a user namespace with the first map, in the mount: the number of the step that failed,
- * 0 when none did. */
+/* Works in the mount as root of a user namespace with the first map. Returns the number of the step
+ * that failed, or 0. */
 static int live_in_container(int mount)
 {
 	if (fchdir(mount) < 0 || setgid(0) < 0 || setuid(0) < 0)
@@ -90,7 +90,8 @@ static int live_in_container(int mount)
 	return 0;
 }
 
-/* The status of live_in_container() in a child with a user namespace of its own; -1: no child. */
+/* Runs live_in_container() in a child with a user namespace of its own, and returns its result; -1
+ * when there is no child. */
 static int run_container(int mount)
 {
 	int ready[2], status = -1;
@@ -125,7 +126,8 @@ bool check_idmap_a_map_shows_other_owners(struct check *c, struct error *e)
 	require(!write_file(view, "new") && errno == EROFS);
 	require(mount_mapped(c, lowers, 1, upper.text, SECOND_MAP, &mount, e) == 0);
 	require(owner_is(mount, "of-root", 500000) && owner_is(mount, "of-user", 600000));
-	require(!write_file(mount, "new") && errno == EOVERFLOW); /* the host's root is not in it */
+	require(!write_file(mount, "new") &&
+		errno == EOVERFLOW); /* root of the host is not mapped */
 	require(unlinkat(mount, "of-root", 0) == 0);
 	require(owner_on_disk_is(c, upper.text, "of-root", 0));
 	require(owner_on_disk_is(c, lower.text, "of-user", 1000));
@@ -187,7 +189,8 @@ bool check_idmap_five_hundred_lowers_with_a_map(struct check *c, struct error *e
 	return true;
 }
 
-/* Neither a mount that was made nor one that failed; and this thread is as it was. */
+/* Neither a mount that was made nor one that failed changes this thread's namespaces or leaves a
+ * mount. */
 bool check_idmap_a_mapped_mount_leaves_no_trace(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c);
@@ -205,8 +208,8 @@ bool check_idmap_a_mapped_mount_leaves_no_trace(struct check *c, struct error *e
 	return true;
 }
 
-/* What an agent leaves that is killed at the innermost step: a clone of the store on one stage, and
- * through that clone a mount on another. */
+/* An agent that is killed at the innermost step leaves a clone of the store on one stage, and
+ * through that clone a mount on another stage. */
 bool check_idmap_a_mapped_stage_left_behind_is_cleared(struct check *c, struct error *e)
 {
 	static const char *const names[] = { "a", "b" };
@@ -233,7 +236,7 @@ bool check_idmap_a_mapped_stage_left_behind_is_cleared(struct check *c, struct e
 	return true;
 }
 
-/* A store on a file system that has no such mounts: ramfs, on every kernel so far. */
+/* A store on ramfs, which has no id maps on any kernel so far. */
 bool check_idmap_what_has_no_map_says_why(struct check *c, struct error *e)
 {
 	struct layer_name lower;

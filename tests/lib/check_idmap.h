@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tests of overlay_check that are about mounts with a map of ids. */
+/* The tests of overlay_check for mounts with an id map. */
 #pragma once
 
 #include "tests/lib/check_store.h"

@@ -33,13 +33,13 @@ bool failed_at(int line, const char *condition, const struct error *e);
 bool make_store(const char *path, struct check *ret_check);
 bool write_file(int directory, const char *name);
 bool has_file(int directory, const char *name);
-/* A new layer, with a file of its name. What fails here is seen by the mount. */
+/* Adds a layer that has a file of the layer's name. A failure here makes the later mount fail. */
 struct layer_name add_layer(struct check *c);
 bool has_in_layer(struct check *c, const char *layer, const char *name);
-/* A mount of one lower and an upper, or read-only. */
+/* Mounts a lower and an upper, or the lower read-only when `upper` is NULL. */
 int mount_pair(struct check *c, const char *lower, const char *upper, int *ret_mount,
 	       struct error *e);
 size_t count_mounts(const struct check *c);
 bool is_empty(int parent, const char *name);
-/* A new writable mount, visible at mounts/NAME; returns the directory mounts, or -1. */
+/* Makes a new writable mount at mounts/NAME; returns the directory mounts, or -1. */
 int check_attach_new(struct check *c, const char *name, int *ret_mount, struct error *e);

@@ -16,8 +16,8 @@
 #include "overlay/overlay_superblock.h"
 #include "overlay/superblock_watch.h"
 
-/* A process in a mount namespace of its own, which keeps its clones of all mounts. For each byte of
- * orders it tries to write a file, and answers whether it could. */
+/* A process in a mount namespace of its own, which has clones of all mounts. For each byte that it
+ * reads from `orders` it tries to write a file, and answers whether it could. */
 struct cloner {
 	pid_t pid;
 	int orders, answers;
@@ -142,7 +142,7 @@ bool check_superblock_the_end_of_a_superblock_is_noticed(struct check *c, struct
 	require(strstr(e->text, expected));
 	end_cloner(&cloner);
 	for (int i = 0; i < 1000 && !superblock_watch_is_gone(w, number); i++)
-		(void)poll(NULL, 0, 5); /* the namespace is torn down by a worker of the kernel */
+		(void)poll(NULL, 0, 5); /* a worker of the kernel tears the namespace down */
 	require(superblock_watch_is_gone(w, number) && !overlay_superblock_exists(device));
 	return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tests of overlay_check that are about superblocks that other mount namespaces share. */
+/* The tests of overlay_check for superblocks that other mount namespaces share. */
 #pragma once
 
 #include "tests/lib/check_store.h"

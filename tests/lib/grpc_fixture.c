@@ -53,7 +53,7 @@ static void wait_for_go(struct grpc_call *call, void *user)
 	grpc_call_finish(call, grpc_call_cancelled(call) ? -ECANCELED : 0, NULL);
 }
 
-/* Does not see that it is cancelled: it goes on until it is told to go. */
+/* Ignores that it is cancelled, and ends when it is told to go. */
 static void hold(struct grpc_call *call, void *user)
 {
 	struct grpc_fixture *f = user;
@@ -65,7 +65,7 @@ static void hold(struct grpc_call *call, void *user)
 	grpc_call_finish(call, 0, NULL);
 }
 
-/* Goes on a little after it has been cancelled. */
+/* Ends a little after it was cancelled. */
 static void be_late(struct grpc_call *call, void *user)
 {
 	struct grpc_fixture *f = user;
@@ -81,7 +81,7 @@ static void be_late(struct grpc_call *call, void *user)
 	grpc_call_finish(call, -EIO, "too late");
 }
 
-/* Sends until nobody takes it any more. */
+/* Sends until the transport refuses to take more. */
 static void pour(struct grpc_call *call, void *user)
 {
 	static const char message[100000];
@@ -137,7 +137,7 @@ static void shut_down_done(void *user)
 	atomic_fetch_add(&f->done, 1);
 }
 
-/* What the loop is told. */
+/* A command to the loop's thread. */
 enum { SHUT_DOWN = 1, END = 2, PAUSE = 3 };
 
 static void pause_loop(struct grpc_fixture *f)
@@ -150,7 +150,7 @@ static void pause_loop(struct grpc_fixture *f)
 
 void grpc_fixture_pause(struct grpc_fixture *f)
 {
-	while (atomic_load(&f->paused)) /* by the last one, which has just ended */
+	while (atomic_load(&f->paused)) /* by the previous pause, which has just ended */
 		sched_yield();
 	pthread_mutex_lock(&f->gate);
 	grpc_fixture_tell(f, PAUSE);
@@ -222,7 +222,7 @@ static void *run_loop(void *arg)
 	return NULL;
 }
 
-/* With limits that no test reaches by chance. */
+/* The limits are so high that no test reaches them by chance. */
 struct grpc_fixture *grpc_fixture_new(void)
 {
 	struct grpc_fixture *f = calloc(1, sizeof(*f));

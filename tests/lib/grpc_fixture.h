@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server and clients in one process: the loop in a thread of its own, calls on a worker pool. The
- * tests of the transport start it, and change its limits before that.
+ * A server and its clients in one process: the loop runs in a thread of its own, calls on a worker
+ * pool. The tests of the transport change its limits, and start it.
  */
 #pragma once
 
@@ -47,8 +47,8 @@ struct grpc_fixture *grpc_fixture_new(void);
 int grpc_fixture_start(struct grpc_fixture *f);
 void grpc_fixture_tell(struct grpc_fixture *f, uint64_t count);
 int grpc_fixture_tear_down(void **state);
-/* The loop does nothing from the one to the other: clients that connect and send meanwhile are not
- * late, however slow they are. */
+/* The loop does nothing between the two calls, so that clients that connect and send meanwhile are
+ * not late, however slow they are. */
 void grpc_fixture_pause(struct grpc_fixture *f);
 void grpc_fixture_resume(struct grpc_fixture *f);
 struct grpc_client *grpc_fixture_connect(struct grpc_fixture *f);

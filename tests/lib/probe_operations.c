@@ -143,7 +143,7 @@ static bool start_ring(struct io_uring *ring)
 	return false;
 }
 
-/* The result of the request that was prepared. */
+/* Submits the prepared request, and returns its result. */
 static int complete(struct io_uring *ring)
 {
 	struct io_uring_cqe *done;
@@ -204,7 +204,7 @@ static bool open_in_slots(struct io_uring *ring, const char *path)
 	return complete(ring) == 77;
 }
 
-/* In a child, whose descriptor 0 can be replaced. */
+/* Runs in a child, where descriptor 0 can be replaced. */
 bool op_uring_direct(const char *path, const char *other)
 {
 	pid_t child = fork();

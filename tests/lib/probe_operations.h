@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ways to access a file, one call of the kernel's interface each, for usage_probe. An operation
- * gets a path and perhaps a second one, and returns false when a call failed.
+ * Accesses to a file, one system call each, for usage_probe. An operation gets a path and perhaps a
+ * second one, and returns false when a call failed.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ extern char probe_bytes[PROBE_BYTES];
 bool op_open(const char *path, const char *other);
 bool op_openat2(const char *path, const char *other);
 bool op_opath(const char *path, const char *other);
-/* As cat does: until a read gives nothing. */
+/* Reads until the end, as cat does. */
 bool op_cat(const char *path, const char *other);
 bool op_pread(const char *path, const char *other);
 bool op_readv(const char *path, const char *other);
@@ -22,13 +22,13 @@ bool op_dup_read(const char *path, const char *other);
 bool op_mmap(const char *path, const char *other);
 bool op_stat(const char *path, const char *other);
 bool op_readlink(const char *path, const char *other);
-/* The program is this one: with a first argument "exit" it does just that. */
+/* Executes this program, which exits at once when its first argument is "exit". */
 bool op_exec(const char *path, const char *other);
 bool op_uring_read(const char *path, const char *other);
 bool op_uring_openat2(const char *path, const char *other);
 /* Opens `other` as descriptor 0, then `path` twice into slots of a ring, and reads the second. */
 bool op_uring_direct(const char *path, const char *other);
-/* From a descriptor, then from a slot. */
+/* Splices from a descriptor, then from a slot. */
 bool op_uring_splice(const char *path, const char *other);
 bool op_creat_write(const char *path, const char *other);
 bool op_pwrite(const char *path, const char *other);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """bad_registry.py DIR [IP:PORT]: registries on loopback that misbehave as the repository's name says.
 
-DIR/blob and DIR/manifest are what they have. Their addresses come in DIR/address (the registry),
-DIR/other (where some redirects lead) and, with DIR/tls.pem, DIR/tls; what was asked of them in
-DIR/log, a line each: server, method, path, range and authorization. IP:PORT is the one with TLS, where the other redirects lead.
+They serve DIR/blob and DIR/manifest. The program writes the address of the registry to DIR/address, that of
+another service, which some redirects lead to, to DIR/other, and with DIR/tls.pem that of a TLS server, which the
+other redirects lead to, to DIR/tls; IP:PORT is where that one listens. DIR/log has a line for each request:
+server, method, path, range and authorization.
 """
 
 import base64
@@ -25,7 +26,7 @@ blob = (folder / "blob").read_bytes()
 manifest = (folder / "manifest").read_bytes()
 half = len(blob) // 2
 lock = threading.Lock()
-seen = {}  # (behaviour, method) -> how often
+seen = {}  # (behaviour, method) -> number of requests
 addresses = {}
 
 
@@ -72,7 +73,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def wait(self):
-        """Until the other side has had enough."""
+        """Waits until the other side closes the connection."""
         self.wfile.flush()
         self.connection.recv(1)
         self.close_connection = True
@@ -82,7 +83,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         return int(asked.removeprefix("bytes=").rstrip("-")) if asked else None
 
     def serve(self, content, cut=None):
-        """As a good registry does; the connection breaks after `cut` bytes."""
+        """Answers as a good registry does, but breaks the connection after `cut` bytes."""
         start = self.range_start()
         extra = {"Content_Type": "application/vnd.oci.image.manifest.v1+json"}
         if start is not None and start >= len(content):
@@ -123,7 +124,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    # Each of these answers one request: the times-th one of its behaviour.
+    # Each of these answers one request; `times` says how many the behaviour has had, with this one.
 
     def get_good(self, content, times):
         self.serve(content)
@@ -164,7 +165,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         return self.answer(200, content)
 
     def get_range_refused_always(self, content, times):
-        """Each download breaks off, and is never resumed."""
+        """Breaks off each download, and refuses to resume it."""
         if self.range_start() is not None:
             return self.refuse(400, "ranges are not for us")
         return self.serve(content, cut=half)
@@ -179,7 +180,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.answer(200, content[::-1])
 
     def get_lies_later(self, content, times):
-        """Of what it says only the second half is true."""
+        """Serves a blob whose first half is wrong, but resumes it correctly."""
         start = self.range_start()
         if start is None:
             return self.answer(200, content[::-1][:half] + content[half:])
@@ -301,21 +302,21 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.answer(301, Location="/blob")
 
     def get_redirect_port(self, content, times):
-        """To another service of this host."""
+        """Redirects to another service of this host."""
         self.answer(302, Location=addresses["other"] + "/blob")
 
     def get_redirect_port_later(self, content, times):
-        """After a step that is allowed."""
+        """Redirects to another service of this host, after a redirect that is allowed."""
         self.answer(302, Location="/port")
 
     def get_redirect_plain(self, content, times):
-        """From https, where this is asked."""
+        """Redirects from https to http when it is asked over TLS."""
         self.answer(302, Location=addresses["other"] + "/blob")
 
-    # Who is there?
+    # Authentication.
 
     def get_private(self, content, times):
-        """With any password."""
+        """Accepts any password."""
         if not self.headers.get("Authorization"):
             return self.refuse(401, "authentication required", WWW_Authenticate='Basic realm="x"')
         return self.serve(content)
@@ -383,7 +384,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def get_negotiate(self, content, times):
         self.refuse(401, "tickets, please", WWW_Authenticate="Negotiate abc==")
 
-    # Uploads. A blob is never here already.
+    # Uploads. The registry never has the blob.
 
     def get_push(self, content, times):
         self.answer(404)
@@ -422,14 +423,14 @@ class Registry(http.server.BaseHTTPRequestHandler):
         return self.answer(201, Docker_Content_Digest=digest_of(body))
 
     def do_CONNECT(self):
-        """As a proxy would be asked."""
+        """Refuses to be a proxy."""
         self.note()
         self.refuse(403, "no way out")
 
 
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], OSError):  # hung up on
+        if not isinstance(sys.exc_info()[1], OSError):  # the other side hung up
             super().handle_error(request, client_address)
 
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * content_tool [OPTION…] COMMAND: the content folder from a shell.
+ * content_tool [OPTION…] COMMAND: calls the functions of userspace/content from a shell.
  *
- *   add FILE                                        into the store; prints digest and size
- *   list                                            the digests in the store
+ *   add FILE                                        adds it to the store; prints digest and size
+ *   list                                            prints the digests and sizes in the store
  *   fetch-manifest REGISTRY REPOSITORY REFERENCE    prints digest, media type, size; then the bytes
- *   fetch-blob REGISTRY REPOSITORY DIGEST SIZE      SIZE -1: not known
+ *   fetch-blob REGISTRY REPOSITORY DIGEST SIZE      a SIZE of -1 is unknown
  *   push-blob REGISTRY REPOSITORY DIGEST
  *   push-manifest REGISTRY REPOSITORY TAG MEDIA-TYPE FILE
- *   credentials FILE REGISTRY REPOSITORY            prints what is found
+ *   credentials FILE REGISTRY REPOSITORY            prints the password or helper that is found
  *
  * --store DIR, --helper PATH, --credentials FILE, --auth USER:PASSWORD, --stall SECONDS; --many N
- * fetches N times at once; --cancel cancels when the first byte has come. Failures print the
- * errno's name and the text.
+ * fetches N times at once; --cancel cancels at the first byte. A failure prints the errno's name
+ * and the error's text.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,7 +151,7 @@ static int get_blob(struct tool *t)
 		if (pthread_create(&ones[i].thread, NULL, get_one, &ones[i]) != 0)
 			abort();
 	for (int i = 0; i < t->many; i++) {
-		(void)pthread_join(ones[i].thread, NULL); /* it is one of ours */
+		(void)pthread_join(ones[i].thread, NULL); /* cannot fail */
 		if (ones[i].code < 0) {
 			t->e = ones[i].e;
 			code = ones[i].code;
@@ -192,7 +192,7 @@ static int find_credentials(struct tool *t)
 static const struct command {
 	const char *name;
 	int args;
-	bool remote; /* the first two say where */
+	bool remote; /* its first two arguments are registry and repository */
 	int (*run)(struct tool *t);
 } commands[] = {
 	{ "add", 1, false, add },
@@ -218,7 +218,7 @@ static int run(struct tool *t, int count, char **args)
 		}
 		return c->run(t);
 	}
-	return error_set(&t->e, -EINVAL, "no such command, or not with so many arguments");
+	return error_set(&t->e, -EINVAL, "unknown command, or wrong number of arguments");
 }
 
 static int open_store(struct tool *t, const char *path)

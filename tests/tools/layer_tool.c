@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layer_tool apply FILE DIRECTORY [LOWER…]: FILE (- is standard input) into a new or empty
- * directory. layer_tool diff DIRECTORY FILE [gzip|zstd]: back again. Both print the result as JSON.
- * On failure the error's name and text are
- * on standard error, and the exit code is 1.
+ * layer_tool apply FILE DIRECTORY [LOWER…]: unpacks FILE (- is standard input) to a new or empty
+ * directory. layer_tool diff DIRECTORY FILE [gzip|zstd]: packs the directory. Both print the result
+ * as JSON. A failure prints the errno's name and the error's text on standard error, and exits
+ * with 1.
  */
 #include <err.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static int report(int r, const struct error *e)
 	return r < 0 ? 1 : 0;
 }
 
-/* Not getrusage's, which begins with what the parent had. */
+/* getrusage(2) would include the memory of the parent before exec. */
 static long peak_rss_kib(void)
 {
 	cleanup(close_file) FILE *status = fopen("/proc/self/status", "re");
@@ -83,7 +83,7 @@ static int apply(int argc, char **argv)
 	if (r == 0) {
 		print_result(&result.blob, &result.diff_id, result.blob_bytes, result.diff_bytes,
 			     result.entries);
-		/* Its names are printable already. */
+		/* The note's names are printable already. */
 		printf(",\"notes\":%" PRIu64 ",\"note\":\"", result.notes.count);
 		for (const char *at = result.notes.text; *at; at++)
 			printf(*at == '\\' || *at == '"' ? "\\%c" : "%c", *at);

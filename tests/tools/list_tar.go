@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// list_tar DIRECTORY: what Go's archive/tar finds in each *.tar of the directory, which is what containerd, umoci,
-// Docker and Podman extract. One line of JSON for each archive, as compare-tars expects it.
+// list_tar DIRECTORY: lists what Go's archive/tar finds in each *.tar of the directory, because containerd, umoci,
+// Docker and Podman use it. Prints one line of JSON for each archive, as compare-tars expects it.
 package main
 
 import (

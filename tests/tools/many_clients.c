@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * many_clients SOCKET CLIENTS SECONDS: clients with a connection each that do everything at once to
- * records that they share. What can be refused (gone, in use, of the wrong kind, too many) may be;
- * any other failure, and any failure of what always works, ends the program with 1. The leases m0
- * to m3 and pins may be left, connections' leases end with them.
+ * many_clients SOCKET CLIENTS SECONDS: runs clients with a connection each that call all methods at
+ * once on records that they share. The agent may refuse calls on records that are deleted, in use
+ * or of the wrong kind, and too many of anything. The program exits with 1 after any other failure,
+ * and after a failure of a method that must always work. It may leave pins and the leases m0 to m3
+ * behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include "varve.pb-c.h"
 
 #define CLIENTS_MAX 64
-#define SHARED 48 /* ids; few, so that they meet */
+#define SHARED 48 /* ids; so few that clients often use the same */
 #define ID_SIZE 32
 #define REQUEST_SIZE 512
 
@@ -107,7 +108,7 @@ static bool may_be_refused(int code)
 	       code == -EEXIST || code == -EMFILE;
 }
 
-/* 0 when it was done. */
+/* Returns 0 when the agent did not refuse it. */
 static int call(struct client *c, const char *method, const ProtobufCMessage *request, bool always,
 		int (*reply)(const uint8_t *bytes, size_t length, void *user))
 {
@@ -128,7 +129,7 @@ static int call(struct client *c, const char *method, const ProtobufCMessage *re
 	return code;
 }
 
-/* Somebody may unmount it, or mount it read-only, meanwhile: then the mount point is left alone. */
+/* Other clients may unmount it meanwhile, or mount it read-only: then this does nothing. */
 static void touch_files(struct client *c)
 {
 	struct statfs fs;
@@ -254,7 +255,7 @@ static void change_leases(struct client *c)
 	}
 }
 
-/* B56: a listing never fails for a record that goes meanwhile. */
+/* B56: a listing never fails because a record is deleted meanwhile. */
 static void list(struct client *c)
 {
 	Varve__V1__ListRequest listing = VARVE__V1__LIST_REQUEST__INIT;

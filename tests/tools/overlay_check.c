@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * overlay_check [--only TEXT] DIR: tries userspace/overlay on this kernel, with stores that it
- * makes in DIR, in a mount namespace of its own; all of it, or what has TEXT in its name. Needs
- * root. Prints "ok NAME", "skip NAME" or "FAIL NAME" for each test, and exits with 1 when one
+ * overlay_check [--only TEXT] DIR: tests userspace/overlay on this kernel, with stores that it
+ * makes in DIR, in a mount namespace of its own. Runs all tests, or those with TEXT in their names.
+ * Needs root. Prints "ok NAME", "skip NAME" or "FAIL NAME" for each test, and exits with 1 when one
  * failed.
  */
 #include <errno.h>
@@ -84,7 +84,7 @@ static bool one_layer_is_mounted_read_only(struct check *c, struct error *e)
 	return true;
 }
 
-static bool five_hundred_lowers_are_all_there(struct check *c, struct error *e)
+static bool five_hundred_lowers_can_be_read(struct check *c, struct error *e)
 {
 	static struct layer_name names[OVERLAY_MAX_LOWERS];
 	const char *lowers[OVERLAY_MAX_LOWERS];
@@ -154,7 +154,7 @@ static bool an_upper_in_use_is_found(struct check *c, struct error *e)
 	return true;
 }
 
-/* As in a store that was copied, where no file has the handle that it had. */
+/* In a copied store the files have other handles. */
 static bool an_upper_is_not_tied_to_its_lower(struct check *c, struct error *e)
 {
 	struct layer_name lower = add_layer(c), other = add_layer(c), upper = add_layer(c);
@@ -211,8 +211,9 @@ static bool a_volatile_mount_uses_up_its_work_directory(struct check *c, struct 
 	return true;
 }
 
-/* Too long for an option of fsconfig(2), and full of what mount options give a meaning to. */
-static bool any_path_of_a_store_will_do(struct check *c, struct error *e)
+/* The path is too long for an option of fsconfig(2), and has characters that are special in
+ * options. */
+static bool a_store_can_have_any_path(struct check *c, struct error *e)
 {
 	char path[512];
 	struct check other;
@@ -278,7 +279,7 @@ static bool threads_mount_at_the_same_time(struct check *c, struct error *e)
 	return true;
 }
 
-/* What an agent leaves that is killed between the mount and its removal from staging/. */
+/* An agent that is killed between a mount and its removal from staging/ leaves this. */
 static bool a_stage_left_behind_is_cleared(struct check *c, struct error *e)
 {
 	cleanup(close_fd) int staging = openat(c->store, "staging", O_PATH | O_CLOEXEC);
@@ -361,7 +362,7 @@ static void hold(int mounts, const char *name, enum holding how)
 		held = held && fchdir(directory) == 0 && chroot(".") == 0 && chdir("/") == 0;
 	else if (how == BY_MAPPING)
 		held = held && mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0) != MAP_FAILED;
-	else if (how == FROM_ANOTHER_NAMESPACE) /* what is open stays in this one */
+	else if (how == FROM_ANOTHER_NAMESPACE) /* the file stays open in the first namespace */
 		held = held && unshare(CLONE_NEWNS) == 0;
 	if (how <= BY_MAPPING)
 		(void)close(file);
@@ -369,7 +370,7 @@ static void hold(int mounts, const char *name, enum holding how)
 		_exit(1);
 }
 
-/* A process called "holder" that keeps the mount busy; -1 when that fails. */
+/* Starts a process called "holder" that keeps the mount busy; returns -1 when that fails. */
 static pid_t start_holder(int mounts, const char *name, enum holding how)
 {
 	int ready[2];
@@ -459,7 +460,7 @@ static bool the_probe_leaves_nothing(struct check *c, struct error *e)
 	require(overlay_probe(c->store, &features, e) == 0);
 	require(features.method == c->features.method && *features.file_system);
 	require(count_mounts(c) == 0 && !has_file(c->store, "overlay-probe"));
-	require(mkdirat(c->store, "overlay-probe", 0700) == 0); /* as of one that was killed */
+	require(mkdirat(c->store, "overlay-probe", 0700) == 0); /* of a killed probe */
 	require(mkdirat(c->store, "overlay-probe/layers", 0700) == 0);
 	require(overlay_probe(c->store, &features, e) == 0);
 	require(!has_file(c->store, "overlay-probe"));
@@ -481,7 +482,7 @@ static bool an_unfit_file_system_is_refused(struct check *c, struct error *e)
 	require(overlay_unmount(mounts, "unfit", e) == 0);
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/unfit", mounts);
-	for (int i = 0; i < 100; i++) { /* what a probe leaves busy is so for a moment only */
+	for (int i = 0; i < 100; i++) { /* what a probe leaves is busy only for a moment */
 		require(mount("ramfs", path, "ramfs", 0, NULL) == 0);
 		cleanup(close_fd) int in_ramfs = openat(mounts, "unfit", O_RDONLY | O_CLOEXEC);
 		int r = overlay_probe(in_ramfs, &features, e);
@@ -508,7 +509,7 @@ static const struct test tests[] = {
 	{ "a write goes to the upper", a_write_goes_to_the_upper, NOTHING },
 	{ "an upper needs no lower", an_upper_needs_no_lower, NOTHING },
 	{ "one layer is mounted read-only", one_layer_is_mounted_read_only, NOTHING },
-	{ "500 lowers are all there", five_hundred_lowers_are_all_there, NOTHING },
+	{ "500 lowers can be read", five_hundred_lowers_can_be_read, NOTHING },
 	{ "501 lowers are refused", one_more_lower_is_refused, NOTHING },
 	{ "a missing layer is named", a_missing_layer_is_named, NOTHING },
 	{ "an upper in use is found", an_upper_in_use_is_found, INDEX },
@@ -516,7 +517,7 @@ static const struct test tests[] = {
 	{ "hard links are seen as they are kept", hard_links_are_seen_as_they_are_kept, NOTHING },
 	{ "a volatile mount uses up its work directory",
 	  a_volatile_mount_uses_up_its_work_directory, VOLATILE },
-	{ "any path of a store will do", any_path_of_a_store_will_do, NOTHING },
+	{ "a store can have any path", a_store_can_have_any_path, NOTHING },
 	{ "threads mount at the same time", threads_mount_at_the_same_time, NOTHING },
 	{ "a stage left behind is cleared", a_stage_left_behind_is_cleared, NOTHING },
 	{ "attaching keeps the device", attaching_keeps_the_device, NOTHING },
@@ -530,17 +531,18 @@ static const struct test tests[] = {
 	  check_superblock_a_writer_in_another_namespace_is_named, NOTHING },
 	{ "the end of a superblock is noticed", check_superblock_the_end_of_a_superblock_is_noticed,
 	  NOTHING },
-	{ "the probe leaves nothing", the_probe_leaves_nothing, NOTHING },
+	{ "the probe leaves nothing behind", the_probe_leaves_nothing, NOTHING },
 	{ "an unfit file system is refused", an_unfit_file_system_is_refused, NOTHING },
 	{ "an unknown method is refused", an_unknown_method_is_refused, NOTHING },
 	{ "a map shows other owners", check_idmap_a_map_shows_other_owners, ID_MAP },
 	{ "a container writes in its map", check_idmap_a_container_writes_what_is_its_own, ID_MAP },
-	{ "two maps of one layer", check_idmap_two_maps_of_one_layer, ID_MAP },
-	{ "500 lowers with a map", check_idmap_five_hundred_lowers_with_a_map, ID_MAP },
+	{ "one layer can have two maps at once", check_idmap_two_maps_of_one_layer, ID_MAP },
+	{ "500 lowers can have a map", check_idmap_five_hundred_lowers_with_a_map, ID_MAP },
 	{ "a mapped mount leaves no trace", check_idmap_a_mapped_mount_leaves_no_trace, ID_MAP },
 	{ "a mapped stage left behind is cleared",
 	  check_idmap_a_mapped_stage_left_behind_is_cleared, NOTHING },
-	{ "what has no map says why", check_idmap_what_has_no_map_says_why, NOTHING },
+	{ "a file system without maps is refused with a reason",
+	  check_idmap_what_has_no_map_says_why, NOTHING },
 };
 
 static bool run_test(struct check *c, const char *method, const struct test *test)
@@ -575,7 +577,7 @@ static bool run_method(const char *directory, enum overlay_method method, const 
 	}
 	(void)setenv(METHOD_VARIABLE, name, 1);
 	if (overlay_probe(c.store, &c.features, &e) < 0) {
-		/* Kernels before lowerdir+ have the other one. */
+		/* Kernels without lowerdir+ mount by mount(2). */
 		bool may_lack = method == OVERLAY_METHOD_LOWERDIR_PLUS;
 		printf("%s %s: %s\n", may_lack ? "skip" : "FAIL", name, e.text);
 		return may_lack;

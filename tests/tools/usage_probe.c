@@ -69,7 +69,7 @@ static struct totals read_totals(uint64_t mount_id)
 	return t;
 }
 
-/* What an operation should add: {layer, counter, number}, ended by a number of 0. */
+/* What an operation must add: {layer, counter, number}; a number of 0 ends the list. */
 struct expected {
 	unsigned int layer;
 	enum usage_counter counter;
@@ -94,7 +94,7 @@ static void compare(const char *name, const struct totals *before, const struct 
 			uint64_t want = wanted[l][c];
 			size_t used = strlen(detail);
 
-			/* How often a change is noticed does not matter, only that it is. */
+			/* A change may be counted several times, but not never. */
 			if (c == USAGE_UPPER_CHANGES && want)
 				want = SOME;
 			if (unseen >> c & 1 || want == ANY || found == want ||
@@ -108,7 +108,7 @@ static void compare(const char *name, const struct totals *before, const struct 
 	say(ok, name, detail);
 }
 
-/* A mount of this file's three layers, registered. */
+/* Mounts the three layers of this file, and registers the mount. */
 struct fixture {
 	struct check store;
 	char store_path[300];
@@ -227,7 +227,7 @@ struct operation {
 	bool (*run)(const char *path, const char *other);
 	const char *path, *other;
 	struct expected overlay[EXPECTED_MAX]; /* ended by number 0 */
-	struct expected syscall[EXPECTED_MAX]; /* empty: the same */
+	struct expected syscall[EXPECTED_MAX]; /* empty: the same as overlay */
 };
 
 #define OPENED(layer)                 \
@@ -348,7 +348,7 @@ static const struct operation operations[] = {
 	{ "unlink", op_unlink, "new", NULL, { CHANGED }, { { 0 } } },
 };
 
-/* From inside of the mount: that is how a change by path is attributed. */
+/* The process is inside of the mount, because a change by path is attributed by that. */
 static void run_operation(const struct fixture *f, const struct operation *o)
 {
 	const struct expected *expected = o->overlay;
@@ -365,7 +365,7 @@ static void run_operation(const struct fixture *f, const struct operation *o)
 		compare(o->name, &before, &after, expected);
 }
 
-/* By an absolute path from outside the syscall backend only knows that some upper has changed. */
+/* For an absolute path from outside the syscall backend only knows that some upper has changed. */
 static void check_outside_changes(const struct fixture *f)
 {
 	struct totals before = read_totals(f->mount_id), after;
@@ -389,7 +389,7 @@ static void check_outside_changes(const struct fixture *f)
 static const struct expected one_cat_of_a[] = { OPENED(2), READ(2, 2, 4096), { 0 } };
 static const struct expected nothing[] = { { 0 } };
 
-/* In a child, so that its root, folder and namespaces go with it. */
+/* Runs the access in a child process, which can change its root, directory and namespaces. */
 static bool in_child(bool (*work)(const struct fixture *f), const struct fixture *f)
 {
 	pid_t child = fork();
@@ -490,7 +490,7 @@ static bool same_path(char *path, size_t size, const struct fixture *f, const ch
 	return snprintf(path, size, "%s/%s", f->path, name) > 0;
 }
 
-/* An overlay whose lower is our mount: the file's layer must still be found. */
+/* An overlay on top of a registered mount: the file's layer must still be found. */
 static void check_stacked(const struct fixture *f)
 {
 	struct totals before = read_totals(f->mount_id), after;
@@ -509,7 +509,7 @@ static void check_stacked(const struct fixture *f)
 	after = read_totals(f->mount_id);
 	(void)umount("/tmp/usage-probe-stacked");
 	(void)rmdir("/tmp/usage-probe-stacked");
-	/* The outer one is not registered; only the overlay backend sees the inner one. */
+	/* The outer mount is not registered, and only the overlay backend sees the inner one. */
 	if (backend == USAGE_BACKEND_OVERLAY) {
 		static const struct expected inner[] = {
 			OPENED(2), READ(2, ANY, 4096), { 2, USAGE_STATS, ANY }, { 0 }
@@ -557,7 +557,7 @@ static void check_metacopy(struct fixture *f)
 	usage_bpf_forget(usage, meta.mount_id);
 }
 
-/* Two records in turn on what is mostly one device number. */
+/* Mounts two records in turn, which mostly reuse one device number. */
 static void check_recycled_devices(struct fixture *f)
 {
 	struct layer_name layers[2] = { add_layer(&f->store), add_layer(&f->store) };
@@ -587,7 +587,8 @@ static void check_recycled_devices(struct fixture *f)
 		(void)umount(one.path);
 		found = read_totals(one.mount_id);
 		wrong += found.counters[1][USAGE_OPENS] != (uint64_t)(round % 2 + 1);
-		/* Retired only now: a stranger on the number must not be credited even so. */
+		/* The mount is retired only now: until then reads on a reused number must not count
+		 * for it. */
 		if (round % 3)
 			usage_bpf_retire(usage, one.mount_id);
 		usage_bpf_forget(usage, one.mount_id);
@@ -617,7 +618,7 @@ static bool open_usage(bool forced, enum usage_backend wanted, uint32_t cells, u
 
 static void check_without_agent(const struct fixture *f)
 {
-	/* Asking whether a mount is registered is a stat of its root. */
+	/* The check whether a mount is registered counts as a stat of its root. */
 	static const struct expected cat_and_stat[] = {
 		OPENED(2), READ(2, 2, 4096), { 0, USAGE_STATS, ANY }, { 0 }
 	};
@@ -764,7 +765,7 @@ static int run(const char *directory, bool forced, enum usage_backend wanted)
 {
 	struct fixture f = { .root = -EBADF };
 
-	(void)usage_bpf_unpin(PIN_DIR, NULL); /* of a run that was killed */
+	(void)usage_bpf_unpin(PIN_DIR, NULL); /* the pins of a run that was killed */
 	(void)snprintf(mount_prefix, sizeof(mount_prefix), "%s/store/mounts/", directory);
 	if (!open_usage(forced, wanted, 0, 0))
 		return 1;
@@ -773,7 +774,7 @@ static int run(const char *directory, bool forced, enum usage_backend wanted)
 		printf("skip %s: %s\n", usage_backend_name(wanted),
 		       usage_bpf_refusal(usage, wanted));
 		usage_bpf_close(usage);
-		(void)usage_bpf_unpin(PIN_DIR, NULL); /* nothing is attached */
+		(void)usage_bpf_unpin(PIN_DIR, NULL); /* no program is attached here */
 		return 77;
 	}
 	report_programs();

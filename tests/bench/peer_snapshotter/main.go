@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// peer_snapshotter ROOT SOCKET: containerd's own overlay snapshotter behind the interface of a proxy
-// snapshotter, as varved is. Tests and measurements compare the two.
+// peer_snapshotter ROOT SOCKET: serves containerd's own overlay snapshotter as a proxy snapshotter, like
+// varved. Tests and benches compare the two.
 package main
 
 import (
