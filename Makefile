@@ -92,7 +92,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench fuzz fuzz-targets install install-data clean
+.PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(GO_TOOLS)
@@ -205,6 +205,10 @@ check-hardening: all
 
 bench: tests
 	scripts/run-bench $(OUT)
+
+# Takes some minutes.
+bench-eviction: $(OUT)/varve
+	scripts/bench-eviction $(OUT)
 
 fuzz:
 	$(MAKE) SAN=fuzz fuzz-targets

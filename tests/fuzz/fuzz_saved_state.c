@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const scorers[] = { "buildkit", "access", "lru", "gdsf" };
+	static const char *const scorers[] = { "buildkit", "access", "lru", "gdsf", "forecast" };
 	cleanup(saved_state_free) struct saved_state *state = NULL;
 	char path[FUZZ_PATH_SIZE];
 	cleanup(close_fd) int fd = fuzz_file(data, size);

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct trace_replay r, best;
 
 		assert(trace_replay(&trace, limits[i], prune_scorer_find(""), &r, &e) == 0);
+		assert(trace_replay(&trace, limits[i], &prune_scorer_forecast, &r, &e) == 0);
 		assert(trace_replay_clairvoyant(&trace, limits[i], &best, &e) == 0);
 		assert(r.hits <= r.uses && best.hits <= best.uses && r.uses == best.uses);
 	}

@@ -31,7 +31,7 @@ static const struct cli_option options[] = {
 			   "plan with the output of du --json; - is standard input" },
 	[OPTION_TRACE] = { 0, "trace", "FILE", "replay a workload with each scorer" },
 	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop when this much is left (10G)" },
-	[OPTION_SCORER] = { 0, "scorer", "NAME", "ranks records: access, buildkit, gdsf or lru" },
+	[OPTION_SCORER] = { 0, "scorer", "NAME", "ranks records: " PRUNE_SCORER_NAMES },
 	[OPTION_POLICY] = { 0, "policy", "NAME", "same as --scorer" },
 	[OPTION_ALL] = { 'a', "all", NULL, "include internal, frontend and shared records" },
 	[OPTION_FILTER] = { 0, "filter", "FILTER", "only matching records; may be repeated" },
@@ -46,6 +46,7 @@ enum column {
 	COLUMN_HITS,
 	COLUMN_BYTE_HITS,
 	COLUMN_RECREATED,
+	COLUMN_SECONDS,
 	COLUMN_EVICTED,
 	COLUMN_MOST,
 	COLUMN_END,
@@ -57,6 +58,8 @@ static const struct output_column columns[] = {
 	[COLUMN_BYTE_HITS] = { "BYTE HITS", "share of their bytes", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_RECREATED] = { "RE-CREATED", "bytes that had to be created again",
 			       OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_SECONDS] = { "IN", "seconds that it took to create them again", OUTPUT_TABLE_RIGHT,
+			     0 },
 	[COLUMN_EVICTED] = { "EVICTED", "number of evicted records", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_MOST] = { "MOST KEPT", "the most bytes in the store at any time",
 			  OUTPUT_TABLE_RIGHT, 0 },
@@ -199,6 +202,7 @@ static void print_replay(struct cli *c, struct output_table *t, const char *name
 		json_double(&w, "hitRatio", hits);
 		json_double(&w, "byteHitRatio", byte_hits);
 		json_int(&w, "recreatedBytes", (int64_t)r->recreated_bytes);
+		json_double(&w, "recreatedSeconds", r->recreated_s);
 		json_uint(&w, "evicted", r->evicted);
 		json_int(&w, "mostBytes", r->most_bytes);
 		json_close_object(&w);
@@ -212,6 +216,8 @@ static void print_replay(struct cli *c, struct output_table *t, const char *name
 	(void)snprintf(text, sizeof(text), "%.2f%%", 100 * byte_hits);
 	output_table_text(t, COLUMN_BYTE_HITS, text);
 	output_table_size(t, COLUMN_RECREATED, (int64_t)r->recreated_bytes, "");
+	(void)snprintf(text, sizeof(text), "%.0f s", r->recreated_s);
+	output_table_text(t, COLUMN_SECONDS, text);
 	output_table_count(t, COLUMN_EVICTED, r->evicted, true);
 	output_table_size(t, COLUMN_MOST, r->most_bytes, "");
 }
@@ -234,6 +240,7 @@ static void print_bound(struct cli *c, struct output_table *t, double recreated_
 	output_table_text(t, COLUMN_HITS, NULL);
 	output_table_text(t, COLUMN_BYTE_HITS, NULL);
 	output_table_size(t, COLUMN_RECREATED, (int64_t)recreated_bytes, "");
+	output_table_text(t, COLUMN_SECONDS, NULL);
 	output_table_text(t, COLUMN_EVICTED, NULL);
 	output_table_text(t, COLUMN_MOST, NULL);
 }
@@ -241,7 +248,7 @@ static void print_bound(struct cli *c, struct output_table *t, double recreated_
 static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
 {
 	cleanup(output_table_free) struct output_table *table =
-		output_table_new(&c->out, columns, "SCORER,HITS,BYTE HITS,RE-CREATED,EVICTED");
+		output_table_new(&c->out, columns, "SCORER,HITS,BYTE HITS,RE-CREATED,IN,EVICTED");
 	cleanup(trace_free) struct trace trace = { .events = NULL };
 	int64_t limit_bytes = s->options.keep_bytes;
 	struct trace_replay replay;

@@ -25,6 +25,7 @@
 
 #include "base/cancellation.h"
 #include "base/cleanup.h"
+#include "prune/prune_blocks.h"
 #include "prune/prune_ranks.h"
 
 #define ABSENT UINT32_MAX /* below this node nothing is a candidate */
@@ -365,6 +366,14 @@ static bool is_reached(const struct prune_goal *goal, const struct prune_plan *p
 	return goal->keep_bytes != 0 && plan->remaining_bytes < goal->keep_bytes;
 }
 
+static void take(const struct prune_record *r, struct prune_plan *plan)
+{
+	if (r->shared)
+		return;
+	plan->freed_bytes += r->size_bytes;
+	plan->remaining_bytes -= r->size_bytes;
+}
+
 static void evict(struct planner *p, const struct prune_goal *goal, struct prune_plan *plan)
 {
 	for (size_t i = 0; i < p->sorted_count; i++)
@@ -379,10 +388,7 @@ static void evict(struct planner *p, const struct prune_goal *goal, struct prune
 			break;
 		r = &p->records[choice.entry->record];
 		plan->steps[plan->count++] = describe(p, &choice);
-		if (!r->shared) {
-			plan->freed_bytes += r->size_bytes;
-			plan->remaining_bytes -= r->size_bytes;
-		}
+		take(r, plan);
 		remove_candidate(p, choice.entry);
 		if (r->parent != PRUNE_NO_PARENT && --p->children[r->parent] == 0 &&
 		    p->place[r->parent] != ABSENT)
@@ -390,14 +396,55 @@ static void evict(struct planner *p, const struct prune_goal *goal, struct prune
 	}
 }
 
-int prune_plan(const struct prune_record *records, size_t count, const struct prune_goal *goal,
-	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e)
+/* Ranks and sorts, then evicts one after the other. */
+static int plan_one_by_one(const struct prune_record *records, size_t count,
+			   const struct prune_goal *goal, const struct prune_scorer *scorer,
+			   struct prune_plan *plan)
 {
 	cleanup(planner_free) struct planner p = {
 		.records = records,
 		.count = count,
 		.scorer = scorer,
 	};
+
+	if (collect_entries(&p) < 0 || index_ranks(&p) < 0 || plant_trees(&p) < 0)
+		return -ENOMEM;
+	plan->steps = calloc(p.sorted_count + 1, sizeof(*plan->steps));
+	if (!plan->steps)
+		return -ENOMEM;
+	evict(&p, goal, plan);
+	return 0;
+}
+
+static int plan_by_blocks(const struct prune_record *records, size_t count,
+			  const struct prune_goal *goal, struct prune_plan *plan)
+{
+	cleanup(free_ptr) struct prune_block_step *steps = NULL;
+	size_t step_count;
+	int code = prune_blocks_order(records, count, &steps, &step_count);
+
+	if (code < 0)
+		return code;
+	plan->steps = calloc(step_count + 1, sizeof(*plan->steps));
+	if (!plan->steps)
+		return -ENOMEM;
+	while (plan->count < step_count && !is_reached(goal, plan)) {
+		const struct prune_block_step *step = &steps[plan->count];
+
+		plan->steps[plan->count++] = (struct prune_step){
+			.record = step->record,
+			.score = step->density * PRUNE_SCORE_GIB_DAY,
+			.block_records = step->block_records,
+			.block_bytes = step->block_bytes,
+		};
+		take(&records[step->record], plan);
+	}
+	return 0;
+}
+
+int prune_plan(const struct prune_record *records, size_t count, const struct prune_goal *goal,
+	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e)
+{
 	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	int code;
 
@@ -406,13 +453,10 @@ int prune_plan(const struct prune_record *records, size_t count, const struct pr
 	code = check_records(records, count, &plan.remaining_bytes, e);
 	if (code < 0)
 		return code;
-	if (collect_entries(&p) < 0 || index_ranks(&p) < 0 || plant_trees(&p) < 0)
-		return error_set(e, -ENOMEM, "no memory to plan with %zu records", count);
-	plan.steps = calloc(p.sorted_count + 1, sizeof(*plan.steps));
-	if (!plan.steps)
-		return error_set(e, -ENOMEM, "no memory for a plan of %zu records", count);
-
-	evict(&p, goal, &plan);
+	code = scorer->by_blocks ? plan_by_blocks(records, count, goal, &plan)
+				 : plan_one_by_one(records, count, goal, scorer, &plan);
+	if (code < 0)
+		return error_set(e, code, "no memory to plan with %zu records", count);
 	code = cancellation_check(goal->cancelled, e);
 	if (code < 0)
 		return code;

@@ -22,6 +22,10 @@ struct prune_step {
 	 * were. All 0 with a scorer that does not rank. */
 	size_t last_used_rank, last_used_ranks, usage_rank, usage_ranks;
 	double size_term;
+	/* With a scorer that plans by blocks: the records that go together with this one, and their
+	 * bytes. Else 0. */
+	size_t block_records;
+	int64_t block_bytes;
 };
 
 struct prune_plan {

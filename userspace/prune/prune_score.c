@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "prune/forecast.h"
 
 /* access: 64 KiB and less, then a class for each factor of 4, up to "more than 16 TiB". Few and
  * wide, because within a class the ranks alone decide, and because every class costs the planner
@@ -15,6 +16,8 @@
 /* As much as either rank: what replayed workloads bear out, see doc/eviction.md. Of records that
  * are used about alike the big one goes, whose deletion frees more. */
 #define SIZE_WEIGHT 1.0
+/* forecast: bytes that are made again cost as much time as this many take a second. */
+#define BYTES_PER_S 10e6
 /* gdsf: smaller records count as one block. */
 #define SMALLEST_BYTES 4096
 
@@ -104,11 +107,31 @@ const struct prune_scorer prune_scorer_gdsf = {
 	.worth = uses_per_mib,
 };
 
+const struct prune_scorer prune_scorer_forecast = {
+	.name = "forecast",
+	.size_classes = 1,
+	.size_class = one_class,
+	.size_term = no_term,
+	.by_blocks = true,
+};
+
+double prune_score_cost_s(double seconds, int64_t size_bytes)
+{
+	return seconds + (double)size_bytes / BYTES_PER_S;
+}
+
+void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record *r, int64_t now_ns)
+{
+	if (!scorer->by_blocks)
+		return;
+	r->cost_s = prune_score_cost_s(0, r->size_bytes);
+	r->need_rate =
+		forecast_rate_untaught(r->created_ns, r->last_used_ns, r->usage_count, now_ns);
+}
+
 const struct prune_scorer *const prune_scorers[PRUNE_SCORERS] = {
-	&prune_scorer_access,
-	&prune_scorer_buildkit,
-	&prune_scorer_gdsf,
-	&prune_scorer_lru,
+	&prune_scorer_access, &prune_scorer_buildkit, &prune_scorer_forecast,
+	&prune_scorer_gdsf,   &prune_scorer_lru,
 };
 
 const struct prune_scorer *prune_scorer_find(const char *name)

@@ -22,6 +22,9 @@ struct prune_scorer {
 	double (*size_term)(unsigned size_class); /* added to the two ranks; from 0 to 1 */
 	/* Not NULL: the score is this instead of ranks and size term. Finite. */
 	double (*worth)(const struct prune_record *r);
+	/* Plans by blocks of records and their losses, see prune_blocks.h; the rest does not
+	 * matter. */
+	bool by_blocks;
 };
 
 /* The size that counts against the ranks: a cheap record counts as larger than it is. */
@@ -37,8 +40,23 @@ extern const struct prune_scorer prune_scorer_lru; /* the last use and nothing e
  */
 extern const struct prune_scorer prune_scorer_gdsf;
 
-#define PRUNE_SCORERS 4
+/*
+ * What is lost for each byte that is freed: how soon a record will be needed again (forecast.h)
+ * times what it costs to make again. The caller knows both.
+ */
+extern const struct prune_scorer prune_scorer_forecast;
+
+/* What it costs to make a record again, in seconds; bytes count as time, too. */
+double prune_score_cost_s(double seconds, int64_t size_bytes);
+/* Fills in the need rate and the cost of a record of which only its own row is known, for scorers
+ * that plan by blocks. */
+void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record *r,
+			  int64_t now_ns);
+/* The score by blocks is what is lost in a day for each GiB that is freed, in seconds. */
+#define PRUNE_SCORE_GIB_DAY (86400.0 * (1 << 30))
+
+#define PRUNE_SCORERS 5
 extern const struct prune_scorer *const prune_scorers[PRUNE_SCORERS];
-#define PRUNE_SCORER_NAMES "access, buildkit, gdsf or lru"
+#define PRUNE_SCORER_NAMES "access, buildkit, forecast, gdsf or lru"
 /* NULL when there is none of that name; an empty name is the default, access. */
 const struct prune_scorer *prune_scorer_find(const char *name);

@@ -109,6 +109,20 @@ int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_c
 	return 0;
 }
 
+int json_lines_seconds(const struct json_lines *l, const char *key, double *ret_seconds)
+{
+	const json_t *value = find(l, key);
+
+	if (!value)
+		return 0;
+	if (!json_is_number(value) ||
+	    !(json_number_value(value) >= 0 && json_number_value(value) <= JSON_LINES_MAX_SECONDS))
+		return json_lines_fault(l, "\"%s\" is not a number of seconds from 0 to %g", key,
+					JSON_LINES_MAX_SECONDS);
+	*ret_seconds = json_number_value(value);
+	return 0;
+}
+
 int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns)
 {
 	const char *text = NULL;

@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#define JSON_LINES_MAX_SECONDS 9e9 /* centuries, and well within 64 bits of nanoseconds */
+
 struct json_lines {
 	const char *name; /* borrowed */
 	FILE *file;
@@ -39,5 +41,6 @@ int json_lines_fault(const struct json_lines *l, const char *format, ...)
 int json_lines_text(const struct json_lines *l, const char *key, const char **ret_text);
 int json_lines_bool(const struct json_lines *l, const char *key, bool *ret_bool);
 int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_count);
+int json_lines_seconds(const struct json_lines *l, const char *key, double *ret_seconds);
 /* RFC 3339. */
 int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns);

@@ -270,7 +270,7 @@ static struct prune_record planned(const struct saved_record *r, const struct pr
 {
 	const struct record_facts *f = &r->facts;
 
-	return (struct prune_record){
+	struct prune_record p = {
 		.id = f->id,
 		.parent = r->parent,
 		.created_ns = f->created_ns,
@@ -281,6 +281,9 @@ static struct prune_record planned(const struct saved_record *r, const struct pr
 		.evictable = !f->in_use &&
 			     prune_rule_keep(rule, f, f->last_used_ns, now_ns) == PRUNE_KEEP_NOT,
 	};
+
+	prune_score_forecast(rule->scorer, &p, now_ns);
+	return p;
 }
 
 static int copy_steps(const struct saved_state *s, const struct prune_plan *plan,

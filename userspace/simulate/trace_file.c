@@ -11,7 +11,6 @@
 #include "simulate/json_lines.h"
 
 #define MAX_RECORDS (UINT32_MAX / 4)
-#define MAX_SECONDS 9e9 /* centuries, and well within 64 bits of nanoseconds */
 
 /* An id and where its record is; records move while the trace grows. */
 struct known {
@@ -117,7 +116,7 @@ static int read_time(struct reading *r, int64_t *ret_ns)
 	} else {
 		double seconds = json_is_number(value) ? json_number_value(value) : -1;
 
-		if (!(seconds >= 0 && seconds <= MAX_SECONDS))
+		if (!(seconds >= 0 && seconds <= JSON_LINES_MAX_SECONDS))
 			return json_lines_fault(&r->lines,
 						"\"t\" is neither seconds from 0 on nor a time");
 		ns = llround(seconds * NS_PER_S);
@@ -183,6 +182,7 @@ static int read_event(struct reading *r)
 	size_t record = 0, parent = TRACE_NO_PARENT;
 	int64_t time_ns = 0, size_bytes = -1;
 	const struct known *known;
+	double cost_s = -1;
 	const char *id = "";
 	int code;
 
@@ -191,18 +191,26 @@ static int read_event(struct reading *r)
 	if (!*id)
 		return json_lines_fault(&r->lines, "the event has no \"id\"");
 	if (read_operation(r, &operation) < 0 || read_time(r, &time_ns) < 0 ||
-	    json_lines_count(&r->lines, "size", &size_bytes) < 0 || read_parent(r, &parent) < 0)
+	    json_lines_count(&r->lines, "size", &size_bytes) < 0 ||
+	    json_lines_seconds(&r->lines, "cost", &cost_s) < 0 || read_parent(r, &parent) < 0)
 		return -EINVAL; /* the fault is reported */
 
 	known = hashmap_find(r->known, id);
 	if (known) {
 		code = check_known(r, known, size_bytes, parent);
-		return code ? code : add_event(r, time_ns, known->record, operation);
+		if (code < 0)
+			return code;
+		if (cost_s >= 0)
+			r->trace.records[known->record].cost_s = cost_s;
+		return add_event(r, time_ns, known->record, operation);
 	}
 	if (size_bytes < 0)
 		return json_lines_fault(&r->lines, "the first event of '%s' has no \"size\"", id);
 	code = add_record(r, id, size_bytes, parent, &record);
-	return code ? code : add_event(r, time_ns, record, TRACE_CREATE);
+	if (code < 0)
+		return code;
+	r->trace.records[record].cost_s = fmax(cost_s, 0);
+	return add_event(r, time_ns, record, TRACE_CREATE);
 }
 
 int trace_read(const char *path, struct trace *ret_trace, struct error *e)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happened in a store, as JSON lines in the order of time:
- *   {"t":0,"id":"a","op":"create","size":1048576,"parent":"b"}  a record is made, or asked for
- * again
+ *   {"t":0,"id":"a","op":"create","size":1048576,"parent":"b","cost":40}  a record is made, or
+ *                                                               asked for again
  *   {"t":1.5,"id":"a","op":"use"}                               its files are read
  * "t" is seconds from any start, or RFC 3339. A record's first line has its size, and its parent,
  * which has to be known. Where a record is older than the trace, that line may be a "use"; it
- * counts as its creation.
+ * counts as its creation. "cost" is how many seconds it takes to make the record; a record
+ * whose lines have none costs nothing but its bytes. Other members are ignored.
  */
 #pragma once
 
@@ -30,6 +31,7 @@ struct trace_record {
 	char *id;
 	int64_t size_bytes;
 	size_t parent; /* index, or TRACE_NO_PARENT; smaller than its own */
+	double cost_s; /* to make it; the last one that a line names */
 };
 
 struct trace {

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "prune/forecast.h"
 #include "prune/prune_plan.h"
 
 /* When each record has to be there: at its uses and creation, and at those of what lies on it. */
@@ -29,6 +31,8 @@ struct replay {
 	int64_t limit_bytes;
 	struct needs *needs; /* NULL: the evictor does not know the future */
 	struct kept *kept; /* by record of the trace */
+	struct forecast *forecast; /* NULL: the scorer learns nothing */
+	struct forecast_past *pasts; /* by record of the trace */
 	uint32_t *places; /* of those that are present, among them: scratch of evict() */
 	size_t *present; /* the same the other way round */
 	struct prune_record *records;
@@ -40,6 +44,8 @@ struct replay {
 static void cleanup_replay_free(struct replay *r)
 {
 	free(r->kept);
+	free(r->forecast);
+	free(r->pasts);
 	free(r->places);
 	free(r->present);
 	free(r->records);
@@ -51,8 +57,29 @@ static void make(struct replay *r, size_t record, bool again)
 
 	r->kept[record].present = true;
 	r->bytes += t->size_bytes;
-	if (again)
-		r->result.recreated_bytes += (double)t->size_bytes;
+	if (!again)
+		return;
+	r->result.recreated_bytes += (double)t->size_bytes;
+	r->result.recreated_s += t->cost_s;
+}
+
+static struct forecast_past *parent_past(const struct replay *r, size_t record)
+{
+	size_t parent = r->trace->records[record].parent;
+
+	return parent == TRACE_NO_PARENT ? NULL : &r->pasts[parent];
+}
+
+/* What the event teaches. */
+static void learn(struct replay *r, const struct trace_event *event)
+{
+	if (!r->forecast || event->operation == TRACE_ASK)
+		return;
+	forecast_advance(r->forecast, event->time_ns);
+	if (event->operation == TRACE_CREATE)
+		forecast_made(r->forecast, &r->pasts[event->record], parent_past(r, event->record));
+	for (size_t i = event->record; i != TRACE_NO_PARENT; i = r->trace->records[i].parent)
+		forecast_needed(r->forecast, &r->pasts[i], parent_past(r, i));
 }
 
 /* The record and all below it, which is there afterwards and stays until the next event. */
@@ -98,6 +125,7 @@ static void serve(struct replay *r, uint32_t number)
 	if (event->operation != TRACE_ASK)
 		hold_chain(r, event->record, number);
 	count_event(r, event);
+	learn(r, event);
 }
 
 /* The number of the event that the record will be needed at; that of none, after the last. */
@@ -106,6 +134,21 @@ static size_t next_need(const struct replay *r, size_t record)
 	size_t at = r->needs->first[record] + r->needs->passed[record];
 
 	return at < r->needs->first[record + 1] ? r->needs->events[at] : r->trace->event_count;
+}
+
+/* How often the record is expected to be needed in each second; with knowledge of the future, in
+ * each event. */
+static double need_rate(const struct replay *r, size_t record, uint32_t event)
+{
+	size_t next;
+
+	if (r->forecast)
+		return forecast_rate(r->forecast, &r->pasts[record], parent_past(r, record),
+				     r->trace->events[event].time_ns);
+	if (!r->needs)
+		return 0;
+	next = next_need(r, record);
+	return next < r->trace->event_count ? 1 / (double)(next - event) : 0;
 }
 
 /* As the planner sees it. The future is turned into a past: the later it will be needed, the longer
@@ -123,6 +166,8 @@ static struct prune_record planned(const struct replay *r, size_t record, uint32
 		.usage_count = by_refs ? k->asks : k->uses,
 		.size_bytes = t->size_bytes,
 		.inflation = k->inflation,
+		.need_rate = need_rate(r, record, event),
+		.cost_s = prune_score_cost_s(t->cost_s, t->size_bytes),
 		.evictable = k->in_use != event + 1,
 	};
 
@@ -140,6 +185,9 @@ static int evict(struct replay *r, uint32_t event, struct error *e)
 	size_t count = 0;
 	int code;
 
+	for (size_t i = 0; r->forecast && i < r->trace->record_count; i++)
+		forecast_count_idle(r->forecast, &r->pasts[i], parent_past(r, i),
+				    r->trace->events[event].time_ns);
 	for (size_t i = 0; i < r->trace->record_count; i++) {
 		if (!r->kept[i].present)
 			continue;
@@ -177,6 +225,14 @@ static int replay(const struct trace *t, int64_t limit_bytes, const struct prune
 	};
 	int code = 0;
 
+	if (scorer->by_blocks && !needs) {
+		r.forecast = malloc(sizeof(*r.forecast));
+		r.pasts = calloc(room, sizeof(*r.pasts));
+		if (!r.forecast || !r.pasts)
+			return error_set(e, -ENOMEM, "no memory to forecast %zu records",
+					 t->record_count);
+		forecast_init(r.forecast);
+	}
 	if (!r.kept || !r.places || !r.present || !r.records)
 		return error_set(e, -ENOMEM, "no memory to replay %zu records", t->record_count);
 	for (size_t i = 0; i < t->event_count && code == 0; i++) {
@@ -240,13 +296,33 @@ static int find_needs(const struct trace *t, struct needs *n, struct error *e)
 	return 0;
 }
 
+/* Less to make again: in seconds, and in bytes where records cost none. */
+static bool is_better(const struct trace_replay *a, const struct trace_replay *b)
+{
+	if (a->recreated_s < b->recreated_s || a->recreated_s > b->recreated_s)
+		return a->recreated_s < b->recreated_s;
+	return a->recreated_bytes < b->recreated_bytes;
+}
+
 int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
 			     struct trace_replay *ret_replay, struct error *e)
 {
+	static const struct prune_scorer *const scorers[] = { &prune_scorer_lru,
+							      &prune_scorer_forecast };
 	cleanup(needs_free) struct needs needs = { .first = NULL };
 	int code = find_needs(t, &needs, e);
 
-	return code ? code : replay(t, limit_bytes, &prune_scorer_lru, &needs, ret_replay, e);
+	for (size_t i = 0; i < ARRAY_SIZE(scorers); i++) {
+		struct trace_replay other;
+
+		if (code < 0)
+			return code;
+		memset(needs.passed, 0, t->record_count * sizeof(*needs.passed));
+		code = replay(t, limit_bytes, scorers[i], &needs, &other, e);
+		if (code == 0 && (i == 0 || is_better(&other, ret_replay)))
+			*ret_replay = other;
+	}
+	return code;
 }
 
 /* A record may be kept from one need of it to the next, and need not be made again then. */

@@ -17,7 +17,7 @@
 struct trace_replay {
 	uint64_t uses, hits;
 	double use_bytes, hit_bytes; /* sums of sizes; beyond 2^63 in long traces */
-	double recreated_bytes; /* made again */
+	double recreated_bytes, recreated_s; /* made again; what that costs */
 	uint64_t evicted; /* records */
 	int64_t most_bytes; /* that were kept at the end of an event */
 };
@@ -26,7 +26,7 @@ struct trace_replay {
 int trace_replay(const struct trace *t, int64_t limit_bytes, const struct prune_scorer *scorer,
 		 struct trace_replay *ret_replay, struct error *e);
 /* Like trace_replay(), with an evictor that knows the future and evicts first what will be needed
- * last (Belady). */
+ * last (Belady), or those whose loss for each byte, until then, is smallest; the better one. */
 int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
 			     struct trace_replay *ret_replay, struct error *e);
 /*

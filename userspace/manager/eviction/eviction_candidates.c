@@ -208,6 +208,7 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 		.cheap = falls_back,
 		.shared = r->shared,
 	};
+	prune_score_forecast(rule->scorer, p, now_ns);
 	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {

@@ -11,6 +11,8 @@
 #include "manager/eviction/eviction_candidates.h"
 #include "manager/state/manager_state.h"
 
+#define MAX_FORECAST_S 9e8 /* decades */
+
 /* Writes " (rank 1 of 6)", or nothing for a scorer that does not rank. Returns the text. */
 static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
 {
@@ -18,6 +20,24 @@ static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX
 	if (ranks > 0)
 		(void)snprintf(text, UNITS_TEXT_MAX, " (rank %zu of %zu)", rank, ranks);
 	return text;
+}
+
+/* Writes ", needed again in about 9 days; frees 2 GiB with the 3 records above it". */
+static void explain_block(const struct prune_step *s, const struct prune_record *p, char *text,
+			  size_t size)
+{
+	char again[UNITS_TEXT_MAX], freed[UNITS_TEXT_MAX];
+	double seconds = p->need_rate > 0 ? 1 / p->need_rate : MAX_FORECAST_S;
+	int used = snprintf(text, size, ", needed again in about %s",
+			    units_format_duration(seconds < MAX_FORECAST_S
+							  ? (int64_t)(seconds * NS_PER_S)
+							  : (int64_t)MAX_FORECAST_S * NS_PER_S,
+						  again));
+
+	if (used > 0 && (size_t)used < size && s->block_records > 1)
+		(void)snprintf(text + used, size - (size_t)used,
+			       "; frees %s with the records that go with it (%zu)",
+			       units_format_size(s->block_bytes, freed), s->block_records - 1);
 }
 
 void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
@@ -34,6 +54,10 @@ void eviction_steps_explain(const struct prune_step *s, const struct prune_recor
 		used = snprintf(text, size, "never used");
 	if (used < 0 || (size_t)used >= size)
 		return;
+	if (s->block_records) {
+		explain_block(s, p, text + used, size - (size_t)used);
+		return;
+	}
 	if (p->usage_count)
 		(void)snprintf(text + used, size - (size_t)used, ", %" PRIu64 " use%s%s",
 			       p->usage_count, p->usage_count == 1 ? "" : "s",

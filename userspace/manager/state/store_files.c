@@ -72,31 +72,28 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 	return 1;
 }
 
-/* 0 or -errno; `path` is that of the layer's directory, and on failure of what could not be made.
- */
-static int fill_directory(struct manager *m, const char *layer, char path[PATH_SIZE])
+/* 0 or -errno; *ret_path is what could not be made. */
+static int make_directories(struct manager *m, const char *layer, char ret_path[PATH_SIZE])
 {
 	char target[PATH_SIZE];
-	int code = fail_point_error("layer.made", NULL);
+	int code;
 
-	if (code < 0)
-		return code;
-	store_files_layer_path(layer, path);
-	code = directory_make(m->root_fd, path, 0755); /* the mode of the mount's root */
+	store_files_layer_path(layer, ret_path);
+	code = directory_make(m->root_fd, ret_path, 0755); /* the mode of the mount's root */
 	if (code < 0)
 		return code;
 	code = fail_point_error("layer.made-fs", NULL);
 	if (code < 0)
 		return code;
-	(void)snprintf(path, PATH_SIZE, "layers/%s/work", layer);
-	if (mkdirat(m->root_fd, path, 0700) < 0)
+	(void)snprintf(ret_path, PATH_SIZE, "layers/%s/work", layer);
+	if (mkdirat(m->root_fd, ret_path, 0700) < 0)
 		return -errno;
 	code = fail_point_error("layer.made-work", NULL);
 	if (code < 0)
 		return code;
-	(void)snprintf(path, PATH_SIZE, "l/%s", layer);
+	(void)snprintf(ret_path, PATH_SIZE, "l/%s", layer);
 	store_files_link_target(layer, target);
-	if (symlinkat(target, m->root_fd, path) < 0)
+	if (symlinkat(target, m->root_fd, ret_path) < 0)
 		return -errno;
 	return fail_point_error("layer.linked", NULL);
 }
@@ -110,7 +107,9 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	(void)snprintf(path, sizeof(path), "layers/%s", layer);
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
-	code = fill_directory(m, layer, path);
+	code = fail_point_error("layer.made", NULL);
+	if (code == 0)
+		code = make_directories(m, layer, path);
 	if (code == 0)
 		return 0;
 	error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));

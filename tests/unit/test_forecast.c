@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is expected of records with pasts that are told by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "prune/forecast.h"
+
+#define MINUTE 60.0
+#define HOUR 3600.0
+
+struct world {
+	struct forecast forecast;
+	double seconds; /* of wall time */
+	struct forecast_past base, record, sibling;
+};
+
+static int64_t now(const struct world *w)
+{
+	return (int64_t)(w->seconds * NS_PER_S) + NS_PER_S;
+}
+
+/* Something is needed every five minutes, so that the clock runs. */
+static void pass(struct world *w, double seconds)
+{
+	double end = w->seconds + seconds;
+
+	while (w->seconds < end) {
+		w->seconds += 5 * MINUTE;
+		forecast_advance(&w->forecast, now(w));
+	}
+}
+
+static struct world *begin(void)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	forecast_init(&w->forecast);
+	forecast_advance(&w->forecast, now(w));
+	forecast_made(&w->forecast, &w->base, NULL);
+	forecast_made(&w->forecast, &w->record, &w->base);
+	return w;
+}
+
+static void need(struct world *w)
+{
+	forecast_advance(&w->forecast, now(w));
+	forecast_needed(&w->forecast, &w->record, &w->base);
+}
+
+static double rate(struct world *w)
+{
+	forecast_count_idle(&w->forecast, &w->record, &w->base, now(w));
+	return forecast_rate(&w->forecast, &w->record, &w->base, now(w));
+}
+
+static void a_quiet_night_counts_a_quarter_of_an_hour(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double before = forecast_busy_s(&w->forecast, now(w));
+
+	w->seconds += 9 * HOUR;
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before + 15 * MINUTE);
+	forecast_advance(&w->forecast, now(w));
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before + 15 * MINUTE);
+	w->seconds += MINUTE;
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before + 16 * MINUTE);
+	free(w);
+}
+
+static void a_clock_that_steps_back_or_jumps_ahead_does_no_harm(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+
+	pass(w, HOUR);
+	double before = forecast_busy_s(&w->forecast, now(w));
+	w->seconds -= 20 * HOUR;
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before);
+	need(w);
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before);
+	w->seconds += 10.0 * 365 * 24 * HOUR;
+	need(w);
+	assert_true(forecast_busy_s(&w->forecast, now(w)) == before + 15 * MINUTE);
+	assert_true(rate(w) > 0);
+	free(w);
+}
+
+static void what_is_needed_often_is_expected_sooner(void **unused)
+{
+	(void)unused;
+	struct world *seldom = begin(), *often = begin();
+
+	for (int i = 0; i < 5; i++) {
+		pass(seldom, 24 * HOUR);
+		need(seldom);
+		for (int k = 0; k < 24; k++) {
+			pass(often, HOUR);
+			need(often);
+		}
+	}
+	pass(seldom, HOUR);
+	pass(often, HOUR);
+	assert_true(rate(often) > 5 * rate(seldom));
+	free(seldom);
+	free(often);
+}
+
+static void long_silence_means_that_it_is_over(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double soon, late;
+
+	for (int i = 0; i < 12; i++) {
+		pass(w, HOUR);
+		need(w);
+	}
+	soon = rate(w);
+	pass(w, 10 * 24 * HOUR);
+	late = rate(w);
+	assert_true(late < soon / 20);
+	free(w);
+}
+
+static void a_younger_sibling_makes_a_return_less_probable(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double alone, superseded;
+
+	for (int i = 0; i < 3; i++) {
+		pass(w, HOUR);
+		need(w);
+	}
+	pass(w, HOUR);
+	alone = rate(w);
+	forecast_made(&w->forecast, &w->sibling, &w->base);
+	pass(w, 5 * MINUTE);
+	superseded = rate(w);
+	assert_true(superseded < alone * 0.7);
+	free(w);
+}
+
+static void an_unread_record_fades_with_the_square_of_its_age(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double first, second;
+
+	pass(w, 10 * HOUR);
+	first = rate(w);
+	pass(w, 10 * HOUR);
+	second = rate(w);
+	assert_true(second < first / 3 && second > first / 5);
+	free(w);
+}
+
+/* Records that are made, come back after ten hours, and at no other time. */
+static void the_host_teaches_when_records_come_back(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double untaught, taught;
+
+	pass(w, 9.9 * HOUR);
+	untaught = rate(w);
+	for (int i = 0; i < 60; i++) {
+		forecast_made(&w->forecast, &w->record, NULL);
+		pass(w, 10 * HOUR);
+		forecast_needed(&w->forecast, &w->record, NULL);
+	}
+	forecast_made(&w->forecast, &w->record, NULL);
+	pass(w, 9.9 * HOUR);
+	taught = forecast_rate(&w->forecast, &w->record, NULL, now(w));
+	assert_true(taught > 3 * untaught);
+	free(w);
+}
+
+static void needs_of_one_burst_are_one_need(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+
+	pass(w, HOUR);
+	for (int i = 0; i < 50; i++)
+		need(w);
+	assert_int_equal(w->record.needs, 2);
+	free(w);
+}
+
+static void what_was_learned_fades(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double returned;
+
+	for (int i = 0; i < 30; i++) {
+		pass(w, HOUR);
+		need(w);
+	}
+	returned = w->forecast.all.returned / w->forecast.weight;
+	pass(w, 30 * 24 * HOUR);
+	assert_true(w->forecast.all.returned / w->forecast.weight < returned * 0.51);
+	/* The weight is brought down now and then, which changes nothing. */
+	pass(w, 3 * 365 * 24 * HOUR);
+	assert_true(w->forecast.weight < 1e10);
+	assert_true(rate(w) > 0);
+	free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_quiet_night_counts_a_quarter_of_an_hour),
+		cmocka_unit_test(a_clock_that_steps_back_or_jumps_ahead_does_no_harm),
+		cmocka_unit_test(what_is_needed_often_is_expected_sooner),
+		cmocka_unit_test(long_silence_means_that_it_is_over),
+		cmocka_unit_test(a_younger_sibling_makes_a_return_less_probable),
+		cmocka_unit_test(an_unread_record_fades_with_the_square_of_its_age),
+		cmocka_unit_test(the_host_teaches_when_records_come_back),
+		cmocka_unit_test(needs_of_one_burst_are_one_need),
+		cmocka_unit_test(what_was_learned_fades),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prune/forecast.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+
+#define MINUTE 60.0
+#define QUIET_S (15 * MINUTE) /* what a pause counts at most; also the prior's time scale */
+#define HALF_LIFE_S (30 * 24 * 60 * MINUTE)
+#define MAX_WEIGHT 1e9 /* then everything is scaled down */
+
+/* Classes: 4 by count, 8 by usual gap, 2 by whether the record is superseded. */
+#define GAP_STEPS 8
+#define FIRST_GAP_S (5 * MINUTE)
+#define GAP_FACTOR 2.8
+
+/* The closed formula: a younger sibling makes it more probable that the record is dead. */
+#define SUPERSEDED_ODDS 3.0
+/* What the table leans on while it knows little. */
+#define PRIOR_WEIGHT 4.0
+#define PRIOR_RATE 0.5
+#define PRIOR_IDLE_S (30 * MINUTE)
+/* So many returns of a class let its table count as much as the closed formula. */
+#define TRUSTED_RETURNS 20.0
+
+/* ---- the clock ---- */
+
+void forecast_init(struct forecast *f)
+{
+	*f = (struct forecast){ .weight = 1 };
+}
+
+static double pause_s(const struct forecast *f, int64_t wall_ns)
+{
+	double seconds = (double)(wall_ns - f->need_wall_ns) / NS_PER_S;
+
+	if (f->need_wall_ns == 0 || seconds < 0)
+		return 0;
+	return fmin(seconds, QUIET_S);
+}
+
+double forecast_busy_s(const struct forecast *f, int64_t wall_ns)
+{
+	return f->busy_s + pause_s(f, wall_ns);
+}
+
+static void scale_row(struct forecast_row *row, double factor)
+{
+	for (size_t bin = 0; bin < FORECAST_BINS; bin++) {
+		row->returns[bin] *= factor;
+		row->idle_s[bin] *= factor;
+	}
+	row->returned *= factor;
+}
+
+static void weigh(struct forecast *f)
+{
+	f->weight *= exp2((f->busy_s - f->weighed_s) / HALF_LIFE_S);
+	f->weighed_s = f->busy_s;
+	if (f->weight < MAX_WEIGHT)
+		return;
+	for (size_t i = 0; i < FORECAST_CLASSES; i++)
+		scale_row(&f->rows[i], 1 / f->weight);
+	scale_row(&f->all, 1 / f->weight);
+	f->weight = 1;
+}
+
+void forecast_advance(struct forecast *f, int64_t wall_ns)
+{
+	f->busy_s += pause_s(f, wall_ns);
+	f->need_wall_ns = wall_ns;
+	weigh(f);
+}
+
+/* ---- the life table ---- */
+
+static size_t bin_of(double idle_s)
+{
+	double minutes = idle_s / MINUTE;
+
+	if (minutes < 1)
+		return 0;
+	return (size_t)fmin(floor(log2(minutes)) + 1, FORECAST_BINS - 1);
+}
+
+static double bin_begin_s(size_t bin)
+{
+	return bin == 0 ? 0 : MINUTE * exp2((double)bin - 1);
+}
+
+static double bin_end_s(size_t bin)
+{
+	return MINUTE * exp2((double)bin);
+}
+
+static size_t class_of(const struct forecast_past *record, bool superseded)
+{
+	size_t count = record->needs < 3 ? (record->needs < 2 ? 0 : 1) : record->needs < 6 ? 2 : 3;
+	double step =
+		record->needs < 2 ? 0 : (record->mean_log_gap - log(FIRST_GAP_S)) / log(GAP_FACTOR);
+	size_t gap = (size_t)fmin(fmax(step, 0), GAP_STEPS - 1);
+
+	return (count * GAP_STEPS + gap) * 2 + superseded;
+}
+
+static bool is_superseded(const struct forecast_past *record, const struct forecast_past *parent)
+{
+	return parent && parent->child_s > record->last_s;
+}
+
+static void add_idle(struct forecast *f, size_t class, double from_s, double to_s)
+{
+	struct forecast_row *row = &f->rows[class];
+
+	for (size_t bin = bin_of(from_s); bin < FORECAST_BINS && bin_begin_s(bin) < to_s; bin++) {
+		double end_s = bin == FORECAST_BINS - 1 ? to_s : fmin(bin_end_s(bin), to_s);
+		double part_s = end_s - fmax(bin_begin_s(bin), from_s);
+
+		row->idle_s[bin] += f->weight * part_s;
+		f->all.idle_s[bin] += f->weight * part_s;
+	}
+}
+
+static void count_idle(struct forecast *f, struct forecast_past *record,
+		       const struct forecast_past *parent, double now_s)
+{
+	double from_s = record->counted_s, split_s = now_s;
+
+	if (now_s <= from_s)
+		return;
+	if (is_superseded(record, parent))
+		split_s = fmin(fmax(parent->child_s, from_s), now_s);
+	add_idle(f, class_of(record, false), from_s - record->last_s, split_s - record->last_s);
+	add_idle(f, class_of(record, true), split_s - record->last_s, now_s - record->last_s);
+	record->counted_s = now_s;
+}
+
+void forecast_count_idle(struct forecast *f, struct forecast_past *record,
+			 const struct forecast_past *parent, int64_t wall_ns)
+{
+	if (record->needs > 0)
+		count_idle(f, record, parent, forecast_busy_s(f, wall_ns));
+}
+
+/* ---- what happens ---- */
+
+void forecast_made(const struct forecast *f, struct forecast_past *record,
+		   struct forecast_past *parent)
+{
+	*record = (struct forecast_past){
+		.first_s = f->busy_s,
+		.last_s = f->busy_s,
+		.counted_s = f->busy_s,
+		.needs = 1,
+	};
+	if (parent)
+		parent->child_s = f->busy_s;
+}
+
+void forecast_needed(struct forecast *f, struct forecast_past *record,
+		     const struct forecast_past *parent)
+{
+	double gap_s = f->busy_s - record->last_s;
+	size_t class;
+
+	if (record->needs == 0 || gap_s < FORECAST_NEED_S)
+		return;
+	count_idle(f, record, parent, f->busy_s);
+	class = class_of(record, is_superseded(record, parent));
+	f->rows[class].returns[bin_of(gap_s)] += f->weight;
+	f->rows[class].returned += f->weight;
+	f->all.returns[bin_of(gap_s)] += f->weight;
+	f->all.returned += f->weight;
+
+	record->mean_log_gap +=
+		(float)((log(gap_s) - record->mean_log_gap) / (double)record->needs);
+	record->needs++;
+	record->last_s = record->counted_s = f->busy_s;
+}
+
+/* ---- the estimate ---- */
+
+/* How probable a return is in the next second, after an idle time in this bin. */
+static double hazard(const struct forecast *f, const struct forecast_row *row, size_t bin)
+{
+	double prior = PRIOR_RATE / (bin_begin_s(bin) + PRIOR_IDLE_S);
+	double pooled = (f->all.returns[bin] / f->weight + PRIOR_WEIGHT) /
+			(f->all.idle_s[bin] / f->weight + PRIOR_WEIGHT / prior);
+
+	return (row->returns[bin] / f->weight + 1) / (row->idle_s[bin] / f->weight + 1 / pooled);
+}
+
+/* The best, over all horizons, of how probable a return is by then for each second of waiting until
+ * the return or the horizon (a Gittins index): a record that comes back tomorrow morning is worth
+ * keeping although nobody wants it tonight. */
+static double rate_by_table(const struct forecast *f, const struct forecast_row *row, double idle_s)
+{
+	double survival = 1, waited_s = 0, best = 0;
+
+	for (size_t bin = bin_of(idle_s); bin < FORECAST_BINS; bin++) {
+		double width_s = bin_end_s(bin) - fmax(bin_begin_s(bin), idle_s);
+		double h = hazard(f, row, bin);
+		double stays = exp(-h * fmax(width_s, MINUTE));
+
+		waited_s += survival * (1 - stays) / h;
+		survival *= stays;
+		best = fmax(best, (1 - survival) / waited_s);
+	}
+	return best;
+}
+
+static double rate_by_formula(const struct forecast_past *record, bool superseded, double now_s)
+{
+	double needs = (double)record->needs - 1;
+	double age_s = now_s - record->first_s, last_age_s = record->last_s - record->first_s;
+	double silence = log((age_s + QUIET_S) / (last_age_s + QUIET_S)) * (needs + 1);
+	double dead = (superseded ? SUPERSEDED_ODDS : 1) / fmax(needs, 1) * exp(fmin(silence, 500));
+
+	return (needs + 1) / (age_s + QUIET_S) / (1 + dead);
+}
+
+double forecast_rate(const struct forecast *f, const struct forecast_past *record,
+		     const struct forecast_past *parent, int64_t wall_ns)
+{
+	double now_s = forecast_busy_s(f, wall_ns), returns, trust;
+	bool superseded = is_superseded(record, parent);
+	const struct forecast_row *row = &f->rows[class_of(record, superseded)];
+
+	if (record->needs == 0)
+		return 0;
+	returns = row->returned / f->weight;
+	trust = returns / (returns + TRUSTED_RETURNS);
+	return pow(rate_by_table(f, row, now_s - record->last_s), trust) *
+	       pow(rate_by_formula(record, superseded, now_s), 1 - trust);
+}
+
+double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t uses,
+			      int64_t wall_ns)
+{
+	double now_s = (double)wall_ns / NS_PER_S;
+	double created_s = fmin((double)created_ns / NS_PER_S, now_s);
+	double last_s = fmin((double)last_used_ns / NS_PER_S, now_s);
+	struct forecast_past past = {
+		.first_s = created_s,
+		.last_s = fmax(created_s, last_s),
+		.needs = last_s > created_s ? 1 + (uint32_t)(uses < 1000 ? uses : 1000) : 1,
+	};
+
+	return rate_by_formula(&past, false, now_s);
+}

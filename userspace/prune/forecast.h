@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pure: when a record will be needed again, learned from when records were needed before.
+ *
+ * A need is a read of the record or of a record above it. The clock counts busy seconds: the time
+ * between two needs of anything adds 15 minutes at most, so that nights, holidays and clocks that
+ * jump forward count little, and a clock that steps back adds nothing.
+ *
+ * Two estimates are blended. One is a closed formula over the record's own needs ("buy till you
+ * die": a record is needed at some rate until it dies, and long silence means that it is dead). The
+ * other is a life table of this host: how often records of one class (count of needs, usual gap
+ * between them, superseded by a younger sibling or not) came back after so much idle time. The
+ * more returns a class has seen, the more the table counts.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FORECAST_CLASSES 64
+#define FORECAST_BINS 23 /* idle time: below a minute, then doubling */
+/* A need within this time of the one before is the same need. */
+#define FORECAST_NEED_S 600
+
+/* The past of one record, in busy seconds. All 0 is a record that was never made. */
+struct forecast_past {
+	double first_s, last_s; /* needs; the first is its creation */
+	double counted_s; /* its idle time up to here is in the table */
+	double child_s; /* when its youngest child was made; 0: never */
+	float mean_log_gap; /* of the seconds between its needs */
+	uint32_t needs;
+};
+
+/* A row of the table: returns and idle seconds by bin, each new one worth more than all older ones
+ * by the same factor, which is how old ones fade. */
+struct forecast_row {
+	double returns[FORECAST_BINS], idle_s[FORECAST_BINS];
+	double returned; /* sum of the returns */
+};
+
+struct forecast {
+	double busy_s;
+	int64_t need_wall_ns; /* the last need of anything; 0: none yet */
+	double weight; /* of a return that happens now */
+	double weighed_s; /* when the weight was worked out */
+	struct forecast_row rows[FORECAST_CLASSES];
+	struct forecast_row all;
+};
+
+void forecast_init(struct forecast *f);
+/* The busy time at this moment. */
+double forecast_busy_s(const struct forecast *f, int64_t wall_ns);
+/* Something is needed now: moves the clock. Call it before the records that are needed. */
+void forecast_advance(struct forecast *f, int64_t wall_ns);
+
+/* The parent is NULL for a record without one; parents are told of their children. */
+void forecast_made(const struct forecast *f, struct forecast_past *record,
+		   struct forecast_past *parent);
+/* The record is needed, or a record above it. Call it also for a record that was evicted and is
+ * made again: that is a return. */
+void forecast_needed(struct forecast *f, struct forecast_past *record,
+		     const struct forecast_past *parent);
+/* Adds the record's idle time up to now to the table. Do so for all records before a plan. */
+void forecast_count_idle(struct forecast *f, struct forecast_past *record,
+			 const struct forecast_past *parent, int64_t wall_ns);
+
+/* Needs per busy second that are expected of the record; "needed again in about" is 1 / rate. */
+double forecast_rate(const struct forecast *f, const struct forecast_past *record,
+		     const struct forecast_past *parent, int64_t wall_ns);
+/* The same for a record of which only these are known, and by the closed formula alone: in wall
+ * seconds. last_used_ns 0: never. */
+double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t uses,
+			      int64_t wall_ns);
