@@ -36,11 +36,27 @@ as_stranger() {
 }
 
 as_reader() {
-	setpriv --reuid "$stranger" --regid "$stranger" --groups "$(getent group "$readers" | cut -d: -f3)" "$@"
+	as_reader_number "$stranger" "$@"
+}
+
+as_reader_number() { # UID COMMAND…
+	local uid=$1
+	shift
+	setpriv --reuid "$uid" --regid "$uid" --groups "$(getent group "$readers" | cut -d: -f3)" "$@"
 }
 
 attack() { # NAME [ARGUMENT…]
 	as_reader env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" "$@"
+}
+
+# attack_in_background UID NAME ARGUMENT WORD: returns when the attack, which goes on, has printed the word.
+attack_in_background() {
+	# Without a function of ours: the process that is killed at the end must be the attack's own.
+	setpriv --reuid "$1" --regid "$1" --groups "$(getent group "$readers" | cut -d: -f3)" \
+		env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" \
+		"$2" "$3" > "$BATS_TEST_TMPDIR/$2.$1" 3>&- &
+	idle_pids+=($!)
+	retry 100 grep -qs "$4" "$BATS_TEST_TMPDIR/$2.$1"
 }
 
 # The agent that was started still runs and works.
@@ -110,16 +126,36 @@ sanitized() {
 	start_agent
 	local n
 	for n in 1 2 3 4; do
-		setpriv --reuid $((60000 + n)) --regid $((60000 + n)) --groups "$(getent group "$readers" | cut -d: -f3)" \
-			env PYTHONDONTWRITEBYTECODE=1 "$agent_socket_dir/tools/hostile_user" "$ro" "$agent_socket_dir/tools" \
-			idle 100 > "$BATS_TEST_TMPDIR/idle.$n" 3>&- &
-		idle_pids+=($!)
-	done
-	for n in 1 2 3 4; do
-		retry 100 grep -q connected "$BATS_TEST_TMPDIR/idle.$n"
+		attack_in_background $((60000 + n)) idle 100 connected
 	done
 	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
 	as_reader env ASAN_OPTIONS=detect_leaks=0 "$agent_socket_dir/varve" -H "unix://$ro" ls
+	goes_on
+}
+
+@test "two users whose calls never end do not make a third user's calls wait" {
+	start_agent
+	stop_agent
+	# A list of them is more than the agent queues for its clients: such a call stays on its worker.
+	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 8000
+	sqlite3 "$agent_root/varve.db" "UPDATE records SET description = hex(zeroblob(2000))"
+	start_agent
+	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
+	reader=(env ASAN_OPTIONS=detect_leaks=0 timeout 100 "$agent_socket_dir/varve" -H "unix://$ro")
+	id=$(sqlite3 "$agent_root/varve.db" "SELECT id FROM records LIMIT 1")
+	attack_in_background 60001 linger 2 lingering
+	attack_in_background 60002 linger 2 lingering
+	as_reader "${reader[@]}" info
+	as_reader "${reader[@]}" lease ls
+	as_reader "${reader[@]}" explain "$id"
+	# More users have taken all workers for long calls: methods that take no time have workers of their own.
+	for n in 3 4 5 6; do
+		attack_in_background $((60000 + n)) linger 1 lingering
+	done
+	as_reader "${reader[@]}" info
+	for pid in "${idle_pids[@]}"; do
+		kill -0 "$pid"
+	done
 	goes_on
 }
 

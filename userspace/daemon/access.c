@@ -110,7 +110,7 @@ int access_check(const struct access *a, const struct grpc_peer *peer, int socke
 	if (peer->uid != 0 && !may_look && !is_member(peer, socket, a->group) &&
 	    !(peer->read_only && is_member(peer, socket, a->read_only_group)))
 		return refuse_peer(a, peer, e);
-	if (peer->read_only && method->kind != GRPC_METHOD_READS)
+	if (peer->read_only && method->kind == GRPC_METHOD_CHANGES)
 		return refuse_change(a, method, e);
 	return 0;
 }

@@ -249,8 +249,10 @@ static int listen_all(struct agent *a, struct error *e)
 		.max_connections_per_user = CONFIG_READ_ONLY_USER_CONNECTIONS,
 		.max_calls = CONFIG_READ_ONLY_CALLS,
 		.max_running = CONFIG_READ_ONLY_WORKERS,
+		.max_running_more = CONFIG_READ_ONLY_MORE_WORKERS,
 		.max_running_per_user = CONFIG_READ_ONLY_USER_WORKERS,
-		.max_blocked = CONFIG_READ_ONLY_WORKERS / 2,
+		.max_running_brief = CONFIG_READ_ONLY_BRIEF_WORKERS,
+		.max_blocked = CONFIG_READ_ONLY_MORE_WORKERS / 2,
 		.max_held_bytes = CONFIG_READ_ONLY_HELD_BYTES,
 		.max_message_bytes = CONFIG_READ_ONLY_MESSAGE_BYTES,
 	};

@@ -206,7 +206,7 @@ const struct grpc_method control_service_methods[] = {
 	{ "/moby.buildkit.v1.Control/ListWorkers", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &moby__buildkit__v1__list_workers_request__descriptor,
 					   run_list_workers } },
-	{ "/moby.buildkit.v1.Control/Info", service_call_run, GRPC_METHOD_READS,
+	{ "/moby.buildkit.v1.Control/Info", service_call_run, GRPC_METHOD_READS_BRIEFLY,
 	  &(const struct service_handler){ &moby__buildkit__v1__info_request__descriptor,
 					   run_info } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },

@@ -37,7 +37,7 @@ static void run_check(struct grpc_call *call, void *user, ProtobufCMessage *mess
 }
 
 const struct grpc_method health_service_methods[] = {
-	{ "/grpc.health.v1.Health/Check", service_call_run, GRPC_METHOD_READS,
+	{ "/grpc.health.v1.Health/Check", service_call_run, GRPC_METHOD_READS_BRIEFLY,
 	  &(const struct service_handler){ &grpc__health__v1__health_check_request__descriptor,
 					   run_check } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },

@@ -505,7 +505,7 @@ const struct grpc_method native_service_methods[] = {
 	  &(const struct service_handler){ &varve__v1__need_request__descriptor, run_lease_need } },
 	{ "/varve.v1.Cache/LeaseList", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_lease_list } },
-	{ "/varve.v1.Cache/Info", service_call_run, GRPC_METHOD_READS,
+	{ "/varve.v1.Cache/Info", service_call_run, GRPC_METHOD_READS_BRIEFLY,
 	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_info } },
 	{ "/varve.v1.Cache/Doctor", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_doctor } },

@@ -301,7 +301,8 @@ const struct grpc_method snapshots_service_methods[] = {
 	  GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){
 		  &containerd__services__snapshots__v1__key_request__descriptor, run_remove } },
-	{ "/containerd.services.snapshots.v1.Snapshots/Stat", service_call_run, GRPC_METHOD_READS,
+	{ "/containerd.services.snapshots.v1.Snapshots/Stat", service_call_run,
+	  GRPC_METHOD_READS_BRIEFLY,
 	  &(const struct service_handler){
 		  &containerd__services__snapshots__v1__key_request__descriptor, run_stat } },
 	{ "/containerd.services.snapshots.v1.Snapshots/Update", service_call_run,

@@ -30,6 +30,7 @@ struct grpc_call {
 	struct grpc_origin *origin;
 	struct grpc_stream *stream; /* NULL: it is closed */
 	enum grpc_call_progress progress;
+	bool is_brief; /* runs beside the calls that may take long */
 	struct grpc_call *next_waiting;
 	size_t request_held_bytes;
 	/* Set before a worker gets the call. */

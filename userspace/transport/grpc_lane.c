@@ -120,13 +120,42 @@ void grpc_lane_add_call(struct grpc_origin *origin, struct grpc_call *call)
 	origin->lane->calls++;
 }
 
-static bool may_run(const struct grpc_lane *lane, const struct grpc_user *user)
+static bool is_below(size_t count, size_t max)
 {
-	size_t max = lane->options.max_running_per_user;
+	return max == 0 || count < max;
+}
 
-	if (lane->running >= lane->options.max_running)
+static bool may_run_briefly(const struct grpc_lane *lane, const struct grpc_user *user)
+{
+	return lane->running_brief < lane->options.max_running_brief &&
+	       (user->running_brief == 0 || !is_limited(user->uid));
+}
+
+/* However many calls some users have running, there is a worker for the first one of another user,
+ * until as many users as there are workers have one each. */
+static bool may_run(const struct grpc_lane *lane, const struct grpc_call *call)
+{
+	const struct grpc_listener_options *o = &lane->options;
+	const struct grpc_user *user = call->origin->user;
+
+	if (call->is_brief)
+		return may_run_briefly(lane, user);
+	if (lane->running >= o->max_running)
 		return false;
-	return max == 0 || !is_limited(user->uid) || user->running < max;
+	return user->running == 0 || !is_limited(user->uid) ||
+	       (is_below(user->running, o->max_running_per_user) &&
+		is_below(lane->running, o->max_running_more));
+}
+
+static void count_running(struct grpc_call *call, int change)
+{
+	struct grpc_lane *lane = call->origin->lane;
+	struct grpc_user *user = call->origin->user;
+	size_t *of_lane = call->is_brief ? &lane->running_brief : &lane->running;
+	size_t *of_user = call->is_brief ? &user->running_brief : &user->running;
+
+	*of_lane += (size_t)change;
+	*of_user += (size_t)change;
 }
 
 static int start_call(struct grpc_lane *lane, struct grpc_call *call)
@@ -141,8 +170,7 @@ static int start_call(struct grpc_lane *lane, struct grpc_call *call)
 		call->progress = before;
 		return code;
 	}
-	lane->running++;
-	call->origin->user->running++;
+	count_running(call, 1);
 	return 0;
 }
 
@@ -150,7 +178,9 @@ int grpc_lane_submit(struct grpc_call *call)
 {
 	struct grpc_lane *lane = call->origin->lane;
 
-	if (may_run(lane, call->origin->user))
+	call->is_brief = lane->options.max_running_brief > 0 &&
+			 call->method->kind == GRPC_METHOD_READS_BRIEFLY;
+	if (may_run(lane, call))
 		return start_call(lane, call);
 	call->progress = GRPC_CALL_WAITS;
 	call->next_waiting = NULL;
@@ -181,10 +211,10 @@ void grpc_lane_start_calls(struct grpc_lane *lane)
 {
 	struct grpc_call **at = &lane->waiting;
 
-	while (*at && lane->running < lane->options.max_running) {
+	while (*at) {
 		struct grpc_call *call = *at;
 
-		if (!may_run(lane, call->origin->user)) {
+		if (!may_run(lane, call)) {
 			at = &call->next_waiting;
 			continue;
 		}
@@ -205,8 +235,7 @@ void grpc_lane_take_back(struct grpc_call *call)
 {
 	assert(call->progress == GRPC_CALL_RUNS);
 	call->progress = GRPC_CALL_IS_DONE;
-	call->origin->lane->running--;
-	call->origin->user->running--;
+	count_running(call, -1);
 	grpc_lane_start_calls(call->origin->lane);
 }
 

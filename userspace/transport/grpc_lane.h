@@ -17,7 +17,7 @@ struct grpc_user {
 	uid_t uid;
 	struct grpc_user *next;
 	size_t origins; /* it is freed after the last one */
-	size_t connections, calls, running;
+	size_t connections, calls, running, running_brief;
 	struct grpc_share share;
 };
 
@@ -47,7 +47,7 @@ struct grpc_lane {
 	struct grpc_lane_server server;
 	sd_event_source *source; /* the listener's */
 	struct grpc_user *users;
-	size_t origins, connections, calls, running;
+	size_t origins, connections, calls, running, running_brief;
 	struct grpc_call *waiting, **last_waiting; /* for a worker */
 	struct grpc_budget budget;
 };

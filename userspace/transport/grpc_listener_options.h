@@ -12,7 +12,12 @@ struct grpc_listener_options {
 	size_t max_connections_per_user; /* root is not limited */
 	size_t max_calls; /* further ones are refused, so that a client tries again */
 	size_t max_running; /* on workers at a time; others wait */
-	size_t max_running_per_user; /* root is not limited; 0: nor are others */
+	/* Of these, by calls of users who have one running already: the rest is for those who have
+	 * none. Root is not limited; 0: nor are others. */
+	size_t max_running_more;
+	size_t max_running_per_user; /* as above */
+	/* Calls of methods that read briefly, besides these; 0: they are like others. */
+	size_t max_running_brief;
 	size_t max_blocked; /* with more workers waiting for slow readers, patience is short */
 	size_t max_held_bytes; /* of requests and of replies that are not sent yet */
 	size_t max_message_bytes; /* of a request; 0: as the server's */

@@ -353,7 +353,8 @@ void grpc_server_free(struct grpc_server *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->lane_count; i++)
-		s->lanes[i].options.max_running = 0; /* nothing is started any more */
+		/* Nothing is started any more. */
+		s->lanes[i].options.max_running = s->lanes[i].options.max_running_brief = 0;
 	close_connections(s);
 	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
 		read_mail((struct grpc_call *)mail, last);

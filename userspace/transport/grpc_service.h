@@ -4,8 +4,10 @@
 
 struct grpc_call;
 
-/* Only methods that read may be called through a read-only socket. */
-enum grpc_method_kind { GRPC_METHOD_CHANGES, GRPC_METHOD_READS };
+/* Only methods that read may be called through a read-only socket. Those that read briefly never
+ * take long, whatever the store has and the request asks for, and do not wait for a worker behind
+ * others. */
+enum grpc_method_kind { GRPC_METHOD_CHANGES, GRPC_METHOD_READS, GRPC_METHOD_READS_BRIEFLY };
 
 struct grpc_method {
 	const char *path; /* "/package.Service/Method" */
