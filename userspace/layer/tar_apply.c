@@ -172,7 +172,8 @@ int tar_apply(const struct tar_apply_options *options, struct tar_apply_result *
 	cleanup(tar_reader_free) struct tar_reader *reader = NULL;
 	struct tar_stream_result streamed;
 	struct apply a = { .options = options, .space = { .directory = options->layer_fd } };
-	int code = tar_extract_new(options->layer_fd, &lowers, &a.notes, &extract, e);
+	int code = tar_extract_new(options->layer_fd, &lowers, options->as_containerd, &a.notes,
+				   &extract, e);
 
 	if (code < 0)
 		return code;

@@ -35,6 +35,9 @@ struct tar_apply_options {
 	 * NULL. */
 	const int *lower_fds;
 	size_t lower_count;
+	/* As containerd extracts: the layer's root keeps its attributes, whatever the archive says
+	 * of it, and the entry of a hard link changes the attributes of the file. */
+	bool as_containerd;
 	bool no_nodes; /* only directories, regular files and links come out; others are -EPERM */
 	uint64_t max_entries; /* 0: TAR_APPLY_MAX_ENTRIES */
 	uint64_t max_bytes; /* of the uncompressed stream; 0: no limit but the file system's */

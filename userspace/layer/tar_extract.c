@@ -25,7 +25,7 @@ struct tar_extract {
 	struct implied_parent parents;
 	struct tar_notes *notes;
 	int layer_fd;
-	bool root_seen;
+	bool root_seen, as_containerd;
 };
 
 /* Where the entry at hand goes. */
@@ -35,8 +35,8 @@ struct place {
 	char path[BENEATH_PATH_SIZE];
 };
 
-int tar_extract_new(int layer_fd, const struct lower_layers *lowers, struct tar_notes *notes,
-		    struct tar_extract **ret_extract, struct error *e)
+int tar_extract_new(int layer_fd, const struct lower_layers *lowers, bool as_containerd,
+		    struct tar_notes *notes, struct tar_extract **ret_extract, struct error *e)
 {
 	cleanup(tar_extract_free) struct tar_extract *x = calloc(1, sizeof(*x));
 	int code;
@@ -49,6 +49,7 @@ int tar_extract_new(int layer_fd, const struct lower_layers *lowers, struct tar_
 		return error_set(e, -ENOMEM, "out of memory");
 	x->layer_fd = layer_fd;
 	x->notes = notes;
+	x->as_containerd = as_containerd;
 	code = directory_times_new(layer_fd, &x->times, e);
 	if (code < 0)
 		return code;
@@ -177,15 +178,14 @@ static int set_by_descriptor(struct tar_extract *x, const struct tar_entry *entr
 }
 
 static int set_by_name(struct tar_extract *x, const struct tar_entry *entry,
-		       const struct place *place, struct error *e)
+		       const struct place *place, bool is_symlink, struct error *e)
 {
 	struct file_attributes a;
 	int code = read_attributes(entry, &a, e);
 
 	if (code < 0)
 		return code;
-	code = file_attributes_set_at(place->parent, place->name, entry->type == TAR_SYMLINK, &a,
-				      e);
+	code = file_attributes_set_at(place->parent, place->name, is_symlink, &a, e);
 	return code < 0 ? code : set_xattrs(x, entry, -1, place, e);
 }
 
@@ -281,7 +281,7 @@ static int extract_node(struct tar_extract *x, const struct tar_entry *entry,
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
 		return error_set(e, -EPERM, "a character device 0:0 is a whiteout to overlayfs");
 	code = make(place, create_node, &st, "device", e);
-	return code < 0 ? code : set_by_name(x, entry, place, e);
+	return code < 0 ? code : set_by_name(x, entry, place, false, e);
 }
 
 static int extract_symlink(struct tar_extract *x, const struct tar_entry *entry,
@@ -295,7 +295,7 @@ static int extract_symlink(struct tar_extract *x, const struct tar_entry *entry,
 		return error_set(e, -ENAMETOOLONG, "its target is longer than %d bytes",
 				 PATH_MAX - 1);
 	code = make(place, create_symlink, (void *)entry->target, "symbolic link", e);
-	return code < 0 ? code : set_by_name(x, entry, place, e);
+	return code < 0 ? code : set_by_name(x, entry, place, true, e);
 }
 
 struct link_target {
@@ -324,12 +324,13 @@ static int enter_target(struct tar_extract *x, const char *path, size_t length, 
 }
 
 /* The target must be in this layer: that is where the entry of the file is. */
-static int extract_link(struct tar_extract *x, const char *to, const struct place *place,
-			struct error *e)
+static int extract_link(struct tar_extract *x, const struct tar_entry *entry,
+			const struct place *place, struct error *e)
 {
 	char path[BENEATH_PATH_SIZE], shown[BENEATH_SHOWN_SIZE];
 	struct link_target target;
 	struct stat st;
+	const char *to = entry->target;
 	int code = beneath_clean(to, path, e);
 
 	if (code < 0)
@@ -345,7 +346,10 @@ static int extract_link(struct tar_extract *x, const char *to, const struct plac
 	if (S_ISDIR(st.st_mode))
 		return error_set(e, -EPERM, "its target %s is a directory",
 				 beneath_show(to, shown));
-	return make(place, create_link, &target, "hard link", e);
+	code = make(place, create_link, &target, "hard link", e);
+	if (code < 0 || !x->as_containerd)
+		return code;
+	return set_by_name(x, entry, place, S_ISLNK(st.st_mode), e);
 }
 
 /* ---- the whole ---- */
@@ -353,13 +357,15 @@ static int extract_link(struct tar_extract *x, const char *to, const struct plac
 static int extract_at(struct tar_extract *x, const struct tar_entry *entry,
 		      const struct place *place, int *ret_fd, struct error *e)
 {
+	if (!place->name[0] && x->as_containerd)
+		return 0;
 	if (!place->name[0] && entry->type != TAR_DIRECTORY)
 		return error_set(e, -EPERM, "the layer's root can be a directory only");
 	switch (entry->type) {
 	case TAR_FILE:
 		return make(place, create_file, ret_fd, "file", e);
 	case TAR_LINK:
-		return extract_link(x, entry->target, place, e);
+		return extract_link(x, entry, place, e);
 	case TAR_DIRECTORY:
 		return extract_directory(x, entry, place, e);
 	case TAR_SYMLINK:
@@ -430,7 +436,7 @@ int tar_extract_end(struct tar_extract *x, struct error *e)
 
 	if (code < 0)
 		return code;
-	if (!x->root_seen && x->parents.lowers.count > 0)
+	if (!x->root_seen && !x->as_containerd && x->parents.lowers.count > 0)
 		code = implied_parent_dress(&x->parents, x->layer_fd, "", e);
 	return code < 0 ? code : directory_times_set(x->times, x->directories, e);
 }

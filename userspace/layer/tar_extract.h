@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "layer/lower_layers.h"
@@ -13,9 +15,9 @@
 
 struct tar_extract;
 
-/* `notes` is borrowed. */
-int tar_extract_new(int layer_fd, const struct lower_layers *lowers, struct tar_notes *notes,
-		    struct tar_extract **ret_extract, struct error *e);
+/* `notes` is borrowed. `as_containerd`: see struct tar_apply_options. */
+int tar_extract_new(int layer_fd, const struct lower_layers *lowers, bool as_containerd,
+		    struct tar_notes *notes, struct tar_extract **ret_extract, struct error *e);
 void tar_extract_free(struct tar_extract *x);
 DEFINE_CLEANUP(struct tar_extract *, tar_extract_free)
 
