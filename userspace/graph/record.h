@@ -45,6 +45,7 @@ struct layer_access {
 struct layer {
 	char name[LAYER_NAME_LENGTH + 1];
 	unsigned owners; /* records that share it: twins, or records of one chain id */
+	struct record *first_owner; /* of these; see next_owner */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
 	unsigned lingering; /* superblocks that have it, and that the agent has unmounted */
@@ -113,6 +114,7 @@ struct record {
 	 * immutable half has refs, the mutable one counts as held. */
 	struct record *twin;
 	struct layer *layer;
+	struct record *next_owner; /* of the layer */
 	struct hold *holds;
 	unsigned refs; /* of all holds */
 	bool mounted_while_held; /* since the first of the present refs */

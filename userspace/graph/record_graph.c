@@ -64,6 +64,24 @@ static void unlink_child(struct record *r)
 		r->next_sibling->previous_sibling = r->previous_sibling;
 }
 
+static void link_owner(struct layer *layer, struct record *r)
+{
+	layer->owners++;
+	r->next_owner = layer->first_owner;
+	layer->first_owner = r;
+}
+
+/* A layer has few owners. */
+static void unlink_owner(struct layer *layer, struct record *r)
+{
+	struct record **at = &layer->first_owner;
+
+	layer->owners--;
+	while (*at != r)
+		at = &(*at)->next_owner;
+	*at = r->next_owner;
+}
+
 int record_graph_insert(struct record_graph *g, struct record *r, struct record *parent,
 			struct layer *layer)
 {
@@ -78,7 +96,7 @@ int record_graph_insert(struct record_graph *g, struct record *r, struct record 
 	if (parent)
 		link_child(parent, r);
 	r->layer = layer;
-	layer->owners++;
+	link_owner(layer, r);
 	return 0;
 }
 
@@ -94,7 +112,8 @@ void record_graph_remove(struct record_graph *g, struct record *r)
 {
 	unpair(r);
 	unlink_child(r);
-	if (--r->layer->owners == 0)
+	unlink_owner(r->layer, r);
+	if (r->layer->owners == 0)
 		record_graph_remove_layer(g, r->layer);
 	(void)hashmap_remove(g->records, r->id); /* the same record */
 	record_free(r);
