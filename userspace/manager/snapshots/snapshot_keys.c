@@ -150,6 +150,11 @@ int snapshot_keys_get(struct manager *m, const char *key, struct snapshot **ret_
 	return 0;
 }
 
+char *snapshot_keys_namespace(const char *key)
+{
+	return strndup(key, strcspn(key, "/"));
+}
+
 /* "containerd/default" for "default/12/extract-…" */
 static void name_lease(const char *key, char name[sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX])
 {

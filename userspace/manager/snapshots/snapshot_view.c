@@ -78,12 +78,31 @@ static int give_view(const struct snapshot *s, struct snapshot_view *ret_view, s
 	return 0;
 }
 
+/* Neither being made nor the new name of a commit under way. */
+static bool is_listed(const struct snapshot *s)
+{
+	return s->record->state == RECORD_LIVE && s->record->snapshot == s;
+}
+
+/* Like snapshot_keys_get(), but does not wait for what other threads do to a snapshot that is
+ * there, such as unpacking a layer into it. */
+static int get_to_show(struct manager *m, const char *key, struct snapshot **ret_snapshot,
+		       struct error *e)
+{
+	struct snapshot *s = hashmap_find(m->snapshots, key);
+
+	if (!s || !is_listed(s))
+		return snapshot_keys_get(m, key, ret_snapshot, e);
+	*ret_snapshot = s;
+	return 0;
+}
+
 int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
 		       struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct snapshot *s;
-	int code = snapshot_keys_get(locked, key, &s, e);
+	int code = get_to_show(locked, key, &s, e);
 
 	return code < 0 ? code : give_view(s, ret_view, e);
 }
@@ -128,12 +147,6 @@ static const char *field(const char *const *path, size_t parts, char *buffer, si
 	if (strcmp(path[0], "kind") == 0)
 		return snapshot_kind_name(&(struct snapshot){ .kind = v->kind });
 	return NULL;
-}
-
-/* Neither being made nor the new name of a commit under way. */
-static bool is_listed(const struct snapshot *s)
-{
-	return s->record->state == RECORD_LIVE && s->record->snapshot == s;
 }
 
 struct listing {
@@ -214,7 +227,7 @@ static int look_at(struct manager *m, const char *key, char name[LAYER_NAME_LENG
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	struct snapshot *s;
-	int code = snapshot_keys_get(locked, key, &s, e);
+	int code = get_to_show(locked, key, &s, e);
 
 	if (code < 0)
 		return code;

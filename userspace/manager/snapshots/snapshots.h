@@ -3,6 +3,7 @@
 #pragma once
 
 #include "manager/snapshots/snapshot_answer.h"
+#include "manager/snapshots/snapshot_apply.h"
 #include "manager/snapshots/snapshot_commit.h"
 #include "manager/snapshots/snapshot_create.h"
 #include "manager/snapshots/snapshot_mount.h"
