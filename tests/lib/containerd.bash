@@ -28,6 +28,20 @@ containerd_setup() {
 	END
 }
 
+# containerd_diff DIFFER…: the order in which containerd asks its differs; varve-diff is the test's agent.
+# Wants containerd 1.7.
+containerd_diff() {
+	sed -i '/^# differs/,$d' "$containerd_dir/config.toml"
+	cat >> "$containerd_dir/config.toml" <<- END
+		# differs
+		[proxy_plugins.varve-diff]
+		  type = "diff"
+		  address = "$agent_socket"
+		[plugins."io.containerd.service.v1.diff-service"]
+		  default = [$(printf '"%s",' "$@")]
+	END
+}
+
 start_containerd() {
 	containerd -c "$containerd_dir/config.toml" >> "$containerd_dir/log" 2>&1 3>&- &
 	containerd_pid=$!

@@ -5,6 +5,7 @@
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
  *   [snapshots]      mounts = client|agent
+ *   [containerd]     address, timeout
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -134,6 +135,38 @@ static int read_snapshots(struct reading *r, const char *name, const char *value
 	return complain(r, "mounts: invalid value '%.60s'; use client or agent", value);
 }
 
+static int set_containerd_address(struct reading *r, const char *value)
+{
+	static const char prefix[] = "unix://";
+
+	if (strncmp(value, prefix, strlen(prefix)) == 0)
+		value += strlen(prefix);
+	if (value[0] != '/')
+		return complain(r, "address: '%.60s' is not the absolute path of a socket", value);
+	return set_text(r, &r->file->containerd_address, value);
+}
+
+static int set_containerd_timeout(struct reading *r, const char *value)
+{
+	int64_t ns = 0;
+
+	if (!set_duration(r, &ns, "timeout", value))
+		return 0;
+	if (ns <= 0)
+		return complain(r, "timeout: '%.60s' is not longer than zero", value);
+	r->file->containerd_timeout_ns = ns;
+	return 1;
+}
+
+static int read_containerd(struct reading *r, const char *name, const char *value)
+{
+	if (strcmp(name, "address") == 0)
+		return set_containerd_address(r, value);
+	if (strcmp(name, "timeout") == 0)
+		return set_containerd_timeout(r, value);
+	return complain(r, "[containerd] has no '%.60s' (it has: address, timeout)", name);
+}
+
 static int read_prune(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "automatic") == 0)
@@ -218,13 +251,15 @@ static int read_line(void *user, const char *section, const char *name, const ch
 		return read_agent(r, name, value);
 	if (strcmp(section, "snapshots") == 0)
 		return read_snapshots(r, name, value);
+	if (strcmp(section, "containerd") == 0)
+		return read_containerd(r, name, value);
 	if (strcmp(section, "prune") == 0)
 		return read_prune(r, name, value);
 	if (strncmp(section, "policy", strlen("policy")) == 0)
 		return read_policy(r, section, name, value);
 	return complain(r,
-			"no section [%.60s]: [agent], [snapshots], [prune] and [policy \"name\"] "
-			"are",
+			"no section [%.60s]: [agent], [snapshots], [containerd], [prune] and "
+			"[policy \"name\"] are",
 			section);
 }
 
@@ -248,7 +283,8 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 	struct config_file f = { .automatic = true,
 				 .interval_ns = CONFIG_POLICY_INTERVAL_NS,
 				 .keep_blobs = true,
-				 .agent_mounts = true };
+				 .agent_mounts = true,
+				 .containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS };
 	struct reading r = { .file = &f };
 	cleanup(close_file) FILE *stream = fopen(path, "re");
 	int line, code = 0;
@@ -267,6 +303,10 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 				 r.problem[0] ? r.problem
 					      : "this is no [section], no name = value, or too "
 						"long a line");
+	if (code == 0 && !f.containerd_address)
+		f.containerd_address = strdup(CONFIG_CONTAINERD_ADDRESS);
+	if (code == 0 && !f.containerd_address)
+		code = error_set(e, -ENOMEM, "out of memory");
 	if (code == 0)
 		code = check_policies(path, &f, e);
 	if (code == 0 && f.policies.count == 0 && prune_policies_defaults(&f.policies) < 0)
@@ -288,6 +328,7 @@ void config_file_free(struct config_file *f)
 	free(f->group);
 	free(f->read_only_group);
 	free(f->credentials);
+	free(f->containerd_address);
 	prune_policies_free(&f->policies);
 	*f = (struct config_file){ 0 };
 }

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "prune/prune_policy.h"
 
+#define CONFIG_CONTAINERD_ADDRESS "/run/containerd/containerd.sock"
+#define CONFIG_CONTAINERD_TIMEOUT_NS (60 * NS_PER_S)
 #define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
 
 /* What the file says; the command line goes first. */
@@ -18,6 +20,8 @@ struct config_file {
 	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
 	bool keep_blobs; /* also of layers that have their files */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
+	char *containerd_address; /* the path of containerd's socket; always set */
+	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	struct prune_policies policies;
 	bool automatic; /* policies run without being asked */
 	int64_t interval_ns; /* between two runs; 0: only when space runs low */

@@ -22,6 +22,7 @@
 #include "manager/housekeeping.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
+#include "service/diff_service.h"
 #include "service/eviction_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
@@ -29,7 +30,7 @@
 #include "transport/grpc_server.h"
 #include "usage/usage_folders.h"
 
-#define SERVICES_MAX 8
+#define SERVICES_MAX 9
 
 struct agent {
 	const struct config *config;
@@ -41,6 +42,7 @@ struct agent {
 	struct native_service native;
 	struct control_service control;
 	struct health_service health;
+	struct diff_service diff;
 	struct grpc_service services[SERVICES_MAX];
 	struct grpc_server *server;
 	struct access access;
@@ -270,13 +272,10 @@ static int listen_all(struct agent *a, struct error *e)
 static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
-		{ native_service_methods, &a->native },
-		{ content_service_methods, a->manager },
-		{ eviction_service_methods, a->manager },
-		{ snapshots_service_methods, a->manager },
-		{ control_service_methods, &a->control },
-		{ health_service_methods, &a->health },
-		{ NULL, NULL },
+		{ native_service_methods, &a->native },	  { content_service_methods, a->manager },
+		{ eviction_service_methods, a->manager }, { snapshots_service_methods, a->manager },
+		{ diff_service_methods, &a->diff },	  { control_service_methods, &a->control },
+		{ health_service_methods, &a->health },	  { NULL, NULL },
 	};
 	struct grpc_server_options options = {
 		.services = a->services,
@@ -296,6 +295,9 @@ static int start_server(struct agent *a, struct error *e)
 	memcpy(a->services, services, sizeof(services));
 	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
 	a->control = (struct control_service){ .manager = a->manager };
+	a->diff = (struct diff_service){ .manager = a->manager,
+					 .containerd = a->config->file.containerd_address,
+					 .patience_ns = a->config->file.containerd_timeout_ns };
 	a->health = (struct health_service){ .services = a->services };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)

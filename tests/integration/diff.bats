@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq containerd-1.7 ctr setfattr zstd
+# SPDX-License-Identifier: Apache-2.0
+#
+# The real containerd, with varved as its snapshotter and as its differ. Its own overlayfs snapshotter
+# and walking differ are the peer: what they make of an image, we have to make of it.
+
+load ../lib/helpers
+load ../lib/containerd
+load ../lib/images
+
+tools=$BATS_TEST_DIRNAME/../tools
+
+setup() {
+	agent_setup
+	containerd_setup
+	PATH=$("$BATS_TEST_DIRNAME/../../scripts/fetch-containerd"):$PATH
+	containerd_diff varve-diff walking
+	printf '[containerd]\naddress = %s\n' "$CONTAINERD_ADDRESS" >> "$agent_config"
+	layers=$BATS_TEST_TMPDIR/layers
+	mkdir -p "$layers"
+}
+
+teardown() {
+	containerd_teardown
+	agent_teardown
+}
+
+# image NAME LAYER…: an OCI archive.
+image() {
+	local layout=$BATS_TEST_TMPDIR/layout
+	rm -rf "$layout"
+	layout_new "$layout"
+	layout_image "$layout" "$@"
+	tar -C "$layout" -cf "$BATS_TEST_TMPDIR/image.tar" .
+}
+
+# import SNAPSHOTTER
+import() {
+	ctr images import --snapshotter "$1" "$BATS_TEST_TMPDIR/image.tar"
+}
+
+chains() { # SNAPSHOTTER
+	ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }' | sort
+}
+
+# tree SNAPSHOTTER CHAIN: what a container would see.
+tree() {
+	local at=$BATS_TEST_TMPDIR/at status=0
+	mkdir -p "$at"
+	ctr snapshots --snapshotter "$1" prepare look "$2" > /dev/null
+	sh -c "$(ctr snapshots --snapshotter "$1" mounts "$at" look)"
+	python3 "$tools/list-tree" --no-root-time "$at" || status=1
+	umount "$at"
+	ctr snapshots --snapshotter "$1" rm look
+	return "$status"
+}
+
+# Both snapshotters have the same chains, and these the same trees.
+assert_equal_trees() {
+	local chain
+	[[ $(chains varve) == "$(chains overlayfs)" ]]
+	for chain in $(chains varve); do
+		tree overlayfs "$chain" > "$BATS_TEST_TMPDIR/theirs"
+		tree varve "$chain" > "$BATS_TEST_TMPDIR/ours"
+		diff -u "$BATS_TEST_TMPDIR/theirs" "$BATS_TEST_TMPDIR/ours"
+	done
+}
+
+# Three layers with what tars can hold: kinds of files, owners, modes, times, attributes, names, links that
+# change their file; and what hides the layers below.
+make_all_kinds() {
+	"$tools/make-layer" "$layers/1.tar" dir:.,mode=700,uid=7 dir:etc,mtime=1500000000.25 \
+		file:etc/passwd=root,mode=4755,uid=1000,gid=70000 file:etc/gone=x file:etc/replaced=old \
+		link:etc/link=passwd hard:etc/hard=etc/passwd,mode=2711,uid=9,mtime=1500000002.5 hard:etc/also=etc/link \
+		link:dangling=/no/where fifo:pipe,mode=620 chr:null=1/3,mode=666 blk:disk=8/0,gid=6 \
+		dir:opaque,mode=1777 file:opaque/below=x dir:kept,mode=2750,gid=12,x.user.of=directory \
+		file:kept/file=x,x.user.note=hello,y.security.capability=0100000200000000000000000000000000000000 \
+		'file:name with\x0anewline=x' dir:%99a 'file:%99a/%200b=long' file:empty= dir:was-dir file:was-dir/in=x \
+		file:was-file=x file:twice=first dir:twice,mode=710
+	"$tools/make-layer" "$layers/2.tar" dir:etc file:etc/.wh.gone= file:etc/replaced=new,mtime=1500000001.123456789 \
+		dir:opaque,mode=711 file:opaque/.wh..wh..opq= file:opaque/seen=y dir:kept file:kept/more=z \
+		file:.wh.was-dir= file:.wh.never-there= dir:was-file file:was-file/in=y dir:kept/new,mode=500
+	"$tools/make-layer" "$layers/3.tar" dir:kept dir:kept/new dir:kept/new/deep file:kept/new/deep/file=x dir:etc \
+		hard:etc/again=kept/new/deep/file dir:opaque link:opaque/seen=../etc file:was-dir=now-a-file
+}
+
+# unpack_as_the_peer MOUNTS: containerd has no other differ that could take over.
+unpack_as_the_peer() {
+	printf '[snapshots]\nmounts = %s\n' "$1" >> "$agent_config"
+	make_all_kinds
+	gzip -k "$layers"/*.tar
+	image test.local/kinds:latest "$layers"/{1,2,3}.tar.gz
+	containerd_diff varve-diff
+	start_agent
+	start_containerd
+	import varve
+	stop_containerd
+	containerd_diff varve-diff walking
+	start_containerd
+	import overlayfs
+	assert_equal_trees
+}
+
+@test "the agent unpacks what containerd mounts itself, as containerd does" {
+	unpack_as_the_peer client
+}
+
+@test "the agent unpacks into its own mounts, as containerd does" {
+	unpack_as_the_peer agent
+}
