@@ -5,30 +5,21 @@
 # Attacks by a registry on the host that pulls from it or pushes to it.
 
 load ../lib/helpers
+load ../lib/registry
 
 setup() {
-	bats_require_minimum_version 1.5.0
-	require
-	cd "$BATS_TEST_TMPDIR" || return
-	mkdir store site
-	head -c 300000 /dev/urandom > site/blob
-	printf '{"schemaVersion":2,"layers":[]}' > site/manifest
-	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
-	"$BATS_TEST_DIRNAME/../tools/bad_registry.py" site 2> errors 3>&- &
-	registry_pid=$!
-	retry 100 test -f site/address
-	registry=$(< site/address)
-	other=$(< site/other)
+	content_setup
+	make_site
+	start_bad_registry
 }
 
 teardown() {
-	kill "$registry_pid"
-	wait "$registry_pid" || true
-	[[ ! -s errors ]] || cat errors
+	stop_registry
+	[[ ! -s site/errors ]] || cat site/errors
 }
 
 tool() {
-	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" --stall 1 --auth user:secret "$@"
+	content_tool --stall 1 --auth user:secret "$@"
 }
 
 # The other service got no request, and so no password.

@@ -6,6 +6,7 @@
 
 load ../lib/helpers
 load ../lib/images
+load ../lib/registry
 
 teardown() {
 	stop_registry
@@ -274,7 +275,7 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	assert_output_has "$(layers_of two | tail -n 1)"
 	assert_output_has "$registry"
 	[[ $output != *"$(layers_of two | head -n 1)"* ]]
-	start_registry "${registry##*:}"
+	registry_port=${registry##*:} start_registry
 	same_as_umoci "$two" two
 }
 

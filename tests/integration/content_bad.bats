@@ -7,6 +7,7 @@
 
 load ../lib/helpers
 load ../lib/images
+load ../lib/registry
 
 teardown() {
 	stop_registry

@@ -5,50 +5,19 @@
 # varve-fetch with Debian's docker-registry on loopback, and images that umoci has made and skopeo pushed.
 
 load ../lib/helpers
+load ../lib/registry
 
 setup() {
-	bats_require_minimum_version 1.5.0
-	require
-	cd "$BATS_TEST_TMPDIR" || return
-	mkdir store rootfs
-	registry_pid=
+	content_setup
+	mkdir rootfs
 }
 
 teardown() {
-	[[ -z $registry_pid ]] || stop_registry
-}
-
-# start_registry [LINE…]: more lines for its configuration. On a port that nobody has.
-start_registry() {
-	local attempt
-	for ((attempt = 0; attempt < 20; attempt++)); do
-		registry=127.0.0.1:$((20000 + RANDOM % 10000))
-		printf '%s\n' 'version: 0.1' 'log: {level: warn}' "storage: {filesystem: {rootdirectory: $PWD/registry}}" \
-			"http: {addr: \"$registry\"}" "$@" > registry.yml
-		docker-registry serve registry.yml > registry.log 2>&1 3>&- &
-		registry_pid=$!
-		retry 50 answers && return
-		stop_registry
-	done
-	cat registry.log
-	return 1
-}
-
-# With any status, from the one that was started.
-answers() {
-	kill -0 "$registry_pid" 2> /dev/null || return
-	(exec 3<> "/dev/tcp/${registry%:*}/${registry#*:}") 2> /dev/null
-}
-
-stop_registry() {
-	local pid=$registry_pid
-	registry_pid=
-	kill "$pid" 2> /dev/null || true
-	wait "$pid" || true
+	stop_registry
 }
 
 tool() {
-	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" "$@"
+	content_tool "$@"
 }
 
 # An image of two layers, pushed as lib/image:v1.

@@ -5,25 +5,16 @@
 # varve-fetch, and what the agent makes of it, with a registry that misbehaves (tests/tools/bad_registry.py).
 
 load ../lib/helpers
+load ../lib/registry
 
 setup() {
-	bats_require_minimum_version 1.5.0
-	require
-	cd "$BATS_TEST_TMPDIR" || return
-	mkdir store site
-	head -c 300000 /dev/urandom > site/blob
-	printf '{"schemaVersion":2,"layers":[]}' > site/manifest
-	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
-	manifest_digest=sha256:$(sha256sum site/manifest | cut -d' ' -f1)
-	registry_pid=
+	content_setup
+	make_site
 }
 
 teardown() {
 	! mountpoint -q /etc/ssl/certs/ca-certificates.crt || umount /etc/ssl/certs/ca-certificates.crt
-	[[ -z $registry_pid ]] || {
-		kill "$registry_pid"
-		wait "$registry_pid" || true
-	}
+	stop_registry
 	retry 50 is_alone || {
 		pgrep -a -x varve-fetch
 		return 1
@@ -36,27 +27,15 @@ is_alone() {
 	! pgrep -x varve-fetch -P 1 > /dev/null
 }
 
-start_registry() {
-	"$BATS_TEST_DIRNAME/../tools/bad_registry.py" site 2> site/errors 3>&- &
-	registry_pid=$!
-	retry 100 test -f site/address
-	registry=$(< site/address)
-	other=$(< site/other)
-}
-
-# start_registries: also one with a certificate that is known, which redirects may lead to.
+# start_registries: starts the registry with a TLS server whose certificate is trusted, for redirects.
 start_registries() {
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 \
-		-keyout key.pem -out cert.pem 2> /dev/null
-	cat key.pem cert.pem > site/tls.pem
-	start_registry
-	# The file that libcurl is built with; the tests have a mount namespace of their own.
-	mount --bind cert.pem /etc/ssl/certs/ca-certificates.crt
+	make_certificate site IP:127.0.0.1
+	start_bad_registry
+	trust_certificate cert.pem
 }
 
-# The last --helper counts.
 tool() {
-	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" --stall 1 "$@"
+	content_tool --stall 1 "$@"
 }
 
 # get BEHAVIOUR [OPTION…], get_manifest BEHAVIOUR [OPTION…]
@@ -99,14 +78,14 @@ ranges() {
 }
 
 @test "B47 varve-fetch resumes a download that broke off by range" {
-	start_registry
+	start_bad_registry
 	get half
 	is_whole
 	[[ $(ranges) == "- bytes=150000-" ]]
 }
 
 @test "B47 a download resumes from the part that an earlier agent left" {
-	start_registry
+	start_bad_registry
 	run -1 get always-half
 	[[ $(stat -c %s "store/ingest/${digest#*:}") == 5000 ]]
 	get good
@@ -115,7 +94,7 @@ ranges() {
 }
 
 @test "B47 a download resumes from the part that an agent ended by kill -9 left" {
-	start_registry
+	start_bad_registry
 	"$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" \
 		fetch-blob "$registry" stall "$digest" 300000 3>&- &
 	pid=$!
@@ -130,7 +109,7 @@ ranges() {
 }
 
 @test "a download discards a damaged part and fetches the whole blob" {
-	start_registry
+	start_bad_registry
 	mkdir store/ingest
 	head -c 1000 /dev/zero > "store/ingest/${digest#*:}"
 	get good
@@ -147,7 +126,7 @@ ranges() {
 }
 
 @test "varve-fetch downloads a blob from the start when the registry does not support ranges" {
-	start_registry
+	start_bad_registry
 	get half-no-range
 	is_whole
 	rm "store/blobs/sha256/${digest#*:}"
@@ -168,13 +147,13 @@ ranges() {
 @test "varve-fetch gives up a download that has to start over again and again" {
 	head -c 3000000 /dev/urandom > site/blob
 	digest=sha256:$(sha256sum site/blob | cut -d' ' -f1)
-	start_registry
+	start_bad_registry
 	run -1 tool fetch-blob "$registry" range-refused-always "$digest" 3000000
 	assert_output_has "tried 5 times"
 }
 
 @test "varve-fetch resumes a blob of unknown size, and completes it when the registry has no more bytes" {
-	start_registry
+	start_bad_registry
 	mkdir store/ingest
 	cp site/blob "store/ingest/${digest#*:}"
 	tool fetch-blob "$registry" good "$digest" -1
@@ -186,7 +165,7 @@ ranges() {
 }
 
 @test "varve-fetch refuses an answer with a wrong range" {
-	start_registry
+	start_bad_registry
 	fails EBADMSG "the answer begins at byte 0 instead of 150000" get half-range-wrong
 	rm store/ingest/*
 	fails EBADMSG "the answer has an invalid range: 'bytes many/more'" get half-range-nonsense
@@ -195,7 +174,7 @@ ranges() {
 }
 
 @test "B47 a blob with a wrong digest never gets into the store, and the error names both digests" {
-	start_registry
+	start_bad_registry
 	reversed=$(python3 -c 'import hashlib; print(hashlib.sha256(open("site/blob", "rb").read()[::-1]).hexdigest())')
 	fails EBADMSG "the blob $digest is damaged: its digest is sha256:$reversed" get lies
 	[[ -z $(ls store/ingest) ]]
@@ -206,7 +185,7 @@ ranges() {
 }
 
 @test "varve-fetch refuses too many and too few bytes" {
-	start_registry
+	start_bad_registry
 	fails EFBIG "more than its 300000 bytes came" get much
 	rm -f store/ingest/*
 	fails EFBIG "the registry has 300004 bytes instead of 300000" get long
@@ -220,7 +199,7 @@ ranges() {
 }
 
 @test "varve-fetch retries broken answers, and then fails" {
-	start_registry
+	start_bad_registry
 	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get chunks-cut
 	rm -f store/ingest/*
 	fails ECONNRESET "tried 5 times: the connection to $registry was lost" get chunks-bad
@@ -231,7 +210,7 @@ ranges() {
 }
 
 @test "varve-fetch retries a stalled registry, and then gives up" {
-	start_registry
+	start_bad_registry
 	get stall-once
 	is_whole
 	[[ $(ranges) == "- bytes=150000-" ]]
@@ -240,7 +219,7 @@ ranges() {
 }
 
 @test "varve-fetch waits as long as a busy registry asks, within limits" {
-	start_registry
+	start_bad_registry
 	get busy
 	is_whole
 	[[ $(ranges) == "- - -" ]]
@@ -251,7 +230,7 @@ ranges() {
 }
 
 @test "the error about a refused request quotes the registry" {
-	start_registry
+	start_bad_registry
 	fails EACCES "the registry answers with 403 to a request without a password: not yours" get denied
 	fails EBADMSG "the registry answers with 418: teapot" get odd
 	run -1 tool fetch-manifest "$other" "lib/x" nope
@@ -278,7 +257,7 @@ ranges() {
 	assert_output_has "EPERM: http://192.0.2.1/lib/x: manifest latest: http://192.0.2.1/ is plain http, which is allowed for loopback addresses only"
 	run -1 tool fetch-manifest http://localhost.example lib/x latest
 	assert_output_has "EPERM: "
-	start_registry
+	start_bad_registry
 	tool fetch-manifest "localhost:${registry#*:}" good latest > /dev/null
 	tool fetch-manifest "http://$registry" good latest > /dev/null
 }
@@ -319,7 +298,7 @@ ranges() {
 }
 
 @test "varve-fetch refuses invalid answers of a token server" {
-	start_registry
+	start_bad_registry
 	fails EFBIG "token server $registry: the answer is longer than 65536 bytes" get token-huge
 	fails EBADMSG "token server $registry: the token is too long or has invalid characters" get token-bad
 	fails EBADMSG "token server $registry: the answer has no token" get token-none
@@ -373,14 +352,14 @@ ranges() {
 }
 
 @test "B47 sixteen requests for one digest download it once" {
-	start_registry
+	start_bad_registry
 	get good --many 16
 	is_whole
 	[[ $(ranges) == - ]]
 }
 
 @test "a request that waits for another's download takes it over when that one fails" {
-	start_registry
+	start_bad_registry
 	run -1 get always-half --many 3
 	[[ $(ranges | wc -w) == 15 ]]
 	assert_output_has "ECONNRESET"
@@ -392,7 +371,7 @@ helper_of() {
 }
 
 @test "varve-fetch runs without privileges, without open files, and shows no secret" {
-	start_registry
+	start_bad_registry
 	SECRET=1 no_proxy=none "$VARVE_BUILD/tests/tools/content_tool" --store store --helper "$VARVE_BUILD/varve-fetch" \
 		--auth user:secret fetch-blob "$registry" silent "$digest" 300000 3>&- &
 	pid=$!
@@ -418,7 +397,7 @@ helper_of() {
 }
 
 @test "the agent can start varve-fetch without having privileges itself" {
-	start_registry
+	start_bad_registry
 	chmod 711 . "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
 	chown -R 65534 store
 	cp "$VARVE_BUILD/tests/tools/content_tool" "$VARVE_BUILD/varve-fetch" .
@@ -428,7 +407,7 @@ helper_of() {
 }
 
 @test "cancelling a download ends varve-fetch and keeps the received part" {
-	start_registry
+	start_bad_registry
 	fails ECANCELED cancelled get stall --cancel
 	[[ $(stat -c %s "store/ingest/${digest#*:}") -gt 0 ]]
 	get good
@@ -437,7 +416,7 @@ helper_of() {
 
 @test "a full disk keeps the received part, and the download resumes when there is space" {
 	mount -t tmpfs -o mode=0755,size=200k none store
-	start_registry
+	start_bad_registry
 	fails ENOSPC "write blob $digest: No space left on device" get good
 	part=$(stat -c %s "store/ingest/${digest#*:}")
 	((part > 100000))
@@ -466,14 +445,11 @@ helper_of() {
 }
 
 @test "varve-fetch checks the certificates of https registries" {
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1,DNS:registry.test \
-		-keyout key.pem -out cert.pem 2> /dev/null
-	cat key.pem cert.pem > site/tls.pem
-	start_registry
+	make_certificate site IP:127.0.0.1,DNS:registry.test
+	start_bad_registry
 	registry=$(< site/tls)
 	fails EPROTO "TLS with ${registry#https://} failed: " get good
-	# The file that libcurl is built with; the test has a mount namespace of its own.
-	mount --bind cert.pem /etc/ssl/certs/ca-certificates.crt
+	trust_certificate cert.pem
 	get good
 	is_whole
 	rm "store/blobs/sha256/${digest#*:}"
@@ -491,7 +467,7 @@ helper_of() {
 }
 
 @test "varve-fetch uses a proxy for other hosts, and not for loopback addresses" {
-	start_registry
+	start_bad_registry
 	export HTTPS_PROXY=http://$other HTTP_PROXY=http://$other
 	run -1 tool --auth user:secret fetch-manifest registry.invalid lib/x latest
 	[[ $output == "EACCES: registry.invalid/lib/x: manifest latest: the proxy refuses to connect to registry.invalid: it answers with 403" ]]
@@ -527,7 +503,7 @@ helper_of() {
 	echo '{' > config.json
 	run -1 tool credentials config.json localhost a
 	assert_output_has "EBADMSG: config.json: line "
-	start_registry
+	start_bad_registry
 	printf '{"auths": {"%s": {"auth": "%s"}}}' "$registry" "$(printf user:secret | base64)" > config.json
 	get token --credentials config.json
 	is_whole

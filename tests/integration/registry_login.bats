@@ -7,16 +7,14 @@
 # registries and a certificate for them.
 
 load ../lib/helpers
+load ../lib/registry
 
 setup_file() {
 	cd "$BATS_FILE_TMPDIR" || return
 	mkdir site
 	printf '{"schemaVersion":2,"layers":[]}' > site/manifest
 	: > site/blob
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test \
-		-addext subjectAltName=DNS:registry-1.docker.io,DNS:team.example \
-		-keyout key.pem -out cert.pem 2> /dev/null
-	cat key.pem cert.pem > site/tls.pem
+	make_certificate site DNS:registry-1.docker.io,DNS:team.example
 	printf '127.0.83.1 registry-1.docker.io team.example\n' > hosts
 }
 
@@ -26,22 +24,18 @@ setup() {
 	site=$BATS_FILE_TMPDIR/site
 	rm -f "$site/address" "$site/log"
 	: > "$site/log"
-	# scripts/run-bats gives the file a mount namespace of its own.
-	mount --bind "$BATS_FILE_TMPDIR/cert.pem" /etc/ssl/certs/ca-certificates.crt
+	trust_certificate "$BATS_FILE_TMPDIR/cert.pem"
 	mount --bind "$BATS_FILE_TMPDIR/hosts" /etc/hosts
-	"$BATS_TEST_DIRNAME/../tools/bad_registry.py" "$site" 127.0.83.1:443 2> errors 3>&- &
-	registry_pid=$!
-	retry 100 test -f "$site/address"
+	start_bad_registry "$site" 127.0.83.1:443
 	printf '[agent]\ncredentials = %s\n[prune]\nautomatic = no\n' "$PWD/config.json" > "$agent_config"
 	install -m 600 /dev/null config.json
 }
 
 teardown() {
 	agent_teardown
-	kill "$registry_pid"
-	wait "$registry_pid" || true
+	stop_registry
 	umount /etc/hosts /etc/ssl/certs/ca-certificates.crt
-	[[ ! -s errors ]] || cat errors
+	[[ ! -s $site/errors ]] || cat "$site/errors"
 }
 
 # logins KEY=PASSWORD…: writes docker's file with these passwords. $more is added to it.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # For tests of content: `load ../lib/images` after the helpers. Makes OCI layouts from directories with
-# tar and jq, so that the code under test does not write what it reads; runs a registry; calls methods
-# that the command line does not have.
+# tar and jq, so that the code under test does not write what it reads; calls methods that the command
+# line does not have.
 
 # tar_of DIR FILE: writes the directory's files to a tar.
 tar_of() {
@@ -137,39 +137,8 @@ grpc() {
 	tail -c +6 "$work/reply" | protoc -I "$BATS_TEST_DIRNAME/../../userspace/proto" --decode="varve.v1.$3" varve.proto
 }
 
-# start_registry [PORT]: starts Debian's docker-registry on a loopback port, and sets $registry. Its images
-# survive a stop_registry.
-start_registry() {
-	local port=${1:-$((20000 + RANDOM % 20000))} attempt
-	registry=127.0.0.1:$port
-	registry_root=$BATS_TEST_TMPDIR/registry
-	mkdir -p "$registry_root"
-	cat > "$BATS_TEST_TMPDIR/registry.yml" <<- YML
-		version: 0.1
-		log: {level: error}
-		storage: {filesystem: {rootdirectory: $registry_root}}
-		http: {addr: $registry}
-	YML
-	docker-registry serve "$BATS_TEST_TMPDIR/registry.yml" > "$BATS_TEST_TMPDIR/registry.log" 2>&1 3>&- &
-	registry_pid=$!
-	for ((attempt = 0; attempt < 1000; attempt++)); do
-		! curl -s "http://$registry/v2/" > /dev/null || return 0
-		sleep 0.1
-	done
-	cat "$BATS_TEST_TMPDIR/registry.log"
-	return 1
-}
-
-stop_registry() {
-	local pid=${registry_pid-}
-	registry_pid=
-	[[ -z $pid ]] || {
-		kill "$pid"
-		wait "$pid" 2> /dev/null || true
-	}
-}
-
-# push_image TAG NAME: copies the image from $layout to the registry.
+# push_image TAG NAME: copies the image from $layout to the registry of ../lib/registry.
 push_image() {
+	# shellcheck disable=SC2154
 	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:$1" "docker://$registry/$2" > /dev/null
 }
