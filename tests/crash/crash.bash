@@ -1,24 +1,25 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Kills the agent at each step between database, files and mounts, and lets each step fail that can.
-# An operation is a pair of functions: prepare_NAME makes what it works on, with descriptions that
-# begin with $case-, and operate_NAME is what is cut off. It runs once unharmed, to learn which points
-# it passes and what it changes; then once for each pass, which must leave the store as before, as
-# after, or, where it has several steps, in between: nothing that both have is missing, nothing is
-# there that neither has, and a second restart changes nothing.
+# Kills the agent at each fail point between database, files and mounts, and lets each step fail that can.
+# An operation is a pair of functions: prepare_NAME makes the records that it needs, with descriptions that
+# begin with $case-, and operate_NAME is cut off. An operation runs once without harm, to learn which fail
+# points it passes and what it changes. Then it runs again for each of these passes, and is killed or fails
+# there. The store must then be as before, as after, or, for an operation of several steps, in between:
+# nothing that both states have is missing, and nothing is there that neither state has. A second restart
+# must change nothing.
 
 # shellcheck source=tests/lib/helpers.bash
 source "$BATS_TEST_DIRNAME/../lib/helpers.bash"
 
-# Which points the operations' tests pass, and which those of start and end.
+# The kinds of fail points that operations.bats must pass, and those that starts.bats must pass.
 operation_points='database|fold|layer|mount|staging|trash'
 start_points='accounting|migration|quarantine|recover|store'
 
-# What they do after so many steps others do here as well.
+# For these operations only the first passes are tested: other operations do the later steps, too.
 declare -gA first_steps=([new_on_twin]=6 [mount_twin]=6)
 
-# Operations that have several steps, each of which is acknowledged by none.
+# Operations of several steps, which the agent does not acknowledge one by one.
 stepwise=" new_on_twin get_mutable mount_twin lease_rm "
 
 setup() {
@@ -32,8 +33,8 @@ setup() {
 	case=0
 }
 
-# arm NAME COUNT ERRNO: besides $also, which is of that form, too. Takes its place at one stroke, as
-# the agent looks whether it is another file.
+# arm NAME COUNT ERRNO: lets the agent fail at the COUNTth pass of the point, or die there when ERRNO is 0. $also
+# is a second point in the same form. The file is replaced by a rename, because the agent looks for another inode.
 arm() {
 	printf '%s\n' "$*" "${also-}" > "$VARVE_FAIL_POINTS.new"
 	mv "$VARVE_FAIL_POINTS.new" "$VARVE_FAIL_POINTS"
@@ -52,8 +53,8 @@ start() {
 	start_agent --backend "$backend"
 }
 
-# What a user sees, a line a fact, without ids. Mounts are not in it: that they are where the agent
-# and the kernel say so is for whole() to find.
+# facts: prints what a user sees, one fact per line, without ids. Mounts are left out: whole() checks that
+# agent and kernel agree about them.
 facts() {
 	local ids
 	mapfile -t ids < <(varve ls -q)
@@ -73,7 +74,7 @@ names_in() { # DIRECTORY
 	printf '%s\n' "${names[@]##*/}"
 }
 
-# whole: nothing is left over, in the database, in the store's directories, in the mount table.
+# whole: nothing is left over in the database, in the store's directories or in the mount table.
 whole() {
 	local line fields mounted='' rows
 	retry 50 trash_is_empty || complain "the trash is not emptied"
@@ -94,7 +95,7 @@ whole() {
 	[[ -z $(names_in staging) ]] || complain "staging: $(names_in staging)"
 }
 
-# What is mounted and held by nobody: no operation here does that.
+# mounted_for_nobody: prints records that are mounted without being held, which no operation here causes.
 mounted_for_nobody() {
 	local ids
 	mapfile -t ids < <(varve ls -q)
@@ -105,15 +106,15 @@ trash_is_empty() {
 	[[ -z $(names_in trash) ]]
 }
 
-# Says all that is known, and fails.
+# complain TEXT: prints the operation, the point, the text and the database, and fails.
 complain() {
 	printf '%s %s: %s\n' "$operation" "${spot-}" "$1"
 	printf 'in the database:\n%s\n' "${rows-}"
 	return 1
 }
 
-# The facts before the operation, and those after it when it was not cut off: what was learned of one
-# case is told of the others by another number.
+# look_before: sets $before to the facts, and $after to those that the whole operation would make. learn() found
+# the changes of one case; the other cases have another number in their descriptions.
 look_before() {
 	before=$(facts)
 	after=$({
@@ -122,7 +123,7 @@ look_before() {
 	} | sed '/^$/d' | sort)
 }
 
-# in_between FACTS: nothing of both is missing, nothing of neither is there.
+# in_between FACTS: these are a state before, after or, when that is allowed, within the operation.
 in_between() {
 	if [[ $1 == "$before" || $1 == "$after" ]]; then
 		return 0
@@ -140,21 +141,21 @@ agent_is_gone() {
 	! kill -0 "$agent_pid" 2> /dev/null
 }
 
-# The operation's own output and end: $said, $ended.
+# operate: runs the operation; sets $said to its output and $ended to its status.
 operate() {
 	ended=0
 	said=$("operate_$operation" 2>&1) || ended=$?
 }
 
-# $passes: what was passed, each with how often it had been by then. Of a point that is passed often,
-# $often times at most and the last one.
+# list_passes: sets $passes to "POINT NTH" for each pass. Of a point that is passed often, only the first $often
+# passes and the last one.
 list_passes() {
 	mapfile -t passes < <(grep -E "${only-.}" "$passed" | awk -v often="${often-1000}" '
 		{ name[NR] = $1; nth[NR] = ++count[$1] }
 		END { for (i = 1; i <= NR; i++) if (nth[i] <= often || nth[i] == count[name[i]]) print name[i], nth[i] }')
 }
 
-# Which points the operation passes, and what it changes.
+# learn: runs the operation without harm, and learns which points it passes and what it changes.
 learn() {
 	case=$((case + 1))
 	"prepare_$operation" > /dev/null
@@ -171,7 +172,7 @@ learn() {
 	whole
 }
 
-killed_at() { # NAME COUNT
+killed_at() { # NAME COUNT: the agent is killed there, and restarted
 	local now again
 	spot="killed at $*"
 	case=$((case + 1))
@@ -196,7 +197,7 @@ killed_at() { # NAME COUNT
 	! grep -Ev 'mount adopted| ready$' "$agent_log" || complain "a second restart has something to do"
 }
 
-failed_at() { # NAME COUNT
+failed_at() { # NAME COUNT: the step fails there with ENOSPC
 	local now again
 	spot="failed at $*"
 	case=$((case + 1))
@@ -207,15 +208,15 @@ failed_at() { # NAME COUNT
 	disarm
 	now=$(facts)
 	in_between "$now" || complain "$(differ "$now")"
-	if ((ended == 0)); then # it could go on, and said so in the log
+	if ((ended == 0)); then # the agent could go on, and logged the failure
 		[[ $now == "$after" ]] || complain "ends with 0, and is not done: $(differ "$now")"
-		# What could not be unmounted was to be tried again; after a restart nobody knows that.
+		# The agent would try the failed unmounts again, but not after a restart.
 		for id in $(mounted_for_nobody); do
 			varve umount "$id"
 		done
 		stop_agent
 		start
-	elif [[ $operation == fsck_repair ]]; then # what it did not mend is still there
+	elif [[ $operation == fsck_repair ]]; then # a second repair mends the rest
 		varve fsck --repair > /dev/null || true
 	else
 		[[ $said == "varve: "*[Ss]pace* && $said != *$'\n'* ]] || complain "says: $said"
@@ -225,7 +226,7 @@ failed_at() { # NAME COUNT
 	[[ $again == "$now" ]] || complain "changes afterwards: $(diff <(echo "$now") <(echo "$again"))"
 }
 
-# Memory and database say the same after all that failed.
+# restarts_the_same: after the failures the agent's memory and its database agree.
 restarts_the_same() {
 	local now
 	spot="restart"
@@ -236,10 +237,10 @@ restarts_the_same() {
 	whole
 }
 
-# crash OPERATION…: learns, then kills and fails each.
+# crash OPERATION…: learns the operation's passes, then kills the agent, and lets the step fail, at each of them.
 crash() {
 	local pass
-	trap - DEBUG # of bats: where it failed is said, and it slows each command down
+	trap - DEBUG # bats' trap slows each command down, and complain() says where a test failed
 	can_fail_list=" $("$VARVE_BUILD/varved" --fail-points | sed -n 's/ fail$//p' | xargs) "
 	start
 	for operation; do
@@ -255,7 +256,7 @@ crash() {
 	done
 }
 
-# finished NAME: an unheld, finalized record with a file.
+# finished NAME [OPTION…]: makes a finalized record with a file that is not held; prints its id.
 finished() {
 	local id
 	id=$(varve new --retain --description "$case-$1" "${@:2}")
@@ -266,10 +267,10 @@ finished() {
 	echo "$id"
 }
 
-# passes_every PATTERN: these points are passed by the tests before.
+# passes_every PATTERN: the tests before this one have passed all points of these kinds.
 passes_every() {
 	"$VARVE_BUILD/varved" --fail-points | cut -d' ' -f1 | sort -u > "$BATS_TEST_TMPDIR/all"
-	# Of a new kind of point it has to be said here whose it is.
+	# A new kind of point must be added to one of the lists at the top of this file.
 	[[ $(grep -Ev "^($operation_points|$start_points)\." "$BATS_TEST_TMPDIR/all") == "" ]]
 	diff <(grep -E "^($1)\." "$BATS_TEST_TMPDIR/all") <(grep -E "^($1)\." "$BATS_FILE_TMPDIR/passed" | sort -u)
 }

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq sqlite3 skopeo failpoints
 # SPDX-License-Identifier: Apache-2.0
 #
-# Steps of an extraction that fail.
+# Extractions in which a step fails.
 
 load crash
 load ../lib/images

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq sqlite3 failpoints
 # SPDX-License-Identifier: Apache-2.0
 #
-# Each operation of a client, cut off at each of its steps: see crash.bash.
+# Each operation of clients, cut off at each of its fail points (crash.bash).
 
 load crash
 

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq sqlite3 failpoints
 # SPDX-License-Identifier: Apache-2.0
 #
-# The agent's start and end, cut off at each step, on a store of its own for each case: see crash.bash.
+# The agent's start and end, cut off at each fail point (crash.bash). Each case has a store of its own.
 
 load crash
 
@@ -15,7 +15,7 @@ tear_down() {
 	"$VARVE_BUILD/varved" --root "$agent_root" --backend "$backend" --socket "$agent_socket" --teardown 3>&-
 }
 
-# ends_at NAME COUNT COMMAND…: the command, in whose agent that point kills.
+# ends_at NAME COUNT COMMAND…: runs the command, during which the agent is killed at this point.
 ends_at() {
 	spot="killed at $1 $2"
 	arm "$1" "$2" 0
@@ -26,7 +26,7 @@ ends_at() {
 	agent_pid=
 }
 
-refuses_at() { # NAME COUNT
+refuses_at() { # NAME COUNT: a start in which this point fails ends with status 1
 	spot="failed at $*"
 	arm "$1" "$2" 28
 	: > "$agent_log"
@@ -38,7 +38,7 @@ refuses_at() { # NAME COUNT
 	grep -qi '^<3>.*space' "$agent_log" || complain "says: $(< "$agent_log")"
 }
 
-# starts_well: with the facts that are expected, and nothing to do the next time.
+# starts_well: the agent starts with the expected facts, and has nothing to do at the next start.
 starts_well() {
 	local now
 	start
@@ -54,7 +54,7 @@ starts_well() {
 	tear_down
 }
 
-# crash_start PREPARE: a start on what PREPARE makes at $agent_root.
+# crash_start PREPARE: starts the agent on the store that PREPARE makes at $agent_root, and cuts it off.
 crash_start() {
 	local pass
 	trap - DEBUG
@@ -77,7 +77,7 @@ crash_start() {
 		ends_at $pass start
 		starts_well
 		can_fail "${pass% *}" || continue
-		[[ $pass != trash.* && $pass != layer.* && $pass != staging.* ]] || continue # it can go on
+		[[ $pass != trash.* && $pass != layer.* && $pass != staging.* ]] || continue # the agent can go on there
 		fresh_store
 		"$1"
 		# shellcheck disable=SC2086
@@ -88,7 +88,7 @@ crash_start() {
 
 nothing() { :; }
 
-# A store in which an agent that was killed left all that one can leave.
+# make_dirty: makes a store with everything that an agent can leave when it is killed.
 make_dirty() {
 	local id half
 	agent_root=$BATS_TEST_TMPDIR/dirty
@@ -135,7 +135,7 @@ dirty_store() {
 		start || return
 		id=$(varve new --description a) || return
 		varve umount "$id"
-		varve fsck # a fold
+		varve fsck # it folds the counters
 	}
 	fresh_store
 	account > /dev/null
@@ -179,7 +179,7 @@ dirty_store() {
 	list_passes
 	for pass in "${passes[@]}"; do
 		fresh_store
-		[[ $pass == accounting.* ]] || backend=none # which is quicker
+		[[ $pass == accounting.* ]] || backend=none # this is quicker
 		mounted_store
 		# shellcheck disable=SC2086
 		ends_at $pass tear_down
@@ -220,7 +220,7 @@ record a/true parent= twin= retain=false pinned=false labels={} uses=0"
 		lost_store
 		# shellcheck disable=SC2086
 		ends_at $pass quarantine
-		# What was moved last may have been the last: then nothing is lost any more.
+		# The command was perhaps killed after the last move: then there is nothing to quarantine.
 		quarantine &> "$BATS_TEST_TMPDIR/said" || grep -q "nothing to quarantine" "$BATS_TEST_TMPDIR/said" ||
 			complain "says: $(< "$BATS_TEST_TMPDIR/said")"
 		start
