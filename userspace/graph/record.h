@@ -48,6 +48,8 @@ struct layer {
 	struct record *first_owner; /* of these; see next_owner */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
+	bool handed_out; /* clients may have it in mounts of their own */
+	bool elsewhere; /* it was in one when mount_elsewhere_find() looked; scratch */
 	unsigned lingering; /* superblocks that have it, and that the agent has unmounted */
 	bool lazy; /* no files yet: they are extracted from the blob at the first use */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late

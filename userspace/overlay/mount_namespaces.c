@@ -68,7 +68,7 @@ bool mount_namespaces_visit(int process, bool (*visit)(const struct namespace_mo
 		return false;
 	(void)take_fd(&fd); /* the stream's now */
 	while (getline(&line, &size, file) > 0) {
-		struct namespace_mount m;
+		struct namespace_mount m = { .process = process };
 
 		if (split_line(line, &m) && visit(&m, user))
 			return true;

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 
 struct namespace_mount {
+	int process; /* one in the mount namespace: an open directory of /proc */
 	dev_t device;
 	const char *point; /* as the process sees it; special characters are escaped */
 	const char *file_system; /* "overlay", … */

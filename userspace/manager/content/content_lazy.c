@@ -41,6 +41,7 @@ bool content_lazy_could_be_made(struct manager *m, const struct record *r)
 {
 	manager_assert_locked(m);
 	return r->content && !r->twin && !r->snapshot && !r->layer->lazy && !r->layer->lingering &&
+	       !r->layer->elsewhere &&
 	       (record_content_has_source(r->content) || content_blobs_has(m, &r->content->blob));
 }
 

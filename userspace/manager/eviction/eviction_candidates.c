@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
+#include "manager/mounts/mount_elsewhere.h"
 #include "manager/records/record_list.h"
 #include "manager/state/manager_state.h"
 
@@ -19,7 +20,8 @@ static bool is_held(const struct record *r)
 
 static bool is_mounted(const struct record *r)
 {
-	return r->mount || (r->twin && r->twin->mount) || r->layer->lingering;
+	return r->mount || (r->twin && r->twin->mount) || r->layer->lingering ||
+	       r->layer->elsewhere;
 }
 
 static bool is_busy(const struct record *r)
@@ -278,6 +280,7 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 		late.filter = rule->filter;
 		early.filter = NULL;
 	}
+	mount_elsewhere_find(m);
 	code = gather(m, &early, &late, now, cancelled, &v);
 	if (code < 0)
 		return error_set(e, code, "out of memory to list the candidates");

@@ -17,6 +17,7 @@
 #include "manager/eviction/eviction_plans.h"
 #include "manager/eviction/eviction_steps.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/mounts/mount_elsewhere.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/records/record_delete.h"
 #include "manager/state/manager_state.h"
@@ -333,6 +334,7 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 	if (!steps)
 		return -ENOENT;
 	counter_fold_for_call(run->m, run->cancelled);
+	mount_elsewhere_find(run->m);
 	code = find_stale(run->m, steps, &stale);
 	if (code < 0)
 		return error_set(e, code, "out of memory");

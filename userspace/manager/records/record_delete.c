@@ -12,6 +12,7 @@
 #include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
+#include "manager/mounts/mount_elsewhere.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/records/record_holders.h"
 #include "manager/state/snapshot_lease.h"
@@ -69,6 +70,9 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 			return code;
 		delete_rows(&c, records[i]);
 	}
+	code = mount_elsewhere_refuse(m, records, count, e);
+	if (code < 0)
+		return code;
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
 	if (code < 0)
 		return error_context(e, "delete %s", records[0]->id);

@@ -10,6 +10,7 @@
 #include "layer/disk_walk.h"
 #include "manager/eviction/eviction_candidates.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/mounts/mount_elsewhere.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/records/record_delete.h"
 #include "manager/state/store_files.h"
@@ -228,6 +229,7 @@ int fsck_layers_check(struct fsck *c, struct error *e)
 	size_t count = 0;
 	int code;
 
+	mount_elsewhere_find(c->m);
 	counter_fold(c->m); /* so that no change is taken for a wrong size */
 	code = list_layers(c, &layers, &count);
 	if (code < 0)

@@ -58,6 +58,7 @@ static int load_layer(const struct layer *row, void *user)
 	if (!layer)
 		return -ENOMEM;
 	*layer = *row;
+	layer->handed_out = true; /* perhaps, by an agent before this one */
 	recover_rows_take_name(load->m, row->name);
 	return 0;
 }

@@ -101,6 +101,13 @@ static bool is_whole(const struct snapshot_mount *mount)
 	return mount->source;
 }
 
+/* With the lock. */
+static void note_handed_out(const struct record *r)
+{
+	for (; r; r = r->parent)
+		r->layer->handed_out = true;
+}
+
 int snapshot_answer(struct manager *m, const struct record *r, struct snapshot_mount *ret_mount,
 		    struct error *e)
 {
@@ -116,6 +123,8 @@ int snapshot_answer(struct manager *m, const struct record *r, struct snapshot_m
 		fill_bind_of_layer(&mount, locked, r);
 	if (!is_whole(&mount))
 		return error_set(e, -ENOMEM, "out of memory");
+	if (!r->mount)
+		note_handed_out(r);
 	*ret_mount = mount;
 	mount = (struct snapshot_mount){ 0 };
 	return 0;
