@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What has to be done now and then, without being asked. */
 #include "manager/housekeeping.h"
 
 #include <string.h>
@@ -15,21 +14,27 @@
 
 #define COLLECT_INTERVAL_NS (600 * NS_PER_S)
 
+/* The name of a lease that has expired; NULL: none. */
+static char *find_expired_lease(struct manager *m, int64_t now_ns)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	const struct lease *l;
+	size_t position = 0;
+
+	while ((l = hashmap_next(locked->leases, &position)))
+		if (l->expires_ns && l->expires_ns <= now_ns && !l->hidden)
+			return strdup(l->name);
+	return NULL;
+}
+
 static void end_expired_leases(struct manager *m)
 {
-	int64_t now = clock_wall_ns();
+	int64_t now_ns = clock_wall_ns();
 
 	for (;;) {
-		cleanup(free_ptr) char *name = NULL;
+		cleanup(free_ptr) char *name = find_expired_lease(m, now_ns);
 		struct error e = { 0 };
-		size_t position = 0;
-		struct lease *l;
 
-		manager_lock(m);
-		while (!name && (l = hashmap_next(m->leases, &position)))
-			if (l->expires_ns && l->expires_ns <= now && !l->hidden)
-				name = strdup(l->name);
-		manager_unlock(m);
 		if (!name)
 			return;
 		if (leases_remove(m, name, &e) < 0) {
@@ -40,74 +45,78 @@ static void end_expired_leases(struct manager *m)
 	}
 }
 
-/* Unmounts what nobody holds and somebody was in when it was released. */
-static void end_unwanted_mounts(struct manager *m)
+/* A record that is not held, and whose mount was in use when it was released; NULL: none. */
+static struct record *reserve_unwanted(struct manager *m)
 {
-	manager_lock(m);
-	for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	for (struct mount *mount = locked->mounts; mount; mount = mount->next) {
 		struct record *r = mount->record;
-		bool gone = false;
 
 		if (!mount->unwanted || !r || r->busy)
 			continue;
-		if (record_is_held(r)) {
-			mount->unwanted = false;
-			continue;
+		if (!record_is_held(r)) {
+			manager_reserve(r);
+			return r;
 		}
-		manager_reserve(r);
-		manager_unlock(m);
-		if (mount_detach(m, r, NULL) == 0 && record_delete_is_due(r))
-			gone = record_delete_reserved(m, &r, 1, NULL) == 0;
-		manager_lock(m);
-		if (!gone) {
-			m->deletions_deferred |= !r->mount;
-			manager_unreserve(m, r);
-		}
-		break; /* the list has changed; the next run looks at the others */
+		mount->unwanted = false;
 	}
-	manager_unlock(m);
+	return NULL;
 }
 
-/* With the lock: a record that was to be deleted, and whose layer no superblock has any more; NULL:
- * none. *ret_left: others still wait. */
-static struct record *next_deferred(struct manager *m, bool *ret_left)
+/* One in each run. */
+static void end_unwanted_mount(struct manager *m)
 {
+	struct record *r = reserve_unwanted(m);
+
+	if (!r)
+		return;
+	if (mount_detach(m, r, NULL) == 0 && record_delete_is_due(r) &&
+	    record_delete_reserved(m, &r, 1, NULL) == 0)
+		return;
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	locked->deletions_deferred |= !r->mount;
+	manager_unreserve(locked, r);
+}
+
+/* A record that was to be deleted, and whose layer no superblock has any more; NULL: none. */
+static struct record *reserve_deferred(struct manager *m)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	bool left = false;
 	size_t at = 0;
 	struct record *r;
 
-	*ret_left = false;
-	while ((r = record_graph_next(m->graph, &at))) {
+	if (!locked->deletions_deferred)
+		return NULL;
+	while ((r = record_graph_next(locked->graph, &at))) {
 		if (r->state != RECORD_LIVE || !r->is_mutable || !record_delete_is_due(r))
 			continue;
-		if (!r->busy && !r->layer->lingering)
+		if (!r->busy && !r->layer->lingering) {
+			manager_reserve(r);
 			return r;
-		*ret_left = true;
+		}
+		left = true;
 	}
+	locked->deletions_deferred = left;
 	return NULL;
 }
 
 static void delete_deferred(struct manager *m)
 {
 	struct record *r;
-	bool left = true;
 
-	manager_lock(m);
-	while (m->deletions_deferred && (r = next_deferred(m, &left))) {
+	while ((r = reserve_deferred(m))) {
 		struct error e = { 0 };
-		int code;
 
-		manager_reserve(r);
-		manager_unlock(m);
-		code = record_delete_reserved(m, &r, 1, &e);
-		manager_lock(m);
-		if (code < 0) {
-			manager_unreserve(m, r);
-			left = true; /* the next run tries again */
-			break;
-		}
+		if (record_delete_reserved(m, &r, 1, &e) == 0)
+			continue;
+
+		cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+		manager_unreserve(locked, r);
+		return; /* the next run tries again */
 	}
-	m->deletions_deferred &= left;
-	manager_unlock(m);
 }
 
 /* Now and then: it reads all rows of contents. */
@@ -129,6 +138,6 @@ void housekeeping_run(struct manager *m)
 	counter_fold(m);
 	collect_blobs(m);
 	end_expired_leases(m);
-	end_unwanted_mounts(m);
+	end_unwanted_mount(m);
 	delete_deferred(m);
 }

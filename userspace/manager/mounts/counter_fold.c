@@ -24,6 +24,11 @@ struct cells {
 	size_t count, capacity;
 };
 
+static void cleanup_cells_free(struct cells *all)
+{
+	free(all->cells);
+}
+
 static int gather_cell(const struct usage_cell *cell, void *user)
 {
 	struct cells *all = user;
@@ -289,42 +294,59 @@ static int gather_cells(struct manager *m, const struct settling *s, bool gone_o
 	return code;
 }
 
-/* With the fold lock. */
-static void fold_locked(struct manager *m, bool gone_only)
+static struct mount **list_gone(struct manager *m, size_t *ret_count)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	mount_lingering_update(locked);
+	return sorted_mounts(locked, true, ret_count);
+}
+
+static int try_fold(struct manager *m, bool gone_only, struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
-	cleanup(free_ptr) struct mount **gone = NULL;
+	cleanup(cells_free) struct cells all = { 0 };
 	struct settling settling = { .changes = &changes };
-	struct cells all = { 0 };
-	struct error e = { 0 };
-	uint64_t begun = atomic_fetch_add(&m->folds_begun, 1) + 1;
+	/* Before the cells are read: a mount that ends afterwards has its last fold later. */
+	cleanup(free_ptr) struct mount **gone = list_gone(m, &settling.count);
 	int code;
 
-	/* Before the cells are read: a mount that goes afterwards has its last fold later. */
-	manager_lock(m);
-	mount_lingering_update(m);
-	settling.gone = gone = sorted_mounts(m, true, &settling.count);
-	manager_unlock(m);
-	code = gone ? gather_cells(m, &settling, gone_only, &all, &e)
-		    : error_set(&e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = apply_cells(m, &all, &changes, &e);
-	if (code == 0)
-		code = settle(m, &settling, &e);
-	if (code == 0)
-		code = change_set_write(&changes, m->database, DATABASE_RELAXED, &e);
+	if (!gone)
+		return error_set(e, -ENOMEM, "out of memory");
+	settling.gone = gone;
+	code = gather_cells(m, &settling, gone_only, &all, e);
+	if (code < 0)
+		return code;
+	code = apply_cells(m, &all, &changes, e);
+	if (code < 0)
+		return code;
+	code = settle(m, &settling, e);
+	if (code < 0)
+		return code;
+	code = change_set_write(&changes, m->database, DATABASE_RELAXED, e);
+	if (code < 0)
+		return code;
 	fail_point("fold.written");
-	if (code == 0) {
-		forget(m, &settling);
-	} else {
-		manager_lock(m);
-		mark_unsaved(m);
-		manager_unlock(m);
-	}
+	forget(m, &settling);
+	return 0;
+}
+
+static void fold_locked(struct manager *m, bool gone_only)
+{
+	uint64_t begun = atomic_fetch_add(&m->folds_begun, 1) + 1;
+	struct error e = { 0 };
+	int code;
+
+	assert(ranked_lock_is_held(&m->fold_lock));
+	code = try_fold(m, gone_only, &e);
 	if (code == 0 && !gone_only)
 		m->folds_whole = begun;
 	atomic_fetch_add(&m->folds, 1);
-	free(all.cells);
+	if (code < 0) {
+		cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+		mark_unsaved(locked);
+	}
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
 }

@@ -141,38 +141,55 @@ struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
 	return mount;
 }
 
-int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mount, struct error *e)
+/* Accounting that fails never fails a mount: what is missed is counted as lost. */
+static void count_if_possible(struct manager *m, const struct record *r, struct mount *mount,
+			      int mount_fd)
+{
+	struct error e = { 0 };
+	int code = mount_attach_register(m, mount, mount_fd, &e);
+
+	if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
+		counter_fold_gone(m);
+		code = mount_attach_register(m, mount, mount_fd, &e);
+	}
+	if (code < 0)
+		manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
+}
+
+static int create_and_attach(struct manager *m, const struct record *r, struct mount *mount,
+			     struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	char name[MOUNT_POINT_NAME_SIZE];
-	struct error registered = { 0 };
-	int code;
+	int code = 0;
 
-	manager_assert_unlocked(m);
 	/* What has just been committed may still be mounted, and its layer be an upper. */
 	unmount_queue_wait(m, r->layer->name);
 	if (r->parent)
 		unmount_queue_wait(m, r->parent->layer->name);
 	/* Two superblocks with one upper, or above files that change, are undefined. */
-	code = mount->writable && r->layer->lingering ? mount_lingering_refuse(m, r, false, e) : 0;
-	if (code == 0)
-		code = create_detached(m, mount, &fd, e);
-	if (code == 0)
-		code = fail_point_error("mount.created", e);
-	if (code == 0) {
-		/* Accounting that fails never fails a mount: what is missed is counted as lost. */
-		code = mount_attach_register(m, mount, fd, &registered);
-		if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
-			counter_fold_gone(m);
-			code = mount_attach_register(m, mount, fd, &registered);
-		}
-		if (code < 0)
-			manager_report(m, true, "record=%s not counted: %s", r->id,
-				       registered.text);
-		fail_point("mount.registered");
-		mount_list_point_name(r, false, name);
-		code = attach_at(m, fd, name, e);
-	}
+	if (mount->writable && r->layer->lingering)
+		code = mount_lingering_refuse(m, r, false, e);
+	if (code < 0)
+		return code;
+	code = create_detached(m, mount, &fd, e);
+	if (code < 0)
+		return code;
+	code = fail_point_error("mount.created", e);
+	if (code < 0)
+		return code;
+	count_if_possible(m, r, mount, fd);
+	fail_point("mount.registered");
+	mount_list_point_name(r, false, name);
+	return attach_at(m, fd, name, e);
+}
+
+int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mount, struct error *e)
+{
+	int code;
+
+	manager_assert_unlocked(m);
+	code = create_and_attach(m, r, mount, e);
 	if (code < 0) {
 		forget_unseen(m, mount);
 		mount_list_free(mount);

@@ -47,20 +47,27 @@ static bool is_removed(const struct record_label_change *change, const char *key
 	return false;
 }
 
+static int copy_other_labels(const struct record *r, const struct record_label_change *change,
+			     struct record *draft)
+{
+	for (size_t i = 0; i < r->label_count; i++)
+		if (!is_removed(change, r->labels[i].key) &&
+		    record_set_label(draft, r->labels[i].key, r->labels[i].value) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 /* A record without a place in the graph, which has the labels that the other one will have. */
 static int draft_labels(const struct record *r, const struct record_label_change *change,
 			struct record **ret_draft, struct error *e)
 {
 	cleanup(record_free) struct record *draft = record_new(r->id, "", "");
-	int code = draft ? 0 : -ENOMEM;
 
-	for (size_t i = 0; code == 0 && i < r->label_count; i++)
-		if (!is_removed(change, r->labels[i].key))
-			code = record_set_label(draft, r->labels[i].key, r->labels[i].value);
-	for (size_t i = 0; code == 0 && i < change->set_count; i++)
-		code = record_set_label(draft, change->set[i].key, change->set[i].value);
-	if (code < 0)
-		return error_set(e, code, "out of memory");
+	if (!draft || copy_other_labels(r, change, draft) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < change->set_count; i++)
+		if (record_set_label(draft, change->set[i].key, change->set[i].value) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
 	if (draft->label_count > MANAGER_LABELS_MAX)
 		return error_set(e, -EINVAL, "a record has at most %d labels, not %zu",
 				 MANAGER_LABELS_MAX, draft->label_count);

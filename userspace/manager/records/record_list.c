@@ -304,24 +304,44 @@ static int view_selected(struct manager *m, const struct record_query *q,
 	return view_chosen(m, choices, count, q, filter, l, e);
 }
 
+static void swap_views(struct record_view *a, struct record_view *b)
+{
+	struct record_view kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
 /* Without the lock: drops the views that do not match. */
 static int apply_filter(struct manager *m, struct listing *l, const struct record_filter *filter,
 			const atomic_bool *cancelled, struct error *e)
 {
 	size_t kept = 0;
-	int code = 0;
 
 	manager_assert_unlocked(m);
 	for (size_t i = 0; i < l->count; i++) {
-		if (code == 0)
-			code = cancellation_check(cancelled, e);
-		if (code == 0 && record_facts_match(&l->facts[i], filter, l->now_ns))
-			l->views[kept++] = l->views[i];
-		else
-			free_view(&l->views[i]);
+		int code = cancellation_check(cancelled, e);
+
+		if (code < 0)
+			return code;
+		if (!record_facts_match(&l->facts[i], filter, l->now_ns))
+			continue;
+		/* Swapped, so that the list owns each view once, also when it ends early. */
+		swap_views(&l->views[kept++], &l->views[i]);
 	}
+	for (size_t i = kept; i < l->count; i++)
+		free_view(&l->views[i]);
 	l->count = kept;
-	return code;
+	return 0;
+}
+
+/* Brings up to date what the list shows: sizes on disk, or what is known of the mounts. */
+static int refresh(struct manager *m, const struct record_query *query, struct error *e)
+{
+	if (query->disk_usage)
+		return layer_sizes_measure(m, query->cancelled, e);
+	counter_fold_for_call(m, query->cancelled);
+	return 0;
 }
 
 int record_list(struct manager *m, const struct record_query *query, struct record_view **ret_views,
@@ -331,17 +351,18 @@ int record_list(struct manager *m, const struct record_query *query, struct reco
 	cleanup(listing_free) struct listing l = { .count = 0 };
 	int code = record_filter_parse(query->filters, query->filter_count, &filter, e);
 
-	if (code == 0 && query->unused_for_ns < 0)
-		return error_set(e, -EINVAL, "an age limit cannot be negative");
-	if (code == 0 && query->disk_usage)
-		code = layer_sizes_measure(m, query->cancelled, e);
 	if (code < 0)
 		return code;
-	if (!query->disk_usage)
-		counter_fold_for_call(m, query->cancelled);
+	if (query->unused_for_ns < 0)
+		return error_set(e, -EINVAL, "an age limit cannot be negative");
+	code = refresh(m, query, e);
+	if (code < 0)
+		return code;
 	l.now_ns = clock_wall_ns();
 	code = view_selected(m, query, filter, &l, e);
-	if (code == 0 && !record_filter_is_cheap(filter))
+	if (code < 0)
+		return code;
+	if (!record_filter_is_cheap(filter))
 		code = apply_filter(m, &l, filter, query->cancelled, e);
 	if (code < 0)
 		return code;

@@ -32,11 +32,13 @@ static int has_content(struct manager *m, bool *ret_has, struct error *e)
 	bool layers = false, blobs = false;
 	int code = has_entries(m, "layers", &layers, e);
 
-	if (code == 0)
-		code = has_entries(m, "blobs/sha256", &blobs, e);
-	if (code == 0)
-		*ret_has = layers || blobs;
-	return code;
+	if (code < 0)
+		return code;
+	code = has_entries(m, "blobs/sha256", &blobs, e);
+	if (code < 0)
+		return code;
+	*ret_has = layers || blobs;
+	return 0;
 }
 
 static int quarantine_content(struct manager *m, struct error *e)

@@ -61,9 +61,15 @@ static int sync_directory(struct manager *m, const char *path, struct error *e)
 
 int quarantine_sync(struct manager *m, const struct quarantine *q, struct error *e)
 {
-	int code = *q->path ? sync_directory(m, q->path, e) : 0;
+	int code;
 
-	if (code == 0 && *q->path)
+	if (*q->path) {
+		code = sync_directory(m, q->path, e);
+		if (code < 0)
+			return code;
 		code = sync_directory(m, "quarantine", e);
-	return code == 0 ? sync_directory(m, ".", e) : code;
+		if (code < 0)
+			return code;
+	}
+	return sync_directory(m, ".", e);
 }

@@ -261,27 +261,26 @@ static int reconcile_mounts(struct manager *m, struct error *e)
 {
 	cleanup(mount_table_free) struct mount_table *table = NULL;
 	cleanup(free_ptr) char *directory = NULL;
-	struct hashmap *seen = hashmap_new();
+	cleanup(hashmap_free) struct hashmap *seen = hashmap_new();
 	size_t prefix;
 	int code;
 
 	if (!seen || asprintf(&directory, "%s/mnt", m->root) < 0) {
 		directory = NULL;
-		hashmap_free(seen);
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	prefix = strlen(directory) + 1;
 	code = mount_table_below(directory, &table, e);
-	for (size_t i = table ? table->count : 0; code == 0 && i-- > 0;) {
+	if (code < 0)
+		return code;
+	for (size_t i = table->count; i-- > 0;) {
 		const char *target = table->entries[i].target;
 
 		if (strlen(target) > prefix && !strchr(target + prefix, '/'))
 			adopt_or_unmount(m, target + prefix, seen);
 	}
-	if (code == 0)
-		retire_vanished(m, seen);
-	hashmap_free(seen);
-	return code;
+	retire_vanished(m, seen);
+	return 0;
 }
 
 struct strangers {
@@ -371,13 +370,17 @@ static int end_unheld(struct manager *m, struct error *e)
 	return 0;
 }
 
-static int load_mounts(struct recovering *r, struct error *e)
+static int load_mount_rows(sqlite3 *db, struct recovering *r, struct error *e)
 {
-	sqlite3 *db = database_lock_reader(r->m->database);
 	int code = usage_rows_load_mounts(db, load_mount, r, e);
 
-	if (code == 0)
-		code = usage_rows_load_layers(db, load_mount_layer, r, e);
+	return code < 0 ? code : usage_rows_load_layers(db, load_mount_layer, r, e);
+}
+
+static int load_mounts(struct recovering *r, struct error *e)
+{
+	int code = load_mount_rows(database_lock_reader(r->m->database), r, e);
+
 	database_unlock_reader(r->m->database);
 	return code;
 }
@@ -393,35 +396,60 @@ static void report_clock(struct manager *m)
 			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
 }
 
-int recover(struct manager *m, struct error *e)
+/* What the database says. */
+static int load(struct manager *m, struct change_set *changes, struct error *e)
+{
+	struct recovering r = { .m = m, .changes = changes };
+	int code = recover_rows_load(m, changes, e);
+
+	if (code < 0)
+		return code;
+	code = load_mounts(&r, e);
+	return code < 0 ? code : fail_point_error("recover.loaded", e);
+}
+
+/* Makes the mounts and counters agree with the database. */
+static int settle_mounts(struct manager *m, struct change_set *changes, struct error *e)
+{
+	int code = reconcile_mounts(m, e);
+
+	if (code < 0)
+		return code;
+	code = forget_strangers(m, e);
+	if (code < 0)
+		return code;
+	code = fail_point_error("recover.mounts", e);
+	return code < 0 ? code : change_set_write(changes, m->database, DATABASE_DURABLE, e);
+}
+
+static int reconcile(struct manager *m, struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
-	struct recovering r = { .m = m, .changes = &changes };
 	int code = overlay_staging_clear(m->root_fd, e);
 
-	if (code == 0)
-		code = recover_rows_load(m, &changes, e);
-	if (code == 0)
-		code = load_mounts(&r, e);
-	if (code == 0)
-		code = fail_point_error("recover.loaded", e);
-	if (code == 0)
-		code = reconcile_mounts(m, e);
-	if (code == 0)
-		code = forget_strangers(m, e);
-	if (code == 0)
-		code = fail_point_error("recover.mounts", e);
-	if (code == 0)
-		code = change_set_write(&changes, m->database, DATABASE_DURABLE, e);
-	if (code == 0)
-		code = reconcile_layers(m, e);
-	if (code == 0)
-		code = fail_point_error("recover.layers", e);
+	if (code < 0)
+		return code;
+	code = load(m, &changes, e);
+	if (code < 0)
+		return code;
+	code = settle_mounts(m, &changes, e);
+	if (code < 0)
+		return code;
+	code = reconcile_layers(m, e);
+	if (code < 0)
+		return code;
+	code = fail_point_error("recover.layers", e);
+	if (code < 0)
+		return code;
 	m->unplaced_changes_seen = usage_read_unplaced_changes(m->usage);
-	if (code == 0) {
-		counter_fold(m);
-		code = end_unheld(m, e);
-	}
+	counter_fold(m);
+	return end_unheld(m, e);
+}
+
+int recover(struct manager *m, struct error *e)
+{
+	int code = reconcile(m, e);
+
 	fail_point("recover.unheld");
 	remove_mount_points(m);
 	report_clock(m);

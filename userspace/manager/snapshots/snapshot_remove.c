@@ -129,6 +129,21 @@ static void end_key(struct manager *m, const char *key, const struct removal *re
 		manager_unreserve(locked, removal->r);
 }
 
+static int remove_begun(struct manager *m, const char *key, const struct removal *removal,
+			struct error *e)
+{
+	int code = snapshot_remove_rows(m, removal->r, removal->lease, removal->stays, e);
+
+	end_key(m, key, removal, code == 0);
+	if (code < 0)
+		return code;
+	if (removal->stays)
+		end_snapshot(m, removal->r);
+	else
+		snapshot_remove_record(m, removal->r);
+	return 0;
+}
+
 int snapshot_remove(struct manager *m, const char *key, struct error *e)
 {
 	struct removal removal = { 0 };
@@ -136,12 +151,7 @@ int snapshot_remove(struct manager *m, const char *key, struct error *e)
 
 	if (code < 0)
 		return code;
-	code = snapshot_remove_rows(m, removal.r, removal.lease, removal.stays, e);
-	end_key(m, key, &removal, code == 0);
-	if (code == 0 && removal.stays)
-		end_snapshot(m, removal.r);
-	else if (code == 0)
-		snapshot_remove_record(m, removal.r);
+	code = remove_begun(m, key, &removal, e);
 
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	snapshot_keys_put_lease(locked, removal.lease);

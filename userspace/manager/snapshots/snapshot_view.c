@@ -164,7 +164,6 @@ static int view_all(struct manager *m, const atomic_bool *cancelled, struct list
 {
 	size_t count = 0;
 	struct snapshot **sorted;
-	int code = 0;
 
 	manager_assert_locked(m);
 	sorted = snapshot_keys_sorted(m, &count);
@@ -172,10 +171,10 @@ static int view_all(struct manager *m, const atomic_bool *cancelled, struct list
 		l->views = calloc(count + 1, sizeof(*l->views));
 	if (!l->views)
 		return error_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; code == 0 && i < count && !is_cancelled(cancelled); i++)
-		if (is_listed(sorted[i]))
-			code = make_view(sorted[i], &l->views[l->count++]);
-	return code < 0 ? error_set(e, code, "out of memory") : cancellation_check(cancelled, e);
+	for (size_t i = 0; i < count && !is_cancelled(cancelled); i++)
+		if (is_listed(sorted[i]) && make_view(sorted[i], &l->views[l->count++]) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+	return cancellation_check(cancelled, e);
 }
 
 /* On copies, since a filter may take long: the lock is for others meanwhile. */
@@ -183,18 +182,23 @@ static int apply_filter(struct listing *l, const struct record_filter *filter,
 			const atomic_bool *cancelled, struct error *e)
 {
 	size_t kept = 0;
-	int code = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (code == 0)
-			code = cancellation_check(cancelled, e);
-		if (code == 0 && record_filter_match(filter, field, &l->views[i]))
-			l->views[kept++] = l->views[i];
-		else
-			snapshot_view_free(&l->views[i]);
+		struct snapshot_view dropped = l->views[kept];
+		int code = cancellation_check(cancelled, e);
+
+		if (code < 0)
+			return code;
+		if (!record_filter_match(filter, field, &l->views[i]))
+			continue;
+		/* Swapped, so that the list owns each view once, also when it ends early. */
+		l->views[kept++] = l->views[i];
+		l->views[i] = dropped;
 	}
+	for (size_t i = kept; i < l->count; i++)
+		snapshot_view_free(&l->views[i]);
 	l->count = kept;
-	return code;
+	return 0;
 }
 
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
@@ -210,8 +214,9 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 	manager_lock(m);
 	code = view_all(m, cancelled, &l, e);
 	manager_unlock(m);
-	if (code == 0)
-		code = apply_filter(&l, filter, cancelled, e);
+	if (code < 0)
+		return code;
+	code = apply_filter(&l, filter, cancelled, e);
 	if (code < 0)
 		return code;
 	*ret_count = l.count;

@@ -72,28 +72,31 @@ int store_files_link(struct manager *m, const char *layer, struct error *e)
 	return 1;
 }
 
-/* 0 or -errno; *ret_path is what could not be made. */
-static int make_directories(struct manager *m, const char *layer, char ret_path[PATH_SIZE])
+/* 0 or -errno; `path` is that of the layer's directory, and on failure of what could not be made.
+ */
+static int fill_directory(struct manager *m, const char *layer, char path[PATH_SIZE])
 {
 	char target[PATH_SIZE];
-	int code;
+	int code = fail_point_error("layer.made", NULL);
 
-	store_files_layer_path(layer, ret_path);
-	code = directory_make(m->root_fd, ret_path, 0755); /* the mode of the mount's root */
+	if (code < 0)
+		return code;
+	store_files_layer_path(layer, path);
+	code = directory_make(m->root_fd, path, 0755); /* the mode of the mount's root */
 	if (code < 0)
 		return code;
 	code = fail_point_error("layer.made-fs", NULL);
 	if (code < 0)
 		return code;
-	(void)snprintf(ret_path, PATH_SIZE, "layers/%s/work", layer);
-	if (mkdirat(m->root_fd, ret_path, 0700) < 0)
+	(void)snprintf(path, PATH_SIZE, "layers/%s/work", layer);
+	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return -errno;
 	code = fail_point_error("layer.made-work", NULL);
 	if (code < 0)
 		return code;
-	(void)snprintf(ret_path, PATH_SIZE, "l/%s", layer);
+	(void)snprintf(path, PATH_SIZE, "l/%s", layer);
 	store_files_link_target(layer, target);
-	if (symlinkat(target, m->root_fd, ret_path) < 0)
+	if (symlinkat(target, m->root_fd, path) < 0)
 		return -errno;
 	return fail_point_error("layer.linked", NULL);
 }
@@ -107,9 +110,7 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	(void)snprintf(path, sizeof(path), "layers/%s", layer);
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
-	code = fail_point_error("layer.made", NULL);
-	if (code == 0)
-		code = make_directories(m, layer, path);
+	code = fill_directory(m, layer, path);
 	if (code == 0)
 		return 0;
 	error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
