@@ -121,19 +121,19 @@ static void report(const struct output *o, const struct error *e)
 }
 
 /* Flushes output, also after a failure. The first failure is the one that is reported. */
-static enum cli_exit end(struct cli *c, int result, struct error *e)
+static enum cli_exit end(struct cli *c, int code, struct error *e)
 {
-	enum cli_exit status = c->exit != CLI_EXIT_DONE ? c->exit : cli_exit_from_errno(result);
-	bool reader_left = result == -EPIPE && ferror(stdout);
+	enum cli_exit status = c->exit != CLI_EXIT_DONE ? c->exit : cli_exit_from_errno(code);
+	bool reader_left = code == -EPIPE && ferror(stdout);
 	struct error flushed = { 0 };
 
-	if (output_finish(&c->out, &flushed) < 0 && result == 0) {
+	if (output_finish(&c->out, &flushed) < 0 && code == 0) {
 		e = &flushed;
-		result = flushed.code;
+		code = flushed.code;
 		status = CLI_EXIT_FAILED;
-		reader_left = result == -EPIPE;
+		reader_left = code == -EPIPE;
 	}
-	if (result < 0 && !reader_left) /* the reader that closed the pipe knows about it */
+	if (code < 0 && !reader_left) /* the reader that closed the pipe knows about it */
 		report(&c->out, e);
 	return status;
 }

@@ -211,13 +211,13 @@ static int descend(struct beneath *b, size_t start, size_t end,
 		   const struct beneath_missing *missing, struct error *e)
 {
 	const char *name = b->path + start;
-	int parent = current_fd(b), fd, r;
+	int parent = current_fd(b), fd, code;
 
 	fd = openat(parent, name, DIRECTORY);
 	if (fd < 0 && missing && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
-		r = missing->make(parent, name, b->path, missing->user, e);
-		if (r < 0)
-			return r;
+		code = missing->make(parent, name, b->path, missing->user, e);
+		if (code < 0)
+			return code;
 		fd = openat(parent, name, DIRECTORY);
 	}
 	if (fd < 0) {
@@ -236,15 +236,15 @@ int beneath_enter(struct beneath *b, const char *path, size_t length,
 		  const struct beneath_missing *missing, int *ret_fd, struct error *e)
 {
 	size_t at;
-	int r = 0;
+	int code = 0;
 
 	leave(b, common_depth(b, path, length));
 	at = b->depth > 0 ? b->levels[b->depth - 1].end : 0;
 	if (b->depth > 0)
-		r = reopen(b);
-	if (r < 0) {
+		code = reopen(b);
+	if (code < 0) {
 		leave(b, 0);
-		return error_set(e, r, "a directory has vanished: %s", strerror(-r));
+		return error_set(e, code, "a directory has vanished: %s", strerror(-code));
 	}
 	while (at < length) {
 		size_t start = at > 0 ? at + 1 : 0;
@@ -255,9 +255,9 @@ int beneath_enter(struct beneath *b, const char *path, size_t length,
 		memcpy(b->path + at, path + at, start + part - at);
 		at = start + part;
 		b->path[at] = '\0';
-		r = descend(b, start, at, missing, e);
-		if (r < 0)
-			return r;
+		code = descend(b, start, at, missing, e);
+		if (code < 0)
+			return code;
 	}
 	*ret_fd = current_fd(b);
 	return 0;
@@ -318,17 +318,17 @@ static int remove_below(int *fd)
 	for (;;) {
 		char child[NAME_MAX + 1];
 		struct stat st;
-		int r = empty_directory(*fd, child), next;
+		int code = empty_directory(*fd, child), next;
 
-		if (r < 0)
-			return r;
+		if (code < 0)
+			return code;
 		if (!child[0] && depth == 0)
 			return 0;
 		if (!child[0]) {
 			/* Empty now: the look from above removes it. */
-			r = ascend(fd, way[--depth]);
-			if (r < 0)
-				return r;
+			code = ascend(fd, way[--depth]);
+			if (code < 0)
+				return code;
 			continue;
 		}
 		if (depth == DEPTH_MAX)
@@ -347,17 +347,18 @@ static int remove_below(int *fd)
 int beneath_remove(int parent, const char *name, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
-	int r;
+	int code;
 
 	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return error_set(e, -errno, "remove what is there: %s", strerror(errno));
 	fd = openat(parent, name, DIRECTORY);
-	r = fd < 0 ? -errno : remove_below(&fd);
-	if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
-		r = -errno;
-	if (r < 0)
-		return error_set(e, r, "remove the directory that is there: %s", strerror(-r));
+	code = fd < 0 ? -errno : remove_below(&fd);
+	if (code == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		code = -errno;
+	if (code < 0)
+		return error_set(e, code, "remove the directory that is there: %s",
+				 strerror(-code));
 	return 0;
 }

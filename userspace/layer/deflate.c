@@ -97,12 +97,12 @@ int deflate_step(struct deflate *d, const void *bytes, size_t length, bool last,
 		long out = d->compression == TAR_COMPRESSION_GZIP
 				   ? step_gzip(d, &more, e)
 				   : step_zstd(d, &in, last, &more, e);
-		int r = (int)(out < 0 ? out : 0);
+		int code = (int)(out < 0 ? out : 0);
 
 		if (out > 0)
-			r = write(d->out, (size_t)out, user, e);
-		if (r < 0)
-			return r;
+			code = write(d->out, (size_t)out, user, e);
+		if (code < 0)
+			return code;
 	}
 	return 0;
 }

@@ -100,17 +100,17 @@ int xattr_copy(int from, int to, struct error *e)
 {
 	cleanup(free_ptr) char *names = malloc(XATTR_LIST_MAX);
 	ssize_t length;
-	int r = 0;
+	int code = 0;
 
 	if (!names)
 		return error_set(e, -ENOMEM, "out of memory");
 	length = flistxattr(from, names, XATTR_LIST_MAX);
 	if (length < 0 && errno != EOPNOTSUPP)
 		return error_set(e, -errno, "list attributes: %s", strerror(errno));
-	for (ssize_t at = 0; at < length && r == 0; at += (ssize_t)strlen(names + at) + 1)
+	for (ssize_t at = 0; at < length && code == 0; at += (ssize_t)strlen(names + at) + 1)
 		if (xattr_kind_of(names + at) == XATTR_CONTENT)
-			r = copy_one(from, to, names + at, e);
-	return r;
+			code = copy_one(from, to, names + at, e);
+	return code;
 }
 
 bool directory_is_opaque(int fd)

@@ -168,11 +168,11 @@ int inflate_step(struct inflate *z, struct inflate_buffers *b, struct error *e)
 
 	while (b->out_left > 0 && (b->in_left > 0 || (pending && z->inside))) {
 		size_t in_left = b->in_left, out_left = b->out_left;
-		int r = z->compression == TAR_COMPRESSION_GZIP ? step_gzip(z, b, e)
-							       : step_zstd(z, b, e);
+		int code = z->compression == TAR_COMPRESSION_GZIP ? step_gzip(z, b, e)
+								  : step_zstd(z, b, e);
 
-		if (r < 0)
-			return r;
+		if (code < 0)
+			return code;
 		z->begun = true;
 		pending = in_left != b->in_left || out_left != b->out_left;
 		if (!pending && b->in_left > 0)

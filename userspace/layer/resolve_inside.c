@@ -109,10 +109,13 @@ int resolve_inside(struct beneath *b, const char *path, size_t length,
 	memcpy(w.rest, path, length);
 	w.rest[length] = '\0';
 	code = enter(&w, e);
-	while (code == 0 && w.rest[0])
-		code = step(&w, e);
 	if (code < 0)
 		return code;
+	while (w.rest[0]) {
+		code = step(&w, e);
+		if (code < 0)
+			return code;
+	}
 	memcpy(ret_path, w.path, w.length);
 	ret_path[w.length] = '\0';
 	*ret_fd = w.fd;

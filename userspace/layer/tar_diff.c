@@ -103,7 +103,7 @@ static int read_xattrs(struct diff *d, const struct layer_entry *entry, int *ret
 	cleanup(free_ptr) const char **order = NULL;
 	size_t count = 0;
 	ssize_t length;
-	int r = 0;
+	int code = 0;
 
 	strbuf_reset(&d->records);
 	*ret_marks = 0;
@@ -119,9 +119,9 @@ static int read_xattrs(struct diff *d, const struct layer_entry *entry, int *ret
 	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(d->names + at) + 1)
 		order[count++] = d->names + at;
 	qsort(order, count, sizeof(*order), by_name);
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = read_xattr(d, path, order[i], ret_marks, e);
-	return r;
+	for (size_t i = 0; i < count && code == 0; i++)
+		code = read_xattr(d, path, order[i], ret_marks, e);
+	return code;
 }
 
 /* ---- content ---- */
@@ -170,18 +170,20 @@ static int write_file(struct diff *d, const struct layer_entry *entry, struct ta
 		openat(entry->parent, entry->name,
 		       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
 	struct stat st;
-	int r;
+	int code;
 
 	if (fd < 0)
 		return error_set(e, -errno, "open: %s", strerror(errno));
 	h->size = (uint64_t)entry->st.st_size;
-	r = write_header(d, h, e);
-	if (r == 0)
-		r = read_content(d, fd, h->size, e);
-	if (r == 0)
-		r = tar_sink_zeros(d->sink, tar_padding(h->size), e);
-	if (r < 0)
-		return r;
+	code = write_header(d, h, e);
+	if (code < 0)
+		return code;
+	code = read_content(d, fd, h->size, e);
+	if (code < 0)
+		return code;
+	code = tar_sink_zeros(d->sink, tar_padding(h->size), e);
+	if (code < 0)
+		return code;
 	if (fstat(fd, &st) < 0)
 		return error_set(e, -errno, "look at it: %s", strerror(errno));
 	return same_content(&st, &entry->st)
@@ -211,14 +213,14 @@ static int write_whiteout(struct diff *d, const struct layer_entry *entry, bool 
 static int write_directory(struct diff *d, const struct layer_entry *entry, struct tar_header *h,
 			   int marks, struct error *e)
 {
-	int r;
+	int code;
 
 	(void)snprintf(d->path, sizeof(d->path), "%s/", *entry->path ? entry->path : ".");
 	h->path = d->path;
-	r = write_header(d, h, e);
-	if (r == 0 && (marks & MARK_OPAQUE))
-		r = write_whiteout(d, entry, true, e);
-	return r;
+	code = write_header(d, h, e);
+	if (code < 0 || !(marks & MARK_OPAQUE))
+		return code;
+	return write_whiteout(d, entry, true, e);
 }
 
 static int write_symlink(struct diff *d, const struct layer_entry *entry, struct tar_header *h,
@@ -269,7 +271,7 @@ static int write_entry(struct diff *d, const struct layer_entry *entry, struct e
 		.mtime = entry->st.st_mtim,
 		.records = &d->records,
 	};
-	int marks, r;
+	int marks, code;
 
 	if (strlen(entry->path) >= BENEATH_PATH_SIZE)
 		return error_set(e, -ENAMETOOLONG,
@@ -282,15 +284,15 @@ static int write_entry(struct diff *d, const struct layer_entry *entry, struct e
 		return write_whiteout(d, entry, false, e);
 	if (whiteout_is_reserved(entry->name))
 		return error_set(e, -EOPNOTSUPP, "a layer cannot hold a file of such a name");
-	r = read_xattrs(d, entry, &marks, e);
-	if (r < 0)
-		return r;
+	code = read_xattrs(d, entry, &marks, e);
+	if (code < 0)
+		return code;
 	if ((marks & MARK_WHITEOUT) && S_ISREG(entry->st.st_mode) && entry->st.st_size == 0)
 		return write_whiteout(d, entry, false, e);
 	if (!S_ISDIR(entry->st.st_mode) && entry->st.st_nlink > 1) {
-		r = inode_names_meet(d->linked, entry->st.st_ino, entry->path, &h.target);
-		if (r < 0)
-			return error_set(e, r, "out of memory");
+		code = inode_names_meet(d->linked, entry->st.st_ino, entry->path, &h.target);
+		if (code < 0)
+			return error_set(e, code, "out of memory");
 	}
 	if (h.target) {
 		h.type = TAR_LINK;
@@ -306,17 +308,17 @@ static int write_entries(struct diff *d, struct error *e)
 	struct layer_entry entry;
 	const struct layer_walk_options options = { .directory = d->options->layer_fd,
 						    .sorted = true };
-	int r = layer_walk_open(&options, &walk, e);
+	int code = layer_walk_open(&options, &walk, e);
 
-	while (r == 0 && (r = layer_walk_next(walk, &entry, e)) == 1) {
+	while (code == 0 && (code = layer_walk_next(walk, &entry, e)) == 1) {
 		if (is_cancelled(d))
 			return error_set(e, -ECANCELED, "it was cancelled");
-		r = write_entry(d, &entry, e);
-		if (r < 0)
+		code = write_entry(d, &entry, e);
+		if (code < 0)
 			return error_context(e, "%s",
 					     beneath_show(*entry.path ? entry.path : ".", shown));
 	}
-	return r;
+	return code;
 }
 
 static int diff(struct diff *d, struct tar_sink_result *ret_result, struct error *e)
@@ -325,21 +327,22 @@ static int diff(struct diff *d, struct tar_sink_result *ret_result, struct error
 	cleanup(free_ptr) char *value = malloc(XATTR_SIZE_MAX);
 	cleanup(inode_names_free) struct inode_names *linked = inode_names_new();
 	cleanup(tar_sink_free) struct tar_sink *sink = NULL;
-	int r;
+	int code;
 
 	if (!names || !value || !linked)
 		return error_set(e, -ENOMEM, "out of memory");
-	r = tar_sink_open(d->options->output_fd, d->options->compression, &sink, e);
-	if (r < 0)
-		return r;
+	code = tar_sink_open(d->options->output_fd, d->options->compression, &sink, e);
+	if (code < 0)
+		return code;
 	d->names = names;
 	d->value = value;
 	d->linked = linked;
 	d->sink = sink;
-	r = write_entries(d, e);
-	if (r == 0) /* the end of the archive */
-		r = tar_sink_zeros(sink, 2 * TAR_BLOCK, e);
-	return r < 0 ? r : tar_sink_end(sink, ret_result, e);
+	code = write_entries(d, e);
+	if (code < 0)
+		return code;
+	code = tar_sink_zeros(sink, 2 * TAR_BLOCK, e); /* the end of the archive */
+	return code < 0 ? code : tar_sink_end(sink, ret_result, e);
 }
 
 int tar_diff(const struct tar_diff_options *options, struct tar_diff_result *ret_result,
@@ -348,12 +351,12 @@ int tar_diff(const struct tar_diff_options *options, struct tar_diff_result *ret
 	struct diff d = { .options = options };
 	struct tar_sink_result written;
 	struct error own = { 0 };
-	int r = diff(&d, &written, e ? e : &own);
+	int code = diff(&d, &written, e ? e : &own);
 
 	strbuf_free(&d.blocks);
 	strbuf_free(&d.records);
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	*ret_result = (struct tar_diff_result){
 		.blob = written.blob,
 		.diff_id = written.diff_id,

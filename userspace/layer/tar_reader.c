@@ -142,10 +142,11 @@ static int skip(struct tar_reader *r, struct error *e)
 
 		if (code < 0)
 			return code;
-		if (code == 0 && r->content_left > 0)
-			return cut_off(e);
-		if (code == 0)
+		if (code == 0) {
+			if (r->content_left > 0)
+				return cut_off(e);
 			break;
+		}
 		if (r->content_left > 0) {
 			part = part < r->content_left ? part : (size_t)r->content_left;
 			r->content_left -= part;
@@ -484,6 +485,23 @@ static int next_header(struct tar_reader *r, struct tar_fields *f, struct error 
 	return code < 0 ? code : 1;
 }
 
+/* The header of the next entry, behind the special headers that belong to it: 1, or 0 at the end.
+ */
+static int next_entry(struct tar_reader *r, struct tar_fields *f, struct error *e)
+{
+	int code;
+
+	do {
+		code = next_header(r, f, e);
+		if (code < 0)
+			return code;
+		if (code == 0) /* with a special header, an entry was to follow */
+			return r->header_bytes > 0 ? cut_off(e) : 0;
+		code = take_special(r, f->type, f->size, e);
+	} while (code > 0);
+	return code < 0 ? code : 1;
+}
+
 int tar_reader_next(struct tar_reader *r, const struct tar_entry **ret_entry, struct error *e)
 {
 	struct tar_fields f;
@@ -495,20 +513,12 @@ int tar_reader_next(struct tar_reader *r, const struct tar_entry **ret_entry, st
 	strbuf_reset(&r->long_name);
 	strbuf_reset(&r->long_target);
 	r->header_bytes = 0;
-	do {
-		code = next_header(r, &f, e);
-		if (code < 0)
-			return code;
-		if (code == 0 && r->header_bytes > 0)
-			return cut_off(e); /* an entry was to follow */
-		if (code == 0) {
-			r->ended = true;
-			return 0;
-		}
-		code = take_special(r, f.type, f.size, e);
-	} while (code > 0);
-	if (code == 0)
-		code = take_entry(r, &f, e);
+	code = next_entry(r, &f, e);
+	if (code <= 0) {
+		r->ended = code == 0;
+		return code;
+	}
+	code = take_entry(r, &f, e);
 	if (code < 0)
 		return code;
 	*ret_entry = &r->entry;

@@ -59,21 +59,29 @@ static int write_output(const void *bytes, size_t length, void *sink, struct err
 	return 0;
 }
 
+static int write_all(struct tar_sink *s, struct error *e)
+{
+	const void *bytes = NULL;
+	long length;
+
+	while ((length = byte_ring_look(s->ring, WRITER, &bytes)) > 0) {
+		int code =
+			deflate_step(s->deflate, bytes, (size_t)length, false, write_output, s, e);
+
+		byte_ring_pass(s->ring, WRITER);
+		if (code < 0)
+			return code;
+	}
+	/* Less than 0: the sink was stopped, for a reason that is reported elsewhere. */
+	return length < 0 ? 0 : deflate_step(s->deflate, NULL, 0, true, write_output, s, e);
+}
+
 static void *run_writer(void *sink)
 {
 	struct tar_sink *s = sink;
 	struct error e = { 0 };
-	const void *bytes = NULL;
-	long length;
-	int r = 0;
 
-	while (r == 0 && (length = byte_ring_look(s->ring, WRITER, &bytes)) > 0) {
-		r = deflate_step(s->deflate, bytes, (size_t)length, false, write_output, s, &e);
-		byte_ring_pass(s->ring, WRITER);
-	}
-	if (r == 0 && length == 0)
-		r = deflate_step(s->deflate, NULL, 0, true, write_output, s, &e);
-	if (r < 0)
+	if (write_all(s, &e) < 0)
 		fail(s, &e);
 	return NULL;
 }
@@ -110,7 +118,7 @@ int tar_sink_open(int output_fd, enum tar_compression compression, struct tar_si
 		  struct error *e)
 {
 	cleanup(tar_sink_free) struct tar_sink *s = calloc(1, sizeof(*s));
-	int r;
+	int code;
 
 	if (!s)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -122,11 +130,12 @@ int tar_sink_open(int output_fd, enum tar_compression compression, struct tar_si
 	s->diff_sum = digest_sum_new();
 	if (!s->deflate || !s->ring || !s->blob_sum || !s->diff_sum)
 		return error_set(e, -ENOMEM, "out of memory");
-	r = start(s, run_writer, e);
-	if (r == 0)
-		r = start(s, run_hash, e);
-	if (r < 0)
-		return r;
+	code = start(s, run_writer, e);
+	if (code < 0)
+		return code;
+	code = start(s, run_hash, e);
+	if (code < 0)
+		return code;
 	*ret_sink = take_ptr(s);
 	return 0;
 }

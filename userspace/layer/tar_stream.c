@@ -138,9 +138,9 @@ static void *run_source(void *stream)
 	struct tar_stream *s = stream;
 	struct byte_ring *to = s->source ? s->source : s->plain;
 	struct error e = { 0 };
-	int r = read_source(s, to, &e);
+	int code = read_source(s, to, &e);
 
-	byte_ring_end(to, r < 0 ? fail(s, &e) : 0);
+	byte_ring_end(to, code < 0 ? fail(s, &e) : 0);
 	return NULL;
 }
 
@@ -149,10 +149,10 @@ static void *run_source(void *stream)
 static int publish(struct tar_stream *s, struct inflate_buffers *b, struct error *e)
 {
 	size_t length = SLOT_BYTES - b->out_left;
-	int r = note_plain(s, length, e);
+	int code = note_plain(s, length, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (length > 0)
 		byte_ring_publish(s->plain, length);
 	b->out = NULL;
@@ -165,7 +165,7 @@ static int inflate_all(struct tar_stream *s, struct inflate *z, struct error *e)
 	struct inflate_buffers b = { 0 };
 	const void *in = NULL;
 	long length = byte_ring_look(s->source, 0, &in);
-	int r;
+	int code;
 
 	for (; length > 0; length = byte_ring_look(s->source, 0, &in)) {
 		b.in = in;
@@ -177,20 +177,20 @@ static int inflate_all(struct tar_stream *s, struct inflate *z, struct error *e)
 			}
 			if (!b.out)
 				return error_set(e, -ECANCELED, "it was stopped");
-			r = inflate_step(z, &b, e);
-			if (r == 0 && b.out_left == 0)
-				r = publish(s, &b, e);
-			else if (r < 0)
-				(void)publish(s, &b, NULL); /* r is reported */
-			if (r < 0)
-				return r;
+			code = inflate_step(z, &b, e);
+			if (code == 0 && b.out_left == 0)
+				code = publish(s, &b, e);
+			else if (code < 0)
+				(void)publish(s, &b, NULL); /* code is reported */
+			if (code < 0)
+				return code;
 		} while (b.in_left > 0 || !b.out);
 		byte_ring_pass(s->source, 0);
 	}
 	if (b.out) {
-		r = publish(s, &b, e);
-		if (r < 0)
-			return r;
+		code = publish(s, &b, e);
+		if (code < 0)
+			return code;
 	}
 	if (length < 0) /* the thread that ended the ring reported why */
 		return error_set(e, (int)length, "the source ended early");
@@ -202,9 +202,9 @@ static void *run_inflate(void *stream)
 	struct tar_stream *s = stream;
 	cleanup(inflate_free) struct inflate *z = inflate_new(s->compression);
 	struct error e = { 0 };
-	int r = z ? inflate_all(s, z, &e) : error_set(&e, -ENOMEM, "out of memory");
+	int code = z ? inflate_all(s, z, &e) : error_set(&e, -ENOMEM, "out of memory");
 
-	byte_ring_end(s->plain, r < 0 ? fail(s, &e) : 0);
+	byte_ring_end(s->plain, code < 0 ? fail(s, &e) : 0);
 	return NULL;
 }
 
@@ -246,7 +246,7 @@ static int prepare(struct tar_stream *s, struct error *e)
 {
 	struct stat st;
 	ssize_t length;
-	int r;
+	int code;
 
 	s->pollable = fstat(s->options.source_fd, &st) < 0 || !S_ISREG(st.st_mode);
 	s->blob_sum = digest_sum_new();
@@ -257,9 +257,9 @@ static int prepare(struct tar_stream *s, struct error *e)
 	if (length < 0)
 		return (int)length;
 	s->magic_bytes = (size_t)length;
-	r = inflate_detect(s->magic, s->magic_bytes, &s->compression, e);
-	if (r < 0)
-		return r;
+	code = inflate_detect(s->magic, s->magic_bytes, &s->compression, e);
+	if (code < 0)
+		return code;
 	s->plain = byte_ring_new(SLOT_BYTES, PLAIN_SLOTS, 2);
 	if (s->compression != TAR_COMPRESSION_NONE)
 		s->source = byte_ring_new(SLOT_BYTES, SOURCE_SLOTS, 1);
@@ -268,25 +268,32 @@ static int prepare(struct tar_stream *s, struct error *e)
 	return 0;
 }
 
+static int start_threads(struct tar_stream *s, struct error *e)
+{
+	int code = start(s, run_source, e);
+
+	if (code < 0)
+		return code;
+	code = s->source ? start(s, run_inflate, e) : 0;
+	return code < 0 ? code : start(s, run_hash, e);
+}
+
 int tar_stream_open(const struct tar_stream_options *options, struct tar_stream **ret_stream,
 		    struct error *e)
 {
 	cleanup(tar_stream_free) struct tar_stream *s = calloc(1, sizeof(*s));
-	int r;
+	int code;
 
 	if (!s)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with default attributes */
 	s->options = *options;
-	r = prepare(s, e);
-	if (r == 0)
-		r = start(s, run_source, e);
-	if (r == 0 && s->source)
-		r = start(s, run_inflate, e);
-	if (r == 0)
-		r = start(s, run_hash, e);
-	if (r < 0)
-		return r;
+	code = prepare(s, e);
+	if (code < 0)
+		return code;
+	code = start_threads(s, e);
+	if (code < 0)
+		return code;
 	*ret_stream = take_ptr(s);
 	return 0;
 }

@@ -67,10 +67,12 @@ static bool read_socket(struct grpc_connection *c)
 {
 	int code = http2_session_read(&c->session);
 
-	if (code == 0)
-		c->heard_us = grpc_connection_clock_us(c->server);
-	if (code == 0 || code == -EAGAIN)
+	if (code == -EAGAIN)
 		return true;
+	if (code == 0) {
+		c->heard_us = grpc_connection_clock_us(c->server);
+		return true;
+	}
 	if (code == -EPROTO) /* tell the peer, as far as it listens */
 		(void)http2_session_write(&c->session);
 	grpc_connection_close(c);

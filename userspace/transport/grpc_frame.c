@@ -67,12 +67,12 @@ int grpc_frame_read(struct grpc_frame_reader *r, const uint8_t **bytes, size_t *
 		    struct error *e)
 {
 	size_t count;
-	int err;
+	int code;
 
 	if (*length > 0 && r->prefix_length < sizeof(r->prefix)) {
-		err = read_prefix(r, bytes, length, e);
-		if (err < 0)
-			return err;
+		code = read_prefix(r, bytes, length, e);
+		if (code < 0)
+			return code;
 	}
 	if (r->prefix_length < sizeof(r->prefix))
 		return 0;
@@ -80,9 +80,9 @@ int grpc_frame_read(struct grpc_frame_reader *r, const uint8_t **bytes, size_t *
 	count = smaller(r->length - r->received, *length);
 	if (count == 0)
 		return 0;
-	err = reserve(r, r->received + count, e);
-	if (err < 0)
-		return err;
+	code = reserve(r, r->received + count, e);
+	if (code < 0)
+		return code;
 	take(r->message + r->received, count, bytes, length);
 	r->received += count;
 	return 0;

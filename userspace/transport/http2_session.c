@@ -23,22 +23,22 @@ static int new_session(struct http2_session *s, enum http2_session_role role,
 		       const nghttp2_session_callbacks *callbacks, void *user)
 {
 	nghttp2_option *option;
-	int err;
+	int code;
 
-	err = nghttp2_option_new(&option);
-	if (err < 0)
-		return to_errno(err);
+	code = nghttp2_option_new(&option);
+	if (code < 0)
+		return to_errno(code);
 	/* Closed streams would be kept for the priority tree, which gRPC does not use. */
 	nghttp2_option_set_no_closed_streams(option, 1);
 	/* nghttp2 would drop a grpc-message that an older agent ended with a blank. */
 	if (role == HTTP2_SESSION_CLIENT)
 		nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
 	if (role == HTTP2_SESSION_SERVER)
-		err = nghttp2_session_server_new2(&s->nghttp2, callbacks, user, option);
+		code = nghttp2_session_server_new2(&s->nghttp2, callbacks, user, option);
 	else
-		err = nghttp2_session_client_new2(&s->nghttp2, callbacks, user, option);
+		code = nghttp2_session_client_new2(&s->nghttp2, callbacks, user, option);
 	nghttp2_option_del(option);
-	return err < 0 ? to_errno(err) : 0;
+	return code < 0 ? to_errno(code) : 0;
 }
 
 static int announce_limits(struct http2_session *s, enum http2_session_role role)
@@ -51,36 +51,36 @@ static int announce_limits(struct http2_session *s, enum http2_session_role role
 						    HTTP2_SESSION_MAX_STREAMS }
 			: (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
-	int err;
+	int code;
 
-	err = nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings,
-				      ARRAY_SIZE(settings));
-	if (err == 0)
-		err = nghttp2_session_set_local_window_size(s->nghttp2, NGHTTP2_FLAG_NONE, 0,
-							    WINDOW_BYTES);
-	return err < 0 ? to_errno(err) : 0;
+	code = nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings,
+				       ARRAY_SIZE(settings));
+	if (code == 0)
+		code = nghttp2_session_set_local_window_size(s->nghttp2, NGHTTP2_FLAG_NONE, 0,
+							     WINDOW_BYTES);
+	return code < 0 ? to_errno(code) : 0;
 }
 
 int http2_session_open(struct http2_session *s, int fd, enum http2_session_role role,
 		       void (*set_callbacks)(nghttp2_session_callbacks *callbacks), void *user)
 {
 	nghttp2_session_callbacks *callbacks;
-	int err;
+	int code;
 
 	*s = (struct http2_session){ .fd = fd };
-	err = nghttp2_session_callbacks_new(&callbacks);
-	if (err < 0) {
+	code = nghttp2_session_callbacks_new(&callbacks);
+	if (code < 0) {
 		http2_session_close(s);
-		return to_errno(err);
+		return to_errno(code);
 	}
 	set_callbacks(callbacks);
-	err = new_session(s, role, callbacks, user);
+	code = new_session(s, role, callbacks, user);
 	nghttp2_session_callbacks_del(callbacks); /* the session has copied them */
-	if (err == 0)
-		err = announce_limits(s, role);
-	if (err < 0)
+	if (code == 0)
+		code = announce_limits(s, role);
+	if (code < 0)
 		http2_session_close(s);
-	return err;
+	return code;
 }
 
 void http2_session_close(struct http2_session *s)
@@ -142,10 +142,10 @@ int http2_session_write(struct http2_session *s)
 		ssize_t n;
 
 		if (s->out_written == s->out_length) {
-			int err = fill(s);
+			int code = fill(s);
 
-			if (err < 0)
-				return err;
+			if (code < 0)
+				return code;
 			if (s->out_length == 0) {
 				/* Most connections have nothing to say most of the time. */
 				free(s->out);
