@@ -33,13 +33,16 @@ int access_open(const struct config *config, struct access *ret_access, struct e
 	const char *readers = config->file.read_only_group;
 	int code = find_group(config->file.group, CONFIG_DEFAULT_GROUP, &a.group_name, &a.group, e);
 
+	if (code < 0)
+		return code;
 	a.everybody_reads = readers && strcmp(readers, CONFIG_EVERYBODY) == 0;
-	if (code == 0 && !a.everybody_reads)
+	if (!a.everybody_reads)
 		code = find_group(readers, CONFIG_DEFAULT_READ_ONLY_GROUP, &a.read_only_group_name,
 				  &a.read_only_group, e);
-	if (code == 0)
-		*ret_access = a;
-	return code;
+	if (code < 0)
+		return code;
+	*ret_access = a;
+	return 0;
 }
 
 int access_apply(const struct access *a, const char *path, bool read_only, struct error *e)

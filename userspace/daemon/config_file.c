@@ -278,44 +278,54 @@ static int check_policies(const char *path, const struct config_file *f, struct 
 	return 0;
 }
 
-int config_file_read(const char *path, bool required, struct config_file *ret_file, struct error *e)
+static int read_stream(FILE *stream, const char *path, struct config_file *f, struct error *e)
 {
-	struct config_file f = { .automatic = true,
-				 .interval_ns = CONFIG_POLICY_INTERVAL_NS,
-				 .keep_blobs = true,
-				 .agent_mounts = true,
-				 .containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS };
-	struct reading r = { .file = &f };
-	cleanup(close_file) FILE *stream = fopen(path, "re");
-	int line, code = 0;
+	struct reading r = { .file = f };
+	int line;
 
-	if (!stream && (required || errno != ENOENT))
-		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
 	errno = 0;
-	line = stream ? ini_parse_file(stream, read_line, &r) : 0;
-	if (stream && ferror(stream)) /* a directory, for one */
-		code = error_set(e, errno ? -errno : -EIO, "read %s: %s", path,
+	line = ini_parse_file(stream, read_line, &r);
+	if (ferror(stream)) /* a directory, for one */
+		return error_set(e, errno ? -errno : -EIO, "read %s: %s", path,
 				 strerror(errno ? errno : EIO));
-	else if (line < 0)
-		code = error_set(e, -ENOMEM, "read %s: out of memory", path);
-	else if (line > 0)
-		code = error_set(e, -EINVAL, "%s:%d: %s", path, line,
+	if (line < 0)
+		return error_set(e, -ENOMEM, "read %s: out of memory", path);
+	if (line > 0)
+		return error_set(e, -EINVAL, "%s:%d: %s", path, line,
 				 r.problem[0] ? r.problem
 					      : "this is no [section], no name = value, or too "
 						"long a line");
-	if (code == 0 && !f.containerd_address)
-		f.containerd_address = strdup(CONFIG_CONTAINERD_ADDRESS);
-	if (code == 0 && !f.containerd_address)
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code == 0)
-		code = check_policies(path, &f, e);
-	if (code == 0 && f.policies.count == 0 && prune_policies_defaults(&f.policies) < 0)
-		code = error_set(e, -ENOMEM, "out of memory");
-	if (code < 0) {
-		config_file_free(&f);
+	return 0;
+}
+
+int config_file_read(const char *path, bool required, struct config_file *ret_file, struct error *e)
+{
+	cleanup(config_file_free) struct config_file f = {
+		.automatic = true,
+		.interval_ns = CONFIG_POLICY_INTERVAL_NS,
+		.keep_blobs = true,
+		.agent_mounts = true,
+		.containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS,
+	};
+	cleanup(close_file) FILE *stream = fopen(path, "re");
+	int code;
+
+	if (!stream && (required || errno != ENOENT))
+		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
+	code = stream ? read_stream(stream, path, &f, e) : 0;
+	if (code < 0)
 		return code;
-	}
+	if (!f.containerd_address)
+		f.containerd_address = strdup(CONFIG_CONTAINERD_ADDRESS);
+	if (!f.containerd_address)
+		return error_set(e, -ENOMEM, "out of memory");
+	code = check_policies(path, &f, e);
+	if (code < 0)
+		return code;
+	if (f.policies.count == 0 && prune_policies_defaults(&f.policies) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
 	*ret_file = f;
+	f = (struct config_file){ 0 };
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "prune/prune_policy.h"
@@ -33,3 +34,4 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 		     struct error *e);
 
 void config_file_free(struct config_file *f); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct config_file, config_file_free)

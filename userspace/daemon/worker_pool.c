@@ -82,34 +82,39 @@ static void start_thread(struct worker_pool *p)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* With the lock. -EAGAIN: too many jobs wait, or there is no thread. */
+static int add_job(struct worker_pool *p, struct job *job)
+{
+	if (p->queued >= p->max_queued)
+		return -EAGAIN;
+	if (p->idle <= p->queued && p->count < p->max_threads)
+		start_thread(p);
+	if (p->count == 0)
+		return -EAGAIN;
+	*p->last = job;
+	p->last = &job->next;
+	p->queued++;
+	return 0;
+}
+
 int worker_pool_submit(struct worker_pool *p, void (*work)(void *arg), void *arg)
 {
 	struct job *job = malloc(sizeof(*job));
-	int code = 0;
+	int code;
 
 	if (!job)
 		return -ENOMEM;
 	*job = (struct job){ .work = work, .arg = arg };
 	pthread_mutex_lock(&p->lock);
-	if (p->queued >= p->max_queued) {
-		code = -EAGAIN;
-	} else {
-		if (p->idle <= p->queued && p->count < p->max_threads)
-			start_thread(p);
-		code = p->count ? 0 : -EAGAIN;
-	}
-	if (code == 0) {
-		*p->last = job;
-		p->last = &job->next;
-		p->queued++;
-	}
+	code = add_job(p, job);
 	pthread_mutex_unlock(&p->lock);
-	/* Whoever is woken wants the lock. */
-	if (code == 0)
-		pthread_cond_signal(&p->arrived);
-	else
+	if (code < 0) {
 		free(job);
-	return code;
+		return code;
+	}
+	/* Without the lock, which the worker that wakes up takes. */
+	pthread_cond_signal(&p->arrived);
+	return 0;
 }
 
 void worker_pool_free(struct worker_pool *p)
