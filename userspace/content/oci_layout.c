@@ -98,21 +98,32 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
+/* Makes the file, which nobody else can have open, and syncs it. */
+static int write_new_file(int layout, const char *path, const void *bytes, size_t length)
+{
+	cleanup(close_fd) int fd =
+		openat(layout, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int code;
+
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return -errno;
+	code = write_all(fd, bytes, length);
+	if (code < 0)
+		return code;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
 /* Writes a temporary file, syncs and renames it. */
 static int replace_file(int layout, const char *path, const void *bytes, size_t length,
 			struct error *e)
 {
 	char beside[PATH_SIZE + 8];
-	cleanup(close_fd) int fd = -EBADF;
 	int code;
 
 	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* the paths are constants */
 	if (unlinkat(layout, beside, 0) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "remove %s of the layout: %s", beside, strerror(errno));
-	fd = openat(layout, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	code = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : write_all(fd, bytes, length);
-	if (code == 0 && fsync(fd) < 0)
-		code = -errno;
+	code = write_new_file(layout, beside, bytes, length);
 	if (code == 0 && renameat(layout, beside, layout, path) < 0)
 		code = -errno;
 	if (code < 0) {
@@ -241,16 +252,21 @@ static int pump_in(int fd, struct blob_writer *w, const struct oci_layout_copy *
 	ssize_t got;
 	int code = blob_writer_reset(w, e); /* a local copy is not worth resuming */
 
-	while (code == 0 && (got = read(fd, piece, PIECE_SIZE)) != 0) {
+	if (code < 0)
+		return code;
+	while ((got = read(fd, piece, PIECE_SIZE)) != 0) {
 		if (got < 0)
 			return error_set(e, -errno, "read blob %s of the layout: %s",
 					 copy->digest.text, strerror(errno));
 		code = blob_writer_add(w, piece, (size_t)got, e);
+		if (code < 0)
+			return code;
 		done += got;
-		if (code == 0)
-			code = say_progress(copy, done, e);
+		code = say_progress(copy, done, e);
+		if (code < 0)
+			return code;
 	}
-	return code;
+	return 0;
 }
 
 int oci_layout_take_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
@@ -269,19 +285,40 @@ int oci_layout_take_blob(int layout, struct blob_store *store, const struct oci_
 		return error_set(e, -ENOMEM, "out of memory");
 	blob_path(&copy->digest, path);
 	code = open_file(layout, path, &fd, &size, e);
-	if (code == 0 && size != copy->size_bytes)
-		code = error_set(e, -EBADMSG, "%s of the layout has %lld bytes, not %lld", path,
-				 (long long)size, (long long)copy->size_bytes);
 	if (code < 0)
 		return code;
+	if (size != copy->size_bytes)
+		return error_set(e, -EBADMSG, "%s of the layout has %lld bytes, not %lld", path,
+				 (long long)size, (long long)copy->size_bytes);
 	code = blob_writer_begin(store, &expected, &w, &size, e);
-	if (code == -EEXIST)
-		return 0;
-	if (code == 0)
-		code = pump_in(fd, w, copy, piece, e);
-	if (code < 0 && w)
+	if (code < 0)
+		return code == -EEXIST ? 0 : code;
+	code = pump_in(fd, w, copy, piece, e);
+	if (code < 0) {
 		(void)blob_writer_reset(w, NULL); /* the disk may need it; the first error counts */
-	return code < 0 ? code : blob_writer_commit(take_ptr(w), &digest, &size, e);
+		return code;
+	}
+	return blob_writer_commit(take_ptr(w), &digest, &size, e);
+}
+
+static int write_failed(const struct oci_layout_copy *copy, int code, struct error *e)
+{
+	return error_set(e, code, "write blob %s: %s", copy->digest.text, strerror(-code));
+}
+
+/* Copies one piece, and hashes it: how many bytes it has, 0 at the end, or -errno. */
+static ssize_t move_piece(int from, int to, char *piece, struct digest_sum *sum)
+{
+	ssize_t got = read(from, piece, PIECE_SIZE);
+	int code;
+
+	if (got <= 0)
+		return got < 0 ? -errno : 0;
+	code = digest_sum_add(sum, piece, (size_t)got);
+	if (code < 0)
+		return code;
+	code = write_all(to, piece, (size_t)got);
+	return code < 0 ? code : got;
 }
 
 static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct error *e)
@@ -290,26 +327,24 @@ static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct
 	cleanup(free_ptr) char *piece = malloc(PIECE_SIZE);
 	struct digest digest;
 	int64_t done = 0;
-	ssize_t got;
-	int code = sum && piece ? 0 : -ENOMEM;
+	ssize_t moved;
+	int code;
 
-	while (code == 0 && (got = read(from, piece, PIECE_SIZE)) != 0) {
-		code = got < 0 ? -errno : digest_sum_add(sum, piece, (size_t)got);
-		if (code == 0)
-			code = write_all(to, piece, (size_t)got);
-		if (code < 0)
-			break;
-		done += got;
+	if (!sum || !piece)
+		return write_failed(copy, -ENOMEM, e);
+	while ((moved = move_piece(from, to, piece, sum)) > 0) {
+		done += moved;
 		code = say_progress(copy, done, e);
 		if (code < 0)
 			return code;
 	}
-	if (code == 0)
-		code = digest_sum_end(sum, &digest);
-	if (code == 0 && fsync(to) < 0)
-		code = -errno;
+	if (moved < 0)
+		return write_failed(copy, (int)moved, e);
+	code = digest_sum_end(sum, &digest);
 	if (code < 0)
-		return error_set(e, code, "write blob %s: %s", copy->digest.text, strerror(-code));
+		return write_failed(copy, code, e);
+	if (fsync(to) < 0)
+		return write_failed(copy, -errno, e);
 	if (!digest_equal(&digest, &copy->digest))
 		return error_set(e, -EBADMSG, "blob %s is damaged: it is %s now", copy->digest.text,
 				 digest.text);

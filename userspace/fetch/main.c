@@ -29,9 +29,15 @@ static int serve(const struct fetch_request *request, int upload_fd, struct erro
 	return registry_push(&c, upload_fd, e);
 }
 
+/* A password may be in the message. */
+static void cleanup_message_erase(char (*message)[FETCH_MESSAGE_MAX])
+{
+	explicit_bzero(*message, sizeof(*message));
+}
+
 static int run(struct error *e)
 {
-	char message[FETCH_MESSAGE_MAX];
+	cleanup(message_erase) char message[FETCH_MESSAGE_MAX];
 	struct fetch_request request;
 	int upload_fd = -1, code;
 
@@ -39,12 +45,10 @@ static int run(struct error *e)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return error_set(e, -ENOMEM, "varve-fetch: libcurl does not start");
 	code = fetch_sandbox_enter(e);
-	if (code == 0)
-		code = agent_link_receive(message, &request, &upload_fd, e);
-	if (code == 0)
-		code = serve(&request, upload_fd, e);
-	explicit_bzero(message, sizeof(message));
-	return code;
+	if (code < 0)
+		return code;
+	code = agent_link_receive(message, &request, &upload_fd, e);
+	return code < 0 ? code : serve(&request, upload_fd, e);
 }
 
 static bool is_started_by_agent(void)

@@ -154,6 +154,20 @@ static int build_token_url(const struct registry_client *c, const struct challen
 	return 0;
 }
 
+static int request_token(struct registry_client *c, const struct http_request *request,
+			 struct http_response *ret_response, char **ret_token, struct error *e)
+{
+	bool elsewhere;
+	int code = follow(c, request, ret_response, &elsewhere, e);
+
+	if (code < 0)
+		return code;
+	if (ret_response->status != 200)
+		return registry_client_refuse(c, ret_response, e);
+	return challenge_read_token(ret_response->body.text ? ret_response->body.text : "",
+				    ret_response->body.length, ret_token, e);
+}
+
 static int fetch_token(struct registry_client *c, const struct challenge *challenge,
 		       struct http_response *ret_response, struct error *e)
 {
@@ -163,7 +177,6 @@ static int fetch_token(struct registry_client *c, const struct challenge *challe
 	char buffer[HOST_SIZE];
 	struct http_request request = { .method = HTTP_GET,
 					.stall_seconds = c->request->stall_seconds };
-	bool elsewhere;
 	int code = build_token_url(c, challenge, &url, e);
 
 	if (code < 0)
@@ -172,13 +185,7 @@ static int fetch_token(struct registry_client *c, const struct challenge *challe
 		return error_set(e, -ENOMEM, "out of memory");
 	request.url = url;
 	request.authorization = basic;
-	code = follow(c, &request, ret_response, &elsewhere, e);
-	if (code == 0 && ret_response->status != 200)
-		code = registry_client_refuse(c, ret_response, e);
-	if (code == 0)
-		code = challenge_read_token(ret_response->body.text ? ret_response->body.text : "",
-					    ret_response->body.length, &token, e);
-	if (code < 0)
+	if (request_token(c, &request, ret_response, &token, e) < 0)
 		return error_context(e, "token server %s",
 				     registry_url_host(url, buffer, sizeof(buffer)));
 	free(c->authorization);

@@ -83,11 +83,10 @@ static int take(const struct http_response *r, const void *bytes, size_t length,
 
 	if (code == 0)
 		code = agent_link_bytes(bytes, length);
-	if (code == -EPIPE)
-		return error_set(e, code, "the agent is gone");
-	if (code == 0)
-		p->received_bytes += (int64_t)length;
-	return code;
+	if (code < 0)
+		return code == -EPIPE ? error_set(e, code, "the agent is gone") : code;
+	p->received_bytes += (int64_t)length;
+	return 0;
 }
 
 /* The registry refuses the range: the agent has all bytes already, or starts over. */

@@ -77,10 +77,12 @@ static int read_descriptor(const json_t *json, struct image_descriptor *d, struc
 	if (!json_is_object(json))
 		return error_set(e, -EBADMSG, "a descriptor is missing, or not an object");
 	code = image_json_text(json, "mediaType", &media_type, e);
-	if (code == 0)
-		code = image_json_digest(json, "digest", &d->digest, e);
-	if (code == 0)
-		code = image_json_size(json, "size", &d->size_bytes, e);
+	if (code < 0)
+		return code;
+	code = image_json_digest(json, "digest", &d->digest, e);
+	if (code < 0)
+		return code;
+	code = image_json_size(json, "size", &d->size_bytes, e);
 	if (code < 0)
 		return code;
 	d->media_type = strdup(media_type);

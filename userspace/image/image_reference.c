@@ -99,13 +99,16 @@ static int set_layout(const char *rest, size_t length, struct image_reference *r
 	r->path = r->tag = NULL;
 	r->by_digest = at;
 	code = copy_part(rest, length, &r->path, e);
-	if (code == 0 && at)
+	if (code < 0)
+		return code;
+	if (at)
 		code = copy_part(at + 1, strlen(at + 1), &r->tag, e);
-	else if (code == 0 && name_length > 0)
+	else if (name_length > 0)
 		code = copy_part(name + 1, name_length - 1, &r->tag, e);
-	if (code == 0 && r->tag && digest_parse(r->tag, &digest, NULL) == 0)
-		r->by_digest = true;
-	return code;
+	if (code < 0)
+		return code;
+	r->by_digest |= r->tag && digest_parse(r->tag, &digest, NULL) == 0;
+	return 0;
 }
 
 static size_t path_length(const char *rest)
@@ -245,12 +248,13 @@ int image_reference_parse(const char *text, struct image_reference *ret_referenc
 				 "oci-archive:FILE[:NAME], tar:FILE, docker://HOST/NAME[:TAG])",
 				 text);
 	code = copy_part(text, strlen(text), &r.text, e);
-	if (code == 0)
-		code = parse_rest(rest, &r, e);
-	if (code == 0 && r.path && !*r.path)
-		code = error_set(e, -EINVAL, "'%s' lacks a path", r.text);
 	if (code < 0)
 		return code;
+	code = parse_rest(rest, &r, e);
+	if (code < 0)
+		return code;
+	if (r.path && !*r.path)
+		return error_set(e, -EINVAL, "'%s' lacks a path", r.text);
 	*ret_reference = r;
 	r = (struct image_reference){ 0 };
 	return 0;

@@ -293,6 +293,17 @@ static void free_quarantined(struct manager *m)
 	hashmap_free(m->quarantined_layers);
 }
 
+static void stop_trash_thread(struct manager *m)
+{
+	if (!m->trash_thread_runs)
+		return;
+	ranked_lock_acquire(&m->trash_lock);
+	m->stopping = true;
+	pthread_cond_broadcast(&m->trash_arrived);
+	ranked_lock_release(&m->trash_lock);
+	pthread_join(m->trash_thread, NULL);
+}
+
 void manager_close(struct manager *m)
 {
 	struct mount *next;
@@ -300,15 +311,9 @@ void manager_close(struct manager *m)
 	if (!m)
 		return;
 	unmount_queue_stop(m);
-	if (m->trash_thread_runs) {
-		if (m->usage)
-			counter_fold(m);
-		ranked_lock_acquire(&m->trash_lock);
-		m->stopping = true;
-		pthread_cond_broadcast(&m->trash_arrived);
-		ranked_lock_release(&m->trash_lock);
-		pthread_join(m->trash_thread, NULL);
-	}
+	if (m->trash_thread_runs && m->usage)
+		counter_fold(m);
+	stop_trash_thread(m);
 	content_blobs_close(m);
 	database_close(m->database);
 	usage_bpf_close(m->usage);

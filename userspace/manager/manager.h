@@ -63,3 +63,4 @@ struct manager_info {
 
 int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e);
 void manager_info_free(struct manager_info *info);
+DEFINE_CLEANUP_VALUE(struct manager_info, manager_info_free)

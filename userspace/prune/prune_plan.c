@@ -88,32 +88,33 @@ static int compare_ties(const struct prune_record *records, const struct entry *
 			const struct entry *b)
 {
 	const struct prune_record *left = &records[a->record], *right = &records[b->record];
-	int code = compare_u64(a->last_used, b->last_used);
+	int order = compare_u64(a->last_used, b->last_used);
 
-	if (code == 0)
-		code = (left->created_ns > right->created_ns) -
-		       (left->created_ns < right->created_ns);
-	if (code == 0)
-		code = strcmp(left->id, right->id);
-	return code ? code : compare_u64(a->record, b->record);
+	if (order)
+		return order;
+	if (left->created_ns != right->created_ns)
+		return left->created_ns > right->created_ns ? 1 : -1;
+	order = strcmp(left->id, right->id);
+	return order ? order : compare_u64(a->record, b->record);
 }
 
 static int compare_entries(const void *a, const void *b, void *records)
 {
 	const struct entry *left = a, *right = b;
-	int code = compare_u64(left->size_class, right->size_class);
+	int order = compare_u64(left->size_class, right->size_class);
 
-	if (code == 0)
-		code = compare_u64(left->usage, right->usage);
-	return code ? code : compare_ties(records, left, right);
+	if (order)
+		return order;
+	order = compare_u64(left->usage, right->usage);
+	return order ? order : compare_ties(records, left, right);
 }
 
 static int compare_worth(const void *a, const void *b, void *records)
 {
 	const struct entry *left = a, *right = b;
-	int code = (left->worth > right->worth) - (left->worth < right->worth);
+	int order = (left->worth > right->worth) - (left->worth < right->worth);
 
-	return code ? code : compare_ties(records, left, right);
+	return order ? order : compare_ties(records, left, right);
 }
 
 static double ratio(size_t rank, size_t ranks)

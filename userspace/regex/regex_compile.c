@@ -321,17 +321,19 @@ static int parse_group(struct parser *p, struct operand *o)
 
 	p->at++;
 	code = parse_group_start(p, &group);
-	if (code == 0 && group && p->depth == DEPTH_MAX)
-		return error_set(p->e, -EINVAL, "groups nested deeper than %d", DEPTH_MAX);
-	if (code == 0 && group) {
+	if (code < 0)
+		return code;
+	if (group) {
+		if (p->depth == DEPTH_MAX)
+			return error_set(p->e, -EINVAL, "groups nested deeper than %d", DEPTH_MAX);
 		p->depth++;
 		code = parse_alternatives(p);
 		p->depth--;
+		if (code < 0)
+			return code;
 		*o = (struct operand){ .present = true, .start = start };
 		p->flags = outer;
 	}
-	if (code < 0)
-		return code;
 	if (*p->at != ')')
 		return error_set(p->e, -EINVAL, "missing ')'");
 	p->at++;

@@ -244,6 +244,27 @@ static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	service_call_finish(call, code, &e);
 }
 
+static int send_stats(struct grpc_call *call, struct manager *m,
+		      const struct record_statistics_view *stats, size_t count, struct error *e)
+{
+	cleanup(manager_info_free) struct manager_info info = { 0 };
+	int code = manager_info(m, &info, e);
+
+	if (code < 0)
+		return code;
+	for (size_t at = 0; at < count; at += BATCH) {
+		size_t part = count - at < BATCH ? count - at : BATCH;
+		Varve__V1__StatsBatch *batch =
+			native_messages_stats(&stats[at], part, info.backend, info.lost);
+
+		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
+		native_messages_free(batch ? &batch->base : NULL);
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}
+
 static void run_stats(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	Varve__V1__StatsRequest *request = (Varve__V1__StatsRequest *)message;
@@ -251,23 +272,13 @@ static void run_stats(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	int code;
 	struct manager *m = manager_of(user);
 	struct record_statistics_view *stats = NULL;
-	struct manager_info info = { 0 };
 	size_t count = 0;
 
 	code = record_statistics(m, (const char *const *)request->ids, request->n_ids,
 				 request->by_mount, grpc_call_cancel_flag(call), &stats, &count,
 				 &e);
 	if (code == 0)
-		code = manager_info(m, &info, &e);
-	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
-		size_t part = count - at < BATCH ? count - at : BATCH;
-		Varve__V1__StatsBatch *batch =
-			native_messages_stats(&stats[at], part, info.backend, info.lost);
-
-		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
-		native_messages_free(batch ? &batch->base : NULL);
-	}
-	manager_info_free(&info);
+		code = send_stats(call, m, stats, count, &e);
 	record_statistics_free(stats, count);
 	service_call_finish(call, code, &e);
 }

@@ -239,28 +239,40 @@ static size_t text_bytes(const struct snapshot_view *v)
 	return bytes;
 }
 
+/* What goes into one message. */
+struct batch {
+	struct info infos[BATCH];
+	size_t count;
+};
+
+static void cleanup_batch_free(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		free_info(&b->infos[i]);
+}
+
 /* Sends as many as go into one message; returns how many. */
 static int send_batch(struct grpc_call *call, const struct snapshot_view *views, size_t count)
 {
 	SNAPSHOTS(ListReply) reply = INIT(LIST_REPLY);
 	SNAPSHOTS(Info) * pointers[BATCH];
-	struct info infos[BATCH];
-	size_t bytes = 0, made = 0;
-	int code = 0;
+	cleanup(batch_free) struct batch b;
+	size_t bytes = 0;
+	int code;
 
-	while (code == 0 && made < count && made < BATCH && bytes < BATCH_BYTES) {
-		bytes += text_bytes(&views[made]);
-		code = make_info(&views[made], &infos[made]);
-		pointers[made] = &infos[made].message;
-		made += code == 0;
+	b.count = 0;
+	while (b.count < count && b.count < BATCH && bytes < BATCH_BYTES) {
+		bytes += text_bytes(&views[b.count]);
+		code = make_info(&views[b.count], &b.infos[b.count]);
+		if (code < 0)
+			return code;
+		pointers[b.count] = &b.infos[b.count].message;
+		b.count++;
 	}
 	reply.info = pointers;
-	reply.n_info = made;
-	if (code == 0)
-		code = service_call_send(call, &reply.base);
-	for (size_t i = 0; i < made; i++)
-		free_info(&infos[i]);
-	return code < 0 ? code : (int)made;
+	reply.n_info = b.count;
+	code = service_call_send(call, &reply.base);
+	return code < 0 ? code : (int)b.count;
 }
 
 static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *message)

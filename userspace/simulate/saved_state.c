@@ -250,13 +250,15 @@ int saved_state_read(const char *path, struct saved_state **ret_state, struct er
 			return no_memory(&lines);
 		record->line = lines.number;
 		code = read_texts(&lines, &record->facts);
-		if (code == 0)
-			code = read_values(&lines, &record->facts);
+		if (code < 0)
+			return code;
+		code = read_values(&lines, &record->facts);
 		if (code < 0)
 			return code;
 	}
-	if (code == 0)
-		code = link_records(s, &lines);
+	if (code < 0)
+		return code;
+	code = link_records(s, &lines);
 	if (code < 0)
 		return code;
 	*ret_state = take_ptr(s);
@@ -312,7 +314,7 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	struct prune_rule rule = { .all = o->all, .keep_duration_ns = o->keep_duration_ns };
 	const struct prune_goal goal = { .keep_bytes = o->keep_bytes };
-	struct prune_plan plan = { 0 };
+	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	int code;
 
 	if (!records)
@@ -329,12 +331,12 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 		records[i] = planned(&s->records[i], &rule, o->now_ns);
 
 	code = prune_plan(records, s->count, &goal, rule.scorer, &plan, e);
-	if (code == 0)
-		code = copy_steps(s, &plan, ret_steps, e);
-	if (code == 0) {
-		*ret_count = plan.count;
-		*ret_remaining = plan.remaining_bytes;
-	}
-	prune_plan_free(&plan);
-	return code;
+	if (code < 0)
+		return code;
+	code = copy_steps(s, &plan, ret_steps, e);
+	if (code < 0)
+		return code;
+	*ret_count = plan.count;
+	*ret_remaining = plan.remaining_bytes;
+	return 0;
 }

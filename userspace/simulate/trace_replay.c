@@ -181,7 +181,7 @@ static struct prune_record planned(const struct replay *r, size_t record, uint32
 static int evict(struct replay *r, uint32_t event, struct error *e)
 {
 	const struct prune_goal goal = { .keep_bytes = r->limit_bytes - r->limit_bytes / 10 };
-	struct prune_plan plan = { 0 };
+	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
 	size_t count = 0;
 	int code;
 
@@ -205,7 +205,6 @@ static int evict(struct replay *r, uint32_t event, struct error *e)
 	}
 	r->bytes = plan.remaining_bytes;
 	r->result.evicted += plan.count;
-	prune_plan_free(&plan);
 	return 0;
 }
 
@@ -223,7 +222,6 @@ static int replay(const struct trace *t, int64_t limit_bytes, const struct prune
 		.present = calloc(room, sizeof(*r.present)),
 		.records = calloc(room, sizeof(*r.records)),
 	};
-	int code = 0;
 
 	if (scorer->by_blocks && !needs) {
 		r.forecast = malloc(sizeof(*r.forecast));
@@ -235,16 +233,18 @@ static int replay(const struct trace *t, int64_t limit_bytes, const struct prune
 	}
 	if (!r.kept || !r.places || !r.present || !r.records)
 		return error_set(e, -ENOMEM, "no memory to replay %zu records", t->record_count);
-	for (size_t i = 0; i < t->event_count && code == 0; i++) {
+	for (size_t i = 0; i < t->event_count; i++) {
+		int code;
+
 		serve(&r, (uint32_t)i);
-		if (r.bytes > limit_bytes)
-			code = evict(&r, (uint32_t)i, e);
+		code = r.bytes > limit_bytes ? evict(&r, (uint32_t)i, e) : 0;
+		if (code < 0)
+			return code;
 		if (r.bytes > r.result.most_bytes)
 			r.result.most_bytes = r.bytes;
 	}
-	if (code == 0)
-		*ret_replay = r.result;
-	return code;
+	*ret_replay = r.result;
+	return 0;
 }
 
 int trace_replay(const struct trace *t, int64_t limit_bytes, const struct prune_scorer *scorer,

@@ -54,24 +54,34 @@ static void apply(sqlite3 *db, struct write_request *w)
 		w->code = w->e ? w->e->code : -EIO;
 }
 
-static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
+static int begin(sqlite3 *db, const struct write_request *batch, struct error *e)
 {
 	bool durable = false;
 	int code;
 
-	for (struct write_request *w = batch; w; w = w->next)
+	for (const struct write_request *w = batch; w; w = w->next)
 		durable |= w->durability == DATABASE_DURABLE;
 	code = statement_run(db, e,
 			     durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "");
-	if (code == 0)
-		code = statement_run(db, e, "BEGIN IMMEDIATE", "");
+	return code < 0 ? code : statement_run(db, e, "BEGIN IMMEDIATE", "");
+}
+
+static int commit(sqlite3 *db, struct error *e)
+{
+	int code = fail_point_error("database.commit", e);
+
+	return code < 0 ? code : statement_run(db, e, "COMMIT", "");
+}
+
+static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
+{
+	int code = begin(db, batch, e);
+
 	if (code < 0)
 		return code;
 	for (struct write_request *w = batch; w; w = w->next)
 		apply(db, w);
-	code = fail_point_error("database.commit", e);
-	if (code == 0)
-		code = statement_run(db, e, "COMMIT", "");
+	code = commit(db, e);
 	if (code < 0)
 		(void)statement_run(db, NULL, "ROLLBACK", ""); /* the commit's error counts */
 	fail_point("database.committed");
@@ -223,6 +233,23 @@ static int restrict_other_files(const char *path, struct error *e)
 	return 0;
 }
 
+static int prepare_files(const char *path, enum database_presence presence, struct error *e)
+{
+	int code = prepare_file(path, presence, e);
+
+	return code < 0 ? code : restrict_other_files(path, e);
+}
+
+static int prepare_schema(sqlite3 *db, enum database_presence presence, struct error *e)
+{
+	int code = schema_check(db, presence == DATABASE_MAY_BE_NEW, e);
+
+	if (code < 0)
+		return code;
+	code = statement_run(db, e, "PRAGMA journal_mode=WAL", "");
+	return code < 0 ? code : schema_migrate(db, e);
+}
+
 int database_open(const char *path, enum database_presence presence, struct database **ret_database,
 		  struct error *e)
 {
@@ -236,19 +263,13 @@ int database_open(const char *path, enum database_presence presence, struct data
 	pthread_cond_init(&d->finished, NULL);
 	d->last = &d->first;
 
-	code = prepare_file(path, presence, e);
-	if (code == 0)
-		code = restrict_other_files(path, e);
-	if (code == 0)
-		code = open_connection(path, &d->writer, e);
+	code = prepare_files(path, presence, e);
 	if (code < 0)
 		return code;
-	code = schema_check(d->writer, presence == DATABASE_MAY_BE_NEW, e);
-	if (code == 0)
-		code = statement_run(d->writer, e, "PRAGMA journal_mode=WAL", "");
-	if (code == 0)
-		code = schema_migrate(d->writer, e);
+	code = open_connection(path, &d->writer, e);
 	if (code < 0)
+		return code;
+	if (prepare_schema(d->writer, presence, e) < 0)
 		return error_context(e, "the database %s", path);
 	code = open_connection(path, &d->reader, e);
 	if (code < 0)

@@ -142,6 +142,21 @@ static bool has_several_images(const struct record *r)
 	return r->image_ref_count > 1 || r->layer->owners > (r->twin ? 2U : 1U);
 }
 
+/* The copy owns nothing of what the record points to. */
+static void clear_pointers(struct record *copy)
+{
+	copy->parent = copy->first_child = copy->next_sibling = copy->previous_sibling = NULL;
+	copy->twin = NULL;
+	copy->holds = NULL;
+	copy->mount = NULL;
+	copy->snapshot = NULL;
+	copy->layer = NULL;
+	copy->labels = NULL;
+	copy->image_refs = NULL;
+	copy->id_map = (struct id_map){ 0 };
+	copy->content = NULL;
+}
+
 /* With the lock, after record_refs_mark_in_use() and record_refs_mark_shared(). */
 static int make_view(const struct manager *m, const struct record *r, enum record_size size,
 		     struct record_view *v)
@@ -162,16 +177,7 @@ static int make_view(const struct manager *m, const struct record *r, enum recor
 		memcpy(v->parent, r->parent->id, sizeof(v->parent));
 	if (r->twin)
 		memcpy(v->twin, r->twin->id, sizeof(v->twin));
-	copy->parent = copy->first_child = copy->next_sibling = copy->previous_sibling = NULL;
-	copy->twin = NULL;
-	copy->holds = NULL;
-	copy->mount = NULL;
-	copy->snapshot = NULL;
-	copy->layer = NULL;
-	copy->labels = NULL;
-	copy->image_refs = NULL;
-	copy->id_map = (struct id_map){ 0 };
-	copy->content = NULL;
+	clear_pointers(copy);
 	copy->description = strdup(r->description);
 	copy->type = strdup(r->type);
 	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||

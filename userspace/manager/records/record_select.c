@@ -97,17 +97,18 @@ static int select_named(struct manager *m, const struct record_selection *s,
 		if (hashmap_find(named, s->ids[i]))
 			continue;
 		code = cancellation_check(s->cancelled, e);
-		if (code == 0)
-			code = check_prefix(s->ids[i], &abbreviated, e);
-		if (code == 0)
-			code = resolve(m, s->ids[i], choice, e);
+		if (code < 0)
+			return code;
+		code = check_prefix(s->ids[i], &abbreviated, e);
+		if (code < 0)
+			return code;
+		code = resolve(m, s->ids[i], choice, e);
 		if (code < 0)
 			return code;
 		code = hashmap_insert(named, choice->id, choice);
-		if (code == 0)
-			count++;
-		else if (code != -EEXIST)
+		if (code < 0 && code != -EEXIST)
 			return error_set(e, code, "out of memory");
+		count += code == 0;
 	}
 	*ret_choices = take_ptr(choices);
 	*ret_count = count;
