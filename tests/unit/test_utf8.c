@@ -19,7 +19,7 @@ static void every_character_is_the_same_after_encoding_and_decoding(void **unuse
 		size_t size;
 
 		if (c == 0xd800)
-			c = 0xe000; /* surrogates are none */
+			c = 0xe000; /* surrogates are not characters */
 		size = utf8_encode(c, bytes);
 		if (utf8_decode(bytes, size, &back) != size || back != c)
 			fail_msg("U+%04X came back as U+%04X", c, back);
@@ -63,12 +63,33 @@ static void malformed_bytes_are_refused(void **unused)
 	}
 }
 
+static void a_walk_over_broken_text_meets_each_character_and_each_stray_byte(void **unused)
+{
+	(void)unused;
+	static const char text[] = "a\xc3\xa4\xe2\x82"
+				   "b\xff\xf0\x9f\x98\x80\xc3";
+	static const uint32_t expected[] = { 'a', 0xe4,	      UTF8_STRAY, UTF8_STRAY,
+					     'b', UTF8_STRAY, 0x1f600,	  UTF8_STRAY };
+	size_t at = 0, count = 0;
+
+	while (at < sizeof(text) - 1) {
+		uint32_t character = 0;
+
+		at += utf8_next(text + at, sizeof(text) - 1 - at, &character);
+		assert_true(count < ARRAY_SIZE(expected));
+		assert_int_equal(character, expected[count++]);
+	}
+	assert_int_equal(count, ARRAY_SIZE(expected));
+	assert_int_equal(at, sizeof(text) - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_character_is_the_same_after_encoding_and_decoding),
 		cmocka_unit_test(numbers_that_are_not_characters_are_replaced),
 		cmocka_unit_test(malformed_bytes_are_refused),
+		cmocka_unit_test(a_walk_over_broken_text_meets_each_character_and_each_stray_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,22 +45,22 @@ static void append_quoted(struct strbuf *out, const char *bytes, size_t length)
 
 	strbuf_append(out, "\"");
 	while (at < length) {
-		unsigned char byte = (unsigned char)bytes[at];
-		uint32_t character = byte;
-		size_t size = byte < 0x80 ? 1 : utf8_decode(bytes + at, length - at, &character);
+		uint32_t character;
+		size_t size = utf8_next(bytes + at, length - at, &character);
 
-		if (size > 0 && character >= 0x20 && character != '"' && character != '\\') {
+		if (character != UTF8_STRAY && character >= 0x20 && character != '"' &&
+		    character != '\\') {
 			plain += size;
 			at += size;
 			continue;
 		}
 		strbuf_append_bytes(out, bytes + at - plain, plain);
 		plain = 0;
-		if (size == 0)
-			strbuf_append(out, "\xef\xbf\xbd"); /* U+FFFD for each stray byte */
+		if (character == UTF8_STRAY)
+			strbuf_append(out, "\xef\xbf\xbd"); /* U+FFFD */
 		else
 			append_escape(out, (unsigned char)character);
-		at++;
+		at += size;
 	}
 	strbuf_append_bytes(out, bytes + at - plain, plain);
 	strbuf_append(out, "\"");

@@ -53,20 +53,29 @@ void visible_text_append(struct strbuf *out, const char *text, bool utf8)
 	size_t left = strlen(text);
 
 	while (left > 0) {
-		uint32_t character = 0;
-		size_t size = utf8 ? utf8_decode(text, left, &character) : 1;
+		uint32_t character;
+		size_t size = utf8 ? utf8_next(text, left, &character) : 1;
 
-		if (size <= 1) {
+		if (size == 1)
 			append_byte(out, (unsigned char)*text);
-			size = 1;
-		} else if (is_hidden(character)) {
+		else if (is_hidden(character))
 			strbuf_appendf(out, "\\u%04x", (unsigned int)character);
-		} else {
+		else
 			strbuf_append_bytes(out, text, size);
-		}
 		text += size;
 		left -= size;
 	}
+}
+
+static void append_json_character(struct strbuf *out, const char *bytes, size_t size,
+				  uint32_t character)
+{
+	if (character == UTF8_STRAY) /* an 8-bit terminal may obey it */
+		strbuf_append(out, "\\ufffd");
+	else if (character == 0x7f || is_hidden(character))
+		strbuf_appendf(out, "\\u%04x", (unsigned int)character);
+	else
+		strbuf_append_bytes(out, bytes, size);
 }
 
 void visible_text_append_json(struct strbuf *out, const char *json)
@@ -74,24 +83,16 @@ void visible_text_append_json(struct strbuf *out, const char *json)
 	size_t left = strlen(json);
 
 	while (left > 0) {
-		uint32_t character = 0;
-		size_t size = utf8_ascii_length(json, left);
+		uint32_t character;
+		size_t size = utf8_ascii_length(json, left); /* usually the whole line */
 
-		if (size > 0) { /* usually the whole line */
+		if (size > 0) {
 			strbuf_append_bytes(out, json, size);
-			json += size;
-			left -= size;
-			continue;
+		} else {
+			size = utf8_next(json, left, &character);
+			append_json_character(out, json, size, character);
 		}
-		size = utf8_decode(json, left, &character);
-
-		if (size == 0) /* an 8-bit terminal may obey a stray byte */
-			strbuf_append(out, "\\ufffd");
-		else if (character == 0x7f || is_hidden(character))
-			strbuf_appendf(out, "\\u%04x", (unsigned int)character);
-		else
-			strbuf_append_bytes(out, json, size);
-		json += size > 0 ? size : 1;
-		left -= size > 0 ? size : 1;
+		json += size;
+		left -= size;
 	}
 }

@@ -106,17 +106,11 @@ static void consume(struct matcher *m, uint32_t character)
 static uint32_t read_character(const char **at, const char *end)
 {
 	uint32_t character;
-	size_t size;
 
 	if (*at == end)
 		return NOTHING;
-	size = utf8_decode(*at, (size_t)(end - *at), &character);
-	if (size == 0) {
-		size = 1;
-		character = UTF8_REPLACEMENT;
-	}
-	*at += size;
-	return character;
+	*at += utf8_next(*at, (size_t)(end - *at), &character);
+	return character == UTF8_STRAY ? UTF8_REPLACEMENT : character;
 }
 
 /* No match begins but where the text does. */
