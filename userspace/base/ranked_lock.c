@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "base/ranked_lock.h"
 
 #include <assert.h>
@@ -71,5 +71,10 @@ int ranked_lock_wait_until(struct ranked_lock *l, pthread_cond_t *condition, int
 
 bool ranked_lock_is_held(const struct ranked_lock *l)
 {
-	return held_ranks >> l->rank & 1;
+	return ranked_lock_rank_is_held(l->rank);
+}
+
+bool ranked_lock_rank_is_held(unsigned rank)
+{
+	return held_ranks >> rank & 1;
 }

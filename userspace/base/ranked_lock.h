@@ -31,6 +31,7 @@ void ranked_lock_wait(struct ranked_lock *l, pthread_cond_t *condition);
 int ranked_lock_wait_until(struct ranked_lock *l, pthread_cond_t *condition, int64_t until_ns);
 /* Whether this thread holds a lock of this rank. */
 bool ranked_lock_is_held(const struct ranked_lock *l);
+bool ranked_lock_rank_is_held(unsigned rank);
 
 static inline void cleanup_ranked_lock_release(struct ranked_lock **l)
 {

@@ -217,6 +217,7 @@ int content_blobs_check(struct manager *m, bool repair,
 	size_t count = 0;
 	cleanup(free_ptr) struct counted_blob *all = list_counted(m, &count);
 
+	manager_assert_unlocked(m);
 	if (!all)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
@@ -324,6 +325,7 @@ int content_blobs_collect(struct manager *m, int64_t unneeded_ns, struct error *
 	size_t count = 0;
 	int code = gather_needed(m, &needed, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return error_context(e, "collect blobs");
 	doomed = doom(m, &needed, then, unneeded_ns, &count);

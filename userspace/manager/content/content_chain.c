@@ -63,6 +63,7 @@ int content_chain_open(struct manager *m, struct record *r, const struct content
 {
 	int code;
 
+	manager_assert_unlocked(m);
 	ret_chain->m = m;
 	ret_chain->progress = content_progress_new(watch);
 	if (!ret_chain->progress)

@@ -31,6 +31,7 @@ struct source {
 /* With the lock. */
 static void put_extraction(struct extraction *x)
 {
+	manager_assert_some_locked();
 	if (--x->users == 0)
 		free(x);
 }

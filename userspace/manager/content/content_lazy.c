@@ -14,6 +14,7 @@
  * mounted. With the lock. */
 static bool is_unneeded(const struct record *r)
 {
+	manager_assert_some_locked();
 	if (r->extractions > 0)
 		return false;
 	for (const struct record *c = r->first_child; c; c = c->next_sibling)
@@ -28,6 +29,7 @@ static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 	const struct record *other;
 	size_t at = 0;
 
+	manager_assert_locked(m);
 	if (r->layer->owners == 1)
 		return is_unneeded(r);
 	while ((other = record_graph_next(m->graph, &at)))
@@ -82,6 +84,7 @@ int content_lazy_fall_back(struct manager *m, struct record *const *records, siz
 {
 	int code = write_rows(m, records, count, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	/* From here on the layers count as having no files; no thread looks at what is left of

@@ -31,6 +31,7 @@ static bool is_busy(const struct record *r)
 
 bool eviction_candidates_is_free(const struct record *r)
 {
+	manager_assert_some_locked();
 	return r->state == RECORD_LIVE && !is_held(r) && !is_mounted(r) && !is_busy(r) &&
 	       !record_is_pinned(r);
 }
@@ -68,6 +69,7 @@ uint64_t eviction_candidates_fingerprint(const struct record *r)
 {
 	uint64_t fingerprint = mix(1, (uint64_t)record_last_used_ns(r));
 
+	manager_assert_some_locked();
 	fingerprint = mix(fingerprint, record_usage_count(r));
 	fingerprint = mix(fingerprint, (uint64_t)r->last_ref_use_ns);
 	fingerprint = mix(fingerprint, r->ref_uses);
@@ -276,6 +278,7 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 	int64_t now = clock_wall_ns();
 	int code;
 
+	manager_assert_unlocked(m);
 	if (rule->filter && !record_filter_is_cheap(rule->filter)) {
 		late.filter = rule->filter;
 		early.filter = NULL;

@@ -17,6 +17,7 @@
 /* The half of a twin pair that is a candidate. With the lock. */
 static const struct record *listed_half(const struct record *r)
 {
+	manager_assert_some_locked();
 	return r->twin && !record_is_listed(r) ? r->twin : r;
 }
 
@@ -38,6 +39,7 @@ static void explain_kept(const struct record *r, enum prune_keep keep, char *tex
 	const struct record *holder = r->refs == 0 && r->twin && r->twin->refs ? r->twin : r;
 	char holders[200] = "", age[UNITS_TEXT_MAX];
 
+	manager_assert_some_locked();
 	switch (keep) {
 	case PRUNE_KEEP_HELD:
 		list_holds(holder, holders, sizeof(holders));
@@ -227,6 +229,7 @@ int eviction_explain(struct manager *m, const char *id, const atomic_bool *cance
 	int64_t keep_bytes;
 	int code = layer_sizes_measure(m, cancelled, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	code = find_listed(m, id, x.id, e);

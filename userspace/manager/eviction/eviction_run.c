@@ -90,6 +90,7 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 	char **text = &b->texts[b->count], *reason = b->reasons[b->count];
 	int used;
 
+	manager_assert_some_locked();
 	*p = (struct evicted_record){ .size_bytes = planned->record.size_bytes,
 				      .created_ns = planned->record.created_ns,
 				      .last_used_ns = planned->record.last_used_ns,
@@ -292,6 +293,7 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 /* Whether everything on top of the record is among the steps before it. With the lock. */
 static bool is_bare(const struct hashmap *before, const struct record *r, bool falls_back)
 {
+	manager_assert_some_locked();
 	for (const struct record *c = r->first_child; c; c = c->next_sibling)
 		if (!(falls_back && c->layer->lazy) && !hashmap_find(before, c->id) &&
 		    !(c->twin && hashmap_find(before, c->twin->id)))

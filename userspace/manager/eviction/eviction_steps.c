@@ -129,6 +129,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	int64_t keep;
 	int code = make_rule(o, &filter, &rule, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_candidates, e);

@@ -257,6 +257,7 @@ int image_import(struct manager *m, const struct image_import_options *options,
 {
 	struct image_summary summary = { 0 };
 
+	manager_assert_unlocked(m);
 	if (import(m, options, holder, &summary, e) < 0)
 		return error_context(e, "import");
 	*ret_summary = summary;

@@ -213,6 +213,7 @@ int image_import_tar(struct manager *m, const struct image_reference *reference,
 {
 	cleanup(tar_import_end) struct tar_import t = { .m = m, .reference = reference };
 
+	manager_assert_unlocked(m);
 	if (options->lazy)
 		return error_set(e, -EINVAL,
 				 "%s: '%s': a plain tar cannot be imported as lazy, since its "

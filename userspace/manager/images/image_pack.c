@@ -147,6 +147,7 @@ int image_pack_layer(struct manager *m, const char *layer, enum image_compressio
 	int64_t size;
 	int code = blob_writer_begin(m->blobs, &expected, &w, &size, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	add.writer = w;
@@ -204,6 +205,7 @@ int image_pack_diff(struct manager *m, const char *id, enum image_compression co
 	char layer[LAYER_NAME_LENGTH + 1];
 	int code;
 
+	manager_assert_unlocked(m);
 	if (!progress)
 		return error_set(e, -ENOMEM, "out of memory");
 	code = content_extract(m, id, watch, e);

@@ -235,6 +235,7 @@ static int send_to_registry(struct exporting *x, struct error *e)
 
 int image_send(struct exporting *x, struct error *e)
 {
+	manager_assert_unlocked(x->m);
 	switch (x->to->transport) {
 	case IMAGE_OCI:
 		return send_to_layout(x, x->to->path, e);

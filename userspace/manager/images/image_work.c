@@ -43,6 +43,7 @@ void image_work_end(struct image_work *work)
 {
 	if (!work->m)
 		return;
+	manager_assert_unlocked(work->m);
 	leases_connection_closed(work->m, work->holder.connection);
 	if (!work->succeeded)
 		undo(work);

@@ -25,6 +25,7 @@ void mount_lingering_unwatch(struct manager *m, struct mount *mount)
 /* With the lock. */
 static void count_layers(struct manager *m, const struct mount *mount, bool more)
 {
+	manager_assert_locked(m);
 	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++) {
 		struct layer *layer = record_graph_find_layer(m->graph, mount->layers[i].name);
 
@@ -46,6 +47,7 @@ void mount_lingering_begin(struct manager *m, struct mount *mount)
 /* With the lock: the last fold may come. */
 static void end(struct manager *m, struct mount *mount)
 {
+	manager_assert_locked(m);
 	mount->lingers = false;
 	mount->watch = 0;
 	count_layers(m, mount, false);
@@ -76,6 +78,7 @@ static bool next_question(struct manager *m, uint64_t id, struct question *ret_q
 {
 	const struct mount *next = NULL;
 
+	manager_assert_locked(m);
 	for (const struct mount *mount = m->mounts; mount; mount = mount->next)
 		if (mount->lingers && !mount->watch && mount->id > id &&
 		    (!next || mount->id < next->id))

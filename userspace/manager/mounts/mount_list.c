@@ -97,6 +97,7 @@ void mount_list_unlink(struct manager *m, struct mount *mount)
 {
 	struct mount **at;
 
+	manager_assert_locked(m);
 	for (at = &m->mounts; *at != mount; at = &(*at)->next)
 		;
 	*at = mount->next;

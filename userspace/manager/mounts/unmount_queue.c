@@ -78,6 +78,7 @@ static struct task *take_task(struct unmount_queue *queue, size_t thread)
 {
 	struct task *task = queue->first;
 
+	assert(ranked_lock_is_held(&queue->lock));
 	queue->first = task->next;
 	if (!queue->first)
 		queue->last = &queue->first;
@@ -90,6 +91,7 @@ static struct task *take_task(struct unmount_queue *queue, size_t thread)
 /* With the lock: whether it is time. */
 static bool is_due(struct unmount_queue *queue)
 {
+	assert(ranked_lock_is_held(&queue->lock));
 	if (!queue->first)
 		return false;
 	queue->going |= queue->stopping || queue->waiting >= TOGETHER ||
@@ -100,6 +102,7 @@ static bool is_due(struct unmount_queue *queue)
 /* With the lock. */
 static void wait_for_due(struct unmount_queue *queue)
 {
+	assert(ranked_lock_is_held(&queue->lock));
 	while (!is_due(queue) && !queue->stopping) {
 		if (queue->first)
 			(void)ranked_lock_wait_until(&queue->lock, &queue->changed, queue->due_ns);
@@ -221,6 +224,7 @@ static bool is_about(const struct task *task, const char *layer_or_id)
 /* With the lock. */
 static bool has(const struct unmount_queue *queue, const char *layer_or_id)
 {
+	assert(ranked_lock_is_held(&queue->lock));
 	for (size_t i = 0; i < THREADS; i++)
 		if (queue->taken[i] && is_about(queue->taken[i], layer_or_id))
 			return true;
@@ -233,6 +237,7 @@ static bool has(const struct unmount_queue *queue, const char *layer_or_id)
 /* With the lock. */
 static void hurry(struct unmount_queue *queue)
 {
+	assert(ranked_lock_is_held(&queue->lock));
 	if (queue->going || !queue->first)
 		return;
 	queue->going = true;
@@ -264,6 +269,7 @@ static uint64_t oldest(const struct unmount_queue *queue)
 {
 	uint64_t number = queue->first ? queue->first->number : UINT64_MAX;
 
+	assert(ranked_lock_is_held(&queue->lock));
 	for (size_t i = 0; i < THREADS; i++)
 		if (queue->taken[i] && queue->taken[i]->number < number)
 			number = queue->taken[i]->number;

@@ -105,6 +105,7 @@ static int check_can_delete(const struct record *r, struct error *e)
 	char holders[160];
 	int code = snapshot_lease_refuse_record(r, "containerd removes it", e);
 
+	manager_assert_some_locked();
 	if (code < 0)
 		return code;
 	if (r->refs || (r->twin && r->twin->refs)) {

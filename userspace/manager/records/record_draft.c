@@ -155,6 +155,7 @@ int record_draft_check_depth(const struct record *parent, struct error *e)
 {
 	size_t depth = record_graph_depth(parent);
 
+	manager_assert_some_locked();
 	if (depth >= OVERLAY_MAX_LOWERS)
 		return error_set(e, -EMFILE,
 				 "record %s is %zu layers deep already: overlayfs stacks at most "
@@ -169,6 +170,7 @@ static int finalize_parent(struct manager *m, const char *id, struct record **pa
 {
 	int code;
 
+	manager_assert_locked(m);
 	manager_unlock(m);
 	code = record_finalize(m, id, e);
 	manager_lock(m);

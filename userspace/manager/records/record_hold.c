@@ -193,6 +193,7 @@ static int check_image_refs(const struct record *r, const struct record_get_opti
 {
 	size_t count = count_image_refs(r, options);
 
+	manager_assert_some_locked();
 	*ret_added = options->image_ref_count;
 	if (count <= MANAGER_IMAGE_REFS_MAX || options->image_ref_count == 0)
 		return 0;
@@ -235,6 +236,7 @@ int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code = add_ref(m, r, l, options, &c, e);
 
+	manager_assert_unlocked(m);
 	if (code < 0)
 		return code;
 	code = change_set_write(&c, m->database, DATABASE_DURABLE, e);
@@ -250,6 +252,7 @@ int record_hold_add_ref(struct manager *m, struct record *r, struct lease *l,
 static int choose_for_get(struct record **r, const struct record_get_options *options,
 			  struct error *e)
 {
+	manager_assert_some_locked();
 	if (options->is_mutable) {
 		if (!(*r)->is_mutable)
 			return error_set(e, -EINVAL, "record %s is not mutable", (*r)->id);

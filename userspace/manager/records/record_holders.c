@@ -10,6 +10,7 @@ void record_holders_describe(const struct record *r, char *text, size_t size)
 {
 	size_t others = 0;
 
+	manager_assert_some_locked();
 	(void)snprintf(text, size, "no lease");
 	for (const struct hold *h = r->holds; h; h = h->next_of_record, others++)
 		if (h == r->holds)

@@ -253,6 +253,7 @@ static int view_record(struct manager *m, const struct record *r, const struct r
 						  : RECORD_SIZE_ON_DISK;
 	struct record_facts facts = record_list_facts(m, r, size);
 
+	manager_assert_locked(m);
 	facts.shared |= has_several_images(r);
 	if (was_used(q, &facts, l->now_ns) ||
 	    (record_filter_is_cheap(filter) && !record_facts_match(&facts, filter, l->now_ns)))

@@ -36,6 +36,7 @@ static int choose_map_of_lease(struct manager *m, const struct record *r, const 
 	struct lease *l;
 	int code = lease_table_find(m, &holder, &l, e);
 
+	manager_assert_locked(m);
 	if (code < 0)
 		return code;
 	lease_table_put(m, l); /* it stays while the lock is held */
@@ -85,6 +86,7 @@ static int find_for_mount(struct manager *m, const char *id, bool read_only,
 {
 	int code = manager_find(m, id, ret_record, e);
 
+	manager_assert_locked(m);
 	if (code < 0 || (*ret_record)->is_mutable || !(*ret_record)->twin || read_only)
 		return code;
 	manager_unlock(m);

@@ -340,7 +340,20 @@ static void remove_mount_points(struct manager *m)
 	}
 }
 
-/* The refs of connections ended with the agent: what they alone kept goes, as on release. */
+/* Housekeeping tries it again. */
+static void delete_later(struct manager *m, struct record *r)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	if (r->mount)
+		r->mount->unwanted = true;
+	else
+		locked->deletions_deferred = true;
+	manager_unreserve(locked, r);
+}
+
+/* The refs of connections ended with the agent. As on release, the records that only they kept are
+ * deleted. */
 static int end_unheld(struct manager *m, struct error *e)
 {
 	size_t position = 0;
@@ -352,15 +365,13 @@ static int end_unheld(struct manager *m, struct error *e)
 		if (!r->is_mutable || !record_delete_is_due(r))
 			continue;
 		manager_report(m, false, "record=%s was held by a connection: released", r->id);
+		manager_lock(m);
 		manager_reserve(r);
+		manager_unlock(m);
 		code = record_delete_reserved(m, &r, 1, e);
 		if (code == -EBUSY) {
 			manager_report(m, true, "record=%s stays for now: %s", r->id, e->text);
-			if (r->mount)
-				r->mount->unwanted = true;
-			else
-				m->deletions_deferred = true;
-			manager_unreserve(m, r);
+			delete_later(m, r);
 			continue;
 		}
 		if (code < 0)

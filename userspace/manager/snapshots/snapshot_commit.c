@@ -37,6 +37,7 @@ static int check_name(struct manager *m, const char *key, const char *name,
 	struct snapshot *s, *taken;
 	bool waited;
 
+	manager_assert_locked(m);
 	do {
 		waited = false;
 		s = snapshot_keys_find(m, key, &waited);

@@ -79,6 +79,7 @@ static int check_key(struct manager *m, const struct snapshot_request *q,
 	struct snapshot *taken;
 	bool waited;
 
+	manager_assert_locked(m);
 	do {
 		int code;
 
@@ -98,6 +99,7 @@ static int insert(struct manager *m, struct record **unborn, struct record *pare
 	struct record *r = *unborn;
 	int code = record_draft_insert(m, unborn, parent, l, e);
 
+	manager_assert_locked(m);
 	if (code < 0)
 		return code;
 	*unborn = NULL;

@@ -100,6 +100,7 @@ int snapshot_keys_insert(struct manager *m, struct snapshot *s)
 
 void snapshot_keys_remove(struct manager *m, const char *key)
 {
+	manager_assert_locked(m);
 	(void)hashmap_remove(m->snapshots, key); /* the caller has found it */
 	free(take_ptr(m->snapshots_sorted));
 }

@@ -91,6 +91,7 @@ void snapshot_remove_record(struct manager *m, struct record *r)
 {
 	struct unmount_task task = { .discard = true };
 
+	manager_assert_unlocked(m);
 	mount_detach_later(m, r, &task);
 	leave_graph(m, r);
 	unmount_queue_add(m, &task);

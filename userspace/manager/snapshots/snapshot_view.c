@@ -43,6 +43,7 @@ static int make_view(const struct snapshot *s, struct snapshot_view *v)
 {
 	const struct record *r = s->record;
 
+	manager_assert_some_locked();
 	*v = (struct snapshot_view){ .name = strdup(s->key),
 				     .parent = strdup(parent_of(s)),
 				     .kind = s->kind,

@@ -60,6 +60,7 @@ int manager_find(struct manager *m, const char *id, struct record **ret_record, 
 
 void manager_reserve(struct record *r)
 {
+	manager_assert_some_locked();
 	r->busy = true;
 	if (r->twin)
 		r->twin->busy = true;
@@ -67,6 +68,7 @@ void manager_reserve(struct record *r)
 
 void manager_unreserve(struct manager *m, struct record *r)
 {
+	manager_assert_locked(m);
 	r->busy = false;
 	if (r->twin)
 		r->twin->busy = false;

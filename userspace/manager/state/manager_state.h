@@ -140,6 +140,8 @@ void manager_yield(struct manager *m);
  * assertion names the function. */
 #define manager_assert_locked(m) assert(ranked_lock_is_held(&(m)->lock))
 #define manager_assert_unlocked(m) assert(!ranked_lock_is_held(&(m)->lock))
+/* For functions that get a record and no manager. */
+#define manager_assert_some_locked() assert(ranked_lock_rank_is_held(MANAGER_RANK_STATE))
 
 void manager_report(struct manager *m, bool problem, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
