@@ -51,7 +51,7 @@ int access_apply(const struct access *a, const char *path, bool read_only, struc
 	gid_t gid = read_only ? a->read_only_group : a->group;
 
 	if (!everybody && gid == NO_GROUP)
-		return 0; /* root's alone, as it was made */
+		return 0; /* only root can use it, as it was made */
 	if (!everybody && chown(path, 0, gid) < 0)
 		return error_set(e, -errno, "give %s to its group: %s", path, strerror(errno));
 	if (chmod(path, everybody ? 0666 : 0660) < 0)
@@ -69,7 +69,7 @@ static bool is_member(const struct grpc_peer *peer, int socket, gid_t gid)
 		return false;
 	if (peer->gid == gid)
 		return true;
-	/* The first call tells how many there are. */
+	/* The first call returns the size of the list. */
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
 		return false;
 	groups = malloc(size);

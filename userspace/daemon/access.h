@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may call: root and a group; through a read-only socket, what only reads, and another group or
- * everybody, too. The sockets' files have modes to match, but what counts is looked at in each
- * call.
+ * Decides which peers may call: root and the members of a group; through a read-only socket, which
+ * serves only methods that read, also another group or everybody. The modes of the socket files
+ * match, but each call is decided here.
  */
 #pragma once
 
@@ -17,14 +17,15 @@
 struct access {
 	const struct config *config;
 	const char *group_name, *read_only_group_name;
-	gid_t group, read_only_group; /* (gid_t)-1: there is no such group */
+	gid_t group, read_only_group; /* (gid_t)-1: the group does not exist */
 	bool everybody_reads;
 };
 
-/* -ENOENT: the configuration names a group that there is not. The default ones may be missing. */
+/* -ENOENT: the configuration names a group that does not exist. The default groups may be missing.
+ */
 int access_open(const struct config *config, struct access *ret_access, struct error *e);
 /* Gives the socket's file to the group whose members may connect. */
 int access_apply(const struct access *a, const char *path, bool read_only, struct error *e);
-/* -EPERM with a sentence. */
+/* -EPERM, with a text that says what to do. */
 int access_check(const struct access *a, const struct grpc_peer *peer, int socket,
 		 const struct grpc_method *method, struct error *e);

@@ -29,13 +29,13 @@
 
 struct reading {
 	struct config_file *file;
-	char problem[200]; /* the first one; inih says in which line */
+	char problem[200]; /* the first fault; inih returns its line */
 };
 
 static int complain(struct reading *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Returns what a handler of inih returns for a line that it refuses. */
+/* Returns 0, by which a handler tells inih that it refuses the line. */
 static int complain(struct reading *r, const char *format, ...)
 {
 	va_list args;
@@ -83,7 +83,7 @@ static int set_space(struct reading *r, struct prune_space *space, const char *n
 	return complain(r, "%s: '%.60s' is no size (try 10G, 500MB or 10%%)", name, value);
 }
 
-/* Passwords are in it: nobody else may be able to read them, and it must be there. */
+/* The file has passwords: it must exist, and only root may be able to read it. */
 static int set_credentials(struct reading *r, const char *path)
 {
 	struct stat st;
@@ -193,12 +193,13 @@ static int set_scorer(struct reading *r, struct prune_policy *policy, const char
 	return prune_policy_set_scorer(policy, value) == 0 ? 1 : complain(r, "out of memory");
 }
 
-/* The policy of the section, made when its first line comes; NULL has been complained about. */
+/* The policy of the section, which the first line of the section makes. NULL: the fault is noted.
+ */
 static struct prune_policy *find_policy(struct reading *r, const char *section)
 {
 	size_t length = strlen(section), prefix = strlen("policy \"");
 	struct prune_policies *all = &r->file->policies;
-	char name[41]; /* inih cuts longer sections off */
+	char name[41]; /* inih truncates longer section names */
 
 	if (length < prefix + 2 || length > prefix + sizeof(name) - 1 ||
 	    section[length - 1] != '"') {
@@ -263,7 +264,7 @@ static int read_line(void *user, const char *section, const char *name, const ch
 			section);
 }
 
-/* A policy without limits evicts all that it matches, every time: nobody means that. */
+/* A policy without limits would evict all that it matches in every run, which is never meant. */
 static int check_policies(const char *path, const struct config_file *f, struct error *e)
 {
 	for (size_t i = 0; i < f->policies.count; i++) {
@@ -285,7 +286,7 @@ static int read_stream(FILE *stream, const char *path, struct config_file *f, st
 
 	errno = 0;
 	line = ini_parse_file(stream, read_line, &r);
-	if (ferror(stream)) /* a directory, for one */
+	if (ferror(stream)) /* for example, because it is a directory */
 		return error_set(e, errno ? -errno : -EIO, "read %s: %s", path,
 				 strerror(errno ? errno : EIO));
 	if (line < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration file. */
+/* Reads the configuration file. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,24 +14,24 @@
 #define CONFIG_CONTAINERD_TIMEOUT_NS (60 * NS_PER_S)
 #define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
 
-/* What the file says; the command line goes first. */
+/* The settings of the file, which the command line overrides. */
 struct config_file {
-	char *root, *socket, *backend; /* NULL: not said, as in the next line */
+	char *root, *socket, *backend; /* NULL: not set; the same in the next line */
 	char *read_only_socket, *group, *read_only_group;
 	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
-	bool keep_blobs; /* also of layers that have their files */
+	bool keep_blobs; /* keep blobs of layers that are unpacked */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	struct prune_policies policies;
-	bool automatic; /* policies run without being asked */
-	int64_t interval_ns; /* between two runs; 0: only when space runs low */
+	bool automatic; /* the agent runs policies by itself */
+	int64_t interval_ns; /* time between two runs; 0: run only when space is low */
 };
 
-/* Reads the file into *ret_file: the defaults, where it does not say otherwise. `required`: it has
- * to be there. -EINVAL names file and line. */
+/* Reads the file into *ret_file, with defaults for what it does not set. A missing file is an error
+ * only if `required`. -EINVAL names file and line. The caller frees the result. */
 int config_file_read(const char *path, bool required, struct config_file *ret_file,
 		     struct error *e);
 
-void config_file_free(struct config_file *f); /* what it points to */
+void config_file_free(struct config_file *f); /* frees what it points to, not the struct */
 DEFINE_CLEANUP_VALUE(struct config_file, config_file_free)

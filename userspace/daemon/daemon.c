@@ -48,9 +48,9 @@ struct agent {
 	struct access access;
 	struct listeners listeners;
 	sd_event_source *tick;
-	atomic_bool ticking; /* a tick is under way: the next one is left out */
-	atomic_bool pruning; /* the same of the policies */
-	atomic_bool ending; /* policies stop between two records */
+	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
+	atomic_bool pruning; /* the same for the policies */
+	atomic_bool ending; /* tells a run of policies to stop before its next record */
 };
 
 static void report(bool problem, const char *text, void *user)
@@ -93,7 +93,7 @@ static void connection_closed(uint64_t connection, void *user)
 			return;
 	}
 	free(closed);
-	leases_connection_closed(a->manager, connection); /* late, but never forgotten */
+	leases_connection_closed(a->manager, connection); /* delayed, but never dropped */
 }
 
 static void tick(void *arg)
@@ -117,7 +117,8 @@ static void start_policies(struct agent *a)
 	if (!eviction_policies_are_due(a->manager) || atomic_exchange(&a->pruning, true))
 		return;
 	if (worker_pool_submit(a->workers, run_policies, a) < 0)
-		atomic_store(&a->pruning, false); /* busy: the next tick will do */
+		atomic_store(&a->pruning,
+			     false); /* the workers are busy: the next tick tries again */
 }
 
 static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
@@ -126,7 +127,8 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 
 	(void)now_us;
 	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
-		atomic_store(&a->ticking, false); /* busy: the next one will do */
+		atomic_store(&a->ticking,
+			     false); /* the workers are busy: the next tick tries again */
 	start_policies(a);
 	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -167,7 +169,7 @@ static int add_signals(struct agent *a, struct error *e)
 	return code < 0 ? error_set(e, code, "signals: %s", strerror(-code)) : 0;
 }
 
-/* Whether it is there, the first fetch says. NULL: no memory. */
+/* The first fetch reports if it is missing. NULL: out of memory. */
 static char *find_fetch_helper(void)
 {
 	char self[PATH_MAX] = "", *path;
@@ -179,7 +181,7 @@ static char *find_fetch_helper(void)
 	return asprintf(&path, "%s/varve-fetch", slash ? self : ".") < 0 ? NULL : path;
 }
 
-/* The store may still have to be made, so its path is made absolute by hand. */
+/* realpath(3) would fail, because the store may not exist yet. */
 static int find_root(struct agent *a, struct error *e)
 {
 	if (a->config->root[0] == '/') {
@@ -197,7 +199,7 @@ static int find_root(struct agent *a, struct error *e)
 	return root_check_owners(a->root, e);
 }
 
-/* After find_root(). */
+/* Called after find_root(). */
 static int open_manager(struct agent *a, struct error *e)
 {
 	struct manager_options options = {
@@ -224,7 +226,7 @@ static int open_manager(struct agent *a, struct error *e)
 	code = manager_open(&options, &a->manager, e);
 	if (code < 0)
 		return code;
-	/* In a folder such as /tmp another user may have made it first. */
+	/* In a folder such as /tmp, another user may have made this folder first. */
 	return root_check_owners(a->root, e);
 }
 
@@ -368,7 +370,8 @@ static int build(struct agent *a, struct error *e)
 		add_signals,
 		open_access,
 		find_root,
-		/* Before the store: a socket that is taken must not leave a new store behind. */
+		/* Sockets come before the store: if another process uses a socket, no new store may
+		 * be left behind. */
 		open_listeners,
 		start_workers,
 		open_manager,
@@ -391,7 +394,7 @@ static void dismantle(struct agent *a)
 	/* A worker may wait for a client that does not read. */
 	if (a->server)
 		grpc_server_close(a->server);
-	/* Workers first: they may still answer calls, and they use the manager. */
+	/* Workers end first: they may still answer calls, and they use the manager. */
 	worker_pool_free(a->workers);
 	a->workers = NULL;
 	grpc_server_free(a->server);

@@ -15,11 +15,11 @@
 #include "base/directory.h"
 #include "daemon/config.h"
 
-/* Clients that do not block in connect(2) are refused when it is full. */
+/* When the queue is full, the kernel refuses clients whose sockets do not block. */
 #define BACKLOG CONFIG_CONNECTIONS
 #define READ_ONLY_NAME "varved-ro"
 
-/* A socket file may stay from an agent that was killed; anything else is not ours to remove. */
+/* An agent that was killed leaves its socket file behind. Other files are never removed. */
 static int clear_stale(const struct sockaddr_un *address, struct error *e)
 {
 	const char *path = address->sun_path;
@@ -82,7 +82,7 @@ static int open_socket(struct listeners *l, const struct access *access, const c
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(e, -errno, "socket: %s", strerror(errno));
-	/* Nobody but root until the group is set. */
+	/* Only root can connect until the group is set. */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_set(e, -errno, "bind %s: %s", path, strerror(errno));
 	l->items[l->count++] = (struct listener){ fd, read_only, path };
@@ -92,7 +92,8 @@ static int open_socket(struct listeners *l, const struct access *access, const c
 	return access_apply(access, path, read_only, e);
 }
 
-/* A unit's sockets, told apart by their names: FileDescriptorName=, or the socket unit's own. */
+/* The sockets that systemd passes, by name: FileDescriptorName= of the unit, or the name of the
+ * unit. */
 static int take_over(struct listeners *l, int count, char **names, struct error *e)
 {
 	if (count > LISTENERS_MAX)
@@ -141,7 +142,7 @@ void listeners_close(struct listeners *listeners)
 	for (size_t i = 0; i < listeners->count; i++) {
 		cleanup_close_fd(&listeners->items[i].fd);
 		if (listeners->items[i].path)
-			(void)unlink(listeners->items[i].path); /* else cleared at the next start */
+			(void)unlink(listeners->items[i].path); /* else the next start removes it */
 	}
 	listeners->count = 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The listening sockets: made here, or taken over from the service manager. */
+/* The listening sockets, which the agent makes or gets from systemd. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,9 +9,9 @@
 #define LISTENERS_MAX 4
 
 struct listener {
-	int fd; /* -EBADF once somebody has taken it */
+	int fd; /* -EBADF once the server has taken it */
 	bool read_only;
-	const char *path; /* of a file that is ours to remove; else NULL */
+	const char *path; /* of a socket file that the agent made and removes; else NULL */
 };
 
 struct listeners {
@@ -19,8 +19,8 @@ struct listeners {
 	size_t count;
 };
 
-/* -EADDRINUSE: a living process listens there already, or what is there is no socket of ours. What
- * was opened before a failure is in *listeners. */
+/* -EADDRINUSE: another process listens there, or the path is not a socket. On failure, the sockets
+ * that were opened before it are in *listeners, and the caller closes them. */
 int listeners_open(struct listeners *listeners, const struct access *access, struct error *e);
-/* Also removes the files. */
+/* Also removes the socket files that the agent made. */
 void listeners_close(struct listeners *listeners);

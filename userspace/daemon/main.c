@@ -11,7 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 
-/* As the command line's: 0 done, 1 failed, 2 usage, 5 in use, 6 permission. */
+/* The same as those of varve: 0 done, 1 failed, 2 usage, 5 in use, 6 permission. */
 static int exit_status(int code)
 {
 	switch (code) {
@@ -28,7 +28,7 @@ static int exit_status(int code)
 	}
 }
 
-/* What the file says was looked at when it was read. */
+/* config_parse() has read and checked the file. */
 static int check(const struct config *config, struct error *e)
 {
 	struct access access;
@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	struct error e = { 0 };
 	int code = 0;
 
-	/* What is made is root's alone, unless its mode is set. */
+	/* New files are readable by root only, unless their mode is set. */
 	(void)umask(0077);
 #ifdef VARVE_FAIL_POINTS
 	if (argc == 2 && strcmp(argv[1], "--fail-points") == 0) {

@@ -30,7 +30,7 @@ static int check_folder(const char *path, const struct stat *st, bool is_store, 
 			 path, st->st_mode & 07777, path);
 }
 
-/* Looks at the path from / on, up to the first part that does not exist. */
+/* Checks each folder of the path from / on, up to the first one that does not exist. */
 static int check_parts(const char *path, struct error *e)
 {
 	cleanup(free_ptr) char *part = strdup(path);
@@ -65,12 +65,12 @@ int root_check_owners(const char *path, struct error *e)
 
 	if (code < 0)
 		return code;
-	/* Links on the way are root's; so has to be where they lead. */
+	/* Links on the way belong to root; the folders that they lead to must, too. */
 	real = realpath(path, NULL);
 	return real ? check_parts(real, e) : 0;
 }
 
-/* 1 when it is there, 0 when it is not. */
+/* 1 when it exists, 0 when it does not. */
 static int has_entry(const char *path, const char *name, struct error *e)
 {
 	cleanup(free_ptr) char *entry = NULL;
@@ -87,7 +87,7 @@ static int has_entry(const char *path, const char *name, struct error *e)
 	return error_set(e, -errno, "%s: %s", entry, strerror(errno));
 }
 
-/* A store whose database is lost has layers, still. */
+/* A store that has lost its database still has layers. */
 int root_check_has_store(const char *path, struct error *e)
 {
 	int found = has_entry(path, DATABASE, e);

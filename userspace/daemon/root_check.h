@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The folder of the store, before anything in it is believed: no other user than root may be able
- * to put something else in its place, or something into it.
+ * Checks the folder of the store before the agent trusts anything in it: only root may be able to
+ * replace the folder or to put something into it.
  */
 #pragma once
 
 #include "base/error.h"
 
-/* -EPERM: another user owns a folder on the way to `path` (absolute), or the folder itself, or may
- * write there. A sticky folder such as /tmp may be on the way, because only root can rename what is
- * root's in it. What does not exist is fine. */
+/* -EPERM: a folder on the way to `path` (absolute), or the folder itself, belongs to another user
+ * or is writable by others. A sticky folder such as /tmp is allowed on the way, because only root
+ * can rename root's files in it. Folders that do not exist pass. */
 int root_check_owners(const char *path, struct error *e);
 /* -ENOENT: there is no store at `path`. */
 int root_check_has_store(const char *path, struct error *e);

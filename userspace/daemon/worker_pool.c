@@ -70,7 +70,7 @@ int worker_pool_new(size_t max_threads, size_t max_queued, struct worker_pool **
 	return 0;
 }
 
-/* With the lock. Signals are the loop's: workers block them all. */
+/* With the lock. Workers block all signals, which the loop handles. */
 static void start_thread(struct worker_pool *p)
 {
 	sigset_t all, before;

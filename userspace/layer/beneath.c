@@ -125,7 +125,7 @@ static uint64_t mount_of(int fd)
 	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) == 0 ? x.stx_mnt_id : 0;
 }
 
-/* Where a filter of system calls keeps openat2 from us: one component at a time. */
+/* For systems whose seccomp filter refuses openat2(2): opens one component at a time. */
 static int open_by_steps(int root_fd, char *path)
 {
 	cleanup(close_fd) int fd = openat(root_fd, ".", DIRECTORY);
@@ -172,7 +172,7 @@ static int current_fd(const struct beneath *b)
 	return b->depth > 0 ? b->levels[b->depth - 1].fd : b->root;
 }
 
-/* How many of the levels are the beginning of the path. */
+/* The number of levels that are the beginning of the path. */
 static size_t common_depth(const struct beneath *b, const char *path, size_t length)
 {
 	size_t common = b->depth > 0 ? b->levels[b->depth - 1].end : 0, depth, same = 0;
@@ -189,7 +189,7 @@ static size_t common_depth(const struct beneath *b, const char *path, size_t len
 	return depth;
 }
 
-/* The current directory may have been closed to save descriptors. */
+/* Opens the current directory again, if it was closed to save descriptors. */
 static int reopen(struct beneath *b)
 {
 	struct level *level = &b->levels[b->depth - 1];
@@ -206,7 +206,7 @@ static int reopen(struct beneath *b)
 	return 0;
 }
 
-/* What the directory's name is that ends at `end` of b->path is opened and becomes current. */
+/* Opens the directory whose name is from `start` to `end` of b->path, and makes it current. */
 static int descend(struct beneath *b, size_t start, size_t end,
 		   const struct beneath_missing *missing, struct error *e)
 {
@@ -227,7 +227,8 @@ static int descend(struct beneath *b, size_t start, size_t end,
 				 beneath_show(b->path, shown), strerror(errno));
 	}
 	if (b->depth > LEVELS_KEPT_OPEN)
-		(void)close(take_fd(&b->levels[b->depth - 1].fd)); /* it was only read */
+		(void)close(
+			take_fd(&b->levels[b->depth - 1].fd)); /* nothing was written through it */
 	b->levels[b->depth++] = (struct level){ .fd = fd, .end = (uint16_t)end };
 	return 0;
 }
@@ -265,8 +266,8 @@ int beneath_enter(struct beneath *b, const char *path, size_t length,
 
 /* ---- removing ---- */
 
-/* Removes what lies in the directory up to the first directory that is not empty: *ret_child, ""
- * when there is none. */
+/* Removes entries of the directory up to the first one that is a directory with content. *ret_child
+ * is its name; "" when all were removed. */
 static int empty_directory(int fd, char ret_child[NAME_MAX + 1])
 {
 	_Alignas(struct dirent64) char entries[16384];
@@ -287,13 +288,13 @@ static int empty_directory(int fd, char ret_child[NAME_MAX + 1])
 				continue;
 			if (errno != ENOTEMPTY && errno != EEXIST)
 				return -errno;
-			(void)strcpy(ret_child, name); /* a name of the kernel's */
+			(void)strcpy(ret_child, name); /* it fits: the kernel limits names */
 			return 0;
 		}
 	return length < 0 ? -errno : 0;
 }
 
-/* Up by "..", of which the inode number must be the one of the way down. */
+/* Moves up to "..", whose inode number must be that of the directory on the way down. */
 static int ascend(int *fd, ino_t expected)
 {
 	int up = openat(*fd, "..", DIRECTORY);
@@ -325,7 +326,7 @@ static int remove_below(int *fd)
 		if (!child[0] && depth == 0)
 			return 0;
 		if (!child[0]) {
-			/* Empty now: the look from above removes it. */
+			/* The child is empty now; the next look at its parent removes it. */
 			code = ascend(fd, way[--depth]);
 			if (code < 0)
 				return code;

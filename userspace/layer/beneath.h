@@ -28,7 +28,7 @@ struct beneath_missing {
  * before them. -EPERM: ".." leads above the root; -ENAMETOOLONG. */
 int beneath_clean(const char *path, char ret_path[BENEATH_PATH_SIZE], struct error *e);
 
-struct beneath *beneath_new(int root_fd); /* borrowed; NULL: no memory */
+struct beneath *beneath_new(int root_fd); /* root_fd is borrowed; NULL: out of memory */
 void beneath_free(struct beneath *b);
 DEFINE_CLEANUP(struct beneath *, beneath_free)
 

@@ -18,8 +18,8 @@ struct deflate *deflate_new(enum tar_compression compression); /* NULL: no memor
 void deflate_free(struct deflate *d);
 DEFINE_CLEANUP(struct deflate *, deflate_free)
 
-/* Takes all of the bytes; what comes out is given to `write`, in pieces, whose error ends it. The
- * last call has `last` and maybe no bytes. */
+/* Compresses all of the bytes and passes the output to `write` in pieces. An error of `write` ends
+ * it and is returned. The last call sets `last`, and may have no bytes. */
 int deflate_step(struct deflate *d, const void *bytes, size_t length, bool last,
 		 int (*write)(const void *bytes, size_t length, void *user, struct error *e),
 		 void *user, struct error *e);

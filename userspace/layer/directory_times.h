@@ -16,6 +16,6 @@ DEFINE_CLEANUP(struct directory_times *, directory_times_free)
 
 int directory_times_add(struct directory_times *t, const char *path, const struct timespec times[2],
 			struct error *e);
-/* The last times that were added for a path count; a path that is no longer a directory is passed
- * over. */
+/* The times that were added last for a path count. Paths that are no longer directories are
+ * skipped. */
 int directory_times_set(struct directory_times *t, struct beneath *directories, struct error *e);

@@ -48,7 +48,7 @@ static int grow(struct inode_set *s)
 	return 0;
 }
 
-/* 1: it is new; 0: it was there; -ENOMEM. No file system gives a file the number 0. */
+/* 1: the number is new; 0: it was added before; -ENOMEM. No file system uses the number 0. */
 static int add_inode(struct inode_set *s, ino_t inode)
 {
 	size_t place;

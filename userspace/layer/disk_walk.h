@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a directory tree occupies; hard links once, other file systems below it not at all. */
+/* The disk space of a directory tree. Hard links count once; other file systems below it do not
+ * count. */
 #pragma once
 
 #include <stdatomic.h>
@@ -13,8 +14,8 @@ struct disk_usage {
 	int64_t inodes;
 };
 
-/* Of what is in `directory`, which is borrowed and is itself not counted. Entries that vanish
- * meanwhile are passed over. Holds a bounded number of descriptors, however deep the tree.
- * -ECANCELED as soon as *cancelled (may be NULL) turns true. */
+/* Measures what is in `directory`, which is borrowed and does not count itself. Entries that vanish
+ * meanwhile are skipped. Uses a bounded number of descriptors, however deep the tree. -ECANCELED as
+ * soon as *cancelled (may be NULL) is true. */
 int disk_walk(int directory, const atomic_bool *cancelled, struct disk_usage *ret_usage,
 	      struct error *e);

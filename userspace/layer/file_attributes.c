@@ -76,7 +76,8 @@ int xattr_set(int fd, const char *name, const void *value, size_t size, struct e
 int xattr_set_at(int parent, const char *file, const char *name, const void *value, size_t size,
 		 struct error *e)
 {
-	/* setxattrat is of 6.13. The magic link is ours, and the last component is not followed. */
+	/* setxattrat(2) exists since Linux 6.13. The path goes through a link of /proc/self, and
+	 * its last component is not followed. */
 	char path[NAME_MAX + 40];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, file);

@@ -26,13 +26,13 @@ struct file_attributes {
 enum xattr_kind {
 	XATTR_CONTENT,
 	XATTR_OVERLAY, /* trusted.overlay.* */
-	XATTR_FOREIGN, /* of another system: no Linux file system can hold it */
+	XATTR_FOREIGN, /* of another system; Linux cannot store it */
 };
 
 struct file_attributes file_attributes_of(const struct stat *st);
-/* Owner first, because that takes set-user-id bits away; times last. */
+/* Sets the owner first, because that clears set-user-id bits, and the times last. */
 int file_attributes_set(int fd, const struct file_attributes *a, struct error *e);
-/* The same for what cannot be opened: a link (whose mode stays), a device, a fifo. */
+/* The same for files that are not opened: a link (whose mode stays), a device, a fifo. */
 int file_attributes_set_at(int parent, const char *name, bool is_link,
 			   const struct file_attributes *a, struct error *e);
 
@@ -40,6 +40,6 @@ enum xattr_kind xattr_kind_of(const char *name);
 int xattr_set(int fd, const char *name, const void *value, size_t size, struct error *e);
 int xattr_set_at(int parent, const char *file, const char *name, const void *value, size_t size,
 		 struct error *e);
-/* Those that are content. */
+/* Copies the extended attributes that are content. */
 int xattr_copy(int from, int to, struct error *e);
 bool directory_is_opaque(int fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories that an archive's entry needs and that have no entry (yet). Where a lower layer has
- * the directory, the new one would hide its owner and mode, so it gets these.
+ * Makes directories that an entry needs and that have no entry of their own (yet). If a lower layer
+ * has the directory, the new one hides it, so it gets the same owner, mode and attributes.
  */
 #pragma once
 
@@ -14,10 +14,10 @@ struct implied_parent {
 	struct directory_times *times;
 };
 
-/* Gives the directory what the lower layers show at the path, if that is a directory. */
+/* Copies the attributes that the lower layers show at the path, if they have a directory there. */
 int implied_parent_dress(const struct implied_parent *p, int directory_fd, const char *path,
 			 struct error *e);
-/* As beneath_missing's `make`; user is the struct. -ELOOP, -ENOTDIR: a symbolic link or another
- * file is in the way. */
+/* For `make` of struct beneath_missing, with this struct as `user`. -ELOOP, -ENOTDIR: a symbolic
+ * link or another file is in the way. */
 int implied_parent_make(int parent, const char *name, const char *path, void *user,
 			struct error *e);

@@ -16,9 +16,9 @@
 
 struct inflate {
 	enum tar_compression compression;
-	bool inside; /* a member or frame that is not finished */
+	bool inside; /* within a member or frame */
 	bool begun;
-	/* isal_inflate() would read a header itself, and forget about one that comes in pieces. */
+	/* The header is read apart, because isal_inflate() loses one that arrives in pieces. */
 	bool in_header;
 	struct isal_gzip_header header;
 	struct inflate_state gzip;
@@ -163,7 +163,7 @@ static int step_zstd(struct inflate *z, struct inflate_buffers *b, struct error 
 
 int inflate_step(struct inflate *z, struct inflate_buffers *b, struct error *e)
 {
-	/* Without input there may still be output; a full output says so. */
+	/* Output may be pending without input, which is known only by filling the buffer. */
 	bool pending = true;
 
 	while (b->out_left > 0 && (b->in_left > 0 || (pending && z->inside))) {

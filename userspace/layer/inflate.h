@@ -18,8 +18,8 @@
 
 struct inflate;
 
-/* What a layer that starts with these bytes is. -EOPNOTSUPP: a compression that is not known, by
- * its name. */
+/* The compression of a layer that starts with these bytes. -EOPNOTSUPP names a compression that is
+ * not supported. */
 int inflate_detect(const void *bytes, size_t length, enum tar_compression *ret_compression,
 		   struct error *e);
 

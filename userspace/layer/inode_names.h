@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* By which name an inode with several links was met first. */
+/* The name by which each inode with several links was met first. */
 #pragma once
 
 #include <sys/types.h>
@@ -12,5 +12,5 @@ struct inode_names *inode_names_new(void); /* NULL: no memory */
 void inode_names_free(struct inode_names *n);
 DEFINE_CLEANUP(struct inode_names *, inode_names_free)
 
-/* *ret_first is the name of then, or NULL when it is met now. -ENOMEM. */
+/* ret_first is the first name of the inode, or NULL when it is met for the first time. -ENOMEM. */
 int inode_names_meet(struct inode_names *n, ino_t inode, const char *name, const char **ret_first);

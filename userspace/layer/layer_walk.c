@@ -10,8 +10,8 @@
 #include "base/vec.h"
 #include "layer/beneath.h"
 
-/* Open are the current directory and these levels at the root; another is found again as the ".."
- * of the directory below it. */
+/* The number of levels at the root that stay open, besides the current directory. Other directories
+ * are found again as the ".." of the directory below. */
 #define LEVELS_KEPT_OPEN 32
 #define CHUNK_BYTES 16384
 
@@ -70,13 +70,13 @@ void layer_walk_free(struct layer_walk *w)
 	free(w);
 }
 
-/* Something else may be there by now; a mount on it hides it as well. */
+/* The entry may have been replaced meanwhile, or hidden by a mount. */
 static bool has_vanished(int code)
 {
 	return code == -ENOENT || code == -ENOTDIR || code == -ELOOP || code == -EXDEV;
 }
 
-/* For the entry at hand: 0 to pass it over, or the error. */
+/* Called when the entry cannot be read: 0 to skip it, or the error. */
 static int lose(struct layer_walk *w, int code, const char *what, struct error *e)
 {
 	char shown[BENEATH_SHOWN_SIZE];
@@ -171,7 +171,7 @@ static int push(struct layer_walk *w, int *fd, ino_t inode, struct error *e)
 	return w->options.sorted ? read_sorted(w, &w->levels[w->depth - 1], e) : 0;
 }
 
-/* Into the directory that the path is. */
+/* Enters the directory that the path names. */
 static int descend(struct layer_walk *w, struct error *e)
 {
 	const char *name;
@@ -194,7 +194,7 @@ static int descend(struct layer_walk *w, struct error *e)
 	return push(w, &fd, st.st_ino, e);
 }
 
-/* From a directory that is done to the one above it. */
+/* Returns from a finished directory to its parent. */
 static int ascend(struct layer_walk *w, struct error *e)
 {
 	cleanup(close_fd) int done = take_fd(&w->levels[w->depth - 1].fd);
@@ -213,7 +213,7 @@ static int ascend(struct layer_walk *w, struct error *e)
 	level->fd = -1;
 	if (!w->options.tolerant)
 		return error_set(e, -ESTALE, "a directory was moved meanwhile");
-	/* What was left to do there counts as vanished. */
+	/* The remaining entries of the directory count as vanished. */
 	while (w->depth > 0 && w->levels[w->depth - 1].fd < 0)
 		drop_level(w);
 	return 0;
@@ -248,7 +248,7 @@ static int set_path(struct layer_walk *w, const struct level *level, const char 
 	return strbuf_failed(&w->path) ? error_set(e, -ENOMEM, "out of memory") : 0;
 }
 
-/* 1: this is the entry; 0: it is passed over. */
+/* 1: this is the next entry; 0: it is skipped. */
 static int look(struct layer_walk *w, struct level *level, const char *name,
 		struct layer_entry *ret_entry, struct error *e)
 {
@@ -275,7 +275,7 @@ static int look(struct layer_walk *w, struct level *level, const char *name,
 	return 1;
 }
 
-/* One step on: 1: an entry; 0: none yet. */
+/* Takes one step. 1: found an entry; 0: not yet. */
 static int step(struct layer_walk *w, struct layer_entry *ret_entry, struct error *e)
 {
 	struct level *level = &w->levels[w->depth - 1];
@@ -296,7 +296,7 @@ static int step(struct layer_walk *w, struct layer_entry *ret_entry, struct erro
 		return ascend(w, e);
 	name = level->names.text + level->next;
 	level->next += strlen(name) + 1;
-	w->expected = 0; /* another directory may be there by now, which is as good */
+	w->expected = 0; /* if another directory is there now, that one is walked */
 	code = set_path(w, level, name, e);
 	return code < 0 ? code : descend(w, e);
 }
@@ -311,8 +311,8 @@ int layer_walk_next(struct layer_walk *w, struct layer_entry *ret_entry, struct 
 		if (w->options.cancelled &&
 		    atomic_load_explicit(w->options.cancelled, memory_order_relaxed))
 			return error_set(e, -ECANCELED, "the walk was cancelled");
-		/* Only now: the entry that was given out lies in the directory that is current
-		 * until here. */
+		/* Not earlier: the last entry that was returned lies in the directory that is
+		 * current until here. */
 		if (w->enter) {
 			w->enter = false;
 			code = descend(w, e);

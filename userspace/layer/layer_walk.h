@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything below a directory, which others may change meanwhile: every name is resolved alone, in
- * a descriptor of its directory, so that no link is followed and nothing outside is seen, whatever
- * is renamed or replaced, and however deep the tree. A bounded number of descriptors is open. Used
- * for exports, sizes, lists of files and checks.
+ * Walks over everything below a directory, which other processes may change meanwhile. Each name is
+ * resolved alone, in a descriptor of its directory, so no link is followed and nothing outside is
+ * seen, whatever is renamed or replaced. Uses a bounded number of descriptors, however deep the
+ * tree. For exports, sizes, lists of files and checks.
  */
 #pragma once
 
@@ -18,11 +18,12 @@ struct layer_walk;
 
 struct layer_walk_options {
 	int directory; /* borrowed */
-	/* Names sorted by their bytes, and what is in a directory right behind it; in memory are
-	 * the names of all directories on the way. Otherwise: all of a directory, then what is in
-	 * its subdirectories; in memory are the names of subdirectories only. */
+	/* If set, names are sorted by their bytes and a directory's content follows it directly;
+	 * the names of all directories on the way are in memory. Otherwise, all entries of a
+	 * directory come first, then those of its subdirectories; only names of subdirectories are
+	 * in memory. */
 	bool sorted;
-	/* Pass over what vanishes meanwhile and what is on another file system. Otherwise these are
+	/* Skip entries that vanish meanwhile and those on other file systems. Otherwise these are
 	 * errors, because the result would not be the layer. */
 	bool tolerant;
 	const atomic_bool *cancelled; /* may be NULL */

@@ -16,12 +16,12 @@
 
 enum found {
 	FOUND,
-	LOOK_BELOW, /* this layer says nothing about it */
+	LOOK_BELOW, /* this layer does not have it */
 	HIDDEN, /* this layer hides it in those below */
 };
 
-/* The directory that the first `length` bytes of the path name, in this one layer. *ret_opaque: it,
- * or one on the way, hides those below. */
+/* Finds the directory that the first `length` bytes of the path name in this one layer.
+ * *ret_opaque: it, or one on the way to it, hides those of lower layers. */
 static enum found find_directory(int layer, const char *path, size_t length, int *ret_fd,
 				 bool *ret_opaque)
 {

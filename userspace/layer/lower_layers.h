@@ -13,5 +13,5 @@ struct lower_layers {
 
 /* The topmost directory at the path, or a negative number where there is none. */
 int lower_layers_open(const struct lower_layers *l, const char *path);
-/* Is there something at the path? */
+/* Whether anything is at the path. */
 bool lower_layers_have(const struct lower_layers *l, const char *path);

@@ -14,7 +14,7 @@
 
 struct pending_whiteouts {
 	struct path_spool *spool;
-	/* The directory that was looked at last, and what was found. */
+	/* The directory that was looked up last, and the result. */
 	char directory[BENEATH_PATH_SIZE];
 	bool known, merges;
 };
@@ -45,7 +45,7 @@ int pending_whiteouts_add(struct pending_whiteouts *p, const char *path, struct 
 	return path_spool_add(p->spool, path, NULL, e);
 }
 
-/* 1: it is there; 0: a later entry has replaced it, or one on the way to it. */
+/* 1: it exists; 0: a later entry has replaced it, or a directory on the way to it. */
 static int enter(struct beneath *directories, const char *path, size_t length, int *ret_fd,
 		 struct error *e)
 {
@@ -63,7 +63,7 @@ static int make_opaque(struct beneath *directories, const char *path, struct err
 	return code <= 0 ? code : xattr_set(fd, OVERLAY_OPAQUE, "y", 1, e);
 }
 
-/* Is none of the directories on the way opaque? The root cannot be: overlayfs always merges it. */
+/* Whether no directory on the way is opaque. The root never is: overlayfs always merges it. */
 static int look_for_opaque(struct beneath *directories, const char *path, size_t length,
 			   bool *ret_merges, struct error *e)
 {
@@ -122,7 +122,7 @@ int pending_whiteouts_make(struct pending_whiteouts *p, struct beneath *director
 	char path[BENEATH_PATH_SIZE], shown[BENEATH_SHOWN_SIZE];
 	int code;
 
-	/* First all that is opaque: whiteouts below it are not needed. */
+	/* Opaque directories come first: whiteouts below them are not needed. */
 	for (int pass = 0; pass < 2; pass++) {
 		code = path_spool_rewind(p->spool, e);
 		if (code < 0)

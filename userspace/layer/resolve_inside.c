@@ -25,7 +25,7 @@ static int enter(struct walk *w, struct error *e)
 	return beneath_enter(w->directories, w->path, w->length, w->missing, &w->fd, e);
 }
 
-/* The target goes in front of the rest, which begins at `after`. */
+/* Puts the target of a link in front of the rest of the path, which begins at `after`. */
 static int follow(struct walk *w, const char *target, size_t length, const char *after,
 		  struct error *e)
 {
@@ -64,7 +64,7 @@ static int down(struct walk *w, const char *name, size_t length, struct error *e
 	return enter(w, e);
 }
 
-/* One component of the rest. */
+/* Resolves the next component of the rest. */
 static int step(struct walk *w, struct error *e)
 {
 	char name[NAME_MAX + 1], target[PATH_MAX];

@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "layer/beneath.h"
 
-/* As beneath_enter(), whose `missing` must give -ELOOP for a link. ret_path is where it really is.
- * -ELOOP: too many links. */
+/* Like beneath_enter(), whose `missing` must return -ELOOP for a link. ret_path is the path without
+ * links. -ELOOP: too many links. */
 int resolve_inside(struct beneath *b, const char *path, size_t length,
 		   const struct beneath_missing *missing, char ret_path[BENEATH_PATH_SIZE],
 		   int *ret_fd, struct error *e);

@@ -15,8 +15,8 @@
 
 struct space_limit {
 	int directory; /* on the file system; borrowed */
-	uint64_t bytes_left, inodes_left; /* to be used before it is asked again */
+	uint64_t bytes_left, inodes_left; /* left before the file system is asked again */
 };
 
-/* Before this much is added. -ENOSPC: it would leave less free than it should. */
+/* To be called before this much is added. -ENOSPC: too little would stay free. */
 int space_limit_take(struct space_limit *s, uint64_t bytes, uint64_t inodes, struct error *e);

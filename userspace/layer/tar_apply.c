@@ -15,7 +15,7 @@
 #include "layer/tar_reader.h"
 #include "layer/tar_stream.h"
 
-/* What may follow the archive's end. */
+/* The limit of what may follow the archive's end. */
 #define TRAILER_MAX ((uint64_t)64 << 20)
 
 struct apply {

@@ -59,7 +59,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* What overlayfs noted down for itself: marks, or that the rest of the file is elsewhere. */
+/* Reads an attribute of overlayfs: a mark, or a note that the rest of the file is in a lower layer.
+ */
 static int read_mark(const char *name, const char *value, ssize_t size, int *marks, struct error *e)
 {
 	if (strcmp(name, OVERLAY_REDIRECT) == 0 || strcmp(name, OVERLAY_METACOPY) == 0)
@@ -98,7 +99,8 @@ static int read_xattr(struct diff *d, const char *path, const char *name, int *m
 static int read_xattrs(struct diff *d, const struct layer_entry *entry, int *ret_marks,
 		       struct error *e)
 {
-	/* setxattrat and its like are of 6.13. The last component is not followed. */
+	/* The system calls that take a directory descriptor exist since Linux 6.13. The last
+	 * component is not followed. */
 	char path[NAME_MAX + 40];
 	cleanup(free_ptr) const char **order = NULL;
 	size_t count = 0;
@@ -113,7 +115,8 @@ static int read_xattrs(struct diff *d, const struct layer_entry *entry, int *ret
 		return error_set(e, -errno, "list its attributes: %s", strerror(errno));
 	if (length <= 0)
 		return 0;
-	order = calloc((size_t)length, sizeof(*order)); /* each has a byte at least */
+	order = calloc((size_t)length,
+		       sizeof(*order)); /* each name has at least one byte, its NUL */
 	if (!order)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(d->names + at) + 1)
@@ -160,12 +163,12 @@ static int read_content(struct diff *d, int fd, uint64_t left, struct error *e)
 	return 0;
 }
 
-/* Holes go out as zeros: where they are is the file system's choice, and equal contents must give
+/* Holes are written as zeros: their places depend on the file system, and equal contents must give
  * equal layers. */
 static int write_file(struct diff *d, const struct layer_entry *entry, struct tar_header *h,
 		      struct error *e)
 {
-	/* Not blocking: should a fifo have taken its place. */
+	/* Does not block if a fifo has replaced the file. */
 	cleanup(close_fd) int fd =
 		openat(entry->parent, entry->name,
 		       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
@@ -193,7 +196,7 @@ static int write_file(struct diff *d, const struct layer_entry *entry, struct ta
 
 /* ---- entries ---- */
 
-/* Beside the hidden name, or in the opaque directory. */
+/* Writes a whiteout beside the hidden name, or into the opaque directory. */
 static int write_whiteout(struct diff *d, const struct layer_entry *entry, bool opaque,
 			  struct error *e)
 {
@@ -277,9 +280,9 @@ static int write_entry(struct diff *d, const struct layer_entry *entry, struct e
 		return error_set(e, -ENAMETOOLONG,
 				 "its path is longer than %d bytes, and could not be unpacked",
 				 BENEATH_PATH_SIZE - 1);
-	if (S_ISSOCK(entry->st.st_mode)) /* it means nothing without its program */
+	if (S_ISSOCK(entry->st.st_mode)) /* a socket is useless without its program */
 		return 0;
-	/* Before links: overlayfs makes its whiteouts links of each other. */
+	/* Checked before links, because overlayfs makes whiteouts as links of each other. */
 	if (S_ISCHR(entry->st.st_mode) && entry->st.st_rdev == makedev(0, 0))
 		return write_whiteout(d, entry, false, e);
 	if (whiteout_is_reserved(entry->name))

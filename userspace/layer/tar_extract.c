@@ -28,7 +28,7 @@ struct tar_extract {
 	bool root_seen, as_containerd;
 };
 
-/* Where the entry at hand goes. */
+/* The place of the current entry. */
 struct place {
 	int parent;
 	const char *name; /* the last component of path */
@@ -72,7 +72,7 @@ void tar_extract_free(struct tar_extract *x)
 	free(x);
 }
 
-/* Enters the entry's directory, through links of this layer too: then place->path becomes the path
+/* Enters the entry's directory, also through links of this layer; place->path becomes the path
  * without links. */
 static int enter_parent(struct tar_extract *x, struct place *place, struct error *e)
 {
@@ -100,7 +100,7 @@ static int enter_parent(struct tar_extract *x, struct place *place, struct error
 static int read_attributes(const struct tar_entry *entry, struct file_attributes *ret_attributes,
 			   struct error *e)
 {
-	/* The last number of 32 bits means "leave it" to chown. */
+	/* For chown(2), the largest number of 32 bits means "unchanged". */
 	if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 ||
 	    entry->gid >= UINT32_MAX)
 		return error_set(e, -EBADMSG,
@@ -131,7 +131,7 @@ static int set_xattr(struct tar_extract *x, const struct tar_entry *entry, int f
 	int code;
 
 	switch (xattr_kind_of(name)) {
-	case XATTR_OVERLAY: /* only the agent says how layers lie on each other */
+	case XATTR_OVERLAY: /* only the agent may set overlayfs' attributes */
 		tar_notes_add(x->notes, entry->path, "attribute %.100s left out", name);
 		return 0;
 	case XATTR_FOREIGN:
@@ -173,7 +173,7 @@ static int set_by_descriptor(struct tar_extract *x, const struct tar_entry *entr
 	if (code < 0)
 		return code;
 	code = file_attributes_set(fd, a, e);
-	/* Changing the owner took the capabilities away; times are not touched. */
+	/* Changing the owner has removed the capabilities; the times stay. */
 	return code < 0 ? code : set_xattrs(x, entry, fd, NULL, e);
 }
 
@@ -191,7 +191,7 @@ static int set_by_name(struct tar_extract *x, const struct tar_entry *entry,
 
 /* ---- kinds of entries ---- */
 
-/* What is there already stays when it is a directory, and is replaced otherwise. */
+/* Keeps a directory that is there already, and replaces other files. */
 static int make_directory(const struct place *place, struct error *e)
 {
 	struct stat st;
@@ -227,7 +227,7 @@ static int extract_directory(struct tar_extract *x, const struct tar_entry *entr
 	return code < 0 ? code : directory_times_add(x->times, place->path, a.times, e);
 }
 
-/* Tries again after removing what is in the way; a later entry takes an earlier one's place. */
+/* Tries again after removing the file in the way: a later entry replaces an earlier one. */
 static int make(const struct place *place, int (*create)(const struct place *, void *), void *arg,
 		const char *what, struct error *e)
 {
@@ -312,7 +312,7 @@ static int create_link(const struct place *place, void *arg)
 	return 0;
 }
 
-/* Into the target's directory, which may be behind links of this layer. */
+/* Enters the target's directory, also through links of this layer. */
 static int enter_target(struct tar_extract *x, const char *path, size_t length, int *ret_fd,
 			struct error *e)
 {
@@ -323,7 +323,7 @@ static int enter_target(struct tar_extract *x, const char *path, size_t length, 
 	return code < 0 ? code : resolve_inside(x->targets, path, length, NULL, real, ret_fd, e);
 }
 
-/* The target must be in this layer: that is where the entry of the file is. */
+/* The target must be in this layer, because its entry is in the same archive. */
 static int extract_link(struct tar_extract *x, const struct tar_entry *entry,
 			const struct place *place, struct error *e)
 {
@@ -378,7 +378,7 @@ static int extract_at(struct tar_extract *x, const struct tar_entry *entry,
 	return error_set(e, -EOPNOTSUPP, "it is of an unknown kind");
 }
 
-/* Only noted down: the name to hide takes the place of the whiteout's own. */
+/* The whiteout is made later (pending_whiteouts.h): path becomes the path to hide. */
 static int extract_whiteout(struct tar_extract *x, struct place *place, const char *hidden,
 			    struct error *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One entry of an archive at a time becomes what it says, beneath the layer's directory. Knows the
- * file system's side; tar_apply.c brings entries and data.
+ * Makes the file of one archive entry at a time, beneath the layer's directory. tar_apply.c
+ * supplies entries and data.
  */
 #pragma once
 
@@ -21,12 +21,12 @@ int tar_extract_new(int layer_fd, const struct lower_layers *lowers, bool as_con
 void tar_extract_free(struct tar_extract *x);
 DEFINE_CLEANUP(struct tar_extract *, tar_extract_free)
 
-/* *ret_fd is the open file when the entry has content to come, else -1: then it is done. The
- * entry's name is not part of the errors' texts. */
+/* ret_fd is the open file if content follows; -1: the entry is complete. Texts of errors do not
+ * name the entry. */
 int tar_extract_entry(struct tar_extract *x, const struct tar_entry *entry, int *ret_fd,
 		      struct error *e);
-/* The content is there: owner, mode, attributes, times. */
+/* After the content: sets owner, mode, attributes and times. */
 int tar_extract_finish_file(struct tar_extract *x, const struct tar_entry *entry, int fd,
 			    struct error *e);
-/* After the last entry. */
+/* Must be called after the last entry. */
 int tar_extract_end(struct tar_extract *x, struct error *e);

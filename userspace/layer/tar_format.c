@@ -15,7 +15,7 @@ bool tar_block_is_zero(const union tar_block *b)
 	return memcmp(b, &zero, sizeof(zero)) == 0;
 }
 
-/* Old writers took characters for signed numbers. */
+/* Old programs summed the bytes as signed numbers. */
 static bool checksum_is_right(const union tar_block *b)
 {
 	const size_t from = offsetof(struct tar_ustar, checksum);

@@ -82,7 +82,7 @@ static void append_block(struct strbuf *out, struct tar_ustar *u)
 	strbuf_append_bytes(out, u, sizeof(*u));
 }
 
-/* Into name, or prefix and name; false: it does not fit. */
+/* Stores the path in name, or in prefix and name. False: it does not fit. */
 static bool split_path(const char *path, struct tar_ustar *u)
 {
 	size_t length = strlen(path), at;

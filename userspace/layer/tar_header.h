@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Headers of tar entries as ustar, with a pax header in front where ustar cannot say it: names and
- * targets that are long, numbers that are large, parts of seconds, extended attributes. The same
- * bytes for the same entry: nothing of this machine or moment goes in.
+ * Writes headers of tar entries as ustar, with a pax header before it for what ustar cannot
+ * express: long names and targets, large numbers, parts of seconds, extended attributes. The same
+ * entry always gives the same bytes, on every machine.
  */
 #pragma once
 

@@ -22,6 +22,6 @@ void tar_notes_add(struct tar_notes *n, const char *path, const char *format, ..
 	va_start(args, format);
 	(void)vsnprintf(note + length, sizeof(note) - length, format, args);
 	va_end(args);
-	/* What does not fit is cut: it is a hint, and the number is right. */
+	/* The text is cut when it is too long; the number stays right. */
 	(void)snprintf(n->text + used, sizeof(n->text) - used, "%s%s", used > 0 ? "; " : "", note);
 }

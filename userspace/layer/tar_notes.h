@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was left out of a layer on purpose, for the caller to report: how often, and the first ones.
- */
+/* What was left out of a layer on purpose, for the caller to report: the number, and the first
+ * cases. */
 #pragma once
 
 #include <stdint.h>
@@ -10,6 +10,6 @@ struct tar_notes {
 	char text[512]; /* "'a': attribute user.x: Operation not permitted; 'b': …"; "" for none */
 };
 
-/* `path` is the entry's, or NULL for what belongs to none. */
+/* `path` is that of the entry, or NULL for what does not belong to an entry. */
 void tar_notes_add(struct tar_notes *n, const char *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The records of a pax header. Of a key that is there twice the last value counts; an empty value
- * takes nothing away from the entry's own header. Keys and values point into the header's text.
+ * The records of a pax header. If a key occurs twice, the last value counts; an empty value leaves
+ * the entry's own header as it is. Keys and values point into the header's text.
  */
 #pragma once
 

@@ -121,7 +121,7 @@ static int count_header(struct tar_reader *r, uint64_t bytes, struct error *e)
 	return 0;
 }
 
-/* A further block of an entry's headers: it has to be there. */
+/* Reads a further block of an entry's headers, which must exist. */
 static int read_header_block(struct tar_reader *r, struct error *e)
 {
 	int code = count_header(r, TAR_BLOCK, e);
@@ -168,7 +168,7 @@ static void expect(struct tar_reader *r, uint64_t content_bytes)
 
 /* ---- special headers, which say more about the entry that follows ---- */
 
-/* The content of one, whole. */
+/* Reads the whole content of a special header. */
 static int read_special(struct tar_reader *r, int64_t size, struct strbuf *text, struct error *e)
 {
 	int code = count_header(r, (uint64_t)size, e);
@@ -193,7 +193,8 @@ static int read_special(struct tar_reader *r, int64_t size, struct strbuf *text,
 	return skip(r, e);
 }
 
-/* A header that is about the next entry, or about nothing that is known here. 1: it was one. */
+/* Takes a header that describes the next entry, or that is of an unknown kind. 1: it was such a
+ * header. */
 static int take_special(struct tar_reader *r, char type, int64_t size, struct error *e)
 {
 	int code;
@@ -366,7 +367,7 @@ static int take_text(const struct tar_pax *pax, const char *key, const char **te
 	return 0;
 }
 
-/* What special headers say counts for more than the entry's own. */
+/* Special headers override the entry's own header. */
 static int merge(struct tar_reader *r, struct tar_entry *entry, bool has_atime, struct error *e)
 {
 	int code;
@@ -387,7 +388,8 @@ static int merge(struct tar_reader *r, struct tar_entry *entry, bool has_atime, 
 	return take_time(&r->pax, "atime", &entry->times[0], e);
 }
 
-/* By the type in the header; TAR_FILE for all that has content. 0: it is of no known type. */
+/* The type in the header, where TAR_FILE stands for all types with content. 0: the type is unknown.
+ */
 static enum tar_type entry_type(char type, const char *path)
 {
 	size_t length = strlen(path);

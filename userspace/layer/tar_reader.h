@@ -50,7 +50,8 @@ DEFINE_CLEANUP(struct tar_reader *, tar_reader_free)
 /* The next entry: 1, or 0 at the end. What is left of the content of the last one is passed over.
  * -EBADMSG: corrupt or cut off; -EFBIG: headers over TAR_HEADERS_MAX; -EOPNOTSUPP; the source's. */
 int tar_reader_next(struct tar_reader *r, const struct tar_entry **ret_entry, struct error *e);
-/* The next bytes of the entry's content and where in the file they belong: 1, or 0 at its end. */
+/* The next bytes of the entry's content and their offset in the file: 1, or 0 at the end of the
+ * content. */
 int tar_reader_content(struct tar_reader *r, const void **ret_bytes, size_t *ret_length,
 		       int64_t *ret_offset, struct error *e);
 /* After the last entry: reads what follows the archive's end. How many bytes, and whether they are

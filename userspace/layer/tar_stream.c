@@ -78,7 +78,8 @@ static ssize_t read_some(struct tar_stream *s, char *bytes, size_t size, struct 
 	}
 }
 
-/* Fills up: few large slots rather than what a pipe happens to hold. */
+/* Fills the whole slot, because few full slots are faster than many with what a pipe happens to
+ * hold. */
 static ssize_t read_slot(struct tar_stream *s, char *bytes, size_t size, struct error *e)
 {
 	size_t filled = 0;
@@ -181,7 +182,7 @@ static int inflate_all(struct tar_stream *s, struct inflate *z, struct error *e)
 			if (code == 0 && b.out_left == 0)
 				code = publish(s, &b, e);
 			else if (code < 0)
-				(void)publish(s, &b, NULL); /* code is reported */
+				(void)publish(s, &b, NULL); /* the first error counts */
 			if (code < 0)
 				return code;
 		} while (b.in_left > 0 || !b.out);

@@ -30,7 +30,7 @@ struct tar_stream_result {
 
 int tar_stream_open(const struct tar_stream_options *options, struct tar_stream **ret_stream,
 		    struct error *e);
-/* Stops the threads, wherever they are. */
+/* Stops the threads at once. */
 void tar_stream_free(struct tar_stream *s);
 DEFINE_CLEANUP(struct tar_stream *, tar_stream_free)
 

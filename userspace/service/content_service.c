@@ -181,7 +181,8 @@ const struct grpc_method content_service_methods[] = {
 	  &(const struct service_handler){ &varve__v1__import_request__descriptor, run_import } },
 	{ "/varve.v1.Cache/Export", service_call_run, GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){ &varve__v1__export_request__descriptor, run_export } },
-	/* No change, but it hands out what files hold: nothing for a read-only socket. */
+	/* It changes nothing, but it sends the content of files, so the read-only socket does not
+	 * serve it. */
 	{ "/varve.v1.Cache/Diff", service_call_run, GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){ &varve__v1__diff_request__descriptor, run_diff } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },

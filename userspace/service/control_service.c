@@ -17,7 +17,7 @@ static struct manager *manager_of(void *user)
 	return ((struct control_service *)user)->manager;
 }
 
-/* A record's message with what it points to; texts are borrowed. */
+/* A record's message, with all that it points to. Texts are borrowed from the view. */
 struct usage_message {
 	Moby__Buildkit__V1__UsageRecord record;
 	Moby__Buildkit__V1__Timestamp created, last_used;
@@ -55,7 +55,7 @@ static void fill_usage(struct usage_message *u, const char *parent, int64_t crea
 
 static void fill_usage_of_view(struct usage_message *u, const struct record_view *v)
 {
-	struct record counted = v->record; /* the layer is the view's own */
+	struct record counted = v->record; /* the view has a copy of the layer */
 	Moby__Buildkit__V1__UsageRecord *m = &u->record;
 
 	counted.layer = (struct layer *)&v->layer;
@@ -70,7 +70,7 @@ static void fill_usage_of_view(struct usage_message *u, const struct record_view
 	m->shared = counted.shared;
 }
 
-/* The whole listing is one message, as its clients expect. */
+/* The whole listing is one message, because BuildKit's clients expect that. */
 static int send_usage(struct grpc_call *call, const struct record_view *views, size_t count)
 {
 	Moby__Buildkit__V1__DiskUsageResponse response =
@@ -127,8 +127,8 @@ static int send_pruned(const struct evicted_record *p, void *user)
 	return service_call_send(user, &m->base);
 }
 
-/* Without another limit, what is reserved is the limit: older clients know no other, and BuildKit
- * keeps to that. */
+/* Without another limit, the reserved space is the limit, as in BuildKit: older clients send no
+ * other. */
 static struct prune_limits read_limits(const Moby__Buildkit__V1__PruneRequest *request)
 {
 	struct prune_limits limits = { .reserved.bytes = request->reserved_space,
@@ -188,7 +188,7 @@ static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	Moby__Buildkit__V1__InfoResponse response = MOBY__BUILDKIT__V1__INFO_RESPONSE__INIT;
 	Moby__Buildkit__V1__BuildkitVersion version;
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	(void)user;
 	control_worker_fill_version(&version);
 	response.buildkit_version = &version;

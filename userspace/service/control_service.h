@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * moby.buildkit.v1.Control: what buildctl and buildx ask about a cache. Whatever would build is not
- * among the methods: a builder uses Varve as its snapshotter.
+ * moby.buildkit.v1.Control, as far as buildctl and buildx use it to manage a cache. Methods that
+ * build are missing: a builder uses Varve as its snapshotter.
  */
 #pragma once
 

@@ -24,7 +24,7 @@ struct control_worker {
 	struct utsname host;
 };
 
-/* Machines by uname(2) and by Go's names, which are those of images. */
+/* The names of machines in uname(2), and in Go, whose names images use. */
 static const struct machine {
 	const char *machine, *architecture, *variant;
 } machines[] = {
@@ -86,7 +86,7 @@ static void fill_policy(Moby__Buildkit__V1__GCPolicy *m, const struct eviction_p
 	m->min_free_space = prune_space_bytes(&p->limits.min_free, &v->disk);
 }
 
-/* Those that run without being asked. */
+/* The policies that the agent runs by itself. */
 static int fill_policies(struct control_worker *w, struct manager *m, struct error *e)
 {
 	cleanup(free_ptr) struct eviction_policy_view *views = NULL;
@@ -114,7 +114,7 @@ void control_worker_fill_version(Moby__Buildkit__V1__BuildkitVersion *version)
 {
 	moby__buildkit__v1__buildkit_version__init(version);
 	version->package = (char *)"varve";
-	/* Of the form that BuildKit's have: clients compare them. */
+	/* In the form of BuildKit's versions, because clients compare them. */
 	version->version = (char *)"v" VARVE_VERSION "+varve";
 }
 

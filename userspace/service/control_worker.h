@@ -15,9 +15,9 @@ struct control_worker;
 int control_worker_new(struct manager *m, struct control_worker **ret_worker, struct error *e);
 void control_worker_free(struct control_worker *w);
 DEFINE_CLEANUP(struct control_worker *, control_worker_free)
-/* By `id` and `labels."key"`, as BuildKit. -EINVAL. */
+/* Whether BuildKit's filters, of `id` and `labels."key"`, match the worker. -EINVAL. */
 int control_worker_match(const struct control_worker *w, const char *const *filters, size_t count,
 			 bool *ret_matches, struct error *e);
-/* As long as the worker. */
+/* Borrowed: valid as long as the worker. */
 Moby__Buildkit__V1__WorkerRecord *control_worker_record(struct control_worker *w);
 void control_worker_fill_version(Moby__Buildkit__V1__BuildkitVersion *version);

@@ -121,7 +121,7 @@ static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage
 	Varve__V1__PolicyReply *all = NULL;
 	size_t count = 0;
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	code = eviction_policies_list(user, true, grpc_call_cancel_flag(call), &policies, &count,
 				      &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))

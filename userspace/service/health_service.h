@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grpc.health.v1.Health: whoever is answered at all is answered by a server that serves. */
+/* grpc.health.v1.Health. The answer is always SERVING, because a server that does not serve does
+ * not answer. */
 #pragma once
 
 #include "transport/grpc_call.h"

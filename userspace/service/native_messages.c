@@ -44,8 +44,8 @@ void native_messages_free(ProtobufCMessage *message)
 		protobuf_c_message_free_unpacked(message, NULL);
 }
 
-/* A half-built message has gaps that freeing must not meet: it is given up whole. The process is
- * out of memory then, and what leaks is bounded by one batch. */
+/* Freeing a half-built message would meet its gaps, so the message leaks. The process is out of
+ * memory then, and the leak is at most one batch. */
 static void *finish(const struct build *b, void *message)
 {
 	return b->failed ? NULL : message;
@@ -116,7 +116,7 @@ static void set_labels(struct build *b, Varve__V1__Record *to, const struct reco
 	to->image_refs = copy_texts(b, from->image_refs, from->image_ref_count);
 }
 
-/* A size that is not known, or not any more, is -1. */
+/* A size that is unknown or stale is -1. */
 static int64_t known(const struct record_view *v, int64_t size)
 {
 	return v->size_known ? size : -1;
@@ -145,7 +145,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 {
 	Varve__V1__Record *m = NEW_MESSAGE(b, Varve__V1__Record, varve__v1__record__init);
 	const struct record *r = &v->record;
-	struct record counted = *r; /* the layer is the view's own */
+	struct record counted = *r; /* the view has a copy of the layer */
 
 	if (!m)
 		return NULL;
@@ -222,7 +222,7 @@ static uint32_t unseen_fields(enum usage_backend backend)
 			bits |= 1U << fields[i];
 	if (backend == USAGE_BACKEND_NONE)
 		bits |= 1U << 12; /* files touched */
-	return bits & ~1U; /* upper changes are no field */
+	return bits & ~1U; /* upper changes have no field */
 }
 
 static Varve__V1__Stats *make_stats(struct build *b, const struct record_statistics_view *v,

@@ -15,7 +15,7 @@
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 
-/* Listings go out in messages of this many entries. */
+/* Listings are sent in messages of this many entries. */
 #define BATCH 200
 
 static void reply_empty(struct grpc_call *call, int code, const struct error *e)
@@ -83,7 +83,7 @@ static void run_mount(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	char id[RECORD_ID_LENGTH + 1] = "";
 	cleanup(free_ptr) char *mountpoint = NULL;
 
-	/* What its layers lack first, which may take long, and can be cancelled. */
+	/* Unpacks the lazy layers first, which may take long and can be cancelled. */
 	code = content_extract(manager_of(user), request->id, &watch, &e);
 	if (code == 0)
 		code = record_mount(manager_of(user), request->id, &options, id, &mountpoint, &e);
@@ -359,7 +359,7 @@ static void run_lease_list(struct grpc_call *call, void *user, ProtobufCMessage 
 	Varve__V1__LeaseReply *all = NULL;
 	size_t count = 0;
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	code = leases_list(manager_of(user), grpc_call_cancel_flag(call), &leases, &count, &e);
 	if (code == 0 && !(all = native_messages_leases(leases, count)))
 		code = -ENOMEM;
@@ -376,7 +376,7 @@ static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	Varve__V1__InfoReply info = VARVE__V1__INFO_REPLY__INIT;
 	struct manager_info found = { 0 };
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	code = manager_info(service->manager, &found, &e);
 	if (code == 0) {
 		info.version = (char *)VARVE_VERSION;
@@ -437,7 +437,7 @@ static void run_doctor(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	struct error e = { 0 };
 	int code = run_checks(call, manager_of(user), &e);
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	if (code < 0)
 		reply_empty(call, code, &e);
 }

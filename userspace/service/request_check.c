@@ -5,7 +5,8 @@
 
 #include "base/utf8.h"
 
-/* Reads a varint and moves on; 0 and the end for what is cut, which unpacking refuses. */
+/* Reads a varint and moves behind it. For one that is cut off, returns 0 and moves to the end:
+ * unpacking refuses such a message. */
 static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
 {
 	uint64_t value = 0;
@@ -21,7 +22,7 @@ static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
 	return 0;
 }
 
-/* What is wrong with a text; NULL: nothing. */
+/* The fault of a text; NULL: it has none. */
 static const char *find_fault(const uint8_t *text, size_t length)
 {
 	size_t at = 0, size;
@@ -38,10 +39,10 @@ static const char *find_fault(const uint8_t *text, size_t length)
 	return NULL;
 }
 
-/* What is looked for, and where it was found. */
+/* The search for a fault, and its result. */
 struct walk {
 	size_t items_left; /* of all lists together */
-	const char *fault; /* the first one; NULL: none so far */
+	const char *fault; /* the first fault; NULL: none so far */
 };
 
 static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t length,
@@ -52,7 +53,7 @@ static const char *check_field(const ProtobufCFieldDescriptor *field, const uint
 			       size_t length, struct walk *w)
 {
 	if (!field)
-		return NULL; /* unknown to us */
+		return NULL; /* not a field of the message */
 	if (field->label == PROTOBUF_C_LABEL_REPEATED && w->items_left-- == 0) {
 		w->fault = "has too many items";
 		return field->name;

@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As many as a lease may have external references. */
+/* The number of external references that a lease may have. */
 #define REQUEST_CHECK_ITEMS_MAX 100000
 
-/* The name of the first field, of the message or of one inside, that is faulty, and in what ("must
- * not contain NUL"); NULL when there is none. Bytes that cannot be unpacked may have none. */
+/* The name of the first faulty field of the message or of a message inside it, and its fault ("must
+ * not contain NUL"); NULL when there is none. Bytes that cannot be unpacked may have no faulty
+ * field. */
 const char *request_check(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
 			  size_t length, const char **ret_fault);

@@ -7,7 +7,7 @@
 
 #include "service/request_check.h"
 
-/* NULL after the call has been ended with an error. */
+/* On failure, ends the call with an error and returns NULL. */
 static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *type)
 {
 	size_t length = 0;
@@ -16,7 +16,7 @@ static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDe
 	const char *field, *fault;
 	struct error e = { 0 };
 
-	/* First: unpacking may take much memory. */
+	/* Checked before unpacking, which may take much memory. */
 	field = request_check(type, bytes, length, &fault);
 	if (field) {
 		grpc_call_finish(call, error_set(&e, -EINVAL, "%s %s", field, fault), e.text);
@@ -44,7 +44,7 @@ void service_call_run(struct grpc_call *call, void *user)
 static uint8_t *pack(const ProtobufCMessage *message, size_t *ret_length)
 {
 	size_t length = protobuf_c_message_get_packed_size(message);
-	uint8_t *bytes = malloc(length + 1); /* an empty message has none */
+	uint8_t *bytes = malloc(length + 1); /* an empty message has no bytes */
 
 	if (bytes)
 		*ret_length = protobuf_c_message_pack(message, bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the methods of every service do with their call: unpack and check the request, send
- * messages, end it. An error's text is what the manager said, or the errno's own words.
+ * What all methods do with their calls: unpack and check the request, send messages, end the call.
+ * The text of an error is the manager's, or that of the errno.
  */
 #pragma once
 
@@ -13,10 +13,12 @@
 #include "transport/grpc_call.h"
 #include "transport/grpc_service.h"
 
-/* The request that a method takes, and what answers it; a grpc_method's `handler`. */
+/* The type of a method's request, and the function that answers it. Set as `handler` of a
+ * grpc_method. */
 struct service_handler {
 	const ProtobufCMessageDescriptor *type;
-	/* Ends the call. The request, of that type, lives until this returns. */
+	/* Must end the call. The request has the type above and lives until the function returns.
+	 */
 	void (*answer)(struct grpc_call *call, void *user, ProtobufCMessage *request);
 };
 

@@ -10,7 +10,7 @@
 #include "service/service_call.h"
 #include "snapshots.pb-c.h"
 
-/* A listing goes out in messages of this many snapshots, unless their texts are long. */
+/* A listing is sent in messages of this many snapshots, or of fewer if their texts are long. */
 #define BATCH 200
 #define BATCH_BYTES ((size_t)512 * 1024)
 
@@ -23,7 +23,7 @@ static void reply_empty(struct grpc_call *call, int code, const struct error *e)
 	service_call_reply(call, code, &empty.base, e);
 }
 
-/* Entries of any of the messages' maps, which all look alike. */
+/* The entries of all maps in these messages have the same layout. */
 static struct record_label *read_labels(void *entries, size_t count)
 {
 	SNAPSHOTS(PrepareRequest__LabelsEntry) **from = entries;
@@ -128,12 +128,12 @@ static void run_clean_up(struct grpc_call *call, void *user, ProtobufCMessage *m
 {
 	const struct error none = { 0 };
 
-	(void)message; /* it is empty */
+	(void)message; /* the request has no fields */
 	snapshot_remove_clean_up(user);
 	reply_empty(call, 0, &none);
 }
 
-/* ---- what is told about snapshots ---- */
+/* ---- messages about snapshots ---- */
 
 /* An Info that borrows the view's texts. */
 struct info {
@@ -239,7 +239,7 @@ static size_t text_bytes(const struct snapshot_view *v)
 	return bytes;
 }
 
-/* What goes into one message. */
+/* The snapshots of one message. */
 struct batch {
 	struct info infos[BATCH];
 	size_t count;
@@ -251,7 +251,7 @@ static void cleanup_batch_free(struct batch *b)
 		free_info(&b->infos[i]);
 }
 
-/* Sends as many as go into one message; returns how many. */
+/* Sends as many snapshots as fit into one message. Returns their number. */
 static int send_batch(struct grpc_call *call, const struct snapshot_view *views, size_t count)
 {
 	SNAPSHOTS(ListReply) reply = INIT(LIST_REPLY);

@@ -17,9 +17,9 @@ struct grpc_origin;
 struct grpc_stream;
 
 enum grpc_call_progress {
-	GRPC_CALL_ARRIVES, /* or has been refused before it was whole */
+	GRPC_CALL_ARRIVES, /* or was refused before it was complete */
 	GRPC_CALL_WAITS, /* for a worker, in its lane's list */
-	GRPC_CALL_RUNS, /* and is not the loop's to free */
+	GRPC_CALL_RUNS, /* so the loop must not free it */
 	GRPC_CALL_IS_DONE,
 };
 
@@ -46,7 +46,7 @@ struct grpc_call {
 struct grpc_call *grpc_call_new(struct grpc_mailbox *mailbox, struct grpc_share *share,
 				size_t max_message_bytes);
 void grpc_call_free(struct grpc_call *call);
-/* Counts what the request has grown by. */
+/* Adds the growth of the request to the budget. */
 void grpc_call_hold_request(struct grpc_call *call);
 /* Runs the method, on a worker. */
 void grpc_call_run(void *arg);

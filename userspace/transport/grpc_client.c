@@ -14,10 +14,10 @@
 #include "transport/grpc_status.h"
 #include "transport/http2_session.h"
 
-/* A reply message is at most this long: a guard against a peer that is no agent. */
+/* The limit of a reply message, in case the peer is not an agent. */
 #define MAX_REPLY_BYTES ((size_t)64 * 1024 * 1024)
 
-/* How long a peer may take for its first frame, which an agent sends by itself. */
+/* How long the client waits for the first frame, which an agent sends unasked. */
 #define FIRST_FRAME_MS 10000
 
 struct grpc_client {
@@ -53,7 +53,7 @@ static int refuse_connect(const char *path, int code, struct error *e)
 {
 	struct stat st;
 
-	/* Connecting to any file is refused in the same way. */
+	/* connect(2) gives the same error for a file that is not a socket. */
 	if (code == -ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return error_set(e, code,
 				 "%s is no socket: give the one that varved listens at (-H, or "
@@ -265,7 +265,7 @@ static int exchange(struct grpc_client *c)
 	return 0;
 }
 
-/* Why the connection is of no use any more. */
+/* The reason why the connection cannot be used any more. */
 static int give_up(const struct grpc_client *c, int code, struct error *e)
 {
 	if (c->heard)

@@ -122,7 +122,7 @@ int grpc_connection_open(struct grpc_server *s, struct grpc_lane *lane, int fd,
 
 	if (!origin) {
 		free(c);
-		(void)close(fd); /* nothing was written to it */
+		(void)close(fd); /* no data can be lost by this */
 		return -ENOMEM;
 	}
 	*c = (struct grpc_connection){ .server = s, .lane = lane, .origin = origin };
@@ -145,7 +145,7 @@ static void say_goodbye(struct grpc_connection *c)
 {
 	nghttp2_session *session = c->session.nghttp2;
 
-	/* Without memory the client sees the socket close, and nothing else. */
+	/* Out of memory, the client only sees that the socket closes. */
 	(void)nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
 				    nghttp2_session_get_last_proc_stream_id(session),
 				    NGHTTP2_NO_ERROR, NULL, 0);
@@ -160,7 +160,7 @@ void grpc_connection_go_away(struct grpc_connection *c)
 void grpc_connection_evict(struct grpc_connection *c)
 {
 	say_goodbye(c);
-	(void)http2_session_write(&c->session); /* as far as the client listens */
+	(void)http2_session_write(&c->session); /* a client that does not read misses it */
 	grpc_connection_close(c);
 }
 
@@ -169,7 +169,7 @@ bool grpc_connection_needs_sweep(const struct grpc_connection *c)
 	return !c->greeted || c->wants_write || c->streams;
 }
 
-/* Keeps *since up to date; true once it has stood still for too long. */
+/* Updates *since. True when nothing has moved for too long. */
 static bool is_out_of_patience(bool stalled, uint64_t *since_us, uint64_t now_us,
 			       uint64_t patience_us)
 {
@@ -197,7 +197,7 @@ static void sweep_stream(struct grpc_stream *stream, uint64_t now_us, uint64_t p
 	/* The client does not read, so that a status would not arrive either. */
 	grpc_outbox_end(o, -ETIMEDOUT, NULL);
 	grpc_outbox_cancel(o);
-	/* Without memory the next sweep does it. */
+	/* Out of memory, the next sweep tries again. */
 	(void)nghttp2_submit_rst_stream(stream->session, NGHTTP2_FLAG_NONE, stream->id,
 					NGHTTP2_CANCEL);
 }
@@ -219,7 +219,7 @@ void grpc_connection_sweep(struct grpc_connection *c, uint64_t now_us, uint64_t 
 	bool stalled = c->wants_write && c->session.total_written == c->written_when_swept;
 
 	c->written_when_swept = c->session.total_written;
-	/* The agent may be late itself: what has arrived in time counts. */
+	/* The agent itself may be late, so data that arrived in time still counts. */
 	if (!read_socket(c))
 		return;
 	if (is_stuck(c, now_us, patience_us) ||

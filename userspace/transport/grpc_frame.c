@@ -157,7 +157,7 @@ static int hex_value(char digit)
 	return -1;
 }
 
-/* The byte of "XX", or 0 when that is no byte of a text. */
+/* The byte that the digits "XX" stand for; 0 when they are invalid or stand for NUL. */
 static unsigned char hex_byte(const char *digits)
 {
 	int high = hex_value(digits[0]);

@@ -13,15 +13,15 @@
 
 #define GRPC_FRAME_PREFIX_BYTES 5
 
-/* Puts one message after the other together from pieces. Start from zero with the limit set. */
+/* Assembles messages from pieces, one after the other. Starts as zeros, with the limit set. */
 struct grpc_frame_reader {
 	size_t max_message_bytes;
 	uint8_t prefix[GRPC_FRAME_PREFIX_BYTES];
 	size_t prefix_length;
-	uint8_t *message; /* NULL while nothing of it has arrived */
+	uint8_t *message; /* NULL before its first byte */
 	size_t length; /* as announced, once the prefix is complete */
 	size_t received;
-	size_t capacity; /* grows with what has arrived, not with what is announced */
+	size_t capacity; /* grows as bytes arrive, whatever length was announced */
 };
 
 /* Takes bytes up to the end of the current message and moves *bytes and *length past them.
@@ -29,9 +29,9 @@ struct grpc_frame_reader {
 int grpc_frame_read(struct grpc_frame_reader *r, const uint8_t **bytes, size_t *length,
 		    struct error *e);
 bool grpc_frame_is_whole(const struct grpc_frame_reader *r);
-/* Nothing of the next message has arrived. */
+/* Whether no byte of the next message has arrived. */
 bool grpc_frame_is_empty(const struct grpc_frame_reader *r);
-/* Goes on to the next message and keeps the memory. */
+/* Starts the next message, and keeps the memory. */
 void grpc_frame_next(struct grpc_frame_reader *r);
 void grpc_frame_reader_free(struct grpc_frame_reader *r);
 

@@ -10,7 +10,7 @@ struct grpc_listener_options {
 	bool read_only;
 	size_t max_connections;
 	size_t max_connections_per_user; /* root is not limited */
-	size_t max_calls; /* further ones are refused, so that a client tries again */
+	size_t max_calls; /* more are refused with a status that makes clients try again */
 	size_t max_running; /* on workers at a time; others wait */
 	/* Of these, by calls of users who have one running already: the rest is for those who have
 	 * none. Root is not limited; 0: nor are others. */
@@ -18,7 +18,8 @@ struct grpc_listener_options {
 	size_t max_running_per_user; /* as above */
 	/* Calls of methods that read briefly, besides these; 0: they are like others. */
 	size_t max_running_brief;
-	size_t max_blocked; /* with more workers waiting for slow readers, patience is short */
+	size_t max_blocked; /* when more workers wait for slow readers, clients get less time to
+			       read */
 	size_t max_held_bytes; /* of requests and of replies that are not sent yet */
 	size_t max_message_bytes; /* of a request; 0: as the server's */
 };

@@ -42,7 +42,7 @@ void grpc_mailbox_post(struct grpc_mailbox *box, struct grpc_mail *mail, bool la
 		box->first = mail;
 	}
 	pthread_mutex_unlock(&box->lock);
-	/* Cannot fail: the counter is far from its end, and the loop empties it. */
+	/* Cannot fail: the counter cannot overflow before the loop resets it. */
 	if (was_empty)
 		(void)!write(fd, &one, sizeof(one));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How workers tell the loop that a call has something to send. Mail that is in the box belongs to
- * its sender still, but for the last one: with that the loop gets the call. So nothing that is in
- * the box is ever freed.
+ * How workers tell the loop that a call has something to send. Mail in the box still belongs to its
+ * sender, except for the sender's last one, with which the loop gets the call. So nothing that is
+ * in the box is ever freed.
  */
 #pragma once
 
@@ -25,9 +25,9 @@ struct grpc_mailbox {
 int grpc_mailbox_open(struct grpc_mailbox *box);
 void grpc_mailbox_close(struct grpc_mailbox *box);
 
-/* Thread-safe. After the last one the sender must not touch the mail. */
+/* Thread-safe. The sender must not touch the mail after its last one. */
 void grpc_mailbox_post(struct grpc_mailbox *box, struct grpc_mail *mail, bool last);
-/* Makes `wake_fd` unreadable; then everything has to be taken. */
+/* Makes `wake_fd` unreadable. The caller must then take all mail. */
 void grpc_mailbox_acknowledge(struct grpc_mailbox *box);
 /* NULL: the box is empty. */
 struct grpc_mail *grpc_mailbox_take(struct grpc_mailbox *box, bool *ret_last);

@@ -26,8 +26,8 @@ void grpc_outbox_free(struct grpc_outbox *o)
 	free(o->text);
 }
 
-/* Doubles while that is little, so that appending is cheap; then what is held stays close to what
- * the budget was asked for. */
+/* Doubles small buffers, so that appending is cheap. Large ones grow by what is needed, so that the
+ * memory stays close to what the budget counts. */
 static size_t capacity_for(size_t length)
 {
 	size_t capacity = FIRST_CAPACITY;
@@ -39,7 +39,8 @@ static size_t capacity_for(size_t length)
 	return capacity;
 }
 
-/* With the lock. What was taken is dropped once it is the larger part: little is moved often. */
+/* With the lock. Drops the bytes that were taken once they are the larger part, so that few bytes
+ * are moved. */
 static bool reserve(struct grpc_outbox *o, size_t more)
 {
 	size_t capacity;
@@ -118,7 +119,7 @@ void grpc_outbox_end(struct grpc_outbox *o, int status, const char *text)
 	pthread_mutex_lock(&o->lock);
 	if (!o->ended) {
 		o->status = status;
-		/* Losing the text is not losing the status. */
+		/* Out of memory, the status is sent without its text. */
 		o->text = status && text ? strdup(text) : NULL;
 		o->ended = true;
 	}
@@ -133,7 +134,7 @@ void grpc_outbox_cancel(struct grpc_outbox *o)
 	pthread_mutex_unlock(&o->lock);
 }
 
-/* With the lock. A large queue is not kept for the rest of a long call. */
+/* With the lock. Frees a large queue once it is empty, because the call may still run for long. */
 static void empty(struct grpc_outbox *o)
 {
 	o->taken = o->length = 0;

@@ -37,16 +37,16 @@ void grpc_outbox_free(struct grpc_outbox *o);
 
 /* For the worker. Copies; waits while the client is slow. -ECANCELED, -EMSGSIZE, -ENOMEM. */
 int grpc_outbox_put(struct grpc_outbox *o, const void *message, size_t length);
-/* Sets the end unless there is one already. */
+/* Sets the end, unless it is set already. */
 void grpc_outbox_end(struct grpc_outbox *o, int status, const char *text);
-/* Wakes a worker that waits, and refuses what it still puts in. */
+/* Wakes the worker if it waits, and refuses all further messages. */
 void grpc_outbox_cancel(struct grpc_outbox *o);
 
 /* For the loop. Takes up to `room` queued bytes. *ret_end: nothing is left and nothing will come.
  */
 size_t grpc_outbox_take(struct grpc_outbox *o, uint8_t *bytes, size_t room, bool *ret_end);
-/* No message will ever be sent: the reply is trailers only. */
+/* Whether the reply has no message: it is trailers only. */
 bool grpc_outbox_is_only_trailers(struct grpc_outbox *o);
 bool grpc_outbox_has_output(struct grpc_outbox *o);
-/* Whether there has been output since it was last asked, of which nothing was taken. */
+/* Whether output has waited since the last call of this function, and none of it was taken. */
 bool grpc_outbox_is_stalled(struct grpc_outbox *o);

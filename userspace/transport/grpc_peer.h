@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who has made a connection. */
+/* The process that made a connection. */
 #pragma once
 
 #include <stdbool.h>

@@ -108,6 +108,6 @@ void grpc_reply_refuse_http(struct grpc_stream *stream, const char *status)
 	stream->refused = true;
 	stream->response_submitted = true;
 	grpc_outbox_end(&stream->call->outbox, -EINVAL, NULL);
-	/* Without memory the stream stays open until it is swept. */
+	/* Out of memory, the stream stays open until the sweep ends it. */
 	(void)nghttp2_submit_response(stream->session, stream->id, headers, 1, NULL);
 }

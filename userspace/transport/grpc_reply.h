@@ -4,9 +4,9 @@
 
 #include "transport/grpc_stream.h"
 
-/* Starts the reply, or lets it go on, when there is something of it. */
+/* Starts or resumes the reply if its outbox has output. */
 void grpc_reply_advance(struct grpc_stream *stream);
-/* Answers without a worker. */
+/* Answers a call that no worker runs. */
 void grpc_reply_refuse(struct grpc_stream *stream, int code, const char *text);
-/* The same for a request that is not gRPC at all, by a status of HTTP. */
+/* The same with an HTTP status, for a request that is not gRPC. */
 void grpc_reply_refuse_http(struct grpc_stream *stream, const char *status);

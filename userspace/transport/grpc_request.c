@@ -48,7 +48,7 @@ static void refuse_unknown(struct grpc_stream *stream)
 	grpc_reply_refuse(stream, e.code, e.text);
 }
 
-/* -EPERM with a sentence for a peer that may not make this call. */
+/* -EPERM, with a text, for a peer that may not make this call. */
 static int authorize(struct grpc_stream *stream, struct error *e)
 {
 	struct grpc_connection *c = stream->connection;
@@ -97,7 +97,7 @@ static void dispatch(struct grpc_stream *stream)
 		grpc_reply_refuse(stream, -EAGAIN, "the agent is busy; try again");
 }
 
-/* One more would be more than the client, its user, or all clients together may have. */
+/* Another call would exceed the limit of the client, of its user, or of all clients together. */
 static bool is_one_too_many(const struct grpc_connection *c)
 {
 	/* Calls whose streams were reset count until their workers have noticed. */
@@ -203,7 +203,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-/* Takes what is there of the request's only message. */
+/* Takes the bytes that have arrived of the request's only message. */
 static void take_data(struct grpc_stream *stream, const uint8_t *bytes, size_t length)
 {
 	struct grpc_call *call = stream->call;

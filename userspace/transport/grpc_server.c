@@ -20,7 +20,7 @@
 /* Of a lane's connections, for root alone: one in so many. */
 #define ROOT_PART 16
 
-/* A worker has put something into the call, or is done with it. */
+/* A worker has queued output of a call, or has finished it. */
 static void read_mail(struct grpc_call *call, bool last)
 {
 	struct grpc_stream *stream = call->stream;
@@ -95,7 +95,8 @@ static void identify_peer(struct grpc_server *s, const struct grpc_lane *lane, i
 					.read_only = lane->options.read_only };
 }
 
-/* A connection whose client waits for nothing. A request that is not whole may be sent again. */
+/* Whether the client waits for nothing. An incomplete request does not count: the client can send
+ * it again. */
 static bool is_idle(const struct grpc_connection *c)
 {
 	for (const struct grpc_stream *stream = c->streams; stream; stream = stream->next)
@@ -157,10 +158,10 @@ void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd)
 
 	identify_peer(s, lane, fd, &peer);
 	if (s->draining || !has_room(s, lane, &peer)) {
-		(void)close(fd); /* the client sees it at once, and may come again */
+		(void)close(fd); /* the client notices at once, and can connect again */
 		return;
 	}
-	/* Without memory it is closed, too. */
+	/* Out of memory, the connection is closed, too. */
 	(void)grpc_connection_open(s, lane, fd, &peer, grpc_request_set_callbacks);
 }
 
@@ -182,7 +183,7 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 			(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 			grpc_connection_expect_sweep(s);
 		}
-		break; /* no client waits any more, or one is gone already */
+		break; /* an error means that the client has gone */
 	}
 	return 0;
 }
@@ -285,7 +286,7 @@ int grpc_server_listen(struct grpc_server *s, int listener,
 	int code;
 
 	if (s->lane_count == GRPC_SERVER_LISTENERS_MAX) {
-		(void)close(listener); /* nothing was written to it */
+		(void)close(listener); /* no data can be lost by this */
 		return error_set(e, -EMFILE, "more than %d sockets to listen on",
 				 GRPC_SERVER_LISTENERS_MAX);
 	}
@@ -332,7 +333,8 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
 					 SHUT_DOWN_US, 0, on_shut_down_timer, s);
 	for (struct grpc_connection *c = s->connections; c; c = next) {
 		next = c->next;
-		/* What has arrived is still taken. A socket at its end is found when writing. */
+		/* Requests that have arrived are still taken. A closed socket is noticed when
+		 * writing to it. */
 		(void)http2_session_read(&c->session);
 		grpc_connection_go_away(c);
 	}
@@ -353,7 +355,7 @@ void grpc_server_free(struct grpc_server *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->lane_count; i++)
-		/* Nothing is started any more. */
+		/* From here on, no call starts. */
 		s->lanes[i].options.max_running = s->lanes[i].options.max_running_brief = 0;
 	close_connections(s);
 	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))

@@ -21,8 +21,8 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 /* Takes the listening socket, which must not block. May be called for several. */
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e);
-/* Takes a connected socket, as if its client had come by the listener of one of its lanes, which
- * are private to the server. */
+/* Takes a connected socket, as if the client had connected to the listener of one of the server's
+ * lanes. */
 void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd);
 /* GOAWAY to all clients, no new connections; calls under way finish, and are cancelled after a
  * minute. `done` is called by the loop, with the options' user, after the last call. */
@@ -30,6 +30,6 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user));
 /* Closes all connections and takes no new ones. Their calls are cancelled, so that a handler that
  * waits for its client to read goes on; it may still run when this returns. */
 void grpc_server_close(struct grpc_server *s);
-/* Every call must have finished. */
+/* Every call must have finished before. */
 void grpc_server_free(struct grpc_server *s);
 DEFINE_CLEANUP(struct grpc_server *, grpc_server_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server is made with. */
+/* The options of a server. */
 #pragma once
 
 #include <stddef.h>
@@ -16,13 +16,12 @@ struct grpc_server_options {
 	int (*submit)(void (*work)(void *arg), void *arg, void *user);
 	/* In the loop's thread, after the last call of that connection has finished. */
 	void (*connection_closed)(uint64_t connection, void *user);
-	/* In the loop's thread, before each call: whether this peer (of that socket) may make it,
-	 * else -EPERM with a sentence. NULL: every peer may. */
+	/* Called in the loop's thread before each call: 0 when the peer, on this socket, may make
+	 * it, else -EPERM with a text. NULL: every peer may make every call. */
 	int (*authorize)(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
 			 void *user, struct error *e);
 	size_t max_message_bytes; /* of a request; larger ones end as RESOURCE_EXHAUSTED */
 	/* How long a client may leave a request incomplete or its reply unread. */
 	uint64_t patience_us;
-	const char *unimplemented_hint; /* what an unknown method is told besides its name; may be
-					   NULL */
+	const char *unimplemented_hint; /* text for callers of unknown methods; may be NULL */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of a server. Private to it: its connections look at them, and only the loop's thread
- * does, but for the mailbox.
+ * The parts of a server, private to its files. Only the loop's thread uses them, except for the
+ * mailbox.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct grpc_server {
 	struct grpc_service *services;
 	struct grpc_lane lanes[GRPC_SERVER_LISTENERS_MAX];
 	size_t lane_count;
-	struct grpc_connection *connections; /* the open ones */
+	struct grpc_connection *connections; /* the open connections */
 	uint64_t last_connection;
 	struct grpc_mailbox mailbox;
 	sd_event_source *wake; /* the mailbox's */

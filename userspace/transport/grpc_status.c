@@ -11,7 +11,7 @@ struct status_row {
 	int error; /* a positive errno */
 };
 
-/* The first row of a status is what it means on the way back. */
+/* A client turns a status into the errno of its first row. */
 static const struct status_row rows[] = {
 	{ 1, ECANCELED }, /* CANCELLED */
 	{ 3, EINVAL }, /* INVALID_ARGUMENT */
@@ -25,12 +25,12 @@ static const struct status_row rows[] = {
 	{ 12, ENOSYS },	  { 13, EIO }, /* INTERNAL: this host's or this program's fault, not the
 					  request's */
 	{ 13, ENOMEM },	  { 13, EPROTO },     { 13, EBADMSG }, { 14, EAGAIN }, /* UNAVAILABLE */
-	{ 14, ENODATA }, /* what has it is not there */
+	{ 14, ENODATA }, /* the server that has it cannot be reached */
 };
 
 #define STATUS_UNKNOWN 2
 
-/* What only other servers answer with. */
+/* Statuses that only other servers send. */
 static const struct status_row foreign_rows[] = {
 	{ 10, EAGAIN }, /* ABORTED: lost a race, to be tried again */
 	{ 11, ERANGE }, /* OUT_OF_RANGE */

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 
-/* The default of 64 KiB makes a large message stop and go. */
+/* With the default of 64 KiB, a large message would wait for each window update. */
 #define WINDOW_BYTES (1024 * 1024)
 #define READ_BYTES (64 * 1024)
 #define OUT_BYTES (32 * 1024)
@@ -106,7 +106,7 @@ int http2_session_read(struct http2_session *s)
 	return n < 0 ? to_errno(n) : 0;
 }
 
-/* Moves what nghttp2 has to say into the empty buffer, as far as it fits. */
+/* Moves frames of nghttp2 into the empty buffer, as many as fit. */
 static int fill(struct http2_session *s)
 {
 	s->out_length = 0;
@@ -147,7 +147,7 @@ int http2_session_write(struct http2_session *s)
 			if (code < 0)
 				return code;
 			if (s->out_length == 0) {
-				/* Most connections have nothing to say most of the time. */
+				/* Idle connections need no buffer, and most are idle. */
 				free(s->out);
 				s->out = NULL;
 				return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An nghttp2 session and the socket below it: set-up with this project's limits, reading into it,
- * writing out of it. Never blocks; whoever owns it waits for the socket. One thread at a time.
+ * An nghttp2 session and its socket: sets both up with the limits of this project, reads, and
+ * writes. Never blocks; the owner waits for the socket. One thread at a time.
  */
 #pragma once
 
@@ -37,10 +37,10 @@ void http2_session_close(struct http2_session *s);
 /* Reads once, which runs the callbacks. -EAGAIN: nothing there now; -ECONNRESET: the peer is gone;
  * -EPROTO: it does not speak HTTP/2. */
 int http2_session_read(struct http2_session *s);
-/* Writes all there is. -EAGAIN: the socket is full, come back when it is writable. */
+/* Writes all output. -EAGAIN: the socket is full; call again when it is writable. */
 int http2_session_write(struct http2_session *s);
-/* Nothing left to read or write: the connection is to be closed. */
+/* Whether nothing is left to read or write, so that the connection can be closed. */
 bool http2_session_is_over(const struct http2_session *s);
 
-/* Borrows both texts until the call that it is given to returns. */
+/* Borrows both texts, until the nghttp2 call that takes the result returns. */
 nghttp2_nv http2_session_header(const char *name, const char *value);
