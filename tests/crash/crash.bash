@@ -95,8 +95,8 @@ whole() {
 	[[ -z $(names_in staging) ]] || complain "staging: $(names_in staging)"
 }
 
-# mounted_for_nobody: prints records that are mounted without being held, which no operation here causes.
-mounted_for_nobody() {
+# mounted_without_hold: prints records that are mounted without being held, which no operation here causes.
+mounted_without_hold() {
 	local ids
 	mapfile -t ids < <(varve ls -q)
 	((${#ids[@]} == 0)) || varve inspect --json "${ids[@]}" | jq -r 'select(.mountpoint != null and .holds == []) | .id'
@@ -186,7 +186,7 @@ killed_at() { # NAME COUNT: the agent is killed there, and restarted
 	start
 	now=$(facts)
 	in_between "$now" || complain "$(differ "$now")"
-	[[ -z $(mounted_for_nobody) ]] || complain "mounted for nobody: $(mounted_for_nobody)"
+	[[ -z $(mounted_without_hold) ]] || complain "mounted without a hold: $(mounted_without_hold)"
 	((ended != 0)) || [[ $now == "$after" ]] || complain "what was acknowledged is lost: $(differ "$now")"
 	whole
 	stop_agent
@@ -211,7 +211,7 @@ failed_at() { # NAME COUNT: the step fails there with ENOSPC
 	if ((ended == 0)); then # the agent could go on, and logged the failure
 		[[ $now == "$after" ]] || complain "ends with 0, and is not done: $(differ "$now")"
 		# The agent would try the failed unmounts again, but not after a restart.
-		for id in $(mounted_for_nobody); do
+		for id in $(mounted_without_hold); do
 			varve umount "$id"
 		done
 		stop_agent

@@ -6,7 +6,7 @@
 
 load ../lib/helpers
 
-@test "every call that looks at many records or leases ends when its caller has gone away" {
+@test "every call that reads many records or leases ends when its client is gone" {
 	start_agent
 	varve lease create somebody
 	stop_agent

@@ -2,8 +2,8 @@
 # requires root overlay bpf jq containerd-1.7 ctr setfattr zstd
 # SPDX-License-Identifier: Apache-2.0
 #
-# The real containerd, with varved as its snapshotter and as its differ. Its own overlayfs snapshotter
-# and walking differ are the peer: what they make of an image, we have to make of it.
+# The real containerd, with varved as its snapshotter and as its differ. It must make the same files of an
+# image as containerd's own overlayfs snapshotter and walking differ.
 
 load ../lib/helpers
 load ../lib/containerd
@@ -26,7 +26,7 @@ teardown() {
 	agent_teardown
 }
 
-# image NAME LAYER…: an OCI archive.
+# image NAME LAYER…: makes an OCI archive.
 image() {
 	local layout=$BATS_TEST_TMPDIR/layout
 	rm -rf "$layout"
@@ -44,7 +44,7 @@ chains() { # SNAPSHOTTER
 	ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }' | sort
 }
 
-# tree SNAPSHOTTER CHAIN: what a container would see.
+# tree SNAPSHOTTER CHAIN: lists the files that a container would see.
 tree() {
 	local at=$BATS_TEST_TMPDIR/at status=0
 	mkdir -p "$at"
@@ -56,7 +56,7 @@ tree() {
 	return "$status"
 }
 
-# Both snapshotters have the same chains, and these the same trees.
+# Both snapshotters have the same chains, and the same files in each of them.
 assert_equal_trees() {
 	local chain
 	[[ $(chains varve) == "$(chains overlayfs)" ]]
@@ -67,8 +67,8 @@ assert_equal_trees() {
 	done
 }
 
-# Three layers with what tars can hold: kinds of files, owners, modes, times, attributes, names, links that
-# change their file; and what hides the layers below.
+# Makes three layers with everything that tars can have: kinds of files, owners, modes, times, attributes, names,
+# links that change their file, and whiteouts.
 make_all_kinds() {
 	"$tools/make-layer" "$layers/1.tar" dir:.,mode=700,uid=7 dir:etc,mtime=1500000000.25 \
 		file:etc/passwd=root,mode=4755,uid=1000,gid=70000 file:etc/gone=x file:etc/replaced=old \
@@ -85,7 +85,7 @@ make_all_kinds() {
 		hard:etc/again=kept/new/deep/file dir:opaque link:opaque/seen=../etc file:was-dir=now-a-file
 }
 
-# unpack_as_the_peer MOUNTS: containerd has no other differ that could take over.
+# unpack_as_the_peer MOUNTS: unpacks with the agent as the only differ, and compares with containerd's own.
 unpack_as_the_peer() {
 	printf '[snapshots]\nmounts = %s\n' "$1" >> "$agent_config"
 	make_all_kinds

@@ -2,7 +2,7 @@
 # requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# Pin folders of other stores: which are removed, which stay, and what doctor says of each.
+# Pin folders of other stores: which ones an agent removes, which stay, and what doctor prints about them.
 
 load ../lib/helpers
 
@@ -12,7 +12,7 @@ setup() {
 	gone=$BATS_TEST_TMPDIR/gone/store
 }
 
-# counted_store ROOT: leaves a store on which an agent has counted; sets pins to its folder.
+# counted_store ROOT: makes a store on which an agent has counted; sets $pins to its pin folder.
 counted_store() {
 	agent_root=$1
 	start_agent
@@ -22,15 +22,15 @@ counted_store() {
 	attached "$pins"
 }
 
-attached() { # FOLDER: programs are, by its links
+attached() { # FOLDER: its links attach programs
 	[[ -n $(find "$1" -path '*/links_*/*') ]]
 }
 
-pins_row() { # FOLDER: its row of doctor, as JSON
+pins_row() { # FOLDER: prints doctor's row for it, as JSON
 	varve doctor --json | jq -e --arg pins "$1:" 'select(.name == "pins" and (.found | startswith($pins)))'
 }
 
-removed() { # FOLDER
+removed() { # FOLDER: --teardown removes it
 	"$VARVE_BUILD/varved" --teardown "$1"
 	[[ ! -e ${1%/*} ]]
 }

@@ -22,7 +22,7 @@ teardown() {
 	[[ ! -f site/errors ]] || cat site/errors
 }
 
-# No varve-fetch has outlived whoever started it.
+# No varve-fetch has outlived its parent.
 is_alone() {
 	! pgrep -x varve-fetch -P 1 > /dev/null
 }
@@ -314,7 +314,7 @@ ranges() {
 	fails EPERM "a redirect is refused: http://192.0.2.1/blob is plain http, which is allowed for loopback addresses only" get redirect-http
 	fails EPERM "a redirect is refused: file:///etc/passwd is neither https nor http" get redirect-file
 	fails EPERM "a redirect is refused: URLs that contain a password are not followed" get redirect-password
-	# Who is redirected to does not get to ask for the password.
+	# The server that a redirect leads to cannot ask for the password.
 	fails EACCES "the registry answers with 401: who are you" get redirect-challenge --auth user:secret
 	run -1 grep "^tls .*Basic" site/log
 	get redirect-relative
@@ -390,7 +390,7 @@ helper_of() {
 	[[ -z $files ]]
 	run -1 grep -q secret "/proc/$helper/cmdline"
 	[[ $(tr '\0' '\n' < "/proc/$helper/environ") == no_proxy=none ]]
-	# It ends with whoever has started it.
+	# varve-fetch ends with its parent.
 	kill -9 "$pid"
 	wait "$pid" || true
 	retry 100 test ! -d "/proc/$helper"

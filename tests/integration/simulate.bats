@@ -200,7 +200,7 @@ refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error 
 	bad "the parent 'x' was never created" '{"t":6,"id":"c","op":"create","size":1,"parent":"x"}'
 }
 
-@test "a trace with costs shows the seconds that making records again takes" {
+@test "simulate shows the seconds that making records again takes when the trace has costs" {
 	{
 		echo '{"t":0,"id":"dear","op":"create","size":100,"cost":600,"builder":"unknown members are ignored"}'
 		echo '{"t":1,"id":"cheap","op":"create","size":100,"cost":2}'
@@ -215,7 +215,7 @@ refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error 
 	[[ ${lines[0]} == *RE-CREATED*IN* && ${lines[1]} == *"2 s"* ]]
 }
 
-@test "a cost that is negative or absurd is refused with its line" {
+@test "simulate refuses a negative or absurd cost and names its line" {
 	for cost in -1 1e30 '"long"'; do
 		printf '%s\n' '{"t":0,"id":"a","op":"create","size":100,"cost":1}' "{\"t\":0,\"id\":\"b\",\"op\":\"create\",\"size\":100,\"cost\":$cost}" > "$BATS_TEST_TMPDIR/trace"
 		run -1 varve simulate --trace "$BATS_TEST_TMPDIR/trace" --keep-storage 250
@@ -223,7 +223,7 @@ refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error 
 	done
 }
 
-@test "each kind of workload is the same for the same seed" {
+@test "make-trace prints the same workload for the same kind and seed" {
 	for kind in host fleet laptop node monorepo floods drift loop bait; do
 		"$BATS_TEST_DIRNAME/../../scripts/make-trace" --kind "$kind" --days 3 --projects 12 > "$BATS_TEST_TMPDIR/trace"
 		"$BATS_TEST_DIRNAME/../../scripts/make-trace" --kind "$kind" --days 3 --projects 12 | cmp - "$BATS_TEST_TMPDIR/trace"

@@ -121,7 +121,7 @@ mounts_130_layers() { # client|agent
 	[[ $(stat -f -c %T "$(mount_snapshot ns/3/view)") == overlayfs ]]
 }
 
-@test "a snapshot that the agent mounts shows where" {
+@test "varve inspect shows where the agent has mounted a snapshot" {
 	start_agent_with agent
 	committed base
 	call View key=view parent=base
@@ -186,7 +186,7 @@ mounts_130_layers() { # client|agent
 	committed ns/1/base
 }
 
-@test "a mount of the agent's is not unmounted with varve" {
+@test "varve umount refuses to unmount a snapshot that the agent has mounted" {
 	start_agent_with agent
 	call Prepare key=active > /dev/null
 	run varve umount "$(record_of active)"

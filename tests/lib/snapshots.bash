@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Snapshots as a client of containerd's interface has them. For bats files that have loaded
-# ../lib/helpers: snapshots_setup and snapshots_teardown around agent_setup and agent_teardown.
+# Makes and mounts snapshots as a client of containerd's interface does. For bats files that have loaded
+# ../lib/helpers: they call snapshots_setup after agent_setup, and snapshots_teardown before agent_teardown.
 
-# agent_setup makes them.
+# agent_setup sets these.
 : "${agent_config=}" "${agent_root=}" "${agent_socket=}"
 
 snapshots_setup() {
@@ -20,7 +20,7 @@ snapshots_teardown() {
 	done < <(awk -v dir="$snapshots_mounted/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | tac)
 }
 
-# start_agent_with client|agent: which of them mounts snapshots.
+# start_agent_with client|agent: starts an agent with this setting of who mounts snapshots.
 start_agent_with() {
 	printf '[prune]\nautomatic = no\n[snapshots]\nmounts = %s\n' "$1" > "$agent_config"
 	start_agent

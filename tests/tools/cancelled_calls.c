@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cancelled_calls ROOT: opens the store, of which no agent may run, and makes each call that looks
- * at many records or leases, when its caller has gone away already. Prints a line for each: its
- * name, and what it returned.
+ * cancelled_calls ROOT: opens a store without an agent, and makes each call that reads many records
+ * or leases as if its client was already gone. Prints a line for each call: its name, and its
+ * result.
  */
 #include <errno.h>
 #include <stdio.h>

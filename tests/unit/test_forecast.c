@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is expected of records with pasts that are told by hand. */
+/* The forecast for records whose past is made up by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static int64_t now(const struct world *w)
 	return (int64_t)(w->seconds * NS_PER_S) + NS_PER_S;
 }
 
-/* Something is needed every five minutes, so that the clock runs. */
+/* Lets time pass, with a need of some record every five minutes, so that the clock runs. */
 static void pass(struct world *w, double seconds)
 {
 	double end = w->seconds + seconds;
@@ -93,7 +93,7 @@ static void a_clock_that_steps_back_or_jumps_ahead_does_no_harm(void **unused)
 	free(w);
 }
 
-static void what_is_needed_often_is_expected_sooner(void **unused)
+static void a_record_that_is_needed_often_is_expected_sooner(void **unused)
 {
 	(void)unused;
 	struct world *seldom = begin(), *often = begin();
@@ -113,7 +113,7 @@ static void what_is_needed_often_is_expected_sooner(void **unused)
 	free(often);
 }
 
-static void long_silence_means_that_it_is_over(void **unused)
+static void a_long_silence_lowers_the_expectation(void **unused)
 {
 	(void)unused;
 	struct world *w = begin();
@@ -163,8 +163,8 @@ static void an_unread_record_fades_with_the_square_of_its_age(void **unused)
 	free(w);
 }
 
-/* Records that are made, come back after ten hours, and at no other time. */
-static void the_host_teaches_when_records_come_back(void **unused)
+/* Records that are made and come back after ten hours, and at no other time. */
+static void the_life_table_learns_when_records_come_back(void **unused)
 {
 	(void)unused;
 	struct world *w = begin();
@@ -196,7 +196,7 @@ static void needs_of_one_burst_are_one_need(void **unused)
 	free(w);
 }
 
-static void what_was_learned_fades(void **unused)
+static void learned_returns_fade(void **unused)
 {
 	(void)unused;
 	struct world *w = begin();
@@ -209,7 +209,7 @@ static void what_was_learned_fades(void **unused)
 	returned = w->forecast.all.returned / w->forecast.weight;
 	pass(w, 30 * 24 * HOUR);
 	assert_true(w->forecast.all.returned / w->forecast.weight < returned * 0.51);
-	/* The weight is brought down now and then, which changes nothing. */
+	/* Bringing the weight down, as the agent does now and then, changes nothing. */
 	pass(w, 3 * 365 * 24 * HOUR);
 	assert_true(w->forecast.weight < 1e10);
 	assert_true(rate(w) > 0);
@@ -221,13 +221,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_quiet_night_counts_a_quarter_of_an_hour),
 		cmocka_unit_test(a_clock_that_steps_back_or_jumps_ahead_does_no_harm),
-		cmocka_unit_test(what_is_needed_often_is_expected_sooner),
-		cmocka_unit_test(long_silence_means_that_it_is_over),
+		cmocka_unit_test(a_record_that_is_needed_often_is_expected_sooner),
+		cmocka_unit_test(a_long_silence_lowers_the_expectation),
 		cmocka_unit_test(a_younger_sibling_makes_a_return_less_probable),
 		cmocka_unit_test(an_unread_record_fades_with_the_square_of_its_age),
-		cmocka_unit_test(the_host_teaches_when_records_come_back),
+		cmocka_unit_test(the_life_table_learns_when_records_come_back),
 		cmocka_unit_test(needs_of_one_burst_are_one_need),
-		cmocka_unit_test(what_was_learned_fades),
+		cmocka_unit_test(learned_returns_fade),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

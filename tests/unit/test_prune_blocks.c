@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order by blocks against the rule as it is written down, and against all orders there are. */
+/* Compares the order by blocks with a plain implementation of the rule, and with all other orders.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,7 +88,8 @@ static bool is_free(const struct forest *f, size_t record)
 	return true;
 }
 
-/* Adds the blocks of the record and of all above it, which are free; returns how many there are. */
+/* Adds the blocks of the record and of all records above it, which are free; returns their number.
+ */
 static size_t plain_blocks(const struct forest *f, size_t record, struct plain_block *blocks)
 {
 	struct plain_block own = { .loss = LOSS(&f->records[record]),
@@ -120,7 +122,7 @@ static size_t plain_blocks(const struct forest *f, size_t record, struct plain_b
 	return count;
 }
 
-/* The roots of what can go: free records below which nothing is free. */
+/* The roots of the evictable trees: free records whose parents are not free. */
 static size_t all_blocks(const struct forest *f, struct plain_block *blocks)
 {
 	size_t count = 0;
@@ -134,7 +136,7 @@ static size_t all_blocks(const struct forest *f, struct plain_block *blocks)
 	return count;
 }
 
-/* The one that the record is in. */
+/* Returns the block that the record is in. */
 static struct plain_block *find_block(struct plain_block *blocks, size_t count, size_t record)
 {
 	for (size_t i = 0; i < count; i++)
@@ -146,7 +148,7 @@ static struct plain_block *find_block(struct plain_block *blocks, size_t count, 
 
 /* ---- tests ---- */
 
-static void blocks_are_those_of_the_plain_method(void **unused)
+static void blocks_equal_those_of_the_plain_method(void **unused)
 {
 	(void)unused;
 	static struct plain_block expected[MOST];
@@ -177,7 +179,7 @@ static void blocks_are_those_of_the_plain_method(void **unused)
 	}
 }
 
-static void children_go_first_and_nothing_goes_that_must_stay(void **unused)
+static void children_are_evicted_first_and_protected_records_stay(void **unused)
 {
 	(void)unused;
 	static struct forest f;
@@ -203,7 +205,8 @@ static void children_go_first_and_nothing_goes_that_must_stay(void **unused)
 	}
 }
 
-/* How late the losses come: the bytes that are free when a record goes, times its loss. */
+/* How late the losses come: the sum of the bytes that are free when a record is evicted, times its
+ * loss. */
 static double worth_of(const struct forest *f, const size_t *order)
 {
 	double bytes = 0, worth = 0;
@@ -215,7 +218,7 @@ static double worth_of(const struct forest *f, const size_t *order)
 	return worth;
 }
 
-/* The best of all orders in which children come first, tried one by one. */
+/* Tries all orders in which children come first, and returns the best. */
 static double best_worth(const struct forest *f, size_t *order, size_t length, bool *gone)
 {
 	double best = -1;
@@ -238,7 +241,7 @@ static double best_worth(const struct forest *f, size_t *order, size_t length, b
 	return best;
 }
 
-static void no_order_loses_later(void **unused)
+static void no_other_order_has_later_losses(void **unused)
 {
 	(void)unused;
 	static struct forest f;
@@ -262,7 +265,8 @@ static void no_order_loses_later(void **unused)
 static void a_plan_by_blocks_stops_below_the_limit(void **unused)
 {
 	(void)unused;
-	/* The base loses nothing, and the dear layer in its way goes with it. */
+	/* The base costs nothing to lose, and the expensive layer on top of it is evicted with it.
+	 */
 	const struct prune_record records[] = {
 		{ .id = "base",
 		  .parent = PRUNE_NO_PARENT,
@@ -296,7 +300,7 @@ static void a_plan_by_blocks_stops_below_the_limit(void **unused)
 	prune_plan_free(&plan);
 }
 
-static void a_deep_chain_is_no_deep_recursion(void **unused)
+static void a_deep_chain_does_not_recurse_deeply(void **unused)
 {
 	(void)unused;
 	size_t count = 200000;
@@ -321,11 +325,11 @@ static void a_deep_chain_is_no_deep_recursion(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(blocks_are_those_of_the_plain_method),
-		cmocka_unit_test(children_go_first_and_nothing_goes_that_must_stay),
-		cmocka_unit_test(no_order_loses_later),
+		cmocka_unit_test(blocks_equal_those_of_the_plain_method),
+		cmocka_unit_test(children_are_evicted_first_and_protected_records_stay),
+		cmocka_unit_test(no_other_order_has_later_losses),
 		cmocka_unit_test(a_plan_by_blocks_stops_below_the_limit),
-		cmocka_unit_test(a_deep_chain_is_no_deep_recursion),
+		cmocka_unit_test(a_deep_chain_does_not_recurse_deeply),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

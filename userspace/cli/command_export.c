@@ -60,7 +60,7 @@ const struct cli_verb command_export = {
 	.arguments = "ID DESTINATION",
 	.summary = "write a record and its parents as an image",
 	.details =
-		"DESTINATION is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG],\n"
+		"DESTINATION is oci:DIR[:NAME], oci-archive:FILE[:NAME], docker://[HOST/]NAME[:TAG],\n"
 		"or tar:FILE for the record's own layer alone. The image is added to a layout that\n"
 		"exists.",
 	.min_words = 2,
@@ -71,9 +71,9 @@ const struct cli_verb command_export = {
 
 const struct cli_verb command_push = {
 	.name = "push",
-	.arguments = "ID HOST/NAME[:TAG]",
+	.arguments = "ID [HOST/]NAME[:TAG]",
 	.summary = "export an image to a registry",
-	.details = "Same as 'varve export ID docker://HOST/NAME:TAG'.",
+	.details = "Same as 'varve export ID docker://[HOST/]NAME[:TAG]'.",
 	.min_words = 2,
 	.max_words = 2,
 	.options = options,

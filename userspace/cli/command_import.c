@@ -75,9 +75,10 @@ const struct cli_verb command_import = {
 	.arguments = "SOURCE",
 	.summary = "create records from an image, or from a tar",
 	.details =
-		"SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE or\n"
-		"docker://HOST/NAME[:TAG]. Layers that exist already are reused. Prints the id of\n"
-		"the top record, which the lease holds until 'varve release'.",
+		"SOURCE is oci:DIR[:NAME][@DIGEST], oci-archive:FILE[:NAME][@DIGEST], tar:FILE or\n"
+		"docker://[HOST/]NAME[:TAG][@DIGEST]. The digest overrides the name or tag. Layers\n"
+		"that exist already are reused. Prints the id of the top record, which the lease\n"
+		"holds until 'varve release'.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = import_options,
@@ -86,9 +87,9 @@ const struct cli_verb command_import = {
 
 const struct cli_verb command_pull = {
 	.name = "pull",
-	.arguments = "HOST/NAME[:TAG]",
+	.arguments = "[HOST/]NAME[:TAG][@DIGEST]",
 	.summary = "import an image from a registry",
-	.details = "Same as 'varve import docker://HOST/NAME:TAG'.",
+	.details = "Same as 'varve import docker://[HOST/]NAME[:TAG][@DIGEST]'.",
 	.min_words = 1,
 	.max_words = 1,
 	.options = pull_options,

@@ -71,7 +71,7 @@ const struct cli_verb command_label = {
 	.summary = "set or remove labels of a record",
 	.details =
 		"Changes nothing when one of the labels is refused. Prints the id only with --json\n"
-		"or -q. Keys that start with 'varve.' are the agent's.",
+		"or -q. Keys that start with 'varve.' are reserved.",
 	.min_words = 1,
 	.max_words = CLI_ANY_NUMBER,
 	.options = options,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The test suite that containerd has for snapshotters, against varved, through containerd's client of
-// proxy snapshotters. Each test gets an agent and a store of its own. Wants the path of varved in
-// VARVED, a configuration in VARVED_CONFIG, and -test.root.
+// Runs containerd's test suite for snapshotters against varved, through containerd's client of proxy
+// snapshotters. Each test gets an agent and a store of its own. Needs the path of varved in VARVED, that of a
+// configuration in VARVED_CONFIG, and -test.root.
 package suite
 
 import (
