@@ -601,9 +601,61 @@ static void large_states_are_planned_quickly(void **unused)
 		plan_many("all counts differ", &all_differ, prune_scorers[i]);
 }
 
+/* Three records whose files are all empty, and one with bytes that is used more. */
+static void records_are_evicted_until_both_bytes_and_inodes_are_free(void **unused)
+{
+	(void)unused;
+	const struct prune_record records[] = {
+		{ .id = "a",
+		  .parent = PRUNE_NO_PARENT,
+		  .last_used_ns = 1,
+		  .inodes = 10,
+		  .evictable = true },
+		{ .id = "b",
+		  .parent = PRUNE_NO_PARENT,
+		  .last_used_ns = 2,
+		  .inodes = 10,
+		  .evictable = true },
+		{ .id = "c",
+		  .parent = PRUNE_NO_PARENT,
+		  .last_used_ns = 3,
+		  .inodes = 10,
+		  .evictable = true },
+		{ .id = "d",
+		  .parent = PRUNE_NO_PARENT,
+		  .last_used_ns = 4,
+		  .inodes = 1,
+		  .size_bytes = 1000,
+		  .evictable = true },
+	};
+	static const struct {
+		struct prune_goal goal;
+		size_t evicted;
+		int64_t inodes;
+	} cases[] = {
+		{ { .keep_bytes = 2000 }, 0, 0 },
+		{ { .keep_bytes = 2000, .free_inodes = 1 }, 1, 10 },
+		{ { .keep_bytes = 2000, .free_inodes = 11 }, 2, 20 },
+		{ { .keep_bytes = 2000, .free_inodes = 1000 }, 4, 31 },
+		{ { .keep_bytes = 500, .free_inodes = 1 }, 4, 31 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup(prune_plan_free) struct prune_plan plan = { 0 };
+		struct error e = { 0 };
+
+		assert_int_equal(prune_plan(records, ARRAY_SIZE(records), &cases[i].goal,
+					    &prune_scorer_lru, &plan, &e),
+				 0);
+		assert_int_equal(plan.count, cases[i].evicted);
+		assert_int_equal(plan.freed_inodes, cases[i].inodes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(records_are_evicted_until_both_bytes_and_inodes_are_free),
 		cmocka_unit_test(plans_equal_those_of_the_plain_method),
 		cmocka_unit_test(plans_of_larger_states_equal_those_of_the_plain_method),
 		cmocka_unit_test(children_are_evicted_before_their_parents),

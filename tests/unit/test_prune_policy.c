@@ -54,20 +54,26 @@ static void a_minimum_of_free_space_applies_to_inodes_too(void **unused)
 	const struct prune_limits tenth = { .min_free = { .share = 0.1 } };
 	const struct prune_limits bytes = { .min_free = { .bytes = 100 } };
 	const struct prune_limits everything = { .min_free = { .share = 1 } };
+	const struct prune_limits reserving = { .min_free = { .share = 0.1 },
+						.reserved = { .share = 0.475 } };
 	const struct prune_limits little = { .min_free = { .share = 0.05 } };
 	struct prune_disk unlimited = full;
 
 	/* The file system lacks 10 free inodes, and the store has 100. */
 	assert_true(prune_limits_are_exceeded(&tenth, &full));
-	assert_int_equal(prune_limits_keep(&tenth, &full, 50), 45);
-	assert_int_equal(prune_limits_keep(&bytes, &full, 50), 45);
-	assert_int_equal(prune_limits_keep(&everything, &full, 50), 1);
+	assert_int_equal(prune_limits_free_inodes(&tenth, &full), 10);
+	assert_int_equal(prune_limits_free_inodes(&bytes, &full), 10);
+	assert_int_equal(prune_limits_free_inodes(&everything, &full), 100);
+	/* Whatever the files take: bytes are not what is missing. */
+	assert_int_equal(prune_limits_keep(&tenth, &full, 50), PRUNE_UNLIMITED_BYTES);
+	/* 95 of the store's 100 inodes are its reserve, as a share of the file system's 200. */
+	assert_int_equal(prune_limits_free_inodes(&reserving, &full), 5);
 	assert_false(prune_limits_are_exceeded(&little, &full));
-	assert_int_equal(prune_limits_keep(&little, &full, 50), PRUNE_UNLIMITED_BYTES);
+	assert_int_equal(prune_limits_free_inodes(&little, &full), 0);
 	/* btrfs has no fixed number of inodes. */
 	unlimited.total_inodes = unlimited.free_inodes = 0;
 	assert_false(prune_limits_are_exceeded(&tenth, &unlimited));
-	assert_int_equal(prune_limits_keep(&tenth, &unlimited, 50), PRUNE_UNLIMITED_BYTES);
+	assert_int_equal(prune_limits_free_inodes(&tenth, &unlimited), 0);
 }
 
 static void sizes_can_be_bytes_or_shares_of_the_disk(void **unused)

@@ -364,7 +364,8 @@ static struct prune_step describe(const struct planner *p, const struct choice *
 
 static bool is_reached(const struct prune_goal *goal, const struct prune_plan *plan)
 {
-	return goal->keep_bytes != 0 && plan->remaining_bytes < goal->keep_bytes;
+	return goal->keep_bytes != 0 && plan->remaining_bytes < goal->keep_bytes &&
+	       plan->freed_inodes >= goal->free_inodes;
 }
 
 static void take(const struct prune_record *r, struct prune_plan *plan)
@@ -373,6 +374,7 @@ static void take(const struct prune_record *r, struct prune_plan *plan)
 		return;
 	plan->freed_bytes += r->size_bytes;
 	plan->remaining_bytes -= r->size_bytes;
+	plan->freed_inodes += r->inodes;
 }
 
 static void evict(struct planner *p, const struct prune_goal *goal, struct prune_plan *plan)

@@ -33,19 +33,21 @@ struct prune_plan {
 	size_t count;
 	int64_t freed_bytes; /* unshared */
 	int64_t remaining_bytes; /* unshared total afterwards */
+	int64_t freed_inodes; /* unshared */
 };
 
 struct prune_goal {
 	int64_t keep_bytes; /* 0: everything evictable is evicted */
+	int64_t free_inodes; /* so many are to be freed as well */
 	const atomic_bool *cancelled; /* may be NULL */
 };
 
 /*
- * Plans until the unshared total of all records is below the goal's keep_bytes. Nothing is evicted
- * when the total is below it at the start. A record is evicted only after all records that name it
- * as their parent. Lowest score first, then older last use (never used before all), older creation,
- * smaller id. -EINVAL (a negative size, a parent that does not exist), -EOVERFLOW, -ENOMEM,
- * -ECANCELED.
+ * Plans until the unshared total of all records is below the goal's keep_bytes, and free_inodes are
+ * freed. Nothing is evicted when that is so at the start. A record is evicted only after all
+ * records that name it as their parent. Lowest score first, then older last use (never used before
+ * all), older creation, smaller id. -EINVAL (a negative size, a parent that does not exist),
+ * -EOVERFLOW, -ENOMEM, -ECANCELED.
  */
 int prune_plan(const struct prune_record *records, size_t count, const struct prune_goal *goal,
 	       const struct prune_scorer *scorer, struct prune_plan *ret_plan, struct error *e);

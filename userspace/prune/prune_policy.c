@@ -2,7 +2,6 @@
 #include "prune/prune_policy.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,17 +74,16 @@ bool prune_limits_are_exceeded(const struct prune_limits *limits, const struct p
 	return missing_bytes(limits, disk) > 0 || missing_inodes(limits, disk) > 0;
 }
 
-/* What must go for want of inodes, as if each of the store's took the same number of bytes. */
-static int64_t bytes_for_inodes(const struct prune_limits *limits, const struct prune_disk *disk,
-				int64_t used_bytes)
+int64_t prune_limits_free_inodes(const struct prune_limits *limits, const struct prune_disk *disk)
 {
 	int64_t missing = missing_inodes(limits, disk);
+	int64_t reserved =
+		(int64_t)(share_of(&limits->reserved, disk) * (double)disk->total_inodes);
+	int64_t spare = disk->store_inodes > reserved ? disk->store_inodes - reserved : 0;
 
-	if (missing <= 0 || disk->store_inodes <= 0)
+	if (missing <= 0)
 		return 0;
-	if (missing >= disk->store_inodes)
-		return used_bytes;
-	return (int64_t)ceil((double)used_bytes * (double)missing / (double)disk->store_inodes);
+	return missing < spare ? missing : spare;
 }
 
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
@@ -98,8 +96,6 @@ int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_
 	if (is_set(&limits->max_used))
 		keep = prune_space_bytes(&limits->max_used, disk);
 	missing = missing_bytes(limits, disk);
-	if (bytes_for_inodes(limits, disk, used_bytes) > missing)
-		missing = bytes_for_inodes(limits, disk, used_bytes);
 	if (missing > 0 && used_bytes - missing < keep)
 		keep = used_bytes - missing;
 	reserved = prune_space_bytes(&limits->reserved, disk);

@@ -42,7 +42,7 @@ struct prune_policies {
 struct prune_disk {
 	int64_t total_bytes, free_bytes;
 	int64_t total_inodes, free_inodes; /* 0: the file system makes inodes as it needs them */
-	int64_t store_inodes; /* of these, the store's that can be evicted; 0: not known */
+	int64_t store_inodes; /* of these, the store's unshared ones */
 };
 
 #define PRUNE_UNLIMITED_BYTES INT64_MAX
@@ -60,11 +60,14 @@ bool prune_limits_are_valid(const struct prune_limits *limits);
 
 /*
  * How many bytes the store may keep of the used_bytes that it has: max_used, or so much less that
- * min_free is free, in bytes and in inodes, but not below reserved. PRUNE_UNLIMITED_BYTES where no
- * limit is exceeded; 0, which means that everything goes, where there are no limits at all.
+ * min_free is free, but not below reserved. PRUNE_UNLIMITED_BYTES where no limit of bytes is
+ * exceeded; 0, which means that everything goes, where there are no limits at all.
  */
 int64_t prune_limits_keep(const struct prune_limits *limits, const struct prune_disk *disk,
 			  int64_t used_bytes);
+/* How many inodes the store has to free so that min_free is free in inodes, too; not more than it
+ * has above its reserved share of the file system's inodes. */
+int64_t prune_limits_free_inodes(const struct prune_limits *limits, const struct prune_disk *disk);
 
 /* A new policy at the end of the list; NULL: no memory, or (errno EEXIST) there is one of that
  * name. */

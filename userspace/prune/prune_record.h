@@ -14,7 +14,7 @@ struct prune_record {
 	int64_t created_ns;
 	int64_t last_used_ns; /* 0: never */
 	uint64_t usage_count;
-	int64_t size_bytes; /* what its deletion frees */
+	int64_t size_bytes, inodes; /* what its deletion frees */
 	double inflation; /* for gdsf; 0 when the caller does not track it */
 	/* For forecast: needs that are expected in each second, and seconds that it costs to make
 	 * the record again. Together, what its absence loses. */

@@ -13,6 +13,8 @@
 #include "manager/records/record_list.h"
 #include "manager/state/manager_state.h"
 
+#define LAYER_OWN_INODES 4
+
 static bool is_held(const struct record *r)
 {
 	return record_is_held(r) || (r->twin && record_is_held(r->twin));
@@ -133,6 +135,15 @@ static int64_t layer_bytes(const struct record *r)
 	return r->layer->lazy ? 0 : r->layer->allocated_bytes / (owners > 1 ? owners : 1);
 }
 
+/* Those of the files, and the layer's own: its directory, fs, work, and the link to it. */
+static int64_t layer_inodes(const struct record *r)
+{
+	unsigned owners = r->layer->owners - (r->twin ? 1 : 0);
+
+	return r->layer->lazy ? 0
+			      : (r->layer->inodes + LAYER_OWN_INODES) / (owners > 1 ? owners : 1);
+}
+
 /* A filter that takes too long to be applied with the lock, and copies of what it matches. */
 struct late_filter {
 	const struct record_filter *filter; /* NULL: there is none */
@@ -209,6 +220,7 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 		.last_used_ns = uses_refs ? r->last_ref_use_ns : record_last_used_ns(r),
 		.usage_count = uses_refs ? r->ref_uses : record_usage_count(r),
 		.size_bytes = layer_bytes(r) + (falls_back ? 0 : blob_bytes),
+		.inodes = layer_inodes(r),
 		.cheap = falls_back,
 		.shared = r->shared,
 	};
@@ -217,7 +229,7 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {
 		v->used_bytes += p->size_bytes;
-		v->disk.store_inodes += r->layer->lazy ? 0 : r->layer->inodes;
+		v->disk.store_inodes += p->inodes;
 		v->kept_bytes[*kept] += p->size_bytes;
 		v->fixed_bytes += falls_back ? blob_bytes : 0;
 	}

@@ -180,14 +180,14 @@ static int explain_policies(struct manager *m, const atomic_bool *cancelled,
 		struct eviction_options options;
 		cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 		cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
-		int64_t keep_bytes;
+		struct prune_goal goal;
 		size_t step;
 		int code = eviction_policies_options(m, p->name, &options, e);
 
 		if (code < 0)
 			return code;
 		options.cancelled = cancelled;
-		code = eviction_steps_plan(m, &options, &candidates, &steps, &keep_bytes, e);
+		code = eviction_steps_plan(m, &options, &candidates, &steps, &goal, e);
 		if (code < 0)
 			return code;
 		step = find_step(&steps, find_record(&candidates, x->id));
@@ -226,7 +226,7 @@ int eviction_explain(struct manager *m, const char *id, const atomic_bool *cance
 	cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
 	struct eviction_explanation x = { .place = 0 };
-	int64_t keep_bytes;
+	struct prune_goal goal;
 	int code = layer_sizes_measure(m, cancelled, e);
 
 	manager_assert_unlocked(m);
@@ -235,7 +235,7 @@ int eviction_explain(struct manager *m, const char *id, const atomic_bool *cance
 	code = find_listed(m, id, x.id, e);
 	if (code < 0)
 		return code;
-	code = eviction_steps_plan(m, &no_limits, &candidates, &steps, &keep_bytes, e);
+	code = eviction_steps_plan(m, &no_limits, &candidates, &steps, &goal, e);
 	if (code < 0)
 		return code;
 	explain_why(m, &candidates, &steps, &x);

@@ -126,7 +126,7 @@ void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 		else if (evicted > 0)
 			manager_report(m, false, "policy=%s evicted=%zu freed=\"%s\"", p->name,
 				       evicted, units_format_size(s.freed_bytes, freed));
-		if (!s.goal_reached && s.missed_bytes > 0)
+		if (!s.goal_reached && *s.shortfall)
 			manager_report(m, true, "policy=%s goal missed: %s", p->name, s.shortfall);
 		if (is_cancelled(cancelled))
 			break;

@@ -7,6 +7,7 @@
 #include "manager/eviction/eviction_run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ struct prune_run {
 	bool dry_run;
 	int (*pruned)(const struct evicted_record *record, void *user);
 	void *user;
-	int64_t kept_bytes; /* of planned records that have come into use meanwhile */
+	int64_t kept_bytes, kept_inodes; /* of planned records that have come into use meanwhile */
 };
 
 /* Steps that are taken together. */
@@ -115,6 +116,14 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 	return 0;
 }
 
+static void note_kept(struct prune_run *run, const struct prune_record *record)
+{
+	if (record->shared)
+		return;
+	run->kept_bytes += record->size_bytes;
+	run->kept_inodes += record->inodes;
+}
+
 /* Reserves the records that may still be evicted. */
 static int fill_batch(struct prune_run *run, const struct eviction_planned *planned, size_t count,
 		      struct batch *b)
@@ -126,8 +135,7 @@ static int fill_batch(struct prune_run *run, const struct eviction_planned *plan
 		struct record *r = record_graph_find(locked->graph, planned[i].id);
 
 		if (!r || (!run->dry_run && !may_go(locked, b, r, &planned[i]))) {
-			if (!planned[i].record.shared)
-				run->kept_bytes += planned[i].record.size_bytes;
+			note_kept(run, &planned[i].record);
 			continue;
 		}
 		if (describe(r, &planned[i], b) < 0)
@@ -226,15 +234,25 @@ static void explain_shortfall(const struct eviction_candidates *v, const struct 
 }
 
 static void summarize(const struct eviction_candidates *v, const struct prune_run *run,
-		      const struct eviction_steps *steps, int64_t keep_bytes,
+		      const struct eviction_steps *steps, const struct prune_goal *goal,
 		      struct eviction_summary *s)
 {
+	int64_t missed_inodes = goal->free_inodes - (steps->freed_inodes - run->kept_inodes);
+
 	s->predicted_bytes = steps->freed_bytes;
 	s->remaining_bytes = steps->remaining_bytes + run->kept_bytes;
-	s->goal_reached = keep_bytes == 0 || s->remaining_bytes < keep_bytes;
+	s->goal_reached = goal->keep_bytes == 0 ||
+			  (s->remaining_bytes < goal->keep_bytes && missed_inodes <= 0);
 	if (s->goal_reached)
 		return;
-	s->missed_bytes = s->remaining_bytes - keep_bytes + 1;
+	if (s->remaining_bytes < goal->keep_bytes) {
+		(void)snprintf(s->shortfall, sizeof(s->shortfall),
+			       "%" PRId64 " inodes more should be free: the records that have them "
+			       "are kept",
+			       missed_inodes);
+		return;
+	}
+	s->missed_bytes = s->remaining_bytes - goal->keep_bytes + 1;
 	explain_shortfall(v, run, s);
 }
 
@@ -270,13 +288,13 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 {
 	cleanup(eviction_candidates_free) struct eviction_candidates candidates = { 0 };
 	cleanup(eviction_steps_free) struct eviction_steps steps = { 0 };
-	int64_t keep_bytes = 0;
+	struct prune_goal goal = { 0 };
 	int code = layer_sizes_measure(run->m, o->cancelled, e);
 	int64_t freed_before;
 
 	if (code < 0)
 		return code;
-	code = eviction_steps_plan(run->m, o, &candidates, &steps, &keep_bytes, e);
+	code = eviction_steps_plan(run->m, o, &candidates, &steps, &goal, e);
 	if (code < 0)
 		return code;
 	code = o->dry_run ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
@@ -286,7 +304,7 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	code = take_all(run, &steps, e);
 	if (!o->dry_run)
 		s->freed_bytes = finish_deletions(run->m) - freed_before;
-	summarize(&candidates, run, &steps, keep_bytes, s);
+	summarize(&candidates, run, &steps, &goal, s);
 	return code;
 }
 

@@ -69,6 +69,7 @@ static int make_steps(const struct eviction_candidates *v, const struct prune_pl
 {
 	struct eviction_steps steps = { .count = plan->count,
 					.freed_bytes = plan->freed_bytes,
+					.freed_inodes = plan->freed_inodes,
 					.remaining_bytes = plan->remaining_bytes };
 
 	steps.items = calloc(plan->count + 1, sizeof(*steps.items));
@@ -120,7 +121,8 @@ static int make_rule(const struct eviction_options *o, struct record_filter **re
 
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			struct eviction_candidates *ret_candidates,
-			struct eviction_steps *ret_steps, int64_t *ret_keep_bytes, struct error *e)
+			struct eviction_steps *ret_steps, struct prune_goal *ret_goal,
+			struct error *e)
 {
 	cleanup(record_filter_free) struct record_filter *filter = NULL;
 	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
@@ -135,12 +137,16 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_candidates, e);
 	if (code < 0)
 		return code;
-	*ret_keep_bytes =
-		prune_limits_keep(&o->limits, &ret_candidates->disk, ret_candidates->used_bytes);
-	keep = *ret_keep_bytes;
+	keep = prune_limits_keep(&o->limits, &ret_candidates->disk, ret_candidates->used_bytes);
+	goal = (struct prune_goal){
+		.keep_bytes = keep,
+		.free_inodes = prune_limits_free_inodes(&o->limits, &ret_candidates->disk),
+		.cancelled = o->cancelled,
+	};
+	*ret_goal = goal;
 	if (keep > 0) /* 0 would mean that all records are evicted */
-		keep = keep > ret_candidates->fixed_bytes ? keep - ret_candidates->fixed_bytes : 1;
-	goal = (struct prune_goal){ .keep_bytes = keep, .cancelled = o->cancelled };
+		goal.keep_bytes =
+			keep > ret_candidates->fixed_bytes ? keep - ret_candidates->fixed_bytes : 1;
 	code = prune_plan(ret_candidates->records, ret_candidates->count, &goal, rule.scorer, &plan,
 			  e);
 	if (code < 0)

@@ -16,17 +16,18 @@ struct eviction_planned {
 struct eviction_steps {
 	struct eviction_planned *items;
 	size_t count;
-	int64_t freed_bytes, remaining_bytes;
+	int64_t freed_bytes, remaining_bytes, freed_inodes;
 };
 
 void eviction_steps_free(struct eviction_steps *s); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct eviction_steps, eviction_steps_free)
 
-/* What the options would evict now, and how much they let the store keep. The caller has measured
+/* What the options would evict now, and what they want of the store. The caller has measured
  * the layers, frees both results, also on failure, and does not hold the lock. */
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			struct eviction_candidates *ret_candidates,
-			struct eviction_steps *ret_steps, int64_t *ret_keep_bytes, struct error *e);
+			struct eviction_steps *ret_steps, struct prune_goal *ret_goal,
+			struct error *e);
 
 /* Writes "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)". */
 void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
