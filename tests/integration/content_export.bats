@@ -96,6 +96,47 @@ export_to() { # ID DESTINATION [OPTION…]
 	assert_output_has "not an OCI layout"
 }
 
+@test "what a killed export left beside its target does not block the next one, which leaves nothing" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	mkdir "$BATS_TEST_TMPDIR/out"
+	# By the names that exports had beside their targets once.
+	echo mine > "$BATS_TEST_TMPDIR/out/archive.tar.new"
+	export_to "$one" "oci-archive:$BATS_TEST_TMPDIR/out/archive.tar:mine"
+	# Again, over a file that is there.
+	export_to "$one" "oci-archive:$BATS_TEST_TMPDIR/out/archive.tar:mine"
+	skopeo inspect "oci-archive:$BATS_TEST_TMPDIR/out/archive.tar:mine" > /dev/null
+	[[ $(stat -c %a "$BATS_TEST_TMPDIR/out/archive.tar") == 644 ]]
+	[[ $(< "$BATS_TEST_TMPDIR/out/archive.tar.new") == mine ]]
+	# One that fails leaves what is there.
+	mkdir "$BATS_TEST_TMPDIR/out/folder"
+	run ! varve export "$one" "oci-archive:$BATS_TEST_TMPDIR/out/folder:mine"
+	[[ $(ls -A "$BATS_TEST_TMPDIR/out") == $'archive.tar\narchive.tar.new\nfolder' ]]
+	rm -r "$BATS_TEST_TMPDIR/out/folder"
+	run ! varve export "$one" "oci-archive:$BATS_TEST_TMPDIR/nowhere/archive.tar:mine"
+	export_to "$one" "oci:$BATS_TEST_TMPDIR/layout:mine"
+	[[ -z $(find "$BATS_TEST_TMPDIR/layout" -name '.*' -o -name '*.new') ]]
+}
+
+@test "several exports into one layout at a time give whole blobs" {
+	make_images
+	start_agent
+	one=$(varve import "oci:$layout:one" 2> /dev/null)
+	pids=()
+	for n in {1..8}; do
+		varve export "$one" "oci:$BATS_TEST_TMPDIR/shared:mine" > "$BATS_TEST_TMPDIR/export.$n" 2>&1 3>&- &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid" || { cat "$BATS_TEST_TMPDIR"/export.*; return 1; }
+	done
+	for blob in "$BATS_TEST_TMPDIR"/shared/blobs/sha256/*; do
+		[[ $(digest_of < "$blob") == "sha256:${blob##*/}" ]]
+	done
+	skopeo inspect "oci:$BATS_TEST_TMPDIR/shared:mine" > /dev/null
+}
+
 @test "export and diff write archives and plain tars, uncompressed or with gzip or zstd" {
 	make_images
 	start_agent

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/directory.h"
+#include "base/new_file.h"
 #include "base/regular_file.h"
 
 #define BLOBS "blobs/sha256"
@@ -98,39 +99,18 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
-/* Makes the file, which nobody else can have open, and syncs it. */
-static int write_new_file(int layout, const char *path, const void *bytes, size_t length)
-{
-	cleanup(close_fd) int fd =
-		openat(layout, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	int code;
-
-	if (fd < 0 || fchmod(fd, 0644) < 0)
-		return -errno;
-	code = write_all(fd, bytes, length);
-	if (code < 0)
-		return code;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-/* Writes a temporary file, syncs and renames it. */
 static int replace_file(int layout, const char *path, const void *bytes, size_t length,
 			struct error *e)
 {
-	char beside[PATH_SIZE + 8];
-	int code;
+	cleanup(new_file_end) struct new_file file = NEW_FILE_NONE;
+	int code = new_file_begin(layout, &file);
 
-	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* the paths are constants */
-	if (unlinkat(layout, beside, 0) < 0 && errno != ENOENT)
-		return error_set(e, -errno, "remove %s of the layout: %s", beside, strerror(errno));
-	code = write_new_file(layout, beside, bytes, length);
-	if (code == 0 && renameat(layout, beside, layout, path) < 0)
-		code = -errno;
-	if (code < 0) {
-		(void)unlinkat(layout, beside, 0); /* the first error counts */
-		return error_set(e, code, "write %s of the layout: %s", path, strerror(-code));
-	}
-	return 0;
+	if (code == 0)
+		code = write_all(file.fd, bytes, length);
+	if (code == 0)
+		code = new_file_publish(&file, path);
+	return code < 0 ? error_set(e, code, "write %s of the layout: %s", path, strerror(-code))
+			: 0;
 }
 
 /* Opens the directory of blobs without following links, so that writes stay in the layout. */
@@ -200,10 +180,11 @@ int oci_layout_make(const char *path, int *ret_fd, struct error *e)
 	code = check_free(fd, path, e);
 	if (code < 0)
 		return code;
-	code = make_blobs(fd, e);
+	/* First: what an export that was killed leaves behind is empty, or a layout. */
+	code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
 	if (code < 0)
 		return code;
-	code = replace_file(fd, "oci-layout", LAYOUT_TEXT, strlen(LAYOUT_TEXT), e);
+	code = make_blobs(fd, e);
 	if (code < 0)
 		return code;
 	*ret_fd = take_fd(&fd);
@@ -343,8 +324,6 @@ static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct
 	code = digest_sum_end(sum, &digest);
 	if (code < 0)
 		return write_failed(copy, code, e);
-	if (fsync(to) < 0)
-		return write_failed(copy, -errno, e);
 	if (!digest_equal(&digest, &copy->digest))
 		return error_set(e, -EBADMSG, "blob %s is damaged: it is %s now", copy->digest.text,
 				 digest.text);
@@ -354,9 +333,9 @@ static int pump_out(int from, int to, const struct oci_layout_copy *copy, struct
 int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_layout_copy *copy,
 			 struct error *e)
 {
-	cleanup(close_fd) int blobs = -EBADF, from = -EBADF, to = -EBADF;
+	cleanup(close_fd) int blobs = -EBADF, from = -EBADF;
+	cleanup(new_file_end) struct new_file to = NEW_FILE_NONE;
 	const char *name = digest_hex(&copy->digest);
-	char beside[PATH_SIZE];
 	int64_t size;
 	struct stat st;
 	int code = open_blobs(layout, &blobs, e);
@@ -369,17 +348,12 @@ int oci_layout_give_blob(int layout, struct blob_store *store, const struct oci_
 	code = blob_store_open_blob(store, &copy->digest, &from, &size, e);
 	if (code < 0)
 		return code;
-	(void)snprintf(beside, sizeof(beside), "%s.new", name); /* it fits */
-	(void)unlinkat(blobs, beside, 0); /* of an export that was cut off */
-	to = openat(blobs, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (to < 0 || fchmod(to, 0644) < 0)
-		return error_set(e, -errno, "make " BLOBS "/%s of the layout: %s", beside,
-				 strerror(errno));
-	code = pump_out(from, to, copy, e);
-	if (code == 0 && renameat(blobs, beside, blobs, name) < 0)
-		code = error_set(e, -errno, "write " BLOBS "/%s of the layout: %s", name,
-				 strerror(errno));
+	code = new_file_begin(blobs, &to);
 	if (code < 0)
-		(void)unlinkat(blobs, beside, 0); /* the first error counts */
-	return code;
+		return write_failed(copy, code, e);
+	code = pump_out(from, to.fd, copy, e);
+	if (code < 0)
+		return code;
+	code = new_file_publish(&to, name);
+	return code < 0 ? write_failed(copy, code, e) : 0;
 }

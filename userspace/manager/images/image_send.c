@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "base/new_file.h"
 #include "content/blob_fetch.h"
 #include "content/oci_layout.h"
 #include "image/image_manifest.h"
@@ -93,47 +93,54 @@ static int send_to_layout(struct exporting *x, const char *path, struct error *e
 
 /* ---- files ---- */
 
-/* Writes the tar to a new file, and moves it to its place when it is whole and on disk. */
-static int write_beside(struct exporting *x, const struct tar_diff_options *options,
-			const char *beside, struct error *e)
+static int write_failed(const struct exporting *x, int code, struct error *e)
 {
-	struct tar_diff_result result;
-	int code = tar_diff(options, &result, e);
+	return error_set(e, code, "write %s: %s", x->to->path, strerror(-code));
+}
 
-	if (code < 0)
-		return code;
-	if (fsync(options->output_fd) < 0)
-		return error_set(e, -errno, "sync %s: %s", beside, strerror(errno));
-	if (rename(beside, x->to->path) < 0)
-		return error_set(e, -errno, "write %s: %s", x->to->path, strerror(errno));
-	x->packed_bytes += (int64_t)result.blob_bytes;
+/* The directory that the destination is in, and its name there. */
+static int open_parent(const struct exporting *x, int *ret_directory, const char **ret_name,
+		       struct error *e)
+{
+	const char *slash = strrchr(x->to->path, '/');
+	size_t length = slash ? (size_t)(slash - x->to->path) + 1 : 0;
+	cleanup(free_ptr) char *parent = slash ? strndup(x->to->path, length) : strdup(".");
+	int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return write_failed(x, parent ? -errno : -ENOMEM, e);
+	*ret_directory = fd;
+	*ret_name = x->to->path + length;
 	return 0;
 }
 
-/* Writes the directory's tar to the destination. */
+/* Writes the directory's tar to the destination, where it appears when it is whole and on disk. */
 static int write_tar(struct exporting *x, int directory, enum tar_compression compression,
 		     struct error *e)
 {
 	struct tar_diff_options options = { .layer_fd = directory,
 					    .compression = compression,
 					    .cancelled = content_progress_stop(x->progress) };
-	cleanup(free_ptr) char *beside = NULL;
-	cleanup(close_fd) int file = -EBADF;
-	int code;
+	cleanup(close_fd) int parent = -EBADF;
+	cleanup(new_file_end) struct new_file file = NEW_FILE_NONE;
+	struct tar_diff_result result;
+	const char *name = NULL;
+	int code = open_parent(x, &parent, &name, e);
 
-	if (asprintf(&beside, "%s.new", x->to->path) < 0) {
-		beside = NULL;
-		return error_set(e, -ENOMEM, "out of memory");
-	}
-	file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	/* An export is for other users as well, whatever the agent's umask. */
-	if (file < 0 || fchmod(file, 0644) < 0)
-		return error_set(e, -errno, "make %s: %s", beside, strerror(errno));
-	options.output_fd = file;
-	code = write_beside(x, &options, beside, e);
 	if (code < 0)
-		(void)unlink(beside); /* the first error counts */
-	return code;
+		return code;
+	code = new_file_begin(parent, &file);
+	if (code < 0)
+		return write_failed(x, code, e);
+	options.output_fd = file.fd;
+	code = tar_diff(&options, &result, e);
+	if (code < 0)
+		return code;
+	code = new_file_publish(&file, name);
+	if (code < 0)
+		return write_failed(x, code, e);
+	x->packed_bytes += (int64_t)result.blob_bytes;
+	return 0;
 }
 
 /* `scratch`: a directory of the store, for the layout that becomes the archive. */
