@@ -117,6 +117,31 @@ store_is_sound() {
 	assert_json '.size >= 200000'
 }
 
+@test "what is read in a snapshot without a parent is unknown until it is committed" {
+	local dir id
+	start_agent_with client
+	call Prepare key=cache > /dev/null
+	id=$(record_of cache)
+	dir=$(mount_snapshot cache)
+	echo data > "$dir/file"
+	cat "$dir/file"
+	run varve ls --json
+	assert_json '.access == {opens: null, reads: null, readBytes: null, lastReadAt: null, backend: "none"}'
+	run varve stats --json
+	assert_json '.opens == null and .filesTouched == null and .lastAccessAt == null and .backend == "none"'
+	run varve stats -o "LAST ACCESS"
+	[[ ${lines[1]} == *–* ]]
+	run varve inspect "$id"
+	[[ $output =~ Accesses.*– ]]
+	run varve files "$id" --never-read --json
+	assert_json '.path == "file" and .opens == null'
+	run varve files "$id" --never-read
+	assert_output_has "it is unknown whether these files were read"
+	call Commit key=cache name=committed
+	run varve ls --json
+	assert_json '.access.opens == 0 and .access.backend != "none"'
+}
+
 @test "what a client writes without a mount is in the commit" {
 	local upper
 	start_agent_with client

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_records.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "varve.pb-c.h"
@@ -190,16 +191,35 @@ static int print_summary(struct files *f, struct error *e)
 	return 0;
 }
 
+/* The accesses to one record may be unknown, although a backend counts. */
+static int ask_for_record(struct files *f, struct error *e)
+{
+	cleanup(cli_records_free) struct cli_records records = { 0 };
+	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
+	int code;
+
+	request.ids = &f->request.id;
+	request.n_ids = 1;
+	code = cli_records_fetch(f->c, &request, &records, e);
+	if (code == 0 && records.count == 1)
+		f->counted &= cli_records_access_known(records.items[0]);
+	return code;
+}
+
 static int ask_agent(struct files *f, struct error *e)
 {
 	cleanup(free_reply) Varve__V1__InfoReply *info = NULL;
 	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+	int code;
 
 	info = cli_call_one(f->c, "Info", &empty.base, &varve__v1__info_reply__descriptor, e);
 	if (!info)
 		return e->code;
 	f->counted = strcmp(info->backend, "none") != 0;
 	f->lost = info->lost;
+	code = ask_for_record(f, e);
+	if (code < 0)
+		return code;
 	return cli_call_all(f->c, "Files", &f->request.base, &varve__v1__file_batch__descriptor,
 			    &f->replies, e);
 }

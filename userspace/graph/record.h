@@ -140,6 +140,14 @@ struct record {
 	int64_t last_ref_use_ns;
 };
 
+/* Whether clients read and write the record's layer past every overlay, so that nothing can be
+ * counted: an active snapshot without a parent is a bind mount of its layer, if the agent has not
+ * mounted it. */
+static inline bool record_is_uncounted(const struct record *r)
+{
+	return r->snapshot && r->snapshot->kind == SNAPSHOT_ACTIVE && !r->parent && !r->mount;
+}
+
 /* The numbers that people and the default scorer see. */
 static inline uint64_t record_usage_count(const struct record *r)
 {

@@ -85,6 +85,12 @@ static Varve__V1__IdMap *make_id_map(struct build *b, const struct id_map *map)
 	return m;
 }
 
+/* Of what is not counted, the numbers are unknown. */
+static const char *choose_backend(bool uncounted, const char *backend)
+{
+	return uncounted ? usage_backend_name(USAGE_BACKEND_NONE) : backend;
+}
+
 static Varve__V1__Access *make_access(struct build *b, const struct layer_access *a,
 				      const char *backend)
 {
@@ -177,7 +183,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->mounted_read_only = v->mounted_read_only;
 	m->id_map = make_id_map(b, &r->id_map);
 	m->mount_id_map = make_id_map(b, &v->mount_id_map);
-	m->access = make_access(b, &v->layer.access, backend);
+	m->access = make_access(b, &v->layer.access, choose_backend(v->uncounted, backend));
 	set_labels(b, m, r);
 	m->n_holds = v->hold_count;
 	m->holds = copy_holds(b, v->holds, v->hold_count);
@@ -205,7 +211,7 @@ Varve__V1__RecordBatch *native_messages_records(const struct record_view *views,
 }
 
 /* Counters and the numbers of their fields in varve.v1.Stats. */
-static uint32_t unseen_fields(enum usage_backend backend)
+static uint32_t unseen_fields(enum usage_backend backend, const struct layer_access *access)
 {
 	static const unsigned fields[USAGE_COUNTER_COUNT] = {
 		[USAGE_OPENS] = 2,	[USAGE_EXECS] = 3,
@@ -222,6 +228,9 @@ static uint32_t unseen_fields(enum usage_backend backend)
 			bits |= 1U << fields[i];
 	if (backend == USAGE_BACKEND_NONE)
 		bits |= 1U << 12; /* files touched */
+	/* "Never" would be a claim. */
+	if (backend == USAGE_BACKEND_NONE && !access->first_ns)
+		bits |= 1U << 13 | 1U << 14; /* first and last access */
 	return bits & ~1U; /* upper changes have no field */
 }
 
@@ -233,6 +242,8 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 
 	if (!m)
 		return NULL;
+	if (v->uncounted)
+		backend = USAGE_BACKEND_NONE;
 	m->id = copy_text(b, v->id);
 	m->opens = n[USAGE_OPENS];
 	m->execs = n[USAGE_EXECS];
@@ -255,7 +266,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->mountpoint = copy_text(b, v->mountpoint);
 	m->size = v->size_bytes;
 	m->description = copy_text(b, v->description);
-	m->unseen = unseen_fields(backend);
+	m->unseen = unseen_fields(backend, &v->access);
 	m->snapshot_key = copy_text(b, v->snapshot_key);
 	m->snapshot_kind = copy_text(b, v->snapshot_kind);
 	return m;

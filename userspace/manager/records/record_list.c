@@ -170,6 +170,7 @@ static int make_view(const struct manager *m, const struct record *r, enum recor
 	v->layer = *r->layer;
 	v->in_use = r->marked;
 	v->images_share = has_several_images(r);
+	v->uncounted = record_is_uncounted(r);
 	v->size_known = is_size_known(m, r, size);
 	v->size_bytes = size_of(m, r, size);
 	v->blob_here = r->content && content_blobs_has(m, &r->content->blob);

@@ -14,6 +14,7 @@ struct record_view {
 	bool in_use;
 	char *snapshot_key; /* NULL: containerd does not know it */
 	const char *snapshot_kind; /* "view", "active" or "committed"; static */
+	bool uncounted; /* its accesses are not: record_is_uncounted() */
 	bool size_known; /* else size_bytes is -1, and the sizes of `layer` are old */
 	bool images_share; /* more than one image has it */
 	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all

@@ -51,6 +51,7 @@ static int record_stats(const struct manager *m, const struct record *r,
 	manager_assert_locked(m);
 	memcpy(s->id, r->id, sizeof(s->id));
 	s->access = r->layer->access;
+	s->uncounted = record_is_uncounted(r);
 	s->size_bytes = layer_sizes_is_known(m, r) ? r->layer->allocated_bytes : -1;
 	s->description = strdup(r->description);
 	if (r->mount)

@@ -9,6 +9,7 @@ struct record_statistics_view {
 	char id[RECORD_ID_LENGTH + 1];
 	char *description;
 	struct layer_access access;
+	bool uncounted; /* as in a record's view */
 	int64_t size_bytes; /* -1: not known */
 	uint64_t files_touched;
 	uint64_t mount_id; /* 0 unless asked for by mount */
