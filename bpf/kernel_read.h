@@ -10,8 +10,9 @@
 
 /* Both are set before the programs are loaded. */
 const volatile bool typed_loads_knob = 0;
-/* Programs may be preempted between load and store of a counter (fexit), or may not (sys_exit). */
-const volatile bool preemptible_knob = 0;
+/* A counter may change between its load and its store: the programs are preemptible (fexit), or
+ * several processors share a cell. */
+const volatile bool atomic_knob = 0;
 
 /* A volatile is read again at each use, and the verifier leaves those instructions in. Assembly
  * without side effects is merged: one read in a function. */
@@ -24,7 +25,7 @@ static __always_inline bool read_knob(const volatile bool *knob)
 }
 
 #define typed_loads read_knob(&typed_loads_knob)
-#define preemptible read_knob(&preemptible_knob)
+#define atomic read_knob(&atomic_knob)
 
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
@@ -101,6 +102,11 @@ static __always_inline __u64 inode_number(struct inode *inode)
 	return typed_loads ? inode->i_ino : BPF_CORE_READ(inode, i_ino);
 }
 
+static __always_inline __u32 inode_generation(struct inode *inode)
+{
+	return typed_loads ? inode->i_generation : BPF_CORE_READ(inode, i_generation);
+}
+
 static __always_inline __u64 inode_size(struct inode *inode)
 {
 	return typed_loads ? inode->i_size : BPF_CORE_READ(inode, i_size);
@@ -128,11 +134,35 @@ static __always_inline __u32 super_device(struct super_block *super)
 	return typed_loads ? super->s_dev : BPF_CORE_READ(super, s_dev);
 }
 
+static __always_inline __u64 super_magic(struct super_block *super)
+{
+	return typed_loads ? super->s_magic : BPF_CORE_READ(super, s_magic);
+}
+
 static __always_inline bool super_is_overlay(struct super_block *super)
 {
-	__u64 magic = typed_loads ? super->s_magic : BPF_CORE_READ(super, s_magic);
+	return super_magic(super) == OVERLAYFS_SUPER_MAGIC;
+}
 
-	return magic == OVERLAYFS_SUPER_MAGIC;
+/* The number that stat(2) shows for inodes of btrfs: they are unique within a subvolume only. 0
+ * where the kernel's types say nothing of btrfs: that is not the number of any inode. */
+static __noinline __u32 btrfs_device(struct inode *inode)
+{
+	void *root;
+
+	if (!bpf_core_field_exists(struct btrfs_inode, root))
+		return 0;
+	root = (void *)load_word((void *)inode -
+				 bpf_core_field_offset(struct btrfs_inode, vfs_inode) +
+				 bpf_core_field_offset(struct btrfs_inode, root));
+	return root ? load_word(root + bpf_core_field_offset(struct btrfs_root, anon_dev)) : 0;
+}
+
+static __always_inline __u32 inode_device(struct inode *inode)
+{
+	struct super_block *super = inode_super(inode);
+
+	return super_magic(super) == BTRFS_SUPER_MAGIC ? btrfs_device(inode) : super_device(super);
 }
 
 static __always_inline void *super_private(struct super_block *super)

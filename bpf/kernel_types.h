@@ -27,6 +27,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	long long i_size;
+	__u32 i_generation;
 } relocated;
 
 struct dentry {
@@ -37,6 +38,11 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+} relocated;
+
+struct mount {
+	struct vfsmount mnt;
+	__u64 mnt_id_unique; /* since 6.8; never used twice */
 } relocated;
 
 struct path {
@@ -173,6 +179,17 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } relocated;
 
+/* ---- btrfs, whose types may come from the module's own BTF, or not at all ---- */
+
+struct btrfs_root {
+	__u32 anon_dev;
+} relocated;
+
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
+} relocated;
+
 /* ---- overlayfs ---- */
 
 struct ovl_layer {
@@ -219,6 +236,7 @@ enum ovl_inode_flag {
 /* ---- constants that are no part of BTF ---- */
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define BTRFS_SUPER_MAGIC 0x9123683e
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define FMODE_READ 0x1
@@ -227,6 +245,7 @@ enum ovl_inode_flag {
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000
 #define VM_SHARED 0x8
+#define EEXIST 17
 #define EIOCBQUEUED 529
 #define IORING_FILE_INDEX_ALLOC (~0U)
 #define IO_URING_SLOT_FLAGS 7UL /* low bits of a slot's pointer to its file */

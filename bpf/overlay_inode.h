@@ -12,7 +12,7 @@
 
 struct overlay_source {
 	__u32 layer;
-	__u64 inode; /* number in the layer's own file system; 0: not known */
+	__u64 dentry; /* address of the one in the layer's own file system; 0: not known */
 };
 
 static __always_inline void *overlay_inode(struct inode *inode)
@@ -91,34 +91,28 @@ static __always_inline __u32 overlay_lower_layer(void *lower)
 	return load_word((void *)layer + bpf_core_field_offset(struct ovl_layer, idx));
 }
 
-static __always_inline __u64 overlay_real_inode(__u64 dentry)
-{
-	struct inode *inode;
-
-	if (!dentry)
-		return 0;
-	inode = dentry_inode(as_dentry(dentry));
-	return inode ? inode_number(inode) : 0;
-}
-
 /* Where the data of a regular file comes from. */
 static __always_inline struct overlay_source overlay_data_source(struct inode *inode,
 								 struct dentry *dentry)
 {
 	struct overlay_source source = { .layer = 0 };
-	__u64 upper = overlay_upper_dentry(inode);
 	void *lower;
 
-	if (upper && overlay_has_upper_data(inode)) {
-		source.inode = overlay_real_inode(upper);
+	source.dentry = overlay_upper_dentry(inode);
+	if (source.dentry && overlay_has_upper_data(inode))
 		return source;
-	}
 	lower = overlay_lower(inode, dentry, 1);
 	source.layer = overlay_lower_layer(lower);
-	if (source.layer != UNKNOWN_LAYER)
-		source.inode = overlay_real_inode(
-			load_word(lower + bpf_core_field_offset(struct ovl_path, dentry)));
+	source.dentry = source.layer == UNKNOWN_LAYER
+				? 0
+				: load_word(lower + bpf_core_field_offset(struct ovl_path, dentry));
 	return source;
+}
+
+/* The inode in the layer's own file system; NULL when it is not known. */
+static __always_inline struct inode *overlay_source_inode(const struct overlay_source *source)
+{
+	return source->dentry ? dentry_inode(as_dentry(source->dentry)) : 0;
 }
 
 /* Where the attributes of any inode come from: for a merged directory its top-most layer. */
@@ -128,13 +122,20 @@ static __always_inline __u32 overlay_attribute_layer(struct inode *inode, struct
 					   : overlay_lower_layer(overlay_lower(inode, dentry, 0));
 }
 
-/* The root inode of a layer as the superblock knows it. */
-static __always_inline struct inode *overlay_layer_root(struct super_block *super, __u32 layer)
+/* The address of a layer's mount within the superblock; 0: it has no such layer, as a read-only
+ * overlay has no upper. */
+static __always_inline __u64 overlay_layer_mount(struct super_block *super, __u32 layer)
 {
 	void *layers = (void *)load_word(super_private(super) +
 					 bpf_core_field_offset(struct ovl_fs, layers));
-	__u64 mount = load_word(layers + layer * bpf_core_type_size(struct ovl_layer) +
-				bpf_core_field_offset(struct ovl_layer, mnt));
+
+	return load_word(layers + layer * bpf_core_type_size(struct ovl_layer) +
+			 bpf_core_field_offset(struct ovl_layer, mnt));
+}
+
+/* The root inode of a layer as its mount knows it. */
+static __always_inline struct inode *overlay_layer_root(__u64 mount)
+{
 	struct vfsmount *vfsmount = as_mount(mount);
 	struct dentry *root = typed_loads ? vfsmount->mnt_root : BPF_CORE_READ(vfsmount, mnt_root);
 

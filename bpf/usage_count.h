@@ -1,169 +1,189 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The maps, and what every backend does once it knows a file and an event: find the mount, make
- * sure that it is the one that was registered, find the layer's cell, add.
+ * What every backend does once it knows a file and an event: find out what is credited, find its
+ * cell, add. Credited is the mount, when the agent has registered the superblock; else the layer,
+ * when it is watched, whoever made the overlay that it is in.
  */
 #pragma once
 
-#include "overlay_inode.h"
-#include "usage_shared.h"
+#include "usage_maps.h"
 
-/* Full: the mount is refused by userspace, which counts that itself. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, struct usage_slot);
-} mount_by_device SEC(".maps");
-
-/* Key: slot->first_cell + layer. Full: the mount has no cells, each access adds to lost.cells. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 32768);
-	__type(key, __u32);
-	__type(value, struct usage_counts);
-} usage_cells SEC(".maps");
-
-/* Full: each access of a file that has no entry yet adds to lost.files. Never LRU: an entry that
- * makes room for another would be lost without a trace. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct usage_file_key);
-	__type(value, struct usage_file_counts);
-} usage_files SEC(".maps");
-
-/* One entry. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct usage_lost_counts);
-} usage_lost SEC(".maps");
-
-/* One entry: the generation of programs that counts on this CPU; userspace writes it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} active_generation SEC(".maps");
-
-/* One entry, of no interest to the programs: see struct usage_build. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct usage_build);
-} usage_build SEC(".maps");
-
-const volatile __u32 generation = 0;
-
-static __always_inline void add(__u64 *counter, __u64 amount)
-{
-	if (preemptible)
-		__sync_fetch_and_add(counter, amount);
-	else
-		*counter += amount;
-}
-
-static __always_inline struct usage_lost_counts *lost_counts(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&usage_lost, &zero);
-}
-
-/* What is seldom needed is a function of its own, out of the way of each read. */
-static __noinline int lose_cell(void)
-{
-	struct usage_lost_counts *lost = lost_counts();
-
-	if (lost)
-		add(&lost->cells, 1);
-	return 0;
-}
-
-static __noinline int lose_file(void)
-{
-	struct usage_lost_counts *lost = lost_counts();
-
-	if (lost)
-		add(&lost->files, 1);
-	return 0;
-}
-
-static __always_inline void note_unplaced_change(void)
-{
-	struct usage_lost_counts *lost = lost_counts();
-
-	if (lost)
-		add(&lost->unplaced_changes, 1);
-}
-
-/* While an upgrade has old and new programs attached, exactly one of them counts on a CPU. */
-static __always_inline bool is_active(void)
-{
-	__u32 zero = 0;
-	__u64 *active = bpf_map_lookup_elem(&active_generation, &zero);
-
-	return active && *active == generation;
-}
+/* What an access is credited to. */
+struct credited {
+	__u64 owner;
+	__u32 layer; /* index among the owner's */
+	__u64 superblock; /* of a layer's use: see superblock_token() */
+};
 
 /* Device numbers are reused as soon as a mount is gone; a root directory of the same inode number
- * on the same device is not. */
+ * and generation on the same device is not. */
 static __always_inline bool is_identical(struct super_block *super, struct usage_slot *slot)
 {
-	struct inode *root = overlay_layer_root(super, slot->writable ? 0 : 1);
+	__u64 mount = overlay_layer_mount(super, slot->flags & USAGE_SLOT_WRITABLE ? 0 : 1);
+	struct inode *root = mount ? overlay_layer_root(mount) : 0;
 
-	return root && inode_number(root) == slot->identity_inode &&
-	       (!slot->identity_device || super_device(inode_super(root)) == slot->identity_device);
+	return root && inode_number(root) == slot->identity.inode &&
+	       (inode_generation(root) == slot->identity.generation ||
+		slot->flags & USAGE_SLOT_WITHOUT_GENERATION) &&
+	       inode_device(root) == slot->identity.device;
 }
 
-/* The mount to be credited; NULL when this superblock is not registered. */
+/* The mount that is registered for a superblock of overlayfs; NULL when there is none. */
 static __always_inline struct usage_slot *find_slot(struct super_block *super)
 {
-	struct usage_slot *slot;
-	__u32 device;
+	__u32 device = super_device(super);
+	struct usage_slot *slot = bpf_map_lookup_elem(&mount_by_minor, &device);
 
-	if (!super || !super_is_overlay(super))
-		return 0;
-	device = super_device(super);
-	slot = bpf_map_lookup_elem(&mount_by_device, &device);
-	if (!slot || !is_identical(super, slot) || !is_active())
+	if (!slot || !slot->mount_id || !is_identical(super, slot) || !is_active())
 		return 0;
 	return slot;
 }
 
-static __always_inline struct usage_counts *find_cell(struct usage_slot *slot, __u32 layer)
+/* What tells a use from others: the id of the layer's private mount within the superblock, which
+ * is never used twice. Before 6.8 its address, which the next mount may get. */
+static __always_inline __u64 superblock_token(__u64 mount)
 {
-	__u32 index = slot->first_cell + layer;
-	struct usage_counts *cell = 0;
+	void *containing = (void *)mount - bpf_core_field_offset(struct mount, mnt);
 
-	if (layer < slot->layer_count && slot->first_cell != USAGE_NO_CELL)
-		cell = bpf_map_lookup_elem(&usage_cells, &index);
-	if (cell && cell->mount_id == slot->mount_id)
-		return cell;
-	lose_cell();
+	if (!bpf_core_field_exists(struct mount, mnt_id_unique))
+		return mount;
+	return load_word(containing + bpf_core_field_offset(struct mount, mnt_id_unique));
+}
+
+static __always_inline bool may_be_watched(const struct usage_root *root)
+{
+	__u64 bit = USAGE_FILTER_BIT(root);
+	__u32 word = bit >> 6;
+	__u64 *bits = bpf_map_lookup_elem(&root_filter, &word);
+
+	return bits && *bits & 1ULL << (bit & 63);
+}
+
+/* The watched layer that has this index in a superblock which is not registered. */
+static __always_inline bool find_layer(struct super_block *super, __u32 layer, struct credited *ret)
+{
+	__u64 mount = layer == UNKNOWN_LAYER ? 0 : overlay_layer_mount(super, layer);
+	struct inode *inode = mount ? overlay_layer_root(mount) : 0;
+	struct usage_layer *known;
+	struct usage_root root;
+
+	if (!inode)
+		return 0;
+	root = (struct usage_root){ .inode = inode_number(inode), .device = inode_device(inode) };
+	if (!may_be_watched(&root))
+		return 0;
+	root.generation = inode_generation(inode);
+	known = bpf_map_lookup_elem(&layer_by_root, &root);
+	if (!known || !is_active())
+		return 0;
+	ret->owner = known->owner;
+	ret->layer = layer ? USAGE_AS_LOWER : USAGE_AS_UPPER;
+	ret->superblock = superblock_token(mount);
+	return 1;
+}
+
+/* Whom an access to this layer of a superblock credits; false: nobody that we know. */
+static __always_inline bool find_credited(struct super_block *super, __u32 layer,
+					  struct credited *ret)
+{
+	struct usage_slot *slot;
+
+	if (!super || !super_is_overlay(super))
+		return 0;
+	slot = find_slot(super);
+	if (!slot)
+		return find_layer(super, layer, ret);
+	if (layer == UNKNOWN_LAYER) {
+		lose_cell();
+		return 0;
+	}
+	*ret = (struct credited){ .owner = slot->mount_id, .layer = layer };
+	return 1;
+}
+
+static __noinline struct usage_counts *make_cell(struct usage_cell_key *key)
+{
+	struct usage_counts none = {};
+
+	/* EEXIST: another program was faster, which is as good. */
+	(void)bpf_map_update_elem(&usage_cells, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&usage_cells, key);
+}
+
+static __always_inline struct usage_counts *find_cell(const struct credited *to)
+{
+	struct usage_cell_key key = { .owner = to->owner,
+				      .layer = to->layer,
+				      .part = bpf_get_smp_processor_id() & part_mask };
+	struct usage_counts *cell = bpf_map_lookup_elem(&usage_cells, &key);
+
+	if (!cell)
+		cell = make_cell(&key);
+	if (!cell)
+		lose_cell();
+	return cell;
+}
+
+/* A use of a layer: the first read through a superblock, and the first after each hour. */
+static __noinline int count_use(struct usage_counts *cell, struct usage_use_key *key, __u64 now)
+{
+	__u64 *last = bpf_map_lookup_elem(&layer_uses, key);
+	bool counts;
+
+	if (last) {
+		__u64 before = *last;
+
+		counts = now - before >= USAGE_USE_EVERY_NS &&
+			 __sync_val_compare_and_swap(last, before, now) == before;
+	} else {
+		long code = bpf_map_update_elem(&layer_uses, key, &now, BPF_NOEXIST);
+
+		if (code && code != -EEXIST)
+			lose_use();
+		counts = !code;
+	}
+	if (counts)
+		__sync_fetch_and_add(&cell->uses, 1);
 	return 0;
 }
 
-static __noinline int stamp_tick(struct usage_counts *cell, __u32 tick)
+static __noinline int stamp_read_tick(struct usage_counts *cell, const struct credited *to,
+				      __u32 tick)
 {
-	cell->last_tick = tick;
-	cell->last_access = bpf_ktime_get_boot_ns();
-	if (!cell->first_access)
-		cell->first_access = cell->last_access;
+	struct usage_use_key key = { .owner = to->owner, .superblock = to->superblock };
+
+	cell->read_tick = tick;
+	cell->last_read = bpf_ktime_get_boot_ns();
+	if (!cell->first_read)
+		cell->first_read = cell->last_read;
+	cell->superblock = to->superblock;
+	if (to->superblock)
+		count_use(cell, &key, cell->last_read);
 	return 0;
 }
 
-/* Notes the time of an access. The clock is read once a tick: it costs more than all the rest. */
-static __always_inline void stamp(struct usage_counts *cell)
+/* Notes the time of a read. The clock is read once a tick: it costs more than all the rest. */
+static __always_inline void stamp_read(struct usage_counts *cell, const struct credited *to)
 {
 	__u32 tick = bpf_jiffies64();
 
-	if (cell->last_tick != tick || !cell->last_access)
-		stamp_tick(cell, tick);
+	if (cell->read_tick != tick || !cell->last_read || cell->superblock != to->superblock)
+		stamp_read_tick(cell, to, tick);
+}
+
+static __noinline int stamp_write_tick(struct usage_counts *cell, __u32 tick)
+{
+	cell->write_tick = tick;
+	cell->last_write = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+static __always_inline void stamp_write(struct usage_counts *cell)
+{
+	__u32 tick = bpf_jiffies64();
+
+	if (cell->write_tick != tick || !cell->last_write)
+		stamp_write_tick(cell, tick);
 }
 
 static __noinline struct usage_file_counts *make_file_entry(struct usage_file_key *key)
@@ -175,71 +195,102 @@ static __noinline struct usage_file_counts *make_file_entry(struct usage_file_ke
 	return bpf_map_lookup_elem(&usage_files, key);
 }
 
-/* The entry of a file, made at its first access; it carries the time of the cell's access. */
-static __always_inline struct usage_file_counts *
-touch_file(struct usage_slot *slot, struct usage_counts *cell, struct overlay_source *source)
+static __always_inline struct usage_file_counts *find_file_entry(const struct credited *to,
+								 __u64 inode)
 {
 	struct usage_file_key key = {
-		.mount_id = slot->mount_id,
-		.inode = source->inode,
-		.layer = source->layer,
+		.mount_id = to->owner,
+		.inode = inode,
+		.layer = to->layer,
 	};
-	struct usage_file_counts *file;
+	struct usage_file_counts *file = bpf_map_lookup_elem(&usage_files, &key);
 
-	if (!source->inode)
-		return 0;
-	file = bpf_map_lookup_elem(&usage_files, &key);
 	if (!file)
 		file = make_file_entry(&key);
-	if (file)
-		file->last_access = cell->last_access;
-	else
+	if (!file)
 		lose_file();
 	return file;
 }
 
-/* A regular file of a registered mount, and what serves it. */
+/* A regular file of an overlay that is counted, and what serves it. */
 struct counted_file {
-	struct usage_slot *slot;
+	struct credited to;
 	struct usage_counts *cell;
 	struct overlay_source source;
-	struct inode *inode;
+	struct inode *inode; /* of the overlay */
 	struct dentry *dentry;
 };
 
+/* The entry of a file, made at its first read; it carries the time of the cell's last read. */
+static __always_inline struct usage_file_counts *touch_file(struct counted_file *counted)
+{
+	struct inode *inode = overlay_source_inode(&counted->source);
+	struct usage_file_counts *file;
+
+	if (!inode)
+		return 0;
+	file = find_file_entry(&counted->to, inode_number(inode));
+	if (file)
+		file->last_access = counted->cell->last_read;
+	return file;
+}
+
+static __always_inline bool find_source(struct inode *inode, struct dentry *dentry,
+					struct counted_file *ret)
+{
+	struct super_block *super = inode_super(inode);
+
+	if (!super_is_overlay(super))
+		return 0;
+	ret->inode = inode;
+	ret->dentry = dentry;
+	ret->source = overlay_data_source(inode, dentry);
+	return find_credited(super, ret->source.layer, &ret->to);
+}
+
+/* An overlay on top of another one, of which this backend sees no calls: the file is that of the
+ * lower one. There cannot be a third. */
+static __noinline bool find_source_below(struct counted_file *counted)
+{
+	struct inode *inode = overlay_source_inode(&counted->source);
+
+	return inode && super_is_overlay(inode_super(inode)) &&
+	       find_source(inode, as_dentry(counted->source.dentry), counted);
+}
+
 static __always_inline bool find_file(struct file *file, struct counted_file *ret)
 {
-	if (!file)
+	struct inode *inode = file ? file_inode(file) : 0;
+
+	if (!inode || !super_is_overlay(inode_super(inode)) || !inode_is_regular(inode))
 		return 0;
-	ret->inode = file_inode(file);
-	if (!ret->inode)
+	if (!find_source(inode, file_dentry(file), ret) &&
+	    !(sees_top_only && find_source_below(ret)))
 		return 0;
-	ret->slot = find_slot(inode_super(ret->inode));
-	if (!ret->slot || !inode_is_regular(ret->inode))
-		return 0;
-	ret->dentry = file_dentry(file);
-	ret->source = overlay_data_source(ret->inode, ret->dentry);
-	ret->cell = find_cell(ret->slot, ret->source.layer);
+	ret->cell = find_cell(&ret->to);
 	return ret->cell;
 }
 
-static __always_inline void note_upper_change(struct usage_slot *slot)
+/* Something may have changed the size of the superblock's upper. False: nobody wants to know. */
+static __always_inline bool note_change_in(struct super_block *super)
 {
 	struct usage_counts *upper;
+	struct usage_slot *slot;
+	struct credited to;
 
-	if (!slot->writable)
-		return;
-	upper = find_cell(slot, 0);
+	if (!super || !super_is_overlay(super))
+		return 0;
+	slot = find_slot(super);
+	if (slot && !(slot->flags & USAGE_SLOT_WRITABLE))
+		return 1;
+	if (slot)
+		to = (struct credited){ .owner = slot->mount_id };
+	else if (!find_layer(super, 0, &to))
+		return 0;
+	upper = find_cell(&to);
 	if (upper)
 		add(&upper->upper_changes, 1);
-}
-
-static __always_inline void note_change_in(struct super_block *super)
-{
-	struct usage_slot *slot = find_slot(super);
-
-	if (slot)
-		note_upper_change(slot);
+	return 1;
 }
 
 static __noinline int note_change_of(struct file *file)
@@ -251,17 +302,27 @@ static __noinline int note_change_of(struct file *file)
 	return 0;
 }
 
-/* A file that is only written has no entry: filling a layer must not fill the map, and nobody has
- * read the file yet. */
+/* The same for a file whose cell is known: what is open for writing is in the upper. */
+static __always_inline void note_change_by(struct counted_file *counted)
+{
+	if (!counted->source.layer)
+		add(&counted->cell->upper_changes, 1);
+	else
+		note_change_in(inode_super(counted->inode));
+}
+
+/* A file that is made, or open only for writing, has not been read: it has no entry, so that
+ * filling a layer does not fill the map. */
 static __always_inline void count_open(struct counted_file *counted, __u32 mode)
 {
 	struct usage_file_counts *file;
 
 	add(&counted->cell->opens, 1);
-	stamp(counted->cell);
-	if (!(mode & FMODE_READ))
+	if (!(mode & FMODE_READ) || mode & FMODE_CREATED)
 		return;
-	file = touch_file(counted->slot, counted->cell, &counted->source);
+	add(&counted->cell->read_opens, 1);
+	stamp_read(counted->cell, &counted->to);
+	file = touch_file(counted);
 	if (file)
 		__sync_fetch_and_add(&file->opens, 1);
 }
@@ -280,8 +341,8 @@ static __noinline int count_read(struct file *file, __u64 bytes)
 		return 0;
 	add(&counted.cell->reads, 1);
 	add(&counted.cell->read_bytes, bytes);
-	stamp(counted.cell);
-	counts = touch_file(counted.slot, counted.cell, &counted.source);
+	stamp_read(counted.cell, &counted.to);
+	counts = touch_file(&counted);
 	if (counts && bytes)
 		__sync_fetch_and_add(&counts->read_bytes, bytes);
 	return 0;
@@ -295,8 +356,8 @@ static __noinline int count_write(struct file *file, __u64 bytes)
 		return 0;
 	add(&counted.cell->writes, 1);
 	add(&counted.cell->written_bytes, bytes);
-	stamp(counted.cell);
-	note_upper_change(counted.slot);
+	stamp_write(counted.cell);
+	note_change_by(&counted);
 	return 0;
 }
 
@@ -308,9 +369,9 @@ static __noinline int count_mmap(struct file *file, bool shared)
 	if (!find_file(file, &counted))
 		return 0;
 	add(&counted.cell->mmaps, 1);
-	stamp(counted.cell);
-	(void)touch_file(counted.slot, counted.cell, &counted.source);
+	stamp_read(counted.cell, &counted.to);
+	(void)touch_file(&counted);
 	if (shared && file_mode(file) & FMODE_WRITE)
-		note_upper_change(counted.slot);
+		note_change_by(&counted);
 	return 0;
 }

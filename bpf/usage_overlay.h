@@ -82,12 +82,13 @@ int BPF_PROG(file_mapped, struct file *file, struct vm_area_struct *area, int re
 static __always_inline int count_stat(struct dentry *dentry)
 {
 	struct inode *inode = dentry_inode(dentry);
-	struct usage_slot *slot = inode ? find_slot(inode_super(inode)) : 0;
 	struct usage_counts *cell;
+	struct credited to;
 
-	if (!slot)
+	if (!inode ||
+	    !find_credited(inode_super(inode), overlay_attribute_layer(inode, dentry), &to))
 		return 0;
-	cell = find_cell(slot, overlay_attribute_layer(inode, dentry));
+	cell = find_cell(&to);
 	if (cell)
 		add(&cell->stats, 1);
 	return 0;
@@ -102,12 +103,12 @@ int BPF_PROG(file_stated, void *id_map, struct path *path, void *stat, __u32 mas
 
 static __always_inline int count_readlink(struct inode *inode, struct dentry *dentry)
 {
-	struct usage_slot *slot = find_slot(inode_super(inode));
 	struct usage_counts *cell;
+	struct credited to;
 
-	if (!slot)
+	if (!find_credited(inode_super(inode), overlay_attribute_layer(inode, dentry), &to))
 		return 0;
-	cell = find_cell(slot, overlay_attribute_layer(inode, dentry));
+	cell = find_cell(&to);
 	if (cell)
 		add(&cell->readlinks, 1);
 	return 0;
@@ -128,23 +129,30 @@ static __always_inline void count_copied_bytes(struct usage_counts *cell, struct
 		add(&cell->copied_up_bytes, inode_size(real));
 }
 
+/* The cell of the lower that a file was copied up from. */
+static __always_inline struct usage_counts *find_origin(struct inode *inode)
+{
+	__u32 layer = overlay_lower_layer(overlay_lower(inode, 0, 1));
+	struct credited from;
+
+	if (layer == UNKNOWN_LAYER || !find_credited(inode_super(inode), layer, &from))
+		return 0;
+	return find_cell(&from);
+}
+
 /* An inode gets its upper once, when everything of it has been copied: all of the data, or, for a
  * metacopy, none. */
 static __always_inline int count_overlay_copy_up(struct inode *inode, struct dentry *upper)
 {
-	struct usage_slot *slot = find_slot(inode_super(inode));
 	struct usage_counts *cell;
 
-	if (!slot)
-		return 0;
-	note_upper_change(slot);
+	note_change_in(inode_super(inode));
 	if (!inode_is_regular(inode))
 		return 0;
-	cell = find_cell(slot, overlay_lower_layer(overlay_lower(inode, 0, 1)));
+	cell = find_origin(inode);
 	if (!cell)
 		return 0;
 	add(&cell->copy_ups, 1);
-	stamp(cell);
 	if (overlay_has_upper_data(inode))
 		count_copied_bytes(cell, upper);
 	return 0;
@@ -160,16 +168,12 @@ int BPF_PROG(file_copied_up, struct inode *inode, struct dentry *upper)
 static __always_inline int count_late_data(struct inode *inode)
 {
 	__u64 upper = overlay_upper_dentry(inode);
-	struct usage_slot *slot;
 	struct usage_counts *cell;
 
-	if (!upper)
+	if (!upper || !inode_is_regular(inode))
 		return 0;
-	slot = find_slot(inode_super(inode));
-	if (!slot || !inode_is_regular(inode))
-		return 0;
-	note_upper_change(slot);
-	cell = find_cell(slot, overlay_lower_layer(overlay_lower(inode, 0, 1)));
+	note_change_in(inode_super(inode));
+	cell = find_origin(inode);
 	if (cell)
 		count_copied_bytes(cell, as_dentry(upper));
 	return 0;
@@ -230,8 +234,10 @@ int BPF_PROG(file_released, struct inode *inode, struct file *file, int result)
 static __always_inline int retire_slot(struct super_block *super)
 {
 	__u32 device = super_device(super);
+	struct usage_slot *slot = bpf_map_lookup_elem(&mount_by_minor, &device);
 
-	(void)bpf_map_delete_elem(&mount_by_device, &device);
+	if (slot)
+		slot->mount_id = 0;
 	return 0;
 }
 

@@ -8,41 +8,90 @@
 
 #include <linux/types.h>
 
-#define USAGE_NO_CELL 0xffffffffU
 #define USAGE_MAX_CALLS 512
 #define USAGE_MAX_RING_CALLS 256 /* as many as an operation's byte can name */
 #define USAGE_MOUNT_PREFIX_SIZE 128
+#define USAGE_LAYER_NAME_SIZE 8
 
-/* mount_by_device: what hides behind a kernel device number (major << 20 | minor). */
-struct usage_slot {
-	__u64 mount_id;
-	__u64 identity_inode; /* root of layer 0 when writable, else of the first lower */
-	__u32 identity_device; /* 0: not to be compared */
-	__u32 first_cell; /* its layers' cells lie side by side; USAGE_NO_CELL: count as lost */
-	__u32 layer_count;
-	__u32 writable;
+/* The owner of a cell or of a file's entry is a mount that the agent has registered, by its id, or
+ * a layer, by the id of its watch with this bit. */
+#define USAGE_LAYER_OWNER (1ULL << 62)
+/* Indices of a layer's own cells: what was done to it as the upper of an overlay, or as a lower. */
+#define USAGE_AS_UPPER 0
+#define USAGE_AS_LOWER 1
+
+/* A directory, whatever happens to its path: an inode number that is used again has another
+ * generation. The device is the one that stat(2) shows, as the kernel has it: major << 20 | minor
+ * (of btrfs the subvolume's, for which inode numbers are unique). */
+struct usage_root {
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
 };
-_Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_device");
+_Static_assert(sizeof(struct usage_root) == 16, "layout of the key of layer_by_root");
 
-/* usage_cells, for each CPU: one layer of one mount. A cell is free while mount_id is 0; its
- * last_access then says when it was set free. */
-struct usage_counts {
-	__u64 mount_id;
+/* layer_by_root: the layers that are watched, by the root directory of their files. */
+struct usage_layer {
+	__u64 owner;
+	char name[USAGE_LAYER_NAME_SIZE]; /* for the agent that comes after this one */
+};
+_Static_assert(sizeof(struct usage_layer) == 16, "layout of layer_by_root");
+
+/* root_filter: a bit for each root that is watched; one that is not there is not watched. */
+#define USAGE_FILTER_BITS 21
+#define USAGE_FILTER_WORDS (1U << (USAGE_FILTER_BITS - 6))
+#define USAGE_FILTER_BIT(root)                                                      \
+	((((root)->inode ^ (__u64)(root)->device << 40) * 0x9e3779b97f4a7c15ULL) >> \
+	 (64 - USAGE_FILTER_BITS))
+
+/* mount_by_minor: the superblock of overlayfs that has this minor number; its major is 0. */
+struct usage_slot {
+	__u64 mount_id; /* 0: it is not registered */
+	struct usage_root identity; /* of layer 0 when writable, else of the first lower */
+	__u32 flags;
+	__u32 layer_count; /* the upper included; of interest to userspace */
+};
+#define USAGE_SLOT_WRITABLE 1
+#define USAGE_SLOT_WITHOUT_GENERATION 2 /* the layers' file system has none: not compared */
+_Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_minor");
+
+/* usage_cells: one layer of one owner, as far as some of the processors counted it. */
+struct usage_cell_key {
+	__u64 owner;
 	__u32 layer;
-	__u32 last_tick; /* low half of the jiffies at which last_access was taken */
-	__u64 first_access, last_access;
-	__u64 opens, execs;
+	__u32 part; /* of the processor's number; two processors may have the same */
+};
+_Static_assert(sizeof(struct usage_cell_key) == 16, "layout of the key of usage_cells");
+
+#define USAGE_MAX_PARTS 16
+
+struct usage_counts {
+	__u64 first_read, last_read; /* opens for reading, execs, reads and mappings */
+	__u64 last_write;
+	__u64 superblock; /* of a layer: through which it was read last */
+	__u32 read_tick, write_tick; /* low half of the jiffies at which the times were taken */
+	__u64 opens, read_opens;
+	__u64 execs;
 	__u64 reads, read_bytes;
 	__u64 writes, written_bytes;
 	__u64 mmaps, stats, readlinks;
 	__u64 copy_ups, copied_up_bytes;
 	__u64 upper_changes;
+	__u64 uses; /* of a layer: once for each superblock and hour; of a mount: 0 */
 };
-_Static_assert(sizeof(struct usage_counts) == 128, "layout of usage_cells");
+_Static_assert(sizeof(struct usage_counts) == 152, "layout of usage_cells");
+
+/* layer_uses: when a use of a layer through a superblock was counted last. */
+struct usage_use_key {
+	__u64 owner;
+	__u64 superblock; /* see superblock_token() */
+};
+_Static_assert(sizeof(struct usage_use_key) == 16, "layout of the key of layer_uses");
+#define USAGE_USE_EVERY_NS 3600000000000ULL
 
 /* usage_files: a file by its inode number in its layer's own file system. */
 struct usage_file_key {
-	__u64 mount_id;
+	__u64 mount_id; /* or another owner */
 	__u64 inode;
 	__u32 layer;
 	__u32 zero;
@@ -61,8 +110,9 @@ struct usage_lost_counts {
 	__u64 cells;
 	__u64 files;
 	__u64 unplaced_changes; /* changes by a path that may lead into any of the mounts */
+	__u64 uses;
 };
-_Static_assert(sizeof(struct usage_lost_counts) == 24, "layout of usage_lost");
+_Static_assert(sizeof(struct usage_lost_counts) == 32, "layout of usage_lost");
 
 /* usage_build: which programs are attached; read and written by userspace only. */
 struct usage_build {

@@ -95,42 +95,54 @@ static __always_inline struct file *find_open_file(struct task_struct *task, __u
 
 /*
  * An open for writing of a file that is in the upper and in a lower: it has been copied up, now or
- * earlier. The file's entry remembers that this is counted.
+ * earlier. An entry remembers that this is counted: the file's own in a registered mount, else one
+ * of the lower's layer, by the number that the file has in the upper.
  */
-static __always_inline void count_copy_up(struct counted_file *counted)
+static __noinline int count_copy_up(struct file *file)
 {
-	struct usage_file_counts *file;
+	struct inode *inode = file_inode(file);
+	struct super_block *super = inode_super(inode);
+	struct usage_file_counts *entry;
+	struct overlay_source source;
+	struct credited from, to;
 	struct usage_counts *cell;
+	struct inode *upper;
 	__u32 layer;
 
-	if (counted->source.layer)
-		return;
-	layer = overlay_lower_layer(overlay_lower(counted->inode, counted->dentry, 1));
-	if (layer == UNKNOWN_LAYER)
-		return;
-	file = touch_file(counted->slot, counted->cell, &counted->source);
-	if (!file || __sync_lock_test_and_set(&file->copied_up, 1))
-		return;
-	cell = find_cell(counted->slot, layer);
+	if (!super_is_overlay(super) || !inode_is_regular(inode))
+		return 0;
+	source = overlay_data_source(inode, file_dentry(file));
+	upper = overlay_source_inode(&source);
+	if (source.layer || !upper)
+		return 0;
+	layer = overlay_lower_layer(overlay_lower(inode, file_dentry(file), 1));
+	if (layer == UNKNOWN_LAYER || !find_credited(super, layer, &from))
+		return 0;
+	to = from;
+	to.layer = USAGE_AS_UPPER;
+	entry = find_file_entry(&to, inode_number(upper));
+	if (!entry || __sync_lock_test_and_set(&entry->copied_up, 1))
+		return 0;
+	cell = find_cell(&from);
 	if (cell)
 		add(&cell->copy_ups, 1);
+	return 0;
 }
 
 static __noinline int count_opened(struct file *file, bool truncated)
 {
 	struct counted_file counted;
-	__u32 mode;
+	__u32 mode = file ? file_mode(file) : FMODE_PATH;
 
-	if (!find_file(file, &counted))
-		return 0;
-	mode = file_mode(file);
 	if (mode & FMODE_PATH)
 		return 0;
-	count_open(&counted, mode);
+	if (find_file(file, &counted)) {
+		count_open(&counted, mode);
+		if (truncated || mode & (FMODE_WRITE | FMODE_CREATED))
+			note_change_by(&counted);
+	}
 	if (mode & FMODE_WRITE)
-		count_copy_up(&counted);
-	if (truncated || mode & (FMODE_WRITE | FMODE_CREATED))
-		note_upper_change(counted.slot);
+		count_copy_up(file);
 	return 0;
 }
 
@@ -193,14 +205,12 @@ static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
 	__u32 place = USAGE_CALL_DIRECTORY(entry);
 	const char *path = (const char *)call_argument(regs, USAGE_CALL_PATH(entry));
 	int directory = place == USAGE_CALL_AT_CWD ? AT_FDCWD : (int)call_argument(regs, place);
-	struct usage_slot *slot;
 	char first = 0; /* no path, as utimensat() allows, means the directory itself */
 
 	(void)bpf_probe_read_user(&first, sizeof(first), path);
-	slot = find_slot(base_super(task, directory, first == '/'));
-	if (slot)
-		note_upper_change(slot);
-	else if (first == '/' && is_below_mounts(path) && is_active())
+	if (note_change_in(base_super(task, directory, first == '/')))
+		return 0;
+	if (first == '/' && is_below_mounts(path) && is_active())
 		note_unplaced_change();
 	return 0;
 }

@@ -4,11 +4,7 @@
 
 #include "usage_count.h"
 
-#define MAX_CPUS 4096
-
-const volatile __u32 possible_cpus = 1;
-
-static __always_inline void sum_cpu(struct usage_counts *sum, const struct usage_counts *part)
+static __always_inline void sum_part(struct usage_counts *sum, const struct usage_counts *part)
 {
 	sum->opens += part->opens;
 	sum->execs += part->execs;
@@ -19,32 +15,49 @@ static __always_inline void sum_cpu(struct usage_counts *sum, const struct usage
 	sum->mmaps += part->mmaps;
 	sum->stats += part->stats;
 	sum->copy_ups += part->copy_ups;
-	if (part->last_access > sum->last_access)
-		sum->last_access = part->last_access;
+	if (part->last_read > sum->last_read)
+		sum->last_read = part->last_read;
+	if (part->last_write > sum->last_read)
+		sum->last_read = part->last_write;
+}
+
+/* The sum of all parts; false when this is not the first of them, which has printed it. */
+static __always_inline bool sum_parts(const struct usage_cell_key *first, struct usage_counts *sum)
+{
+	struct usage_cell_key key = *first;
+	struct usage_counts *part;
+
+	for (__u32 i = 0; i < USAGE_MAX_PARTS; i++) {
+		key.part = i;
+		part = bpf_map_lookup_elem(&usage_cells, &key);
+		if (part && i < first->part)
+			return 0;
+		if (part)
+			sum_part(sum, part);
+	}
+	return 1;
 }
 
 /* Twelve values are the most that a line can have. */
 static __always_inline int print_cell(struct seq_file *out, bool first,
-				      const struct usage_counts *parts)
+				      const struct usage_cell_key *key)
 {
 	struct usage_counts sum = {};
 
 	if (first)
 		BPF_SEQ_PRINTF(out, "mount layer opens execs reads read_bytes writes written_bytes "
 				    "mmaps stats copy_ups last_access_boot_ns\n");
-	if (!parts || !parts->mount_id)
+	if (!key || !sum_parts(key, &sum))
 		return 0;
-	for (__u32 cpu = 0; cpu < MAX_CPUS && cpu < possible_cpus; cpu++)
-		sum_cpu(&sum, parts + cpu);
 	BPF_SEQ_PRINTF(out, "%llu %u %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
-		       parts->mount_id, parts->layer, sum.opens, sum.execs, sum.reads,
-		       sum.read_bytes, sum.writes, sum.written_bytes, sum.mmaps, sum.stats,
-		       sum.copy_ups, sum.last_access);
+		       key->owner, key->layer, sum.opens, sum.execs, sum.reads, sum.read_bytes,
+		       sum.writes, sum.written_bytes, sum.mmaps, sum.stats, sum.copy_ups,
+		       sum.last_read);
 	return 0;
 }
 
 SEC("iter/bpf_map_elem")
 int usage_table(struct bpf_iter__bpf_map_elem *context)
 {
-	return print_cell(context->meta->seq, !context->meta->seq_num, context->value);
+	return print_cell(context->meta->seq, !context->meta->seq_num, context->key);
 }

@@ -32,8 +32,9 @@ static unsigned int failures;
 static uint64_t last_mount_id = 1000;
 
 static const char *const counter_names[USAGE_COUNTER_COUNT] = {
-	"opens", "execs", "reads",     "read bytes", "writes",		"written bytes",
-	"mmaps", "stats", "readlinks", "copy-ups",   "copied-up bytes", "upper changes",
+	"opens",	   "execs",	    "reads",	  "read bytes", "writes",
+	"written bytes",   "mmaps",	    "stats",	  "readlinks",	"copy-ups",
+	"copied-up bytes", "upper changes", "read opens",
 };
 
 static void say(bool ok, const char *name, const char *detail)
@@ -52,7 +53,7 @@ static int add_cell(const struct usage_cell *cell, void *user)
 {
 	struct totals *t = user;
 
-	if (cell->mount_id != t->mount_id || cell->layer >= LAYERS)
+	if (cell->owner != t->mount_id || cell->layer >= LAYERS)
 		return 0;
 	for (int i = 0; i < USAGE_COUNTER_COUNT; i++)
 		t->counters[cell->layer][i] += cell->totals.counters[i];
@@ -94,6 +95,9 @@ static void compare(const char *name, const struct totals *before, const struct 
 			uint64_t want = wanted[l][c];
 			size_t used = strlen(detail);
 
+			/* A file of a lower is not opened otherwise than for reading. */
+			if (c == USAGE_READ_OPENS)
+				want = l > 0 ? wanted[l][USAGE_OPENS] : ANY;
 			/* A change may be counted several times, but not never. */
 			if (c == USAGE_UPPER_CHANGES && want)
 				want = SOME;
@@ -509,16 +513,10 @@ static void check_stacked(const struct fixture *f)
 	after = read_totals(f->mount_id);
 	(void)umount("/tmp/usage-probe-stacked");
 	(void)rmdir("/tmp/usage-probe-stacked");
-	/* The outer mount is not registered, and only the overlay backend sees the inner one. */
-	if (backend == USAGE_BACKEND_OVERLAY) {
-		static const struct expected inner[] = {
-			OPENED(2), READ(2, ANY, 4096), { 2, USAGE_STATS, ANY }, { 0 }
-		};
-
-		compare("stacked overlay", &before, &after, inner);
-	} else {
-		compare("stacked overlay", &before, &after, nothing);
-	}
+	static const struct expected inner[] = {
+		OPENED(2), READ(2, ANY, 4096), { 2, USAGE_STATS, ANY }, { 0 }
+	};
+	compare("stacked overlay", &before, &after, inner);
 }
 
 /* With metacopy=on a chmod copies up everything but the data. */
@@ -616,6 +614,15 @@ static bool open_usage(bool forced, enum usage_backend wanted, uint32_t cells, u
 	return true;
 }
 
+static bool stay_on_one_processor(void)
+{
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	return sched_setaffinity(0, sizeof(first), &first) == 0;
+}
+
 static void check_without_agent(const struct fixture *f)
 {
 	/* The check whether a mount is registered counts as a stat of its root. */
@@ -654,7 +661,7 @@ static void check_iterator(const struct fixture *f)
 	say(header && found, "the pinned iterator prints the table", "no such line");
 }
 
-/* Maps with room for one mount and two files. */
+/* Maps with room for the cells of one processor, and for two files. */
 static void check_full_maps(struct fixture *f)
 {
 	static const char *const names[] = { "a", "b", "u", "sub/c" };
@@ -667,28 +674,28 @@ static void check_full_maps(struct fixture *f)
 
 	usage_bpf_close(usage);
 	usage = NULL;
-	if (usage_bpf_unpin(PIN_DIR, NULL) < 0 || !open_usage(true, backend, LAYERS, 2))
+	if (usage_bpf_unpin(PIN_DIR, NULL) < 0 || !open_usage(true, backend, LAYERS, 2) ||
+	    !stay_on_one_processor())
 		return;
 	code = register_mount(f, "000001", true, NULL);
-	say(code == 0, "a mount that just fits", "it was refused");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		(void)same_path(path, sizeof(path), f, names[i]);
 		(void)op_open(path, NULL);
 	}
 	lost = usage_read_lost(usage);
-	say(lost.files == 2 && lost.cells == 0, "files that find no entry are counted as lost",
-	    "another number");
+	say(code == 0 && lost.files == 2 && lost.cells == 0,
+	    "files that find no entry are counted as lost", "another number");
 
 	if (overlay_mount_create(f->store.store, &f->store.features, &spec, &crowded.root, NULL) <
 		    0 ||
 	    attach(&crowded, "crowded", NULL) < 0)
 		say(false, "a second mount", strerror(errno));
 	code = register_mount(&crowded, layer, false, NULL);
-	say(code == -ENOSPC, "a mount without room is told so", "it was not");
 	(void)same_path(path, sizeof(path), &crowded, "b");
 	(void)op_open(path, NULL);
 	lost = usage_read_lost(usage);
-	say(lost.cells == 1, "accesses that find no cell are counted as lost", "another number");
+	say(code == 0 && lost.cells == 1, "accesses that find no cell are counted as lost",
+	    "another number");
 	(void)close(crowded.root);
 	(void)umount(crowded.path);
 }
@@ -705,8 +712,8 @@ static void report_programs(void)
 
 static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *function)
 {
-	static const char *const seldom[] = { "lose_cell", "lose_file", "make_file_entry",
-					      "stamp_tick" };
+	static const char *const seldom[] = { "lose_cell",	 "lose_file",	    "make_cell",
+					      "make_file_entry", "stamp_read_tick", "count_use" };
 	const struct btf_type *type = btf__type_by_id(types, function->type_id);
 	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";
 

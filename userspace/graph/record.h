@@ -17,7 +17,7 @@
 
 #define RECORD_ID_LENGTH 25
 #define LAYER_NAME_LENGTH 6 /* so that 500 of them fit into one page of mount options */
-#define LAYER_COUNTERS 12 /* in the order of enum usage_counter */
+#define LAYER_COUNTERS 13 /* in the order of enum usage_counter */
 
 /* Never changes in meaning: it is what the database holds. */
 enum record_state {
@@ -35,11 +35,12 @@ struct record_label {
 	char *key, *value;
 };
 
-/* What the kernel counted in a layer, folded over all mounts that it was ever part of. */
+/* What the kernel counted in a layer, folded over all overlays that it was ever part of. */
 struct layer_access {
 	uint64_t counters[LAYER_COUNTERS];
 	uint64_t uses;
-	int64_t first_ns, last_ns;
+	int64_t first_ns, last_ns; /* reads: opens for reading, execs, reads and mappings */
+	int64_t last_write_ns;
 };
 
 struct layer {

@@ -14,6 +14,7 @@
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/mount_list.h"
+#include "manager/state/watch_table.h"
 #include "manager/state/new_names.h"
 #include "manager/state/store_root.h"
 #include "manager/eviction/eviction_plans.h"
@@ -48,9 +49,9 @@ static int choose_pin_directory(struct manager *m, bool default_root, struct err
 
 	if (fstat(m->root_fd, &st) < 0)
 		return error_set(e, -errno, "stat %s: %s", m->root, strerror(errno));
-	length = default_root ? asprintf(&m->pin_directory, "/sys/fs/bpf/varve/v1")
+	length = default_root ? asprintf(&m->pin_directory, "/sys/fs/bpf/varve/v2")
 			      : asprintf(&m->pin_directory,
-					 "/sys/fs/bpf/varve-%" PRIx64 "-%" PRIx64 "/v1",
+					 "/sys/fs/bpf/varve-%" PRIx64 "-%" PRIx64 "/v2",
 					 (uint64_t)st.st_dev, (uint64_t)st.st_ino);
 	if (length < 0) {
 		m->pin_directory = NULL;
@@ -206,7 +207,8 @@ static int make_tables(struct manager *m, struct error *e)
 	m->snapshots = hashmap_new();
 	m->quarantined = hashmap_new();
 	m->quarantined_layers = hashmap_new();
-	if (!m->graph || !m->leases || !m->snapshots || !m->quarantined || !m->quarantined_layers)
+	if (!m->graph || !m->leases || !m->snapshots || !m->quarantined || !m->quarantined_layers ||
+	    watch_table_new(m) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -324,6 +326,7 @@ void manager_close(struct manager *m)
 		next = mount->next;
 		mount_list_free(mount);
 	}
+	watch_table_free(m);
 	eviction_plans_free(m);
 	free_leases(m);
 	hashmap_free(m->snapshots);

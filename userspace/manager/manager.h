@@ -23,7 +23,7 @@ struct manager_options {
 	const char *root; /* the store's directory, absolute; made where it is missing */
 	bool backend_forced;
 	enum usage_backend backend; /* when forced */
-	bool default_root; /* its pins are in .../varve/v1, those of other stores beside it */
+	bool default_root; /* its pins are in .../varve/v2, those of other stores beside it */
 	const struct prune_policies *policies; /* borrowed as long as the manager; NULL: none */
 	bool automatic; /* they are due without being asked for */
 	int64_t policy_interval_ns; /* between two runs; 0: only when space runs low */

@@ -13,7 +13,7 @@ struct change_set {
 	bool failed;
 };
 
-#define CHANGE_VALUES_MAX 20
+#define CHANGE_VALUES_MAX 24
 
 /* `sql` and `types` must outlive the set; types as in statement_run. */
 void change_set_add(struct change_set *c, const char *sql, const char *types, ...);

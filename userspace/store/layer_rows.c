@@ -45,12 +45,14 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 		       " read_bytes = :read_bytes, writes = :writes, written_bytes = :written,"
 		       " mmaps = :mmaps, stats = :stats, readlinks = :readlinks,"
 		       " copy_ups = :copy_ups, copied_up_bytes = :copied,"
-		       " upper_changes = :changes, uses = :uses, first_access = :first,"
-		       " last_access = :last WHERE name = :name",
-		       "iiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
+		       " upper_changes = :changes, read_opens = :read_opens, uses = :uses,"
+		       " first_access = :first, last_access = :last, last_write = :last_write"
+		       " WHERE name = :name",
+		       "iiiiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
 		       (int64_t)n[3], (int64_t)n[4], (int64_t)n[5], (int64_t)n[6], (int64_t)n[7],
-		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11],
-		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns, l->name);
+		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11], (int64_t)n[12],
+		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns,
+		       l->access.last_write_ns, l->name);
 }
 
 void layer_rows_forget_files(struct change_set *c, const char *name)
@@ -61,6 +63,7 @@ void layer_rows_forget_files(struct change_set *c, const char *name)
 void layer_rows_delete(struct change_set *c, const char *name)
 {
 	layer_rows_forget_files(c, name);
+	change_set_add(c, "DELETE FROM watch_layers WHERE layer = :name", "t", name);
 	change_set_add(c, "DELETE FROM layers WHERE name = :name", "t", name);
 }
 
@@ -82,10 +85,11 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 	l.inodes = sqlite3_column_int64(row, 3);
 	for (int i = 0; i < LAYER_COUNTERS; i++)
 		l.access.counters[i] = (uint64_t)sqlite3_column_int64(row, 4 + i);
-	l.access.uses = (uint64_t)sqlite3_column_int64(row, 16);
-	l.access.first_ns = sqlite3_column_int64(row, 17);
-	l.access.last_ns = sqlite3_column_int64(row, 18);
-	l.lazy = sqlite3_column_int64(row, 19) != 0;
+	l.access.uses = (uint64_t)sqlite3_column_int64(row, 4 + LAYER_COUNTERS);
+	l.access.first_ns = sqlite3_column_int64(row, 5 + LAYER_COUNTERS);
+	l.access.last_ns = sqlite3_column_int64(row, 6 + LAYER_COUNTERS);
+	l.access.last_write_ns = sqlite3_column_int64(row, 7 + LAYER_COUNTERS);
+	l.lazy = sqlite3_column_int64(row, 8 + LAYER_COUNTERS) != 0;
 	code = v->row(&l, v->user);
 	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;
 }
@@ -98,7 +102,7 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 	return statement_query(db, visit_layer, &v, e,
 			       "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
 			       " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
-			       " copy_ups, copied_up_bytes, upper_changes, uses, first_access,"
-			       " last_access, lazy FROM layers",
+			       " copy_ups, copied_up_bytes, upper_changes, read_opens, uses,"
+			       " first_access, last_access, last_write, lazy FROM layers",
 			       "");
 }

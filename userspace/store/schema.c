@@ -115,6 +115,28 @@ static const char *const migrations[] = {
 	"  config TEXT NOT NULL," /* the image's, where one ends here, or empty */
 	"  registry TEXT NOT NULL, repository TEXT NOT NULL" /* empty: nowhere */
 	") STRICT, WITHOUT ROWID;",
+
+	/* 6: layers that are counted wherever they are mounted; reads and writes told apart */
+	"ALTER TABLE layers ADD COLUMN read_opens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE layers ADD COLUMN last_write INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE mount_layers ADD COLUMN read_opens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE mount_layers ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE mount_layers ADD COLUMN last_write_boot INTEGER NOT NULL DEFAULT 0;"
+	/* What was folded of the layers' own cells: idx 0 as upper, 1 as lower. */
+	"CREATE TABLE watch_layers("
+	"  watch INTEGER NOT NULL, idx INTEGER NOT NULL, layer TEXT NOT NULL,"
+	"  opens INTEGER NOT NULL DEFAULT 0, execs INTEGER NOT NULL DEFAULT 0,"
+	"  reads INTEGER NOT NULL DEFAULT 0, read_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  writes INTEGER NOT NULL DEFAULT 0, written_bytes INTEGER NOT NULL DEFAULT 0,"
+	"  mmaps INTEGER NOT NULL DEFAULT 0, stats INTEGER NOT NULL DEFAULT 0,"
+	"  readlinks INTEGER NOT NULL DEFAULT 0, copy_ups INTEGER NOT NULL DEFAULT 0,"
+	"  copied_up_bytes INTEGER NOT NULL DEFAULT 0, upper_changes INTEGER NOT NULL DEFAULT 0,"
+	"  first_boot INTEGER NOT NULL DEFAULT 0, last_boot INTEGER NOT NULL DEFAULT 0,"
+	"  last_use_boot INTEGER NOT NULL DEFAULT 0,"
+	"  read_opens INTEGER NOT NULL DEFAULT 0, uses INTEGER NOT NULL DEFAULT 0,"
+	"  last_write_boot INTEGER NOT NULL DEFAULT 0,"
+	"  PRIMARY KEY(watch, idx)"
+	") STRICT, WITHOUT ROWID;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

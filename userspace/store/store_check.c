@@ -25,6 +25,7 @@ static const struct owned_table {
 	TABLE("layers", WITHOUT("name", "records", "layer")),
 	TABLE("layer_files", WITHOUT("layer", "layers", "name")),
 	TABLE("mount_layers", WITHOUT("mount", "mounts", "id")),
+	TABLE("watch_layers", WITHOUT("layer", "layers", "name")),
 };
 
 struct visit {

@@ -9,12 +9,13 @@
 #include "graph/record.h"
 #include "store/change_set.h"
 
-/* One (mount, layer): running totals up to the last fold, and when a use was counted last. */
+/* One cell: running totals up to the last fold, and when a use was counted last. */
 struct usage_row {
-	int64_t mount_id, index;
+	int64_t mount_id, index; /* or the owner of a layer's own cells */
 	char layer[LAYER_NAME_LENGTH + 1];
 	uint64_t counters[LAYER_COUNTERS];
-	int64_t first_boot_ns, last_boot_ns, last_use_boot_ns;
+	uint64_t uses;
+	int64_t first_read_boot_ns, last_read_boot_ns, last_write_boot_ns, last_use_boot_ns;
 };
 
 struct mount_row {
@@ -28,6 +29,9 @@ struct mount_row {
 
 void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row);
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *row);
+/* The same for a layer's own cells, whose rows go with the layer's. */
+void usage_rows_set_watch(struct change_set *c, const struct usage_row *row);
+void usage_rows_delete_watch(struct change_set *c, int64_t owner);
 void usage_rows_delete_mount(struct change_set *c, int64_t mount_id);
 /* Adds to the counters of a file, by its inode number in the layer's own file system. Does nothing
  * when the layer has been deleted. */
@@ -39,6 +43,8 @@ int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row
 /* In the order of mount and index. */
 int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
 			   void *user, struct error *e);
+int usage_rows_load_watches(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
+			    void *user, struct error *e);
 int usage_rows_load_files(sqlite3 *db, const char *layer,
 			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
 				       int64_t last_access_ns, void *user),

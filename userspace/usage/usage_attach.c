@@ -219,8 +219,6 @@ static int choose_programs(struct usage_skeleton *s, const struct attempt *attem
 static void set_sizes(struct usage_skeleton *s, const struct usage_bpf_options *options)
 {
 	/* These can fail only after the load. */
-	if (options->max_mounts)
-		(void)bpf_map__set_max_entries(s->maps.mount_by_device, options->max_mounts);
 	if (options->max_cells)
 		(void)bpf_map__set_max_entries(s->maps.usage_cells, options->max_cells);
 	if (options->max_files)
@@ -501,6 +499,7 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 {
 	const char *prefix = attempt->options->mount_prefix;
 	int cpus = libbpf_num_possible_cpus();
+	uint32_t parts = 1;
 
 	if (cpus <= 0)
 		return error_set(e, cpus, "count the processors: %s", strerror(-cpus));
@@ -509,31 +508,52 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	if (prefix)
 		memcpy((char *)s->rodata->mount_prefix, prefix, strlen(prefix));
 	s->rodata->typed_loads_knob = attempt->typed_loads;
-	s->rodata->preemptible_knob = attempt->backend == USAGE_BACKEND_OVERLAY;
-	s->rodata->possible_cpus = (uint32_t)cpus;
+	while (parts < (uint32_t)cpus && parts < USAGE_MAX_PARTS)
+		parts *= 2;
+	s->rodata->part_mask = parts - 1;
+	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
+				 parts < (uint32_t)cpus;
+	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
 	usage_calls_fill((uint32_t *)s->rodata->calls, (uint32_t *)s->rodata->ring_calls);
 	return 0;
 }
 
+void usage_attach_close(struct usage_maps *maps)
+{
+	cleanup_close_fd(&maps->mount_by_minor);
+	cleanup_close_fd(&maps->layer_by_root);
+	cleanup_close_fd(&maps->root_filter);
+	cleanup_close_fd(&maps->cells);
+	cleanup_close_fd(&maps->layer_uses);
+	cleanup_close_fd(&maps->files);
+	cleanup_close_fd(&maps->lost);
+}
+
 static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct error *e)
 {
-	cleanup(close_fd) int mounts = open_pin(pin_dir, "mount_by_device");
-	cleanup(close_fd) int cells = open_pin(pin_dir, "usage_cells");
-	cleanup(close_fd) int files = open_pin(pin_dir, "usage_files");
-	cleanup(close_fd) int lost = open_pin(pin_dir, "usage_lost");
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
-
-	if (mounts < 0 || cells < 0 || files < 0 || lost < 0 ||
-	    bpf_obj_get_info_by_fd(cells, &info, &size) < 0)
-		return error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
-	*ret_maps = (struct usage_maps){
-		.mount_by_device = take_fd(&mounts),
-		.cells = take_fd(&cells),
-		.files = take_fd(&files),
-		.lost = take_fd(&lost),
-		.cell_count = info.max_entries,
+	struct usage_maps maps = {
+		.mount_by_minor = open_pin(pin_dir, "mount_by_minor"),
+		.layer_by_root = open_pin(pin_dir, "layer_by_root"),
+		.root_filter = open_pin(pin_dir, "root_filter"),
+		.cells = open_pin(pin_dir, "usage_cells"),
+		.layer_uses = open_pin(pin_dir, "layer_uses"),
+		.files = open_pin(pin_dir, "usage_files"),
+		.lost = open_pin(pin_dir, "usage_lost"),
 	};
+
+	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
+	    maps.cells < 0 || maps.layer_uses < 0 || maps.files < 0 || maps.lost < 0 ||
+	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
+		int code =
+			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
+
+		usage_attach_close(&maps);
+		return code;
+	}
+	maps.slot_count = info.max_entries;
+	*ret_maps = maps;
 	return 0;
 }
 

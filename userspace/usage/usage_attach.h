@@ -12,10 +12,12 @@
 #include "usage/usage_backend.h"
 
 struct usage_maps {
-	int mount_by_device, cells, files, lost; /* descriptors, -1 while there is no backend */
-	uint32_t cell_count;
+	/* Descriptors, -1 while there is no backend. */
+	int mount_by_minor, layer_by_root, root_filter, cells, layer_uses, files, lost;
+	uint32_t slot_count;
 };
 
 /* Tries one backend. 0: its programs count. -ENOMEM, else it is refused: *e says why. */
 int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,
 		 struct usage_maps *ret_maps, struct error *e);
+void usage_attach_close(struct usage_maps *maps);

@@ -19,17 +19,16 @@ struct usage_store {
 };
 
 struct usage_bpf_options {
-	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v1; made where it is missing */
+	const char *pin_dir; /* e.g. /sys/fs/bpf/varve/v2; made where it is missing */
 	const struct usage_store *store; /* NULL: the pins do not say whose they are */
 	/* Absolute, with a final slash: where the mounts are made. Lets the syscall backend notice
 	 * changes by absolute paths from outside (usage_read_unplaced_changes()). NULL: unknown. */
 	const char *mount_prefix;
 	bool forced; /* try only `wanted`, else the best that works */
 	enum usage_backend wanted;
-	/* 0: the defaults, 4096 mounts, 32768 cells, 65536 files. Maps that are pinned already
-	 * keep the sizes that they were made with. */
-	uint32_t max_mounts;
-	uint32_t max_cells; /* one for each layer of each mount, the upper included: 128 B a CPU */
+	/* 0: the defaults, 524288 cells and 65536 files. Maps that are pinned already keep the
+	 * sizes that they were made with. */
+	uint32_t max_cells; /* one for each layer and processor that has counted something */
 	uint32_t max_files; /* files that are told apart at a time */
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fail_point.h"
 #include "usage/usage_handle.h"
+#include "usage/usage_layers.h"
 #include "usage/usage_pins.h"
 #include "usage/usage_reader.h"
 
@@ -32,61 +34,13 @@ static struct usage_mount *add_mount(struct usage_bpf *u, uint64_t id)
 		u->mounts = grown;
 		u->mount_capacity = capacity;
 	}
-	u->mounts[u->mount_count] = (struct usage_mount){ .id = id, .first_cell = USAGE_NO_CELL };
+	u->mounts[u->mount_count] = (struct usage_mount){ .id = id };
 	return &u->mounts[u->mount_count++];
 }
 
 static void remove_mount(struct usage_bpf *u, struct usage_mount *mount)
 {
 	*mount = u->mounts[--u->mount_count];
-}
-
-/* ---- cells ---- */
-
-/* Writes the same to the parts of all CPUs. */
-static int write_cell(struct usage_bpf *u, uint32_t index, const struct usage_counts *value)
-{
-	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
-
-	if (!parts)
-		return -ENOMEM;
-	for (uint32_t cpu = 0; cpu < u->cpu_count; cpu++)
-		parts[cpu] = *value;
-	return bpf_map_update_elem(u->maps.cells, &index, parts, BPF_ANY) < 0 ? -errno : 0;
-}
-
-static int take_cells(struct usage_bpf *u, struct usage_mount *mount, struct error *e)
-{
-	int64_t first = usage_cells_take(u->cells, mount->layer_count, clock_boot_ns());
-
-	if (first < 0)
-		return error_set(e, -ENOSPC,
-				 "no room for the counters of %" PRIu32 " layers among %" PRIu32
-				 " cells; raise max_cells or unmount something",
-				 mount->layer_count, u->maps.cell_count);
-	mount->first_cell = (uint32_t)first;
-	for (uint32_t layer = 0; layer < mount->layer_count; layer++) {
-		struct usage_counts fresh = { .mount_id = mount->id, .layer = layer };
-		int r = write_cell(u, mount->first_cell + layer, &fresh);
-		if (r < 0)
-			return error_set(e, r, "write a cell of mount %" PRIu64 ": %s", mount->id,
-					 strerror(-r));
-	}
-	return 0;
-}
-
-static void give_back_cells(struct usage_bpf *u, const struct usage_mount *mount)
-{
-	int64_t now = clock_boot_ns();
-	struct usage_counts free_cell = { .last_access = (uint64_t)now };
-
-	if (mount->first_cell == USAGE_NO_CELL)
-		return;
-	for (uint32_t layer = 0; layer < mount->layer_count; layer++)
-		/* What cannot be written is found taken by the next agent, and is given back by it
-		 * when its manager does not know the mount. */
-		(void)write_cell(u, mount->first_cell + layer, &free_cell);
-	usage_cells_give_back(u->cells, mount->first_cell, mount->layer_count, now);
 }
 
 /* ---- slots ---- */
@@ -107,30 +61,30 @@ static int find_device(int root_fd, uint32_t *ret_device, struct error *e)
 
 static int find_identity(int identity_fd, struct usage_slot *slot, struct error *e)
 {
-	struct statfs fs;
 	struct stat root;
+	int code = usage_layers_identify(identity_fd, &slot->identity, e);
 
-	if (fstat(identity_fd, &root) < 0 || fstatfs(identity_fd, &fs) < 0)
+	if (code != -ENOTSUP)
+		return code;
+	if (fstat(identity_fd, &root) < 0)
 		return error_set(e, -errno, "stat the root of a layer: %s", strerror(errno));
-	slot->identity_inode = root.st_ino;
-	/* The device number that btrfs shows is the subvolume's, not the superblock's. */
-	if (fs.f_type != BTRFS_SUPER_MAGIC)
-		slot->identity_device = (uint32_t)(major(root.st_dev) << 20 | minor(root.st_dev));
+	slot->identity.inode = root.st_ino;
+	slot->identity.device = (uint32_t)(major(root.st_dev) << 20 | minor(root.st_dev));
+	slot->flags |= USAGE_SLOT_WITHOUT_GENERATION;
 	return 0;
 }
 
-/* Deletes the mount's slot, unless its device number belongs to another mount by now. */
+/* Empties the mount's slot, unless its device number belongs to another mount by now. */
 static void retire_mount(struct usage_bpf *u, struct usage_mount *mount)
 {
-	struct usage_slot slot;
+	struct usage_slot slot, none = { 0 };
 
 	if (!mount->registered)
 		return;
 	mount->registered = false;
-	if (bpf_map_lookup_elem(u->maps.mount_by_device, &mount->device, &slot) == 0 &&
+	if (bpf_map_lookup_elem(u->maps.mount_by_minor, &mount->device, &slot) == 0 &&
 	    slot.mount_id == mount->id)
-		/* It may have vanished meanwhile with its superblock. */
-		(void)bpf_map_delete_elem(u->maps.mount_by_device, &mount->device);
+		(void)bpf_map_update_elem(u->maps.mount_by_minor, &mount->device, &none, BPF_ANY);
 }
 
 static void retire_device(struct usage_bpf *u, uint32_t device, uint64_t except_id)
@@ -145,76 +99,73 @@ static int write_slot(struct usage_bpf *u, struct usage_mount *mount, struct usa
 		      struct error *e)
 {
 	slot->mount_id = mount->id;
-	slot->first_cell = mount->first_cell;
 	slot->layer_count = mount->layer_count;
-	if (bpf_map_update_elem(u->maps.mount_by_device, &mount->device, slot, BPF_ANY) == 0) {
+	if (bpf_map_update_elem(u->maps.mount_by_minor, &mount->device, slot, BPF_ANY) == 0) {
 		mount->registered = true;
 		return 0;
 	}
 	if (errno != E2BIG)
 		return error_set(e, -errno, "register mount %" PRIu64 ": %s", mount->id,
 				 strerror(errno));
-	u->refused++;
-	return error_set(e, -ENOSPC, "the map of mounts is full; raise max_mounts");
+	return error_set(e, -ENOSPC,
+			 "device number %" PRIu32 " is too large to be registered; what is read "
+			 "through the mount is counted for its layers only",
+			 mount->device);
 }
 
 /* ---- what an earlier agent left ---- */
 
-static int adopt_cells(struct usage_bpf *u)
+/* A mount that has counted, or a slot, by its id; the layer is one of its. */
+static int adopt_mount(struct usage_bpf *u, uint64_t id, uint32_t layer,
+		       struct usage_mount **ret_mount)
 {
-	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
-	struct usage_mount *mount = NULL;
+	struct usage_mount *mount = usage_handle_find_mount(u, id);
 
-	if (!parts)
+	if (!mount)
+		mount = add_mount(u, id);
+	if (!mount)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < u->maps.cell_count; i++) {
-		if (bpf_map_lookup_elem(u->maps.cells, &i, parts) < 0)
-			return -errno;
-		if (parts->mount_id == 0) {
-			if (parts->last_access) /* else it was never taken */
-				usage_cells_give_back(u->cells, i, 1, (int64_t)parts->last_access);
-			continue;
-		}
-		if (!mount || mount->id != parts->mount_id) {
-			mount = add_mount(u, parts->mount_id);
-			if (!mount)
-				return -ENOMEM;
-			mount->first_cell = i;
-		}
-		usage_cells_mark_taken(u->cells, i, 1);
-		mount->layer_count = i - mount->first_cell + 1;
-	}
+	if (mount->layer_count <= layer)
+		mount->layer_count = layer + 1;
+	*ret_mount = mount;
 	return 0;
 }
 
-/* A slot without its cells is what a kill between two steps left: nobody can be credited. */
+static int adopt_cell(const struct usage_cell_key *key, const struct usage_counts *counts,
+		      void *user)
+{
+	struct usage_mount *mount;
+
+	(void)counts;
+	return key->owner & USAGE_LAYER_OWNER ? 0
+					      : adopt_mount(user, key->owner, key->layer, &mount);
+}
+
 static int adopt_slots(struct usage_bpf *u)
 {
-	struct usage_slot slot;
-	uint32_t device, next;
-	int r = bpf_map_get_next_key(u->maps.mount_by_device, NULL, &next);
+	cleanup(free_ptr) struct usage_slot *slots = calloc(u->maps.slot_count, sizeof(*slots));
+	cleanup(free_ptr) uint32_t *devices = calloc(u->maps.slot_count, sizeof(*devices));
+	uint32_t position = 0, count = u->maps.slot_count;
+	int code = 0;
 
-	while (r == 0) {
-		device = next;
-		r = bpf_map_get_next_key(u->maps.mount_by_device, &device, &next);
-		if (bpf_map_lookup_elem(u->maps.mount_by_device, &device, &slot) < 0)
+	if (!slots || !devices)
+		return -ENOMEM;
+	if (bpf_map_lookup_batch(u->maps.mount_by_minor, NULL, &position, devices, slots, &count,
+				 NULL) < 0 &&
+	    errno != ENOENT)
+		return -errno;
+	for (uint32_t i = 0; i < count && code == 0; i++) {
+		struct usage_mount *mount;
+
+		if (!slots[i].mount_id)
 			continue;
-		struct usage_mount *mount = usage_handle_find_mount(u, slot.mount_id);
-		if (!mount && slot.first_cell == USAGE_NO_CELL) {
-			mount = add_mount(u, slot.mount_id);
-			if (!mount)
-				return -ENOMEM;
-			mount->layer_count = slot.layer_count;
-		}
-		if (mount && mount->first_cell == slot.first_cell &&
-		    mount->layer_count == slot.layer_count) {
-			mount->device = device;
+		code = adopt_mount(u, slots[i].mount_id, slots[i].layer_count - 1, &mount);
+		if (code == 0) {
+			mount->device = devices[i];
 			mount->registered = true;
-		} else {
-			(void)bpf_map_delete_elem(u->maps.mount_by_device, &device);
 		}
 	}
-	return 0;
+	return code;
 }
 
 static int adopt_state(struct usage_bpf *u, struct error *e)
@@ -223,12 +174,13 @@ static int adopt_state(struct usage_bpf *u, struct error *e)
 	int r;
 
 	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
-	u->cells = usage_cells_new(u->maps.cell_count);
-	if (!u->cells)
-		return error_set(e, -ENOMEM, "out of memory");
-	r = adopt_cells(u);
+	u->part_count = u->cpu_count < USAGE_MAX_PARTS ? u->cpu_count : USAGE_MAX_PARTS;
+	r = usage_handle_walk_cells(u, adopt_cell, u, e);
+	if (r < 0)
+		return r;
+	r = adopt_slots(u);
 	if (r == 0)
-		r = adopt_slots(u);
+		r = usage_layers_adopt(u);
 	return r < 0 ? error_set(e, r, "read the pinned counters: %s", strerror(-r)) : 0;
 }
 
@@ -272,7 +224,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 	if (!u)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, 0 };
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, 0 };
 	u->is_new = access(options->pin_dir, F_OK) < 0;
 	r = choose_backend(u, options, e);
 	if (u->is_new && u->backend == USAGE_BACKEND_NONE)
@@ -289,13 +241,10 @@ void usage_bpf_close(struct usage_bpf *u)
 {
 	if (!u)
 		return;
-	cleanup_close_fd(&u->maps.mount_by_device);
-	cleanup_close_fd(&u->maps.cells);
-	cleanup_close_fd(&u->maps.files);
-	cleanup_close_fd(&u->maps.lost);
+	usage_attach_close(&u->maps);
 	(void)pthread_mutex_destroy(&u->lock);
-	usage_cells_free(u->cells);
 	free(u->mounts);
+	free(u->owners);
 	free(u);
 }
 
@@ -321,13 +270,13 @@ const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend back
 
 /* ---- mounts come and go ---- */
 
-/* The mount under this id, new or retired, with cells if there is room. */
+/* The mount under this id, new or retired. */
 static int find_or_add(struct usage_bpf *u, uint64_t id, uint32_t layer_count,
 		       struct usage_mount **ret_mount, struct error *e)
 {
 	struct usage_mount *mount = usage_handle_find_mount(u, id);
 
-	if (mount && mount->layer_count != layer_count)
+	if (mount && mount->layer_count > layer_count)
 		return error_set(e, -EEXIST,
 				 "mount id %" PRIu64 " is in use for a mount of %" PRIu32 " layers",
 				 id, mount->layer_count);
@@ -337,36 +286,29 @@ static int find_or_add(struct usage_bpf *u, uint64_t id, uint32_t layer_count,
 		return error_set(e, -ENOMEM, "out of memory");
 	mount->layer_count = layer_count;
 	*ret_mount = mount;
-	return mount->first_cell == USAGE_NO_CELL ? take_cells(u, mount, e) : 0;
+	return 0;
 }
 
 static int register_mount(struct usage_bpf *u, uint64_t id, uint32_t device,
 			  struct usage_slot *slot, uint32_t layer_count, struct error *e)
 {
 	struct usage_mount *mount = NULL;
-	int room = find_or_add(u, id, layer_count, &mount, e);
-	int r;
+	int r = find_or_add(u, id, layer_count, &mount, e);
 
-	if (!mount)
-		return room;
+	if (r < 0)
+		return r;
 	retire_device(u, device, id);
 	if (mount->registered && mount->device != device)
 		retire_mount(u, mount);
 	mount->device = device;
 	fail_point("accounting.cells");
-	/* Without cells, too: its accesses are then counted as lost. */
-	r = write_slot(u, mount, slot, room < 0 ? NULL : e);
-	if (r < 0 && !mount->registered) {
-		give_back_cells(u, mount);
-		remove_mount(u, mount);
-	}
-	return room < 0 ? room : r;
+	return write_slot(u, mount, slot, e);
 }
 
 int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int identity_fd,
 		       bool writable, uint32_t layer_count, struct error *e)
 {
-	struct usage_slot slot = { .writable = writable };
+	struct usage_slot slot = { .flags = writable ? USAGE_SLOT_WRITABLE : 0 };
 	uint32_t device;
 	int r;
 
@@ -392,7 +334,7 @@ bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd
 	uint32_t device;
 
 	return u->backend != USAGE_BACKEND_NONE && find_device(root_fd, &device, NULL) == 0 &&
-	       bpf_map_lookup_elem(u->maps.mount_by_device, &device, &slot) == 0 &&
+	       bpf_map_lookup_elem(u->maps.mount_by_minor, &device, &slot) == 0 &&
 	       slot.mount_id == mount_id;
 }
 
@@ -431,7 +373,7 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 	if (mount) {
 		retire_mount(u, mount);
 		fail_point("accounting.slot-gone");
-		give_back_cells(u, mount);
+		usage_handle_delete_cells(u, mount);
 		remove_mount(u, mount);
 		sweep = ++u->forgotten >= FORGOTTEN_PER_SWEEP;
 	}

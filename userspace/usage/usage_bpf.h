@@ -43,8 +43,8 @@ const char *usage_bpf_refusal(const struct usage_bpf *u, enum usage_backend back
  * root directory: a device number that is reused later can then never credit this mount. What
  * another mount left registered under this device number is retired. A retired mount that is not
  * forgotten goes on where it stopped.
- * -ENOSPC: the maps are full, this mount's accesses will be counted as lost. -EEXIST: the id has
- * been used for a mount with another number of layers.
+ * -ENOSPC: the device number is too large; accesses are then credited to the layers that are
+ * watched (usage_layers.h). -EEXIST: the id has been used for a mount with more layers.
  */
 int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int identity_fd,
 		       bool writable, uint32_t layer_count, struct error *e);

@@ -9,10 +9,9 @@
 
 #define USE_EVERY_NS (3600 * NS_PER_S)
 
-/* What makes a mount a use of the layer; looking at names and attributes does not, and writing
- * without reading back does not either. */
+/* What makes a use; looking at names and attributes does not, and writing does not either. */
 static const enum usage_counter using_counters[] = {
-	USAGE_OPENS,
+	USAGE_READ_OPENS,
 	USAGE_EXECS,
 	USAGE_READS,
 	USAGE_MMAPS,
@@ -23,7 +22,7 @@ static bool runs_backwards(const struct usage_totals *before, const struct usage
 	for (size_t i = 0; i < USAGE_COUNTER_COUNT; i++)
 		if (now->counters[i] < before->counters[i])
 			return true;
-	return false;
+	return now->uses < before->uses;
 }
 
 static bool is_use(const uint64_t counters[USAGE_COUNTER_COUNT])
@@ -43,7 +42,23 @@ static void count_use(struct usage_fold_state *state, int64_t boot_ns, struct us
 	delta->uses++;
 }
 
-void usage_fold(struct usage_fold_state *state, const struct usage_totals *totals,
+static int64_t newer(int64_t time_ns, int64_t folded_ns)
+{
+	return time_ns > folded_ns ? time_ns : 0;
+}
+
+/* Cells that were made anew do not take back when they were used first and last. */
+static void keep_times(struct usage_totals *folded, const struct usage_totals *totals)
+{
+	if (folded->first_read_boot_ns == 0)
+		folded->first_read_boot_ns = totals->first_read_boot_ns;
+	if (totals->last_read_boot_ns > folded->last_read_boot_ns)
+		folded->last_read_boot_ns = totals->last_read_boot_ns;
+	if (totals->last_write_boot_ns > folded->last_write_boot_ns)
+		folded->last_write_boot_ns = totals->last_write_boot_ns;
+}
+
+void usage_fold(struct usage_fold_state *state, const struct usage_totals *totals, bool of_layer,
 		struct usage_delta *ret_delta)
 {
 	struct usage_totals *folded = &state->folded;
@@ -51,7 +66,7 @@ void usage_fold(struct usage_fold_state *state, const struct usage_totals *total
 	bool renewed = runs_backwards(folded, totals);
 
 	/* A use without any time is being written by the kernel right now: next time. */
-	if (totals->last_access_boot_ns == 0 && is_use(totals->counters)) {
+	if (totals->last_read_boot_ns == 0 && is_use(totals->counters)) {
 		*ret_delta = delta;
 		return;
 	}
@@ -59,25 +74,27 @@ void usage_fold(struct usage_fold_state *state, const struct usage_totals *total
 		delta.counters[i] = totals->counters[i] - (renewed ? 0 : folded->counters[i]);
 		folded->counters[i] = totals->counters[i];
 	}
+	delta.uses = totals->uses - (renewed ? 0 : folded->uses);
+	folded->uses = totals->uses;
 	/* Stamps are as coarse as a tick, so that an access may leave no other trace than a count.
 	 */
-	if (is_use(delta.counters) || totals->last_access_boot_ns > folded->last_access_boot_ns)
-		delta.last_access_boot_ns = totals->last_access_boot_ns;
-	if (folded->first_access_boot_ns == 0)
-		delta.first_access_boot_ns = totals->first_access_boot_ns;
+	delta.last_read_boot_ns = is_use(delta.counters) ? totals->last_read_boot_ns
+							 : newer(totals->last_read_boot_ns,
+								 folded->last_read_boot_ns);
+	delta.last_write_boot_ns =
+		delta.counters[USAGE_WRITES] > 0
+			? totals->last_write_boot_ns
+			: newer(totals->last_write_boot_ns, folded->last_write_boot_ns);
+	if (folded->first_read_boot_ns == 0)
+		delta.first_read_boot_ns = totals->first_read_boot_ns;
 
 	/* Only what is certain counts: after a long time without a fold there was an access at its
 	 * beginning, if it was the first one, and one at its end. */
-	if (is_use(delta.counters)) {
-		if (delta.first_access_boot_ns > 0)
-			count_use(state, delta.first_access_boot_ns, &delta);
-		count_use(state, delta.last_access_boot_ns, &delta);
+	if (!of_layer && is_use(delta.counters)) {
+		if (delta.first_read_boot_ns > 0)
+			count_use(state, delta.first_read_boot_ns, &delta);
+		count_use(state, delta.last_read_boot_ns, &delta);
 	}
-
-	/* Cells that were made anew do not take back when this mount was first and last used. */
-	if (folded->first_access_boot_ns == 0)
-		folded->first_access_boot_ns = totals->first_access_boot_ns;
-	if (totals->last_access_boot_ns > folded->last_access_boot_ns)
-		folded->last_access_boot_ns = totals->last_access_boot_ns;
+	keep_times(folded, totals);
 	*ret_delta = delta;
 }

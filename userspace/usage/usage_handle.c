@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "usage/usage_handle.h"
 
+#include <bpf/bpf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
+#include "base/vec.h"
+
+#define CELLS_PER_BATCH 2048 /* more than any bucket of the map has */
 
 struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id)
 {
@@ -44,12 +51,109 @@ const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, si
 	return bsearch(&key, sorted, count, sizeof(*sorted), compare_ids);
 }
 
-bool usage_handle_knows(struct usage_bpf *u, uint64_t id)
+/* The place of the first owner that is not less. */
+static size_t find_owner(const struct usage_bpf *u, uint64_t owner)
+{
+	size_t low = 0, high = u->owner_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (u->owners[middle] < owner)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_owner(const struct usage_bpf *u, uint64_t owner)
+{
+	size_t place = find_owner(u, owner);
+
+	return place < u->owner_count && u->owners[place] == owner;
+}
+
+int usage_handle_add_owner(struct usage_bpf *u, uint64_t owner)
+{
+	uint64_t *grown =
+		vec_reserve(u->owners, &u->owner_capacity, u->owner_count + 1, sizeof(*u->owners));
+	size_t place;
+
+	if (!grown)
+		return -ENOMEM;
+	u->owners = grown;
+	place = find_owner(u, owner); /* the end, but for those of an earlier agent */
+	memmove(&grown[place + 1], &grown[place], (u->owner_count - place) * sizeof(*grown));
+	grown[place] = owner;
+	u->owner_count++;
+	return 0;
+}
+
+void usage_handle_remove_owner(struct usage_bpf *u, uint64_t owner)
+{
+	size_t place = find_owner(u, owner);
+
+	if (!has_owner(u, owner))
+		return;
+	u->owner_count--;
+	memmove(&u->owners[place], &u->owners[place + 1],
+		(u->owner_count - place) * sizeof(*u->owners));
+}
+
+bool usage_handle_knows(struct usage_bpf *u, uint64_t owner)
 {
 	bool known;
 
 	(void)pthread_mutex_lock(&u->lock);
-	known = usage_handle_find_mount(u, id);
+	known = owner & USAGE_LAYER_OWNER ? has_owner(u, owner)
+					  : usage_handle_find_mount(u, owner) != NULL;
 	(void)pthread_mutex_unlock(&u->lock);
 	return known;
+}
+
+struct cell_batch {
+	struct usage_cell_key keys[CELLS_PER_BATCH];
+	struct usage_counts counts[CELLS_PER_BATCH];
+};
+
+int usage_handle_walk_cells(struct usage_bpf *u,
+			    int (*visit)(const struct usage_cell_key *key,
+					 const struct usage_counts *counts, void *user),
+			    void *user, struct error *e)
+{
+	cleanup(free_ptr) struct cell_batch *batch = malloc(sizeof(*batch));
+	uint32_t position = 0;
+	bool first = true, last = false;
+
+	if (!batch)
+		return error_set(e, -ENOMEM, "out of memory");
+	while (!last) {
+		uint32_t count = CELLS_PER_BATCH;
+
+		if (bpf_map_lookup_batch(u->maps.cells, first ? NULL : &position, &position,
+					 batch->keys, batch->counts, &count, NULL) < 0) {
+			if (errno != ENOENT)
+				return error_set(e, -errno, "read the counters: %s",
+						 strerror(errno));
+			last = true;
+		}
+		first = false;
+		for (uint32_t i = 0; i < count; i++) {
+			int code = visit(&batch->keys[i], &batch->counts[i], user);
+
+			if (code < 0)
+				return code;
+		}
+	}
+	return 0;
+}
+
+void usage_handle_delete_cells(struct usage_bpf *u, const struct usage_mount *mount)
+{
+	struct usage_cell_key key = { .owner = mount->id };
+
+	for (key.layer = 0; key.layer < mount->layer_count; key.layer++)
+		for (key.part = 0; key.part < u->part_count; key.part++)
+			(void)bpf_map_delete_elem(u->maps.cells, &key); /* there may be none */
 }

@@ -14,14 +14,12 @@
 #include "bpf/usage_shared.h"
 #include "usage/usage_attach.h"
 #include "usage/usage_backend.h"
-#include "usage/usage_cells.h"
 
 /* A mount from its registration until it is forgotten. */
 struct usage_mount {
 	uint64_t id;
 	uint32_t device; /* of no meaning unless registered */
 	bool registered;
-	uint32_t first_cell; /* USAGE_NO_CELL: there was no room */
 	uint32_t layer_count;
 };
 
@@ -32,18 +30,31 @@ struct usage_bpf {
 	bool is_new; /* no agent had pinned anything there before */
 	struct usage_maps maps;
 	uint32_t cpu_count; /* a per-CPU value has that many parts */
-	struct usage_cells *cells;
+	uint32_t part_count; /* and a cell up to that many */
 	struct usage_mount *mounts;
 	size_t mount_count, mount_capacity;
 	uint32_t forgotten; /* mounts since the last sweep of the file map */
-	uint64_t refused; /* mounts that found the map of mounts full */
+	uint64_t *owners; /* of the layers that are watched, sorted */
+	size_t owner_count, owner_capacity;
+	size_t stale_bits; /* roots that are watched no more, and that the filter still has */
+	int64_t uses_swept_boot_ns;
 };
 
 /* A copy of the mounts, sorted by id; the caller frees it. NULL when out of memory. */
 struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count);
 const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
 					    uint64_t id);
-/* Whether a mount is known now, which it may not have been when a copy was made. */
-bool usage_handle_knows(struct usage_bpf *u, uint64_t id);
+/* Whether a mount is known now, which it may not have been when a copy was made; or a layer. */
+bool usage_handle_knows(struct usage_bpf *u, uint64_t owner);
+/* With the lock. -ENOMEM. */
+int usage_handle_add_owner(struct usage_bpf *u, uint64_t owner);
+void usage_handle_remove_owner(struct usage_bpf *u, uint64_t owner);
 /* With the lock: the mount of this id, to be changed; NULL: it is not known. */
 struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id);
+
+/* All parts of all cells, in no order; a visitor's negative return ends the walk. */
+int usage_handle_walk_cells(struct usage_bpf *u,
+			    int (*visit)(const struct usage_cell_key *key,
+					 const struct usage_counts *counts, void *user),
+			    void *user, struct error *e);
+void usage_handle_delete_cells(struct usage_bpf *u, const struct usage_mount *mount);

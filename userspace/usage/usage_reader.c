@@ -4,11 +4,16 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/vec.h"
 #include "usage/usage_handle.h"
+#include "usage/usage_layers.h"
 
+#define REST_NS (2 * (uint64_t)NS_PER_S)
 /* Larger than any bucket of the map gets, so that a batch always has room for one. */
 #define FILES_PER_BATCH 4096
 
@@ -25,6 +30,7 @@ static const size_t counter_offsets[USAGE_COUNTER_COUNT] = {
 	[USAGE_COPY_UPS] = offsetof(struct usage_counts, copy_ups),
 	[USAGE_COPIED_UP_BYTES] = offsetof(struct usage_counts, copied_up_bytes),
 	[USAGE_UPPER_CHANGES] = offsetof(struct usage_counts, upper_changes),
+	[USAGE_READ_OPENS] = offsetof(struct usage_counts, read_opens),
 };
 
 uint32_t usage_unseen_counters(enum usage_backend backend)
@@ -40,75 +46,178 @@ uint32_t usage_unseen_counters(enum usage_backend backend)
 
 static void add_part(struct usage_totals *totals, const struct usage_counts *part)
 {
-	int64_t first = (int64_t)part->first_access, last = (int64_t)part->last_access;
+	int64_t first = (int64_t)part->first_read, last = (int64_t)part->last_read;
+	int64_t written = (int64_t)part->last_write;
 
 	for (size_t i = 0; i < USAGE_COUNTER_COUNT; i++)
 		totals->counters[i] += *(const __u64 *)((const char *)part + counter_offsets[i]);
-	if (first && (!totals->first_access_boot_ns || first < totals->first_access_boot_ns))
-		totals->first_access_boot_ns = first;
-	if (last > totals->last_access_boot_ns)
-		totals->last_access_boot_ns = last;
+	totals->uses += part->uses;
+	if (first && (!totals->first_read_boot_ns || first < totals->first_read_boot_ns))
+		totals->first_read_boot_ns = first;
+	if (last > totals->last_read_boot_ns)
+		totals->last_read_boot_ns = last;
+	if (written > totals->last_write_boot_ns)
+		totals->last_write_boot_ns = written;
 }
 
-static int read_cells_of(struct usage_bpf *u, const struct usage_mount *mount,
-			 struct usage_counts *parts,
-			 int (*visit)(const struct usage_cell *cell, void *user), void *user,
-			 struct error *e)
-{
-	if (mount->first_cell == USAGE_NO_CELL)
-		return 0;
-	for (uint32_t layer = 0; layer < mount->layer_count; layer++) {
-		struct usage_cell cell = { .mount_id = mount->id, .layer = layer };
-		uint32_t index = mount->first_cell + layer;
+/* The parts of cells as they come; parts of one cell are far from each other. */
+struct gathered {
+	struct usage_bpf *u;
+	const struct usage_mount *mounts;
+	size_t mount_count;
+	struct usage_cell *cells;
+	size_t count, capacity;
+};
 
-		if (bpf_map_lookup_elem(u->maps.cells, &index, parts) < 0)
-			return error_set(e, -errno, "read the counters: %s", strerror(errno));
-		if (parts->mount_id != mount->id)
-			continue; /* forgotten since the list was made */
-		for (uint32_t cpu = 0; cpu < u->cpu_count; cpu++)
-			add_part(&cell.totals, &parts[cpu]);
-		int r = visit(&cell, user);
-		if (r < 0)
-			return r;
+/* Ids are not used twice: what is unknown now is forgotten for good. A program that found the
+ * layer just before it was unwatched may still be writing: its cell rests for a while, since the
+ * next owner of its memory must not get what is added. */
+static void delete_unknown_part(struct usage_bpf *u, const struct usage_cell_key *key,
+				const struct usage_counts *counts)
+{
+	uint64_t last = counts->last_read > counts->last_write ? counts->last_read
+							       : counts->last_write;
+
+	if (key->owner & USAGE_LAYER_OWNER && last + REST_NS > (uint64_t)clock_boot_ns())
+		return;
+	(void)bpf_map_delete_elem(u->maps.cells, key);
+}
+
+static int gather_part(const struct usage_cell_key *key, const struct usage_counts *counts,
+		       void *user)
+{
+	struct gathered *all = user;
+	struct usage_cell *cells;
+
+	if (!usage_handle_find(all->mounts, all->mount_count, key->owner) &&
+	    !usage_handle_knows(all->u, key->owner)) {
+		delete_unknown_part(all->u, key, counts);
+		return 0;
 	}
+	cells = vec_reserve(all->cells, &all->capacity, all->count + 1, sizeof(*cells));
+	if (!cells)
+		return -ENOMEM;
+	all->cells = cells;
+	cells[all->count] = (struct usage_cell){ .owner = key->owner, .layer = key->layer };
+	add_part(&cells[all->count++].totals, counts);
 	return 0;
 }
 
-/* Of all mounts, or of the one with this id. */
-static int read_cells(struct usage_bpf *u, const uint64_t *only,
-		      int (*visit)(const struct usage_cell *cell, void *user), void *user,
-		      struct error *e)
+static int compare_cells(const void *a, const void *b)
 {
-	size_t count = 0;
-	int r = 0;
+	const struct usage_cell *x = a, *y = b;
 
-	if (u->backend == USAGE_BACKEND_NONE)
-		return 0;
-	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &count);
-	cleanup(free_ptr) struct usage_counts *parts = calloc(u->cpu_count, sizeof(*parts));
-	if (!mounts || !parts)
-		return error_set(e, -ENOMEM, "out of memory");
-	if (only) {
-		const struct usage_mount *mount = usage_handle_find(mounts, count, *only);
+	if (x->owner != y->owner)
+		return x->owner > y->owner ? 1 : -1;
+	return (x->layer > y->layer) - (x->layer < y->layer);
+}
 
-		return mount ? read_cells_of(u, mount, parts, visit, user, e) : 0;
+static void add_totals(struct usage_totals *to, const struct usage_totals *from)
+{
+	for (size_t i = 0; i < USAGE_COUNTER_COUNT; i++)
+		to->counters[i] += from->counters[i];
+	to->uses += from->uses;
+	if (from->first_read_boot_ns &&
+	    (!to->first_read_boot_ns || from->first_read_boot_ns < to->first_read_boot_ns))
+		to->first_read_boot_ns = from->first_read_boot_ns;
+	if (from->last_read_boot_ns > to->last_read_boot_ns)
+		to->last_read_boot_ns = from->last_read_boot_ns;
+	if (from->last_write_boot_ns > to->last_write_boot_ns)
+		to->last_write_boot_ns = from->last_write_boot_ns;
+}
+
+/* Makes one cell of its parts, which are side by side. */
+static void merge_parts(struct gathered *all)
+{
+	size_t kept = 0;
+
+	if (all->count == 0)
+		return;
+	qsort(all->cells, all->count, sizeof(*all->cells), compare_cells);
+	for (size_t i = 1; i < all->count; i++) {
+		if (compare_cells(&all->cells[kept], &all->cells[i]) == 0)
+			add_totals(&all->cells[kept].totals, &all->cells[i].totals);
+		else
+			all->cells[++kept] = all->cells[i];
 	}
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = read_cells_of(u, &mounts[i], parts, visit, user, e);
-	return r;
+	all->count = kept + 1;
+}
+
+static int visit_gathered(const struct gathered *all,
+			  int (*visit)(const struct usage_cell *cell, void *user), void *user)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		int code = visit(&all->cells[i], user);
+
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e)
 {
-	return read_cells(u, NULL, visit, user, e);
+	struct gathered all = { .u = u };
+	int code;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	usage_layers_sweep_uses(u);
+	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &all.mount_count);
+	if (!mounts)
+		return error_set(e, -ENOMEM, "out of memory");
+	all.mounts = mounts;
+	code = usage_handle_walk_cells(u, gather_part, &all, e);
+	if (code == 0) {
+		merge_parts(&all);
+		code = visit_gathered(&all, visit, user);
+	}
+	free(all.cells);
+	return code == -ENOMEM ? error_set(e, code, "out of memory") : code;
+}
+
+static int read_cell(struct usage_bpf *u, struct usage_cell *cell, bool *ret_found, struct error *e)
+{
+	struct usage_cell_key key = { .owner = cell->owner, .layer = cell->layer };
+	struct usage_counts counts;
+
+	*ret_found = false;
+	for (key.part = 0; key.part < u->part_count; key.part++) {
+		if (bpf_map_lookup_elem(u->maps.cells, &key, &counts) == 0) {
+			add_part(&cell->totals, &counts);
+			*ret_found = true;
+		} else if (errno != ENOENT) {
+			return error_set(e, -errno, "read the counters: %s", strerror(errno));
+		}
+	}
+	return 0;
 }
 
 int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
 			   struct error *e)
 {
-	return read_cells(u, &mount_id, visit, user, e);
+	const struct usage_mount *mount;
+	uint32_t layers;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	(void)pthread_mutex_lock(&u->lock);
+	mount = usage_handle_find_mount(u, mount_id);
+	layers = mount ? mount->layer_count : 0;
+	(void)pthread_mutex_unlock(&u->lock);
+	for (uint32_t layer = 0; layer < layers; layer++) {
+		struct usage_cell cell = { .owner = mount_id, .layer = layer };
+		bool found;
+		int code = read_cell(u, &cell, &found, e);
+
+		if (code == 0 && found)
+			code = visit(&cell, user);
+		if (code < 0)
+			return code;
+	}
+	return 0;
 }
 
 /* ---- files ---- */
@@ -140,10 +249,10 @@ static int visit_batch(const struct file_walk *walk, const struct file_batch *ba
 			.last_access_boot_ns = (int64_t)counts->last_access,
 		};
 
-		if (!usage_handle_find(walk->mounts, walk->mount_count, key->mount_id)) {
+		if (!usage_handle_find(walk->mounts, walk->mount_count, key->mount_id) &&
+		    !usage_handle_knows(walk->u, key->mount_id)) {
 			/* Ids are not used twice: what is unknown now is forgotten for good. */
-			if (!usage_handle_knows(walk->u, key->mount_id))
-				(void)bpf_map_delete_elem(walk->u->maps.files, key);
+			(void)bpf_map_delete_elem(walk->u->maps.files, key);
 			continue;
 		}
 		int r = walk->visit ? walk->visit(&file, walk->user) : 0;
@@ -217,6 +326,7 @@ static struct usage_lost_counts sum_lost(const struct usage_bpf *u)
 		sum.cells += parts[cpu].cells;
 		sum.files += parts[cpu].files;
 		sum.unplaced_changes += parts[cpu].unplaced_changes;
+		sum.uses += parts[cpu].uses;
 	}
 	return sum;
 }
@@ -228,9 +338,7 @@ struct usage_lost usage_read_lost(struct usage_bpf *u)
 	if (u->backend != USAGE_BACKEND_NONE) {
 		struct usage_lost_counts sum = sum_lost(u);
 
-		(void)pthread_mutex_lock(&u->lock);
-		lost.cells = sum.cells + u->refused;
-		(void)pthread_mutex_unlock(&u->lock);
+		lost.cells = sum.cells + sum.uses;
 		lost.files = sum.files;
 	}
 	return lost;

@@ -27,18 +27,21 @@ enum usage_counter {
 			   that were opened for writing and are in a lower, each once a mount */
 	USAGE_COPIED_UP_BYTES, /* likewise; without data (O_TRUNC, metacopy) 0 */
 	USAGE_UPPER_CHANGES, /* whatever may have changed the size of the upper; layer 0 only */
+	USAGE_READ_OPENS, /* those opens that can read, and have not created the file */
 	USAGE_COUNTER_COUNT,
 };
 
-/* Stats and readlinks are no accesses. Times are exact to a tick of the kernel, 10 ms at most. */
+/* Read are files that are opened for reading, executed, mapped or read. Times are exact to a tick
+ * of the kernel, 10 ms at most. */
 struct usage_totals {
 	uint64_t counters[USAGE_COUNTER_COUNT];
-	int64_t first_access_boot_ns, last_access_boot_ns;
+	uint64_t uses; /* of a layer: a use is a superblock and an hour; of a mount 0 */
+	int64_t first_read_boot_ns, last_read_boot_ns, last_write_boot_ns;
 };
 
 struct usage_cell {
-	uint64_t mount_id;
-	uint32_t layer; /* 0 = upper, 1 = first lower, … */
+	uint64_t owner; /* a mount's id, or what usage_layers_watch() returned */
+	uint32_t layer; /* 0 = upper, 1 = first lower, …; of a layer USAGE_AS_UPPER or _LOWER */
 	struct usage_totals totals;
 };
 
@@ -59,7 +62,7 @@ static inline bool usage_file_was_read(const struct usage_file *file)
 }
 
 struct usage_lost {
-	uint64_t cells; /* accesses in mounts that found no cell */
+	uint64_t cells; /* accesses that found no cell, and uses that found no place */
 	uint64_t files; /* accesses of files that found the file map full */
 };
 
@@ -67,7 +70,8 @@ struct usage_lost {
 uint32_t usage_unseen_counters(enum usage_backend backend);
 
 /* Each visits in no order; a visitor's negative return ends the walk and is returned. The cells
- * are those of all mounts that are not forgotten, retired ones included. */
+ * are those of all mounts that are not forgotten, retired ones included, and of all layers that
+ * are or were watched. What was never touched has none. */
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e);
 /* Those of one mount only; none for one that is forgotten. */

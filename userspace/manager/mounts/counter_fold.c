@@ -11,6 +11,7 @@
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
@@ -92,8 +93,9 @@ static void mark_stale(struct layer *layer)
 static void credit(struct layer *layer, const struct usage_delta *delta)
 {
 	struct layer_access *a = &layer->access;
-	int64_t first = clock_boot_to_wall_ns(delta->first_access_boot_ns);
-	int64_t last = clock_boot_to_wall_ns(delta->last_access_boot_ns);
+	int64_t first = clock_boot_to_wall_ns(delta->first_read_boot_ns);
+	int64_t last = clock_boot_to_wall_ns(delta->last_read_boot_ns);
+	int64_t written = clock_boot_to_wall_ns(delta->last_write_boot_ns);
 
 	for (int i = 0; i < LAYER_COUNTERS; i++)
 		a->counters[i] += delta->counters[i];
@@ -102,6 +104,8 @@ static void credit(struct layer *layer, const struct usage_delta *delta)
 		a->first_ns = first;
 	if (last > a->last_ns)
 		a->last_ns = last;
+	if (written > a->last_write_ns)
+		a->last_write_ns = written;
 	layer->dirty = true;
 }
 
@@ -110,7 +114,7 @@ static bool is_empty(const struct usage_delta *d)
 	for (int i = 0; i < LAYER_COUNTERS; i++)
 		if (d->counters[i])
 			return false;
-	return !d->uses && !d->last_access_boot_ns;
+	return !d->uses && !d->last_read_boot_ns && !d->last_write_boot_ns;
 }
 
 /* With the lock. */
@@ -121,7 +125,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	struct usage_delta delta;
 
 	manager_assert_locked(m);
-	usage_fold(&ml->folded, &cell->totals, &delta);
+	usage_fold(&ml->folded, &cell->totals, false, &delta);
 	if (is_empty(&delta) || !layer)
 		return;
 	ml->dirty = true;
@@ -130,17 +134,28 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 		mark_stale(layer);
 }
 
+static struct usage_row make_row(uint64_t owner, size_t index, const char *layer,
+				 const struct usage_fold_state *state)
+{
+	const struct usage_totals *folded = &state->folded;
+	struct usage_row row = { .mount_id = (int64_t)owner,
+				 .index = (int64_t)index,
+				 .uses = folded->uses,
+				 .first_read_boot_ns = folded->first_read_boot_ns,
+				 .last_read_boot_ns = folded->last_read_boot_ns,
+				 .last_write_boot_ns = folded->last_write_boot_ns,
+				 .last_use_boot_ns = state->last_use_boot_ns };
+
+	memcpy(row.layer, layer, LAYER_NAME_LENGTH + 1);
+	memcpy(row.counters, folded->counters, sizeof(row.counters));
+	return row;
+}
+
 static void save_mount_layer(struct change_set *c, const struct mount *mount, size_t index)
 {
 	const struct mount_layer *ml = &mount->layers[index];
-	struct usage_row row = { .mount_id = (int64_t)mount->id,
-				 .index = (int64_t)index,
-				 .first_boot_ns = ml->folded.folded.first_access_boot_ns,
-				 .last_boot_ns = ml->folded.folded.last_access_boot_ns,
-				 .last_use_boot_ns = ml->folded.last_use_boot_ns };
+	struct usage_row row = make_row(mount->id, index, ml->name, &ml->folded);
 
-	memcpy(row.layer, ml->name, sizeof(row.layer));
-	memcpy(row.counters, ml->folded.folded.counters, sizeof(row.counters));
 	usage_rows_set_layer(c, &row);
 }
 
@@ -150,6 +165,18 @@ static void save_layer(struct change_set *c, struct layer *layer)
 		return;
 	layer_rows_update(c, layer);
 	layer->dirty = false;
+}
+
+/* With the lock. */
+static void save_watch(struct manager *m, struct change_set *c, struct layer_watch *watch)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(watch->folded); i++) {
+		struct usage_row row = make_row(watch->owner, i, watch->layer, &watch->folded[i]);
+
+		usage_rows_set_watch(c, &row);
+	}
+	save_layer(c, record_graph_find_layer(m->graph, watch->layer));
+	watch->dirty = false;
 }
 
 /* With the lock: everything that is dirty, layers by way of the mounts that they are in. */
@@ -168,6 +195,9 @@ static void save_dirty(struct manager *m, struct change_set *c)
 				save_layer(c, record_graph_find_layer(m->graph, ml->name));
 			ml->dirty = false;
 		}
+	for (size_t i = 0; m->unsaved && i < m->watches.count; i++)
+		if (m->watches.by_owner[i]->dirty)
+			save_watch(m, c, m->watches.by_owner[i]);
 	for (size_t at = 0; m->unsaved && (layer = record_graph_next_layer(m->graph, &at));)
 		save_layer(c, layer);
 	m->unsaved = false;
@@ -182,6 +212,8 @@ static void mark_unsaved(struct manager *m)
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
 		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
 			mount->layers[i].dirty = true;
+	for (size_t i = 0; i < m->watches.count; i++)
+		m->watches.by_owner[i]->dirty = true;
 	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
 		layer->dirty = true;
 	m->unsaved = true;
@@ -209,24 +241,87 @@ static void apply_unplaced_changes(struct manager *m)
 	}
 }
 
+/* With the lock: what a layer's own cell has. */
+static void apply_watch(struct manager *m, struct layer_watch *watch, const struct usage_cell *cell,
+			struct change_set *c)
+{
+	struct layer *layer = record_graph_find_layer(m->graph, watch->layer);
+	struct usage_delta delta;
+
+	manager_assert_locked(m);
+	if (cell->layer >= ARRAY_SIZE(watch->folded) || !layer)
+		return;
+	usage_fold(&watch->folded[cell->layer], &cell->totals, true, &delta);
+	if (is_empty(&delta))
+		return;
+	credit(layer, &delta);
+	if (delta.counters[USAGE_UPPER_CHANGES])
+		mark_stale(layer);
+	save_watch(m, c, watch);
+}
+
 static int apply_cells(struct manager *m, const struct cells *all, struct change_set *c,
 		       struct error *e)
 {
-	cleanup(free_ptr) struct mount **sorted = NULL;
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	size_t count = 0;
+	cleanup(free_ptr) struct mount **sorted = sorted_mounts(locked, false, &count);
 
-	manager_lock(m);
-	sorted = sorted_mounts(m, false, &count);
-	for (size_t i = 0; sorted && i < all->count; i++) {
-		struct mount *mount = find_mount(sorted, count, all->cells[i].mount_id);
+	if (!sorted)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < all->count; i++) {
+		const struct usage_cell *cell = &all->cells[i];
+		struct layer_watch *watch;
+		struct mount *mount;
 
-		if (mount && all->cells[i].layer < mount->layer_count)
-			apply_cell(m, mount, &all->cells[i]);
+		if (cell->owner & USAGE_LAYER_OWNER) {
+			watch = watch_table_find(locked, cell->owner);
+			if (watch)
+				apply_watch(locked, watch, cell, c);
+			continue;
+		}
+		mount = find_mount(sorted, count, cell->owner);
+		if (mount && cell->layer < mount->layer_count)
+			apply_cell(locked, mount, cell);
 	}
-	apply_unplaced_changes(m);
-	save_dirty(m, c);
-	manager_unlock(m);
-	return sorted ? 0 : error_set(e, -ENOMEM, "out of memory");
+	apply_unplaced_changes(locked);
+	save_dirty(locked, c);
+	return 0;
+}
+
+/* ---- replaced layers ---- */
+
+/* With the lock, which is given back: a copy of the watch that this cell has something new of. */
+static bool copy_changed(struct manager *m, const struct usage_cell *cell,
+			 struct layer_watch *ret_watch)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	const struct layer_watch *watch = watch_table_find(locked, cell->owner);
+
+	if (!watch || cell->layer >= ARRAY_SIZE(watch->folded) ||
+	    memcmp(&watch->folded[cell->layer].folded, &cell->totals, sizeof(cell->totals)) == 0)
+		return false;
+	*ret_watch = *watch;
+	return true;
+}
+
+/* Without the lock. What was read of a directory that is no longer the layer's, since when is not
+ * known: it is credited to nobody, and the layer's present one is watched from now on. */
+static void drop_replaced(struct manager *m, const struct cells *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct layer_watch watch;
+
+		if (!(all->cells[i].owner & USAGE_LAYER_OWNER) ||
+		    !copy_changed(m, &all->cells[i], &watch) || layer_watch_is_current(m, &watch))
+			continue;
+		manager_report(m, true,
+			       "layer=%s has another directory than before: what was counted in "
+			       "the former one is dropped",
+			       watch.layer);
+		watch_table_end(m, watch.layer);
+		layer_watch_layer(m, watch.layer);
+	}
 }
 
 /* Mounts that are gone, and whose last cells are in this fold. */
@@ -252,7 +347,7 @@ static bool has_files(const struct settling *s)
 {
 	for (size_t i = 0; i < s->count; i++)
 		for (size_t k = 0; k < s->gone[i]->layer_count; k++)
-			if (s->gone[i]->layers[k].folded.folded.last_access_boot_ns)
+			if (s->gone[i]->layers[k].folded.folded.last_read_boot_ns)
 				return true;
 	return false;
 }
@@ -317,6 +412,7 @@ static int try_fold(struct manager *m, bool gone_only, struct error *e)
 	code = gather_cells(m, &settling, gone_only, &all, e);
 	if (code < 0)
 		return code;
+	drop_replaced(m, &all);
 	code = apply_cells(m, &all, &changes, e);
 	if (code < 0)
 		return code;

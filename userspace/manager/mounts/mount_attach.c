@@ -19,8 +19,9 @@
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/mounts/unmount_queue.h"
+#include "manager/state/layer_watch.h"
+#include "manager/state/new_names.h"
 #include "manager/state/store_files.h"
-#include "manager/mounts/counter_fold.h"
 #include "overlay/overlay_mount.h"
 #include "store/usage_rows.h"
 
@@ -116,15 +117,6 @@ static void forget_unseen(struct manager *m, const struct mount *mount)
 		manager_report(m, true, "forget a mount that failed: %s", e.text);
 }
 
-static uint64_t next_mount_id(struct manager *m)
-{
-	uint64_t now_us = (uint64_t)clock_wall_ns() / 1000;
-
-	/* Time, so that even a store whose database was lost never uses a number again. */
-	m->last_mount_id = now_us > m->last_mount_id ? now_us : m->last_mount_id + 1;
-	return m->last_mount_id;
-}
-
 struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
 				   const struct id_map *map, struct change_set *c)
 {
@@ -133,7 +125,7 @@ struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
 
 	manager_assert_unlocked(m);
 	manager_lock(m);
-	id = next_mount_id(m);
+	id = new_names_mount_id(m);
 	manager_unlock(m);
 	mount = mount_list_new(r, id, r->is_mutable, map);
 	if (mount)
@@ -146,13 +138,8 @@ static void count_if_possible(struct manager *m, const struct record *r, struct 
 			      int mount_fd)
 {
 	struct error e = { 0 };
-	int code = mount_attach_register(m, mount, mount_fd, &e);
 
-	if (code == -ENOSPC) { /* mounts that are gone may still have places in the maps */
-		counter_fold_gone(m);
-		code = mount_attach_register(m, mount, mount_fd, &e);
-	}
-	if (code < 0)
+	if (mount_attach_register(m, mount, mount_fd, &e) < 0)
 		manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
 }
 
@@ -178,6 +165,7 @@ static int create_and_attach(struct manager *m, const struct record *r, struct m
 	code = fail_point_error("mount.created", e);
 	if (code < 0)
 		return code;
+	layer_watch_chain(m, r);
 	count_if_possible(m, r, mount, fd);
 	fail_point("mount.registered");
 	mount_list_point_name(r, false, name);

@@ -118,8 +118,9 @@ static int mount_stats(const struct manager *m, const struct record *r,
 		if (record_stats(m, owner, s) < 0)
 			return -ENOMEM;
 		memcpy(s->access.counters, folded->counters, sizeof(s->access.counters));
-		s->access.first_ns = clock_boot_to_wall_ns(folded->first_access_boot_ns);
-		s->access.last_ns = clock_boot_to_wall_ns(folded->last_access_boot_ns);
+		s->access.first_ns = clock_boot_to_wall_ns(folded->first_read_boot_ns);
+		s->access.last_ns = clock_boot_to_wall_ns(folded->last_read_boot_ns);
+		s->access.last_write_ns = clock_boot_to_wall_ns(folded->last_write_boot_ns);
 		s->mount_id = mount->id;
 		s->layer_index = (uint32_t)i;
 		free(s->mountpoint);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/vec.h"
+#include "manager/state/watch_table.h"
 #include "manager/state/manager_state.h"
 #include "store/usage_rows.h"
 
@@ -47,15 +48,29 @@ static int add_stored(uint64_t inode, uint64_t opens, uint64_t read_bytes, int64
 	return add_touched(user, &file);
 }
 
+/* With the lock: the layer of a file that a mount or a layer's own cells have counted; NULL: it is
+ * not known any more. */
+static const char *find_layer(const struct manager *m, const struct usage_file *file)
+{
+	const struct layer_watch *watch;
+	const struct mount *mount = m->mounts;
+
+	if (file->mount_id & USAGE_LAYER_OWNER) {
+		watch = watch_table_find(m, file->mount_id);
+		return watch ? watch->layer : NULL;
+	}
+	while (mount && mount->id != file->mount_id)
+		mount = mount->next;
+	return mount && file->layer < mount->layer_count ? mount->layers[file->layer].name : NULL;
+}
+
 static int add_live(const struct usage_file *file, void *user)
 {
 	struct live_files *live = user;
-	struct mount *mount = live->m->mounts;
+	const char *layer = usage_file_was_read(file) ? find_layer(live->m, file) : NULL;
 	struct live_file *files;
 
-	while (mount && mount->id != file->mount_id)
-		mount = mount->next;
-	if (!mount || file->layer >= mount->layer_count || !usage_file_was_read(file))
+	if (!layer)
 		return 0;
 	files = vec_reserve(live->files, &live->capacity, live->count + 1, sizeof(*files));
 	if (!files)
@@ -67,8 +82,7 @@ static int add_live(const struct usage_file *file, void *user)
 			  .read_bytes = file->read_bytes,
 			  .last_access_ns = clock_boot_to_wall_ns(file->last_access_boot_ns) }
 	};
-	memcpy(live->files[live->count++].layer, mount->layers[file->layer].name,
-	       LAYER_NAME_LENGTH + 1);
+	memcpy(live->files[live->count++].layer, layer, LAYER_NAME_LENGTH + 1);
 	return 0;
 }
 

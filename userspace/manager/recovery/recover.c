@@ -25,6 +25,7 @@
 #include "manager/records/record_delete.h"
 #include "manager/recovery/quarantine.h"
 #include "manager/recovery/recover_rows.h"
+#include "manager/state/layer_watch.h"
 #include "manager/state/store_files.h"
 #include "manager/state/store_root.h"
 #include "manager/mounts/counter_fold.h"
@@ -193,8 +194,10 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 	memcpy(ml->name, row->layer, sizeof(ml->name));
 	folded = &ml->folded.folded;
 	memcpy(folded->counters, row->counters, sizeof(folded->counters));
-	folded->first_access_boot_ns = row->first_boot_ns;
-	folded->last_access_boot_ns = row->last_boot_ns;
+	folded->uses = row->uses;
+	folded->first_read_boot_ns = row->first_read_boot_ns;
+	folded->last_read_boot_ns = row->last_read_boot_ns;
+	folded->last_write_boot_ns = row->last_write_boot_ns;
 	ml->folded.last_use_boot_ns = row->last_use_boot_ns;
 	return 0;
 }
@@ -295,15 +298,17 @@ static int note_stranger(const struct usage_cell *cell, void *user)
 	uint64_t *ids;
 
 	for (const struct mount *mount = s->m->mounts; mount; mount = mount->next)
-		if (mount->id == cell->mount_id)
+		if (mount->id == cell->owner)
 			return 0;
-	if (s->count > 0 && s->ids[s->count - 1] == cell->mount_id)
+	if (cell->owner & USAGE_LAYER_OWNER)
+		return 0; /* whose layer it is, is known by the kernel's map of layers */
+	if (s->count > 0 && s->ids[s->count - 1] == cell->owner)
 		return 0; /* another layer of the same */
 	ids = realloc(s->ids, (s->count + 1) * sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
 	s->ids = ids;
-	s->ids[s->count++] = cell->mount_id;
+	s->ids[s->count++] = cell->owner;
 	return 0;
 }
 
@@ -441,6 +446,9 @@ static int reconcile(struct manager *m, struct error *e)
 	if (code < 0)
 		return code;
 	code = load(m, &changes, e);
+	if (code < 0)
+		return code;
+	code = layer_watch_recover(m, &changes, e);
 	if (code < 0)
 		return code;
 	code = settle_mounts(m, &changes, e);

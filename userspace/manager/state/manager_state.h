@@ -46,6 +46,16 @@ struct mount {
 	struct mount *next;
 };
 
+struct layer_watch;
+
+/* What layer_watch.h looks after. */
+struct layer_watches {
+	struct hashmap *by_layer;
+	struct layer_watch **by_owner; /* sorted */
+	size_t count, capacity;
+	atomic_bool has_failed; /* once: reported */
+};
+
 enum manager_rank {
 	MANAGER_RANK_PRUNE,
 	MANAGER_RANK_WALK,
@@ -83,6 +93,7 @@ struct manager {
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct mount *mounts;
+	struct layer_watches watches;
 	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */
 	bool deletions_deferred; /* records wait for mounts that linger */
 	uint64_t next_layer, last_mount_id;

@@ -4,6 +4,8 @@
 
 #include <sys/random.h>
 
+#include "base/clock.h"
+
 #include "manager/state/manager_state.h"
 
 /* 25 base-36 characters: 129 random bits. */
@@ -39,4 +41,13 @@ void new_names_layer(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
 	for (size_t i = 0; i < length; i++)
 		name[i] = reversed[length - 1 - i];
 	name[length] = '\0';
+}
+
+uint64_t new_names_mount_id(struct manager *m)
+{
+	uint64_t now_us = (uint64_t)clock_wall_ns() / 1000;
+
+	manager_assert_locked(m);
+	m->last_mount_id = now_us > m->last_mount_id ? now_us : m->last_mount_id + 1;
+	return m->last_mount_id;
 }

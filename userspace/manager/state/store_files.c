@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/directory.h"
 #include "base/fail_point.h"
+#include "manager/state/watch_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_root.h"
 #include "manager/state/trash.h"
@@ -120,9 +121,11 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 
 int store_files_discard(struct manager *m, const char *layer, struct error *e)
 {
-	int code = discard_as(m, layer, e);
+	int code;
 
 	manager_assert_unlocked(m);
+	watch_table_end(m, layer);
+	code = discard_as(m, layer, e);
 	trash_wake(m);
 	return code;
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* m->watches: the layers that are watched (layer_watch.h), by name and by owner. With the lock. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+#include "usage/usage_layers.h"
+
+struct layer_watch {
+	char layer[LAYER_NAME_LENGTH + 1];
+	uint64_t owner; /* of the kernel's cells; never used twice */
+	struct usage_root root;
+	int64_t born_ns; /* when the root was made; 0: the file system does not tell */
+	struct usage_fold_state folded[2]; /* by USAGE_AS_UPPER and USAGE_AS_LOWER */
+	bool dirty; /* not in the database as it is here */
+};
+
+int watch_table_new(struct manager *m); /* -ENOMEM */
+void watch_table_free(struct manager *m);
+
+/* Takes the watch; -ENOMEM: it has been freed. */
+int watch_table_insert(struct manager *m, struct layer_watch *watch);
+/* Ends and frees it. */
+void watch_table_remove(struct manager *m, struct layer_watch *watch);
+
+/* By the owner of the kernel's cells; NULL: it has ended. */
+struct layer_watch *watch_table_find(const struct manager *m, uint64_t owner);
+struct layer_watch *watch_table_find_layer(const struct manager *m, const char *layer);
+
+/* Before a layer's directory goes to the trash: nothing is credited to the layer any more. Without
+ * the lock; store_files_discard() calls it. */
+void watch_table_end(struct manager *m, const char *layer);
