@@ -15,6 +15,7 @@
 
 #include "base/strbuf.h"
 #include "manager/mounts/mount_list.h"
+#include "manager/state/layer_watch.h"
 #include "manager/state/store_files.h"
 
 void snapshot_mount_free(struct snapshot_mount *mount)
@@ -112,8 +113,9 @@ int snapshot_answer(struct manager *m, const struct record *r, struct snapshot_m
 		    struct error *e)
 {
 	cleanup(snapshot_mount_free) struct snapshot_mount mount = { 0 };
-	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
+	layer_watch_chain(m, r);
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	if (r->mount)
 		fill_bind(&mount, mount_list_path(locked, r, false),
 			  r->snapshot->kind == SNAPSHOT_VIEW);
