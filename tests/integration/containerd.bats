@@ -6,14 +6,17 @@
 
 load ../lib/helpers
 load ../lib/containerd
+load ../lib/snapshots
 
 setup() {
 	agent_setup
 	containerd_setup
+	snapshots_setup
 }
 
 teardown() {
 	containerd_teardown
+	snapshots_teardown
 	agent_teardown
 }
 
@@ -48,11 +51,12 @@ make_layers() {
 	make_image "$BATS_TEST_TMPDIR/image.tar" "$image" "$layers/1" "$layers/2" "$layers/3"
 }
 
-# Starts both daemons and unpacks the image; $layer[N] is the record of its Nth layer.
+# unpack [client|agent]: starts both daemons and unpacks the image; $layer[N] is the record of its Nth
+# layer. The argument says who mounts.
 unpack() {
 	local parent='' n
 	make_layers
-	start_agent
+	start_agent_with "${1:-client}"
 	start_containerd
 	ctr images import --snapshotter varve "$BATS_TEST_TMPDIR/image.tar" > /dev/null
 	layer=()
@@ -115,16 +119,21 @@ tree() { # DIRECTORY: lists all files with their attributes, without links and s
 # view PARENT: makes a view of the snapshot; prints where it is mounted. Fails when containerd's garbage
 # collector removed the view before it had its label.
 view() {
-	local key=view$RANDOM id
+	local key=view$RANDOM
 	snapshots view "$key" "$1"
 	snapshots label "$key" containerd.io/gc.root=test > /dev/null || return
-	id=$(varve ls --json | jq -r 'select(.snapshot.kind == "view") | .id')
-	[[ -n $id ]] && echo "$agent_root/mnt/$id"
+	key=$(varve ls --json | jq -r 'select(.snapshot.kind == "view") | .snapshot.key')
+	[[ -n $key ]] && mount_snapshot "$key" view
 }
 
-@test "containerd unpacks an image unchanged, and reads are counted in the two layers that a container reads" {
+# key_of ID: the name that containerd's clients have for a snapshot.
+key_of() {
+	varve inspect "$1" --json | jq -r '.snapshot.key | split("/")[2:] | join("/")'
+}
+
+counts_what_is_read() { # client|agent
 	local before after merged=$BATS_TEST_TMPDIR/merged n shown
-	unpack
+	unpack "$1"
 	[[ -n ${layer[1]} && -n ${layer[2]} && -n ${layer[3]} ]]
 	for n in 1 2 3; do
 		before[n]=$(opens "${layer[n]}")
@@ -148,11 +157,38 @@ view() {
 	rm -r "$merged/hidden/below" "$merged/gone"
 	cp -a "$layers"/{2,3}/. "$merged"
 	find "$merged" -name '.wh.*' -delete
-	run varve inspect "${layer[3]}" --json
-	shown=$(retry 5 view "$(jq -r '.snapshot.key | split("/")[2:] | join("/")' <<< "$output")")
+	shown=$(retry 5 view "$(key_of "${layer[3]}")")
 	diff <(tree "$merged") <(tree "$shown")
 	run touch "$shown/x"
 	assert_output_has "Read-only file system"
+}
+
+@test "reads are counted in the two layers that a container reads, when containerd mounts" {
+	counts_what_is_read client
+}
+
+@test "reads are counted in the two layers that a container reads, when the agent mounts" {
+	counts_what_is_read agent
+}
+
+@test "containerd takes the difference that a container makes, and commits it" {
+	local id shown
+	unpack
+	run_container c1 -- /bin/sh -c 'echo new > /data/new && echo other > /one'
+	snapshots diff c1 > "$BATS_TEST_TMPDIR/diff.tar"
+	run tar tf "$BATS_TEST_TMPDIR/diff.tar"
+	assert_output_has data/new
+	assert_output_has one
+	[[ $output != *three* && $output != *busybox* ]]
+	snapshots commit committed c1
+	id=$(varve ls --json | jq -r 'select(.snapshot.key | endswith("/committed")) | .id')
+	[[ -n $id ]]
+	shown=$(retry 5 view committed)
+	[[ $(cat "$shown/data/new" "$shown/one" "$shown/data/three") == $'new\nother\nthree' ]]
+	run varve inspect "$id" --json
+	assert_json '.size > 0'
+	run varve fsck
+	assert_status 0
 }
 
 @test "containerd's snapshots are records that only containerd can remove" {
@@ -204,9 +240,9 @@ view() {
 	assert_status 0
 }
 
-@test "a container runs on while the agent is stopped, and its reads are counted" {
+counts_while_it_is_away() { # client|agent
 	local before n
-	unpack
+	unpack "$1"
 	run_container c1 -d -- /bin/sleep 1000
 	before=$(opens "${layer[2]}")
 	stop_agent
@@ -227,6 +263,14 @@ view() {
 	end_container c1
 }
 
+@test "a container that containerd mounted runs on while the agent is stopped, and its reads are counted" {
+	counts_while_it_is_away client
+}
+
+@test "a container that the agent mounted runs on while the agent is stopped, and its reads are counted" {
+	counts_while_it_is_away agent
+}
+
 @test "a container survives restarts and kills of containerd and the agent" {
 	unpack
 	run_container c1 -d -- /bin/sleep 1000
@@ -244,7 +288,7 @@ view() {
 	assert_output_has RUNNING
 	exec_in c1 /bin/sh -c 'echo after > /one'
 	run exec_in c1 /bin/cat /one
-	[[ $output == after ]]
+	assert_output_has after
 	run varve fsck
 	assert_status 0
 	run run_container c2 --rm -- /bin/cat /one
@@ -256,7 +300,7 @@ view() {
 
 @test "the agent mounts a snapshot again when containerd starts its container" {
 	local id
-	unpack
+	unpack agent
 	run_container c1 -- /bin/sh -c 'echo kept > /kept'
 	id=$(varve ls --json | jq -r 'select(.snapshot.kind == "active") | .id')
 	umount "$agent_root/mnt/$id"
@@ -271,5 +315,19 @@ view() {
 	retry 100 has_stopped c1
 	[[ $(cat "$agent_root/mnt/$id/kept") == kept ]]
 	ctr tasks rm c1 > /dev/null
+	ctr containers rm c1
+}
+
+@test "a stopped container that containerd mounted is started again" {
+	unpack
+	run_container c1 -- /bin/sh -c 'cat /kept 2> /dev/null; echo kept >> /kept'
+	stop_agent
+	start_agent
+	retry 100 ctr tasks start -d c1 3>&-
+	retry 100 has_stopped c1
+	ctr tasks rm c1 > /dev/null
+	run ctr tasks start c1 3>&-
+	[[ $output == $'kept\nkept' ]]
+	ctr tasks rm c1 > /dev/null || true # it may be gone already
 	ctr containers rm c1
 }

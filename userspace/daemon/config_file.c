@@ -305,7 +305,6 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 		.automatic = true,
 		.interval_ns = CONFIG_POLICY_INTERVAL_NS,
 		.keep_blobs = true,
-		.agent_mounts = true,
 		.containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS,
 	};
 	cleanup(close_file) FILE *stream = fopen(path, "re");
