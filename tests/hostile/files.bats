@@ -18,8 +18,8 @@ teardown() {
 	agent_teardown
 }
 
-@test "varve files shows nothing of the host when a container swaps a directory for a link" {
-	start_agent
+# Fails when `varve files` shows a name of the host.
+swap_a_directory_for_a_link() {
 	id=$(varve new)
 	mount=$(varve mount "$id")
 	mkdir -p "$mount"/p/q{1..500} outside/q{1..500}
@@ -56,8 +56,8 @@ teardown() {
 	varve release "$id"
 }
 
-@test "the agent lists, measures and deletes files that are deeper than any path can be" {
-	start_agent
+# Fails when they are not listed, measured and deleted.
+use_files_deeper_than_any_path() {
 	id=$(varve new)
 	mount=$(varve mount "$id")
 	python3 - "$mount" <<-'END'
@@ -74,4 +74,53 @@ teardown() {
 	# Its size is known, and releasing it removes it.
 	run -0 varve du --json
 	varve release "$id"
+}
+
+@test "varve files shows nothing of the host when a container swaps a directory for a link" {
+	start_agent
+	swap_a_directory_for_a_link
+}
+
+@test "the agent lists, measures and deletes files that are deeper than any path can be" {
+	start_agent
+	use_files_deeper_than_any_path
+}
+
+# start_agent_without_openat2: what the kernel resolves in one call elsewhere is opened step by step.
+start_agent_without_openat2() {
+	agent_launcher="$VARVE_BUILD/tests/tools/without_openat2" start_agent
+}
+
+@test "without openat2(2) too, varve files shows nothing of the host" {
+	start_agent_without_openat2
+	swap_a_directory_for_a_link
+}
+
+@test "without openat2(2) too, files that are deeper than any path can be are listed and deleted" {
+	start_agent_without_openat2
+	use_files_deeper_than_any_path
+}
+
+@test "without openat2(2) too, no archive gets out of its layer" {
+	mkdir -p tree/a/b/c outside
+	echo text > tree/a/b/c/file
+	tar -C tree -cf good.tar .
+	python3 - <<-'END'
+		import io, tarfile
+		for name, target in ("absolute", "/"), ("relative", "../" * 40):
+		    with tarfile.open(name + ".tar", "w") as tar:
+		        link = tarfile.TarInfo("link")
+		        link.type, link.linkname = tarfile.SYMTYPE, target
+		        tar.addfile(link)
+		        tar.addfile(tarfile.TarInfo("link/varve-got-out"), io.BytesIO())
+	END
+	without=("$VARVE_BUILD/tests/tools/without_openat2" "$VARVE_BUILD/tests/tools/layer_tool")
+	run -0 "${without[@]}" apply good.tar layer
+	diff -r tree layer
+	for name in absolute relative; do
+		run "${without[@]}" apply "$name.tar" "$name"
+		[[ ! -e /varve-got-out ]]
+		# The link is followed within the layer only.
+		[[ -e $name/varve-got-out || $status -ne 0 ]]
+	done
 }

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,10 +15,6 @@
 /* Opens the directory, and makes it, durably, where it is missing. */
 static int open_directory(int parent, const char *name, struct error *e)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
 	int fd;
 
 	if (mkdirat(parent, name, 0700) == 0) {
@@ -30,7 +24,7 @@ static int open_directory(int parent, const char *name, struct error *e)
 	} else if (errno != EEXIST) {
 		return error_set(e, -errno, "make %s/: %s", name, strerror(errno));
 	}
-	fd = (int)syscall(SYS_openat2, parent, name, &how, sizeof(how));
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return error_set(e, -errno, "open %s/: %s", name, strerror(errno));
 	/* An earlier version, or a person, may have opened it to others. */

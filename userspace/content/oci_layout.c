@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/directory.h"
@@ -17,6 +16,7 @@
 
 #define BLOBS "blobs/sha256"
 #define PATH_SIZE 100
+#define OWN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 #define PIECE_SIZE (256 << 10)
 #define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
@@ -116,14 +116,12 @@ static int replace_file(int layout, const char *path, const void *bytes, size_t 
 /* Opens the directory of blobs without following links, so that writes stay in the layout. */
 static int open_blobs(int layout, int *ret_fd, struct error *e)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-	};
-	int fd = (int)syscall(SYS_openat2, layout, BLOBS, &how, sizeof(how));
+	cleanup(close_fd) int blobs = openat(layout, "blobs", OWN_DIRECTORY);
+	int fd = blobs < 0 ? -1 : openat(blobs, "sha256", OWN_DIRECTORY);
 
-	if (fd < 0 && errno == ELOOP)
-		return error_set(e, -ELOOP, BLOBS " of the layout leads through a symbolic link");
+	if (fd < 0 && errno == ENOTDIR)
+		return error_set(e, -ELOOP,
+				 BLOBS " of the layout leads through a symbolic link or a file");
 	if (fd < 0)
 		return error_set(e, -errno, "open " BLOBS " of the layout: %s", strerror(errno));
 	*ret_fd = fd;
