@@ -112,6 +112,12 @@ sanitized() {
 	sanitized || (($(resident_kib) < 300000)) || { resident_kib; return 1; }
 }
 
+@test "the agent answers calls with regular expressions that would take minutes to compile" {
+	start_with_many_records
+	attack patterns
+	goes_on
+}
+
 @test "slow regular expressions of a user do not make root's calls wait" {
 	start_with_many_records
 	attack regexes 3>&- &
