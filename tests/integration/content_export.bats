@@ -8,6 +8,11 @@ load ../lib/helpers
 load ../lib/images
 load ../lib/registry
 
+setup() {
+	agent_setup
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
 teardown() {
 	stop_registry
 	agent_teardown
@@ -156,6 +161,56 @@ export_to() { # ID DESTINATION [OPTION…]
 	[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
 	run -1 varve diff "$built" --compression lzma
 	assert_output_has lzma
+}
+
+# Prints each file's content, and which of the names in the directory are one file.
+describe_links() { # DIR
+	local a b
+	(
+		cd "$1" || exit
+		for a in *; do
+			echo "$a: $(cat "$a")"
+			for b in *; do
+				[[ ! $a < $b || ! $a -ef $b ]] || echo "$a is $b"
+			done
+		done
+	)
+}
+
+@test "commit, children, exports and diffs have the hard links that a mount shows" {
+	start_agent
+	base=$(varve new --retain)
+	dir=$(varve mount "$base")
+	echo old > "$dir/h1"
+	ln "$dir/h1" "$dir/h2"
+	ln "$dir/h1" "$dir/h3"
+	base=$(varve commit "$base")
+	varve finalize "$base"
+	cp -a "$(varve mount "$base" --read-only)/." unpacked
+	top=$(varve new --retain --parent "$base")
+	dir=$(varve mount "$top")
+	echo new >> "$dir/h1"
+	ln "$dir/h1" "$dir/h4"
+	mv "$dir/h3" "$dir/moved"
+	describe_links "$dir" > live
+	[[ $(< "$dir/h2") == old && $(< "$dir/h4") == $'old\nnew' ]]
+	top=$(varve commit "$top")
+	varve finalize "$top"
+	diff live <(describe_links "$(varve mount "$top" --read-only)")
+	diff live <(describe_links "$(varve mount "$(varve new --parent "$top")")")
+
+	# The diff, on top of what the base had.
+	varve diff "$top" > diff.tar
+	tar -xf diff.tar --exclude='.wh.*' -C unpacked
+	[[ $(tar -tf diff.tar | grep -c '\.wh\.') -eq 1 ]]
+	rm unpacked/h3
+	diff live <(describe_links unpacked)
+
+	export_to "$top" "oci:$PWD/out:mine"
+	umoci_tree out mine bundle
+	diff live <(describe_links bundle/rootfs)
+	again=$(varve import "oci:$PWD/out:mine" 2> /dev/null)
+	diff live <(describe_links "$(varve mount "$again" --read-only)")
 }
 
 @test "a refused export names the reason and writes nothing" {
