@@ -88,7 +88,7 @@ use_files_deeper_than_any_path() {
 
 # start_agent_without_openat2: what the kernel resolves in one call elsewhere is opened step by step.
 start_agent_without_openat2() {
-	agent_launcher="$VARVE_BUILD/tests/tools/without_openat2" start_agent
+	agent_launcher="$VARVE_BUILD/tests/tools/without_calls openat2" start_agent
 }
 
 @test "without openat2(2) too, varve files shows nothing of the host" {
@@ -114,7 +114,7 @@ start_agent_without_openat2() {
 		        tar.addfile(link)
 		        tar.addfile(tarfile.TarInfo("link/varve-got-out"), io.BytesIO())
 	END
-	without=("$VARVE_BUILD/tests/tools/without_openat2" "$VARVE_BUILD/tests/tools/layer_tool")
+	without=("$VARVE_BUILD/tests/tools/without_calls" openat2 "$VARVE_BUILD/tests/tools/layer_tool")
 	run -0 "${without[@]}" apply good.tar layer
 	diff -r tree layer
 	for name in absolute relative; do

@@ -57,6 +57,14 @@ stranger_varve() {
 	[[ ! -e $agent_socket && ! -e $ro ]]
 }
 
+@test "a socket has its group and mode from the start, and nothing at its path is changed later" {
+	umask 077
+	# Where the agent does not own the directory, another file may be at the path by then.
+	agent_launcher="$VARVE_BUILD/tests/tools/without_calls chown,lchown,fchownat" start_agent
+	[[ $(stat -c '%a %U %G' "$agent_socket") == "660 root $group" ]]
+	[[ $(stat -c '%a %U %G' "$ro") == "660 root $readers" ]]
+}
+
 @test "the agent refuses a user outside the groups even when the socket's mode lets the user connect" {
 	start_agent
 	chmod 666 "$agent_socket" "$ro"

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,18 +46,41 @@ int access_open(const struct config *config, struct access *ret_access, struct e
 	return 0;
 }
 
-int access_apply(const struct access *a, const char *path, bool read_only, struct error *e)
+/* The kernel makes a socket's file with the mode of the socket, less the umask, and in the group of
+ * the thread: nothing is changed by its path, where another file may be by then. */
+static int bind_as(int fd, const struct sockaddr_un *address, mode_t mode, gid_t gid,
+		   struct error *e)
+{
+	mode_t umask_before = umask(0);
+	int gid_before = gid == NO_GROUP ? -1 : setfsgid(gid), code = 0;
+
+	if (fchmod(fd, mode) < 0 ||
+	    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		code = error_set(e, -errno, "bind %s: %s", address->sun_path, strerror(errno));
+	if (gid_before >= 0)
+		(void)setfsgid((gid_t)gid_before);
+	(void)umask(umask_before);
+	return code;
+}
+
+int access_bind(const struct access *a, int fd, const struct sockaddr_un *address, bool read_only,
+		struct error *e)
 {
 	bool everybody = read_only && a->everybody_reads;
 	gid_t gid = read_only ? a->read_only_group : a->group;
+	struct stat st;
+	int code;
 
-	if (!everybody && gid == NO_GROUP)
-		return 0; /* only root can use it, as it was made */
-	if (!everybody && chown(path, 0, gid) < 0)
-		return error_set(e, -errno, "give %s to its group: %s", path, strerror(errno));
-	if (chmod(path, everybody ? 0666 : 0660) < 0)
-		return error_set(e, -errno, "chmod %s: %s", path, strerror(errno));
-	return 0;
+	/* Without a group, only root can use it. */
+	if (everybody || gid == NO_GROUP)
+		return bind_as(fd, address, everybody ? 0666 : 0600, NO_GROUP, e);
+	code = bind_as(fd, address, 0660, gid, e);
+	if (code == 0 && lstat(address->sun_path, &st) == 0 && st.st_gid != gid)
+		return error_set(e, -EPERM,
+				 "%s did not get its group: the agent may not set it, or its "
+				 "directory gives it another one (chmod g-s)",
+				 address->sun_path);
+	return code;
 }
 
 /* By the groups that the peer had when it connected. */

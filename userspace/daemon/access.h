@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "daemon/config.h"
 #include "base/error.h"
@@ -24,8 +25,10 @@ struct access {
 /* -ENOENT: the configuration names a group that does not exist. The default groups may be missing.
  */
 int access_open(const struct config *config, struct access *ret_access, struct error *e);
-/* Gives the socket's file to the group whose members may connect. */
-int access_apply(const struct access *a, const char *path, bool read_only, struct error *e);
+/* Binds the socket to its path, where only the members of its group may connect. No other thread
+ * may run yet: this changes the process's umask for a moment. */
+int access_bind(const struct access *a, int fd, const struct sockaddr_un *address, bool read_only,
+		struct error *e);
 /* -EPERM, with a text that says what to do. */
 int access_check(const struct access *a, const struct grpc_peer *peer, int socket,
 		 const struct grpc_method *method, struct error *e);

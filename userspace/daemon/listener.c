@@ -82,14 +82,14 @@ static int open_socket(struct listeners *l, const struct access *access, const c
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(e, -errno, "socket: %s", strerror(errno));
-	/* Only root can connect until the group is set. */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_set(e, -errno, "bind %s: %s", path, strerror(errno));
+	code = access_bind(access, fd, &address, read_only, e);
+	if (code < 0)
+		return code;
 	l->items[l->count++] = (struct listener){ fd, read_only, path };
 	fd = -EBADF;
 	if (listen(l->items[l->count - 1].fd, BACKLOG) < 0)
 		return error_set(e, -errno, "listen at %s: %s", path, strerror(errno));
-	return access_apply(access, path, read_only, e);
+	return 0;
 }
 
 /* The sockets that systemd passes, by name: FileDescriptorName= of the unit, or the name of the
