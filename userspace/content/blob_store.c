@@ -12,6 +12,16 @@
 
 #define HEX_DIGITS 64
 
+/* open(2) says of a link as of a file that it is no directory. */
+static int refuse_directory(int parent, const char *name, int code, struct error *e)
+{
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+		code = -ELOOP;
+	return error_set(e, code, "open %s/: %s", name, strerror(-code));
+}
+
 /* Opens the directory, and makes it, durably, where it is missing. */
 static int open_directory(int parent, const char *name, struct error *e)
 {
@@ -26,7 +36,7 @@ static int open_directory(int parent, const char *name, struct error *e)
 	}
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return error_set(e, -errno, "open %s/: %s", name, strerror(errno));
+		return refuse_directory(parent, name, -errno, e);
 	/* An earlier version, or a person, may have opened it to others. */
 	if (fchmod(fd, 0700) < 0) {
 		int code = error_set(e, -errno, "chmod %s/: %s", name, strerror(errno));
