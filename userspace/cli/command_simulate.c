@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Works on files and needs no agent. */
+/* Works on files and needs no agent, except for --history. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/cli_history.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "simulate/saved_state.h"
@@ -16,6 +18,7 @@
 enum option {
 	OPTION_STATE,
 	OPTION_TRACE,
+	OPTION_HISTORY,
 	OPTION_KEEP_STORAGE,
 	OPTION_SCORER,
 	OPTION_POLICY,
@@ -30,6 +33,8 @@ static const struct cli_option options[] = {
 	[OPTION_STATE] = { 0, "state", "FILE",
 			   "plan with the output of du --json; - is standard input" },
 	[OPTION_TRACE] = { 0, "trace", "FILE", "replay a workload with each scorer" },
+	[OPTION_HISTORY] = { 0, "history", NULL,
+			     "replay what the agent has seen with each scorer" },
 	[OPTION_KEEP_STORAGE] = { 0, "keep-storage", "SIZE", "stop when this much is left (10G)" },
 	[OPTION_SCORER] = { 0, "scorer", "NAME", "ranks records: " PRUNE_SCORER_NAMES },
 	[OPTION_POLICY] = { 0, "policy", "NAME", "same as --scorer" },
@@ -68,6 +73,7 @@ static const struct output_column columns[] = {
 
 struct simulation {
 	const char *state, *trace; /* NULL: not given */
+	bool history;
 	struct saved_state_options options;
 };
 
@@ -88,6 +94,9 @@ static int read_option(struct cli *c, const struct cli_given *given, struct simu
 		break;
 	case OPTION_TRACE:
 		s->trace = value;
+		break;
+	case OPTION_HISTORY:
+		s->history = true;
 		break;
 	case OPTION_KEEP_STORAGE:
 		if (units_parse_size(value, 0, &o->keep_bytes) < 0)
@@ -127,12 +136,13 @@ static int read_option(struct cli *c, const struct cli_given *given, struct simu
 
 static int check_options(struct cli *c, const struct simulation *s, struct error *e)
 {
-	if (!s->state == !s->trace)
-		return cli_usage(c, e, "needs either --state or --trace");
+	if ((s->state != NULL) + (s->trace != NULL) + s->history != 1)
+		return cli_usage(c, e, "needs either --state, --trace or --history");
 	if (s->state)
 		return c->out.columns ? cli_usage(c, e, "-o is for the table of --trace") : 0;
 	if (s->options.keep_bytes <= 0)
-		return cli_usage(c, e, "--trace needs a limit (--keep-storage)");
+		return cli_usage(c, e, "--%s needs a limit (--keep-storage)",
+				 s->history ? "history" : "trace");
 	if (c->line.globals.quiet)
 		return cli_usage(c, e, "-q prints the ids of --state and is not for --trace");
 	for (size_t i = 0; i < c->line.given_count; i++)
@@ -278,6 +288,24 @@ static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
 	return 0;
 }
 
+/* Replays the agent's own trace, which is kept in memory meanwhile. */
+static int run_history(struct cli *c, struct simulation *s, struct error *e)
+{
+	cleanup(close_fd) int fd = memfd_create("history", MFD_CLOEXEC);
+	cleanup(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	char path[32];
+	int code;
+
+	if (!file)
+		return error_set(e, -errno, "memory for the history: %s", strerror(errno));
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", take_fd(&fd));
+	code = cli_history_export(c, 0, false, file, e);
+	if (code < 0)
+		return code;
+	s->trace = path;
+	return run_trace(c, s, e);
+}
+
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) const char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
@@ -291,6 +319,8 @@ static int run(struct cli *c, struct error *e)
 			return e->code;
 	if (check_options(c, &s, e) < 0)
 		return e->code;
+	if (s.history)
+		return run_history(c, &s, e);
 	return s.state ? run_state(c, &s, e) : run_trace(c, &s, e);
 }
 
@@ -301,7 +331,8 @@ const struct cli_verb command_simulate = {
 	.details =
 		"With --state, prints the ids of the records that would be evicted, in that order.\n"
 		"With --trace, compares the scorers with an evictor that knows the future, and with\n"
-		"the bound that no evictor can beat.",
+		"the bound that no evictor can beat. With --history, does that for what the agent\n"
+		"has seen (varve history).",
 	.options = options,
 	.columns = columns,
 	.run = run,

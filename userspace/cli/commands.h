@@ -24,6 +24,8 @@ extern const struct cli_verb command_files;
 extern const struct cli_verb command_prune;
 extern const struct cli_verb command_simulate;
 extern const struct cli_verb command_explain;
+extern const struct cli_verb command_history;
+extern const struct cli_verb command_regret;
 extern const struct cli_verb command_policy_show;
 extern const struct cli_verb command_policy_check;
 extern const struct cli_verb command_lease_ls;

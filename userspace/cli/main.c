@@ -17,25 +17,16 @@
 #include "base/visible_text.h"
 
 static const struct cli_verb *const verbs[] = {
-	&command_new,	      &command_mount,
-	&command_umount,      &command_commit,
-	&command_get,	      &command_release,
-	&command_finalize,    &command_rm,
-	&command_pin,	      &command_unpin,
-	&command_label,	      &command_ls,
-	&command_tree,	      &command_inspect,
-	&command_du,	      &command_stats,
-	&command_files,	      &command_prune,
-	&command_simulate,    &command_explain,
-	&command_policy_show, &command_policy_check,
-	&command_lease_ls,    &command_lease_create,
-	&command_lease_rm,    &command_lease_need,
-	&command_import,      &command_pull,
-	&command_export,      &command_push,
-	&command_extract,     &command_diff,
-	&command_info,	      &command_doctor,
-	&command_fsck,	      &command_completion,
-	&command_version,     NULL,
+	&command_new,	   &command_mount,	  &command_umount,	&command_commit,
+	&command_get,	   &command_release,	  &command_finalize,	&command_rm,
+	&command_pin,	   &command_unpin,	  &command_label,	&command_ls,
+	&command_tree,	   &command_inspect,	  &command_du,		&command_stats,
+	&command_files,	   &command_prune,	  &command_simulate,	&command_explain,
+	&command_history,  &command_regret,	  &command_policy_show, &command_policy_check,
+	&command_lease_ls, &command_lease_create, &command_lease_rm,	&command_lease_need,
+	&command_import,   &command_pull,	  &command_export,	&command_push,
+	&command_extract,  &command_diff,	  &command_info,	&command_doctor,
+	&command_fsck,	   &command_completion,	  &command_version,	NULL,
 };
 
 /* If standard output were closed, the agent's socket would get its number, and our output. */

@@ -24,6 +24,7 @@
 #include "service/control_service.h"
 #include "service/diff_service.h"
 #include "service/eviction_service.h"
+#include "service/history_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
 #include "service/snapshots_service.h"
@@ -274,10 +275,15 @@ static int listen_all(struct agent *a, struct error *e)
 static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
-		{ native_service_methods, &a->native },	  { content_service_methods, a->manager },
-		{ eviction_service_methods, a->manager }, { snapshots_service_methods, a->manager },
-		{ diff_service_methods, &a->diff },	  { control_service_methods, &a->control },
-		{ health_service_methods, &a->health },	  { NULL, NULL },
+		{ native_service_methods, &a->native },
+		{ content_service_methods, a->manager },
+		{ eviction_service_methods, a->manager },
+		{ snapshots_service_methods, a->manager },
+		{ history_service_methods, a->manager },
+		{ diff_service_methods, &a->diff },
+		{ control_service_methods, &a->control },
+		{ health_service_methods, &a->health },
+		{ NULL, NULL },
 	};
 	struct grpc_server_options options = {
 		.services = a->services,

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/history/history_save.h"
+#include "manager/history/history_state.h"
 #include "manager/manager.h"
 
 #include <errno.h>
@@ -226,6 +228,9 @@ static int open_parts(struct manager *m, const struct manager_options *options, 
 	if (code < 0)
 		return code;
 	code = recover(m, e);
+	if (code < 0)
+		return code;
+	code = history_save_load(m, e);
 	return code < 0 ? code : start_threads(m, e);
 }
 
@@ -322,6 +327,7 @@ void manager_close(struct manager *m)
 	if (m->unpin)
 		(void)usage_bpf_unpin(m->pin_directory, NULL); /* the first error is told */
 	superblock_watch_free(m->superblocks);
+	history_state_free(m->history);
 	for (struct mount *mount = m->mounts; mount; mount = next) {
 		next = mount->next;
 		mount_list_free(mount);

@@ -159,13 +159,18 @@ void forecast_made(const struct forecast *f, struct forecast_past *record,
 		parent->child_s = f->busy_s;
 }
 
+bool forecast_is_new_need(const struct forecast *f, const struct forecast_past *record)
+{
+	return record->needs > 0 && f->busy_s - record->last_s >= FORECAST_NEED_S;
+}
+
 void forecast_needed(struct forecast *f, struct forecast_past *record,
 		     const struct forecast_past *parent)
 {
 	double gap_s = f->busy_s - record->last_s;
 	size_t class;
 
-	if (record->needs == 0 || gap_s < FORECAST_NEED_S)
+	if (!forecast_is_new_need(f, record))
 		return;
 	count_idle(f, record, parent, f->busy_s);
 	class = class_of(record, is_superseded(record, parent));

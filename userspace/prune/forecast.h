@@ -56,6 +56,8 @@ void forecast_advance(struct forecast *f, int64_t wall_ns);
 /* The parent is NULL for a record without one; parents are told of their children. */
 void forecast_made(const struct forecast *f, struct forecast_past *record,
 		   struct forecast_past *parent);
+/* Whether a need at this moment would be more than the one before. */
+bool forecast_is_new_need(const struct forecast *f, const struct forecast_past *record);
 /* The record is needed, or a record above it. Call it also for a record that was evicted and is
  * made again: that is a return. */
 void forecast_needed(struct forecast *f, struct forecast_past *record,

@@ -143,3 +143,8 @@ const struct prune_scorer *prune_scorer_find(const char *name)
 			return prune_scorers[i];
 	return NULL;
 }
+
+const char *prune_scorer_name(const char *name)
+{
+	return name && *name ? name : prune_scorer_find("")->name;
+}

@@ -58,5 +58,7 @@ void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record
 #define PRUNE_SCORERS 5
 extern const struct prune_scorer *const prune_scorers[PRUNE_SCORERS];
 #define PRUNE_SCORER_NAMES "access, buildkit, forecast, gdsf or lru"
+/* The name, or that of the default for NULL and "". */
+const char *prune_scorer_name(const char *name);
 /* NULL when there is none of that name; an empty name is the default, access. */
 const struct prune_scorer *prune_scorer_find(const char *name);

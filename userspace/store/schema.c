@@ -137,6 +137,28 @@ static const char *const migrations[] = {
 	"  last_write_boot INTEGER NOT NULL DEFAULT 0,"
 	"  PRIMARY KEY(watch, idx)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* 7: what happened to layers, and what was learned of when they are needed */
+	"CREATE TABLE history("
+	"  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, event INTEGER NOT NULL,"
+	"  layer TEXT NOT NULL, identity TEXT NOT NULL, below TEXT NOT NULL,"
+	"  record TEXT NOT NULL, bytes INTEGER NOT NULL, cost INTEGER NOT NULL," /* cost in ms */
+	"  by TEXT NOT NULL, since INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX history_at ON history(at);"
+	/* Busy milliseconds; the gap is the mean logarithm of seconds, in millionths. */
+	"CREATE TABLE pasts("
+	"  layer TEXT PRIMARY KEY, identity TEXT NOT NULL, below TEXT NOT NULL,"
+	"  first INTEGER NOT NULL, last INTEGER NOT NULL, counted INTEGER NOT NULL,"
+	"  child INTEGER NOT NULL, log_gap INTEGER NOT NULL, needs INTEGER NOT NULL,"
+	"  cost INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE departed("
+	"  identity TEXT PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL,"
+	"  bytes INTEGER NOT NULL, cost INTEGER NOT NULL, first INTEGER NOT NULL,"
+	"  last INTEGER NOT NULL, counted INTEGER NOT NULL, log_gap INTEGER NOT NULL,"
+	"  needs INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

@@ -7,6 +7,7 @@
 
 #include "base/cancellation.h"
 #include "base/clock.h"
+#include "manager/history/history.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
 #include "manager/mounts/mount_elsewhere.h"
@@ -203,6 +204,19 @@ static int apply_late(struct manager *m, const struct late_filter *f, struct evi
 	return 0;
 }
 
+/* A layer without a past is judged by its counts. */
+static void forecast(struct manager *m, const struct record *r, struct prune_record *p,
+		     int64_t now_ns)
+{
+	struct history_forecast expected;
+
+	prune_score_forecast(&prune_scorer_forecast, p, now_ns);
+	if (!history_forecast(m, r->layer->name, now_ns, &expected))
+		return;
+	p->need_rate = expected.need_rate;
+	p->cost_s = prune_score_cost_s(expected.cost_s, p->size_bytes);
+}
+
 static void add_record(struct manager *m, struct eviction_candidates *v, const struct record *r,
 		       const struct prune_rule *rule, int64_t now_ns)
 {
@@ -224,7 +238,8 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 		.cheap = falls_back,
 		.shared = r->shared,
 	};
-	prune_score_forecast(rule->scorer, p, now_ns);
+	if (rule->scorer->by_blocks)
+		forecast(m, r, p, now_ns);
 	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {
@@ -264,6 +279,8 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct late_
 	    record_refs_mark_shared(m->graph, m->leases) < 0)
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
+	if (rule->scorer->by_blocks)
+		history_count_idle(m, now_ns);
 	while (!is_cancelled(cancelled) && (r = record_graph_next(m->graph, &at))) {
 		if (!record_is_listed(r))
 			continue;

@@ -18,7 +18,8 @@
 
 static struct eviction_options options_of(const struct prune_policy *p)
 {
-	return (struct eviction_options){ .all = p->all,
+	return (struct eviction_options){ .policy = p->name,
+					  .all = p->all,
 					  .filters = (const char *const *)p->filters,
 					  .filter_count = p->filter_count,
 					  .keep_duration_ns = p->keep_duration_ns,

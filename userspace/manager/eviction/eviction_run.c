@@ -4,6 +4,7 @@
  * taken, so that a record that has come into use meanwhile stays. The steps of a batch share one
  * durable transaction.
  */
+#include "manager/history/history.h"
 #include "manager/eviction/eviction_run.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct prune_run {
 	int (*pruned)(const struct evicted_record *record, void *user);
 	void *user;
 	int64_t kept_bytes, kept_inodes; /* of planned records that have come into use meanwhile */
+	char by[HISTORY_BY_SIZE]; /* POLICY/SCORER, for the history */
 };
 
 /* Steps that are taken together. */
@@ -154,7 +156,7 @@ static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, str
 	if (run->dry_run || b->count == 0)
 		return 0;
 	code = to_lazy ? content_lazy_fall_back(run->m, b->records, b->count, e)
-		       : record_delete_reserved(run->m, b->records, b->count, e);
+		       : record_delete_evicted(run->m, b->records, b->count, run->by, e);
 	if (code < 0)
 		return code;
 	b->reserved = false;
@@ -389,6 +391,9 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->prune_lock);
 
 	*ret_summary = (struct eviction_summary){ 0 };
+	(void)snprintf(run.by, sizeof(run.by), "%.40s/%.20s",
+		       options->policy ? options->policy : "prune",
+		       prune_scorer_name(options->scorer));
 	return options->plan && *options->plan ? execute_locked(&run, options->plan, ret_summary, e)
 					       : prune_locked(&run, options, ret_summary, e);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/history/history.h"
 #include "manager/images/image_by_blob.h"
 
 #include <errno.h>
@@ -210,8 +211,11 @@ static int insert(struct manager *m, struct wanted *w, struct lease *l, struct r
 			record_graph_remove_layer(m->graph, layer);
 		return error_set(e, code, "new record: %s", strerror(-code));
 	}
+	history_begin(m, *r);
 	if (record_refs_add(*r, l, 1, w->blob->no_use ? 0 : 1) == 0)
 		return 0;
+	if (!w->lent)
+		history_undone(m, layer->name);
 	record_graph_remove(m->graph, *r);
 	*r = NULL;
 	return error_set(e, -ENOMEM, "out of memory");
@@ -244,6 +248,8 @@ static void creation_end(struct creation *n)
 		return;
 	cleanup(manager_unlock) struct manager *m = manager_lock(n->m);
 	record_refs_clear(n->record);
+	if (n->record->layer->owners == 1)
+		history_undone(m, n->record->layer->name);
 	record_graph_remove(m->graph, n->record);
 	pthread_cond_broadcast(&m->idle);
 	n->record = NULL;
@@ -280,6 +286,7 @@ static int publish(struct creation *n, char ret_id[RECORD_ID_LENGTH + 1], struct
 		return code;
 	cleanup(manager_unlock) struct manager *m = manager_lock(n->m);
 	n->record->state = RECORD_LIVE;
+	history_made(m, n->record);
 	memcpy(ret_id, n->record->id, sizeof(n->record->id));
 	manager_unreserve(m, n->record);
 	n->record = NULL;

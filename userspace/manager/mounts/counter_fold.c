@@ -11,6 +11,8 @@
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "manager/history/history.h"
+#include "manager/history/history_save.h"
 #include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_lingering.h"
@@ -83,6 +85,17 @@ static struct mount *find_mount(struct mount **sorted, size_t count, uint64_t id
 	return found ? *found : NULL;
 }
 
+/* What happens in a layer that is an upper is work on it. With the lock. */
+static void tell_history(struct manager *m, const char *layer, bool is_upper,
+			 const struct usage_delta *delta)
+{
+	manager_assert_locked(m);
+	if (is_upper)
+		history_worked(m, layer, clock_wall_ns());
+	else if (delta->last_read_boot_ns)
+		history_needed(m, layer, clock_boot_to_wall_ns(delta->last_read_boot_ns));
+}
+
 static void mark_stale(struct layer *layer)
 {
 	layer->upper_changes++;
@@ -129,6 +142,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	if (is_empty(&delta) || !layer)
 		return;
 	ml->dirty = true;
+	tell_history(m, ml->name, cell->layer == 0 && mount->writable, &delta);
 	credit(layer, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
@@ -254,6 +268,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	usage_fold(&watch->folded[cell->layer], &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return;
+	tell_history(m, watch->layer, cell->layer == 0, &delta);
 	credit(layer, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);
@@ -286,6 +301,7 @@ static int apply_cells(struct manager *m, const struct cells *all, struct change
 	}
 	apply_unplaced_changes(locked);
 	save_dirty(locked, c);
+	history_save(locked, c);
 	return 0;
 }
 
@@ -438,11 +454,11 @@ static void fold_locked(struct manager *m, bool gone_only)
 	if (code == 0 && !gone_only)
 		m->folds_whole = begun;
 	atomic_fetch_add(&m->folds, 1);
-	if (code < 0) {
-		cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-
-		mark_unsaved(locked);
-	}
+	manager_lock(m);
+	history_save_done(m, code == 0);
+	if (code < 0)
+		mark_unsaved(m);
+	manager_unlock(m);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "manager/history/history.h"
 #include "manager/state/reservation.h"
 #include "manager/state/lease_use.h"
 #include "manager/state/lease_table.h"
@@ -101,6 +102,7 @@ static void publish_twin(struct manager *m, struct record *r, struct record *twi
 	record_refs_clear(r);
 	record_graph_pair(twin, r);
 	twin->state = RECORD_LIVE;
+	history_made(locked, twin);
 }
 
 int record_commit_reserved(struct manager *m, struct record *r, struct lease *l, bool adopt,

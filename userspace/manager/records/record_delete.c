@@ -9,6 +9,9 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
+
+#include "manager/history/history.h"
 #include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
@@ -25,6 +28,12 @@ static bool owns_layer(const struct record *r)
 	return r->layer->owners == (r->twin ? 2U : 1U);
 }
 
+/* When and why records go. */
+struct departure {
+	const char *by; /* NULL: their owner removes them */
+	int64_t at_ns;
+};
+
 static int detach_both(struct manager *m, struct record *r, struct error *e)
 {
 	int code = mount_detach(m, r, e);
@@ -32,8 +41,13 @@ static int detach_both(struct manager *m, struct record *r, struct error *e)
 	return code == 0 && r->twin ? mount_detach(m, r->twin, e) : code;
 }
 
-static void delete_rows(struct change_set *c, const struct record *r)
+static void delete_rows(struct manager *m, struct change_set *c, const struct record *r,
+			const struct departure *departure)
 {
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	if (owns_layer(r))
+		history_departing(locked, r, departure->by, departure->at_ns, c);
 	record_rows_delete(c, r->id);
 	if (r->twin)
 		record_rows_delete(c, r->twin->id);
@@ -55,9 +69,10 @@ static void discard_layers(struct manager *m, struct record *const *records, siz
 	}
 }
 
-int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
-			   struct error *e)
+int record_delete_evicted(struct manager *m, struct record *const *records, size_t count,
+			  const char *by, struct error *e)
 {
+	struct departure departure = { .by = by, .at_ns = clock_wall_ns() };
 	cleanup(change_set_free) struct change_set c = { 0 };
 	int code;
 
@@ -68,7 +83,7 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 			code = mount_lingering_refuse(m, records[i], false, e);
 		if (code < 0)
 			return code;
-		delete_rows(&c, records[i]);
+		delete_rows(m, &c, records[i], &departure);
 	}
 	code = mount_elsewhere_refuse(m, records, count, e);
 	if (code < 0)
@@ -80,12 +95,20 @@ int record_delete_reserved(struct manager *m, struct record *const *records, siz
 
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
+		if (owns_layer(records[i]))
+			history_departed(locked, records[i]->layer->name, by, departure.at_ns);
 		if (records[i]->twin)
 			record_graph_remove(locked->graph, records[i]->twin);
 		record_graph_remove(locked->graph, records[i]);
 	}
 	pthread_cond_broadcast(&locked->idle);
 	return 0;
+}
+
+int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
+			   struct error *e)
+{
+	return record_delete_evicted(m, records, count, NULL, e);
 }
 
 /* After its last ref: an immutable twin takes its mutable half along, unless one of them is to be

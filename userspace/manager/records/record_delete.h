@@ -12,5 +12,7 @@ bool record_delete_is_due(const struct record *r);
 /* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
  * each are among those before it; no two of them share a layer. On failure they stay as they were,
  * reserved. Without the lock. */
+int record_delete_evicted(struct manager *m, struct record *const *records, size_t count,
+			  const char *by, struct error *e);
 int record_delete_reserved(struct manager *m, struct record *const *records, size_t count,
 			   struct error *e);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "manager/history/history.h"
 #include "manager/state/manager_limits.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
@@ -221,9 +222,11 @@ int record_draft_insert(struct manager *m, struct record **r, struct record *par
 		record_graph_remove_layer(m->graph, layer);
 		return error_set(e, code, "new record: %s", strerror(-code));
 	}
+	history_begin(m, *r);
 	layer->size_known = layer->measured = true; /* empty */
 	code = record_refs_add(*r, l, 1, 1);
 	if (code < 0) {
+		history_undone(m, name);
 		record_graph_remove(m->graph, *r);
 		*r = NULL;
 		return error_set(e, code, "out of memory");
@@ -246,6 +249,7 @@ static int undo_files_and_rows(struct manager *m, struct record *r, const struct
 	}
 	record_rows_delete(&c, r->id);
 	layer_rows_delete(&c, r->layer->name);
+	history_rows_delete_past(&c, r->layer->name);
 	if (unmade)
 		usage_rows_delete_mount(&c, (int64_t)unmade->id);
 	return change_set_write(&c, m->database, DATABASE_RELAXED, e);
@@ -262,6 +266,7 @@ void record_draft_undo(struct manager *m, struct record *r, const struct mount *
 
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	record_refs_clear(r);
+	history_undone(locked, r->layer->name);
 	record_graph_remove(locked->graph, r);
 	pthread_cond_broadcast(&locked->idle);
 }

@@ -5,6 +5,7 @@
  *
  * The mount is frozen first, and left to the unmount queue last.
  */
+#include "manager/history/history.h"
 #include "manager/snapshots/snapshot_commit.h"
 
 #include <errno.h>
@@ -149,6 +150,7 @@ static void publish_committed(struct commit *commit)
 	record_swap_labels(r, commit->draft);
 	free(r->description);
 	r->description = take_ptr(commit->draft->description);
+	history_made(locked, r);
 }
 
 static void give_name_back(struct commit *commit)

@@ -92,6 +92,7 @@ struct manager {
 	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
+	struct history *history; /* manager/history's */
 	struct mount *mounts;
 	struct layer_watches watches;
 	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/history/history.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/vec.h"
+#include "manager/history/history_identity.h"
+#include "manager/history/history_state.h"
+
+/* While the database cannot be written, so many events are kept. */
+#define EVENTS_MAX 10000
+
+static struct forecast_past *past_below(const struct manager *m, const struct past *p)
+{
+	struct past *parent = history_state_below(m, p);
+
+	return parent ? &parent->past : NULL;
+}
+
+/* ---- layers come ---- */
+
+/* A layer that several records share has the past of the first one. NULL: it has one already, or
+ * there is no memory; then the layer is as one without a past. */
+static struct past *begin(struct manager *m, const struct record *r, double made_s)
+{
+	struct past *p, *parent;
+
+	if (!m->history || history_state_find(m, r->layer->name))
+		return NULL;
+	p = history_state_add(m->history, r->layer->name);
+	if (!p)
+		return NULL;
+	if (r->parent)
+		(void)snprintf(p->below, sizeof(p->below), "%s", r->parent->layer->name);
+	p->worked_ns = r->created_ns;
+	p->dirty = true;
+	forecast_made(&m->history->forecast, &p->past, NULL);
+	parent = history_state_below(m, p);
+	if (parent) {
+		parent->past.child_s = fmax(parent->past.child_s, made_s);
+		parent->dirty = true;
+	}
+	return p;
+}
+
+void history_begin(struct manager *m, const struct record *r)
+{
+	manager_assert_locked(m);
+	if (m->history)
+		(void)begin(m, r, m->history->forecast.busy_s);
+}
+
+void history_undone(struct manager *m, const char *layer)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p)
+		return;
+	(void)hashmap_remove(m->history->pasts, p->layer);
+	free(p);
+}
+
+static struct event *add_event(struct history *h, enum history_event event, const char *layer,
+			       int64_t at_ns)
+{
+	struct event *events = NULL, *added;
+
+	if (h->event_count < EVENTS_MAX)
+		events = vec_reserve(h->events, &h->event_capacity, h->event_count + 1,
+				     sizeof(*events));
+	if (!events) {
+		h->events_dropped++;
+		return NULL;
+	}
+	h->events = events;
+	added = &h->events[h->event_count++];
+	*added = (struct event){ .event = event, .at_ns = at_ns };
+	(void)snprintf(added->layer, sizeof(added->layer), "%s", layer);
+	return added;
+}
+
+static void log_made(struct history *h, const struct past *p, const struct record *r,
+		     const struct departed *before)
+{
+	struct event *event = add_event(h, HISTORY_MADE, p->layer, clock_wall_ns());
+
+	if (!event)
+		return;
+	memcpy(event->below, p->below, sizeof(event->below));
+	memcpy(event->record, r->id, sizeof(event->record));
+	memcpy(event->identity, p->identity, sizeof(event->identity));
+	event->bytes = r->layer->size_known ? r->layer->allocated_bytes : 0;
+	event->cost_s = p->cost_s;
+	event->returned = before;
+	if (!before || !*before->by)
+		return;
+	memcpy(event->by, before->by, sizeof(event->by));
+	event->since_ns = event->at_ns - before->at_ns;
+}
+
+/* Work that was seen in a fold took the time since the fold before. */
+static void add_work(const struct history *h, struct past *p, int64_t now_ns)
+{
+	int64_t from = p->worked_ns > h->folded_ns ? p->worked_ns : h->folded_ns;
+
+	if (now_ns > from)
+		p->cost_s += (float)((double)(now_ns - from) / NS_PER_S);
+	p->worked_ns = now_ns;
+	p->dirty = true;
+}
+
+/* Gives the layer the past of the one that was gone. */
+static void restore(struct manager *m, struct past *p, struct departed *before)
+{
+	struct history *h = m->history;
+	double child_s = p->past.child_s;
+
+	p->past = before->past;
+	p->past.child_s = child_s;
+	if (p->cost_s <= 0)
+		p->cost_s = before->cost_s;
+	forecast_advance(&h->forecast, clock_wall_ns());
+	forecast_needed(&h->forecast, &p->past, past_below(m, p));
+	h->table_changed = true;
+	(void)hashmap_remove(h->departed, before->identity);
+	free(before);
+}
+
+static void note_made(struct manager *m, const struct record *r)
+{
+	struct past *p = history_state_find(m, r->layer->name), *parent;
+	struct departed *before = NULL;
+
+	if (!p || p->finished)
+		return;
+	p->finished = p->dirty = true;
+	parent = history_state_below(m, p);
+	history_identity_of(r, parent ? parent->identity : "", p->identity);
+	if (*p->identity)
+		before = hashmap_find(m->history->departed, p->identity);
+	log_made(m->history, p, r, before);
+	if (before)
+		restore(m, p, before);
+}
+
+void history_made(struct manager *m, const struct record *r)
+{
+	struct past *p = history_state_find(m, r->layer->name);
+
+	manager_assert_locked(m);
+	if (p && !p->finished)
+		add_work(m->history, p, clock_wall_ns()); /* finishing it was work, too */
+	note_made(m, r);
+}
+
+/* ---- what layers cost ---- */
+
+void history_add_cost(struct manager *m, const char *layer, double seconds)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p || !(seconds > 0))
+		return;
+	p->cost_s += (float)seconds;
+	p->dirty = true;
+}
+
+void history_worked(struct manager *m, const char *layer, int64_t now_ns)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (p && !p->finished)
+		add_work(m->history, p, now_ns);
+}
+
+/* ---- needs ---- */
+
+void history_needed(struct manager *m, const char *layer, int64_t now_ns)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p)
+		return;
+	forecast_advance(&m->history->forecast, now_ns);
+	if (!forecast_is_new_need(&m->history->forecast, &p->past))
+		return;
+	(void)add_event(m->history, HISTORY_NEEDED, layer, now_ns);
+	m->history->table_changed = true;
+	/* What lies below was needed with it the last time, too, so that the walk ends early. */
+	for (; p && forecast_is_new_need(&m->history->forecast, &p->past);
+	     p = history_state_below(m, p)) {
+		forecast_needed(&m->history->forecast, &p->past, past_below(m, p));
+		p->dirty = true;
+	}
+}
+
+void history_count_idle(struct manager *m, int64_t now_ns)
+{
+	struct past *p;
+	size_t at = 0;
+
+	manager_assert_locked(m);
+	while (m->history && (p = hashmap_next(m->history->pasts, &at)))
+		forecast_count_idle(&m->history->forecast, &p->past, past_below(m, p), now_ns);
+}
+
+bool history_forecast(const struct manager *m, const char *layer, int64_t now_ns,
+		      struct history_forecast *ret_forecast)
+{
+	const struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p)
+		return false;
+	*ret_forecast = (struct history_forecast){
+		.need_rate =
+			forecast_rate(&m->history->forecast, &p->past, past_below(m, p), now_ns),
+		.cost_s = (double)p->cost_s,
+	};
+	return true;
+}
+
+/* ---- layers go ---- */
+
+void history_departing(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
+		       struct change_set *c)
+{
+	const struct past *p = history_state_find(m, r->layer->name);
+	int64_t bytes = r->layer->measured ? r->layer->allocated_bytes : 0;
+	struct history_row row;
+	struct departed_row departed;
+
+	manager_assert_locked(m);
+	if (!p)
+		return;
+	row = (struct history_row){ .at_ns = now_ns,
+				    .event = by ? HISTORY_EVICTED : HISTORY_REMOVED,
+				    .layer = p->layer,
+				    .identity = p->identity,
+				    .below = p->below,
+				    .record = r->id,
+				    .bytes = bytes,
+				    .cost_ms = llround((double)p->cost_s * 1e3),
+				    .by = by ? by : "" };
+	departed = (struct departed_row){ .identity = p->identity,
+					  .past = p->past,
+					  .at_ns = now_ns,
+					  .bytes = bytes,
+					  .cost_ms = row.cost_ms,
+					  .by = row.by };
+	history_rows_add(c, &row);
+	history_rows_delete_past(c, p->layer);
+	if (*p->identity)
+		history_rows_set_departed(c, &departed);
+}
+
+void history_departed(struct manager *m, const char *layer, const char *by, int64_t now_ns)
+{
+	struct past *p = history_state_find(m, layer);
+	struct departed *d;
+
+	manager_assert_locked(m);
+	if (!p)
+		return;
+	(void)hashmap_remove(m->history->pasts, p->layer);
+	d = *p->identity ? history_state_depart(m->history, p->identity) : NULL;
+	if (d) {
+		(void)snprintf(d->by, sizeof(d->by), "%s", by ? by : "");
+		d->past = p->past;
+		d->at_ns = now_ns;
+		d->cost_s = p->cost_s;
+	}
+	free(p);
+}
+
+/* ---- records that are older than the history ---- */
+
+/* The past of a record that is older than the history, from what its row has. */
+static void guess_past(struct manager *m, const struct record *r)
+{
+	double created_s = (double)r->created_ns / NS_PER_S;
+	double last_s = (double)record_last_used_ns(r) / NS_PER_S;
+	double now_s = m->history->forecast.busy_s;
+	uint64_t uses = record_usage_count(r);
+	struct past *p = begin(m, r, fmin(created_s, now_s));
+
+	if (!p || created_s > now_s) /* the clock was set back */
+		return;
+	p->past.first_s = p->past.last_s = created_s;
+	p->past.counted_s = now_s; /* nothing is known of its idle time */
+	if (uses == 0 || last_s <= created_s || last_s > now_s)
+		return;
+	p->past.needs = 1 + (uint32_t)(uses < UINT16_MAX ? uses : UINT16_MAX);
+	p->past.last_s = last_s;
+	p->past.mean_log_gap = (float)log((last_s - created_s) / (double)uses + 1);
+}
+
+/* Parents first: a child's past begins with a look at its parent. Chains are at most 500 deep. */
+void history_recall(struct manager *m, const struct record *r)
+{
+	manager_assert_locked(m);
+	if (history_state_find(m, r->layer->name))
+		return;
+	if (r->parent)
+		history_recall(m, r->parent);
+	guess_past(m, r);
+	if (!r->is_mutable)
+		note_made(m, r);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happened to layers, and what the agent learned of it: when each was needed, what it cost to
+ * make, what was evicted and made again. The other rooms tell it what they do; a fold writes it to
+ * the database. All functions want the lock unless they say otherwise.
+ *
+ * Identity is what tells that a layer is made again: its chain id; else the chain id in its
+ * snapshot's name; else a digest of its description, its type and what it lies on. A layer without
+ * a description has none, and its past ends with it.
+ */
+#pragma once
+
+#include "manager/state/manager_state.h"
+#include "store/history_rows.h"
+
+/* Begins the pasts of a record and of those below it, if they are older than the history. */
+void history_recall(struct manager *m, const struct record *r);
+/* A record has got a layer of its own. */
+void history_begin(struct manager *m, const struct record *r);
+/* The record was not made after all. */
+void history_undone(struct manager *m, const char *layer);
+/* The layer is finished. If it was evicted before, it gets its past back, and that is a regret. */
+void history_made(struct manager *m, const struct record *r);
+/* What making it took, apart from the work that the kernel saw in it. */
+void history_add_cost(struct manager *m, const char *layer, double seconds);
+/* The kernel saw work in a layer that is being made, since the last fold. */
+void history_worked(struct manager *m, const char *layer, int64_t now_ns);
+/* The layer was read: it is needed, with all below it. */
+void history_needed(struct manager *m, const char *layer, int64_t now_ns);
+/* The record goes, with its layer: the rows for the transaction that deletes it, and, once that is
+ * written, the end of its past. by: "POLICY/SCORER" of an eviction, NULL when its owner removed it.
+ */
+void history_departing(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
+		       struct change_set *c);
+void history_departed(struct manager *m, const char *layer, const char *by, int64_t now_ns);
+
+/* Before a plan: what is idle is counted up to now. */
+void history_count_idle(struct manager *m, int64_t now_ns);
+/* What is expected of a layer. */
+struct history_forecast {
+	double need_rate; /* needs in each busy second */
+	double cost_s; /* that the layer took to make; 0: not known */
+};
+
+/* False when the layer has no past. */
+bool history_forecast(const struct manager *m, const char *layer, int64_t now_ns,
+		      struct history_forecast *ret_forecast);

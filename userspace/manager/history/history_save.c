@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/history/history_save.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "manager/history/history_state.h"
+#include "prune/forecast_text.h"
+#include "store/store_rows.h"
+
+#define KEEP_NS (90 * 24 * 3600 * NS_PER_S)
+#define KEEP_ROWS 200000 /* some 32 MiB */
+#define TRIM_NS (3600 * NS_PER_S)
+/* The table is lost with a crash for as long as this. */
+#define SAVE_TABLE_NS (300 * NS_PER_S)
+#define TABLE_KEY "forecast"
+
+static void save_event(struct change_set *c, const struct event *event)
+{
+	struct history_row row = { .at_ns = event->at_ns,
+				   .event = event->event,
+				   .layer = event->layer,
+				   .identity = event->identity,
+				   .below = event->below,
+				   .record = event->record,
+				   .bytes = event->bytes,
+				   .cost_ms = llround((double)event->cost_s * 1e3),
+				   .by = event->by,
+				   .since_ns = event->since_ns };
+
+	history_rows_add(c, &row);
+	if (event->returned)
+		history_rows_delete_departed(c, event->identity);
+}
+
+static void save_past(struct change_set *c, struct past *p)
+{
+	struct past_row row = { .layer = p->layer,
+				.identity = p->identity,
+				.below = p->below,
+				.past = p->past,
+				.cost_ms = llround((double)p->cost_s * 1e3) };
+
+	history_rows_set_past(c, &row);
+	p->dirty = false;
+}
+
+static void save_table(struct history *h, struct change_set *c, int64_t now_ns)
+{
+	cleanup(strbuf_free) struct strbuf text = { 0 };
+
+	if (!h->table_changed || now_ns - h->table_saved_ns < SAVE_TABLE_NS)
+		return;
+	if (forecast_text_write(&h->forecast, &text) < 0)
+		return; /* the next fold tries again */
+	store_rows_set(c, TABLE_KEY, text.text);
+	h->table_changed = false;
+	h->table_saved_ns = now_ns;
+}
+
+static void forget_old(struct history *h, int64_t before_ns)
+{
+	struct departed *d;
+	size_t at = 0;
+
+	while ((d = hashmap_next(h->departed, &at)))
+		if (d->at_ns < before_ns) {
+			(void)hashmap_remove(h->departed, d->identity);
+			free(d);
+			at = 0; /* the table may have been reordered */
+		}
+}
+
+void history_save(struct manager *m, struct change_set *c)
+{
+	struct history *h = m->history;
+	int64_t now = clock_wall_ns();
+	struct past *p;
+	size_t at = 0;
+
+	manager_assert_locked(m);
+	if (!h)
+		return;
+	h->folded_ns = now;
+	for (size_t i = 0; i < h->event_count; i++)
+		save_event(c, &h->events[i]);
+	h->events_saved = h->event_count;
+	while ((p = hashmap_next(h->pasts, &at)))
+		if (p->dirty)
+			save_past(c, p);
+	save_table(h, c, now);
+	if (now - h->trimmed_ns < TRIM_NS)
+		return;
+	h->trimmed_ns = now;
+	forget_old(h, now - KEEP_NS);
+	history_rows_trim(c, now - KEEP_NS);
+	history_rows_limit(c, KEEP_ROWS);
+}
+
+void history_save_done(struct manager *m, bool written)
+{
+	struct history *h = m->history;
+	struct past *p;
+	size_t at = 0;
+
+	manager_assert_locked(m);
+	if (!h)
+		return;
+	if (written) {
+		h->event_count -= h->events_saved;
+		memmove(h->events, h->events + h->events_saved,
+			h->event_count * sizeof(*h->events));
+	} else {
+		while ((p = hashmap_next(h->pasts, &at)))
+			p->dirty = true;
+		h->table_changed = true;
+		h->table_saved_ns = 0;
+	}
+	h->events_saved = 0;
+}
+
+/* ---- at start ---- */
+
+struct loading {
+	struct history *history;
+	int64_t now_ns;
+};
+
+static int load_past(const struct past_row *row, void *user)
+{
+	struct loading *load = user;
+	struct past *p = history_state_add(load->history, row->layer);
+
+	if (!p)
+		return -ENOMEM;
+	(void)snprintf(p->below, sizeof(p->below), "%s", row->below);
+	(void)snprintf(p->identity, sizeof(p->identity), "%s", row->identity);
+	p->past = row->past;
+	p->cost_s = (float)((double)row->cost_ms / 1e3);
+	p->worked_ns = load->now_ns;
+	p->finished = *row->identity;
+	return 0;
+}
+
+static int load_departed(const struct departed_row *row, void *user)
+{
+	struct loading *load = user;
+	struct departed *d = history_state_depart(load->history, row->identity);
+
+	if (!d)
+		return -ENOMEM;
+	(void)snprintf(d->by, sizeof(d->by), "%s", row->by);
+	d->past = row->past;
+	d->at_ns = row->at_ns;
+	d->cost_s = (float)((double)row->cost_ms / 1e3);
+	return 0;
+}
+
+/* Busy time begins at the wall time, so that the times of records that are older than the history
+ * can stand for their needs. */
+static void begin_forecast(struct history *h, int64_t now_ns)
+{
+	forecast_init(&h->forecast);
+	h->forecast.busy_s = h->forecast.weighed_s = (double)now_ns / NS_PER_S;
+	h->forecast.need_wall_ns = now_ns;
+	h->table_changed = true;
+}
+
+static int load_rows(struct manager *m, struct history *h, struct error *e)
+{
+	struct loading load = { .history = h, .now_ns = clock_wall_ns() };
+	cleanup(free_ptr) char *table = NULL;
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = history_rows_load_pasts(db, load_past, &load, e);
+
+	if (code == 0)
+		code = history_rows_load_departed(db, load_departed, &load, e);
+	if (code == 0)
+		code = store_rows_find(db, TABLE_KEY, &table, e);
+	database_unlock_reader(m->database);
+	if (code < 0)
+		return code;
+	begin_forecast(h, load.now_ns);
+	if (table && forecast_text_read(table, &h->forecast) < 0)
+		manager_report(m, true,
+			       "what was learned of needs cannot be read: it is learned anew");
+	return 0;
+}
+
+int history_save_load(struct manager *m, struct error *e)
+{
+	cleanup(history_state_free) struct history *h = calloc(1, sizeof(*h));
+	struct record *r;
+	size_t at = 0;
+	int code;
+
+	if (h)
+		h->pasts = hashmap_new();
+	if (h)
+		h->departed = hashmap_new();
+	if (!h || !h->pasts || !h->departed)
+		return error_set(e, -ENOMEM, "out of memory for the history");
+	code = load_rows(m, h, e);
+	if (code < 0)
+		return code;
+
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	locked->history = take_ptr(h);
+	while ((r = record_graph_next(locked->graph, &at)))
+		history_recall(locked, r);
+	return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share. */
+#pragma once
+
+#include "manager/state/manager_state.h"
+#include "prune/forecast.h"
+#include "store/history_rows.h"
+
+/* A layer that is there. */
+struct past {
+	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
+	char identity[DIGEST_TEXT_SIZE]; /* "": none yet */
+	struct forecast_past past;
+	float cost_s;
+	int64_t worked_ns; /* work up to here is in the cost */
+	bool finished;
+	bool dirty;
+};
+
+/* A layer that is gone. */
+struct departed {
+	char identity[DIGEST_TEXT_SIZE], by[HISTORY_BY_SIZE];
+	struct forecast_past past;
+	int64_t at_ns, bytes;
+	float cost_s;
+};
+
+/* What a fold is to write. */
+struct event {
+	int64_t at_ns, since_ns, bytes;
+	enum history_event event;
+	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
+	char record[RECORD_ID_LENGTH + 1], by[HISTORY_BY_SIZE];
+	char identity[DIGEST_TEXT_SIZE];
+	float cost_s;
+	bool returned; /* its departed row goes */
+};
+
+struct history {
+	struct forecast forecast;
+	struct hashmap *pasts; /* struct past by layer */
+	struct hashmap *departed; /* struct departed by identity */
+	struct event *events; /* that are not written yet */
+	size_t event_count, event_capacity, events_saved; /* of them, those in the fold under way */
+	uint64_t events_dropped;
+	int64_t folded_ns; /* the last fold */
+	int64_t trimmed_ns, table_saved_ns;
+	bool table_changed;
+};
+
+/* NULL: the layer has no past. With the lock, like all of these. */
+struct past *history_state_find(const struct manager *m, const char *layer);
+struct past *history_state_below(const struct manager *m, const struct past *p);
+/* A past that is all 0, in the table; NULL: no memory. */
+struct past *history_state_add(struct history *h, const char *layer);
+/* NULL: no memory. */
+struct departed *history_state_depart(struct history *h, const char *identity);
+
+void history_state_free(struct history *h);
+DEFINE_CLEANUP(struct history *, history_state_free)
