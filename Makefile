@@ -40,7 +40,8 @@ OUT := $(if $(FAIL_POINTS),build/failpoints,build)
 WERROR := -Werror
 endif
 GEN := $(OUT)/gen
-VERSION := 0.1.0
+# Its one place is the first heading of the news: "## 1.2.3 (date)".
+VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' NEWS.md | head -n 1)
 
 PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson \
 	libcrypto libisal libzstd libcurl libseccomp libcap-ng
@@ -57,7 +58,7 @@ HARDENING_LDFLAGS = $(if $(HARDENING),-pie -Wl$(comma)-z$(comma)relro -Wl$(comma
 endif
 comma := ,
 
-ALL_CFLAGS = -std=gnu11 -fvisibility=hidden -D_GNU_SOURCE -DVARVE_VERSION='"$(VERSION)"' -Wall -Wextra -Wvla -Wshadow \
+ALL_CFLAGS = -std=gnu11 -fvisibility=hidden -D_GNU_SOURCE -Wall -Wextra -Wvla -Wshadow \
 	-Wmissing-prototypes -Wstrict-prototypes -Wconversion $(WERROR) -pthread $(SAN_FLAGS) $(CFLAGS) $(HARDENING) \
 	$(if $(FAIL_POINTS),-DVARVE_FAIL_POINTS) \
 	-Iuserspace -I. -isystem $(GEN) $(DEP_CFLAGS) -MD -MP
@@ -110,9 +111,15 @@ $(OUT)/varve-fetch: $(OUT)/userspace/fetch/main.o $(LIBRARY)
 $(LIBRARY): $(OBJECTS) $(PROTO_OBJECTS)
 	$(call say,AR)rm -f $@ && ar rcs $@ $^
 
-$(OUT)/%.o: %.c | $(PROTO_HEADERS) $(SKELETONS)
+$(OUT)/%.o: %.c | $(PROTO_HEADERS) $(SKELETONS) $(GEN)/base/version.h
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Made anew with the news, but younger only when the version is another one.
+$(GEN)/base/version.h: NEWS.md
+	@mkdir -p $(@D)
+	@printf '/* Made from NEWS.md. */\n#pragma once\n\n#define VARVE_VERSION "%s"\n' '$(VERSION)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # The project's warnings are off for code that protobuf-c generates.
 $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
+#include "base/version.h"
 #include "cli/cli_call.h"
 #include "cli/commands.h"
 #include "varve.pb-c.h"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/version.h"
 #include "cli/cli.h"
 #include "cli/cli_help.h"
 #include "cli/commands.h"

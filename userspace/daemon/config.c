@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/version.h"
+
 static const char help[] =
 	"Usage: varved [OPTION]…\n"
 	"Keeps filesystem layers with an overlay mount each, and counts what is read in them.\n"

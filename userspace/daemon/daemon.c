@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "daemon/access.h"
 #include "daemon/listener.h"
 #include "daemon/root_check.h"

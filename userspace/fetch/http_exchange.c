@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "fetch/registry_url.h"
 
 #define HEADERS_MAX (64 * 1024)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/version.h"
 #include "graph/record_filter.h"
 #include "manager/manager.h"
 #include "manager/eviction/eviction.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "manager/content/content.h"
 #include "manager/doctor.h"
 #include "manager/records/records.h"

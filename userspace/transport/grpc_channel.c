@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/version.h"
 #include "transport/grpc_frame.h"
 #include "transport/grpc_status.h"
 #include "transport/http2_session.h"

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/version.h"
 #include "transport/grpc_frame.h"
 #include "transport/grpc_status.h"
 #include "transport/http2_session.h"
