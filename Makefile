@@ -6,7 +6,9 @@
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
 # make check-hardening checks the hardening of the built programs
-# make bench           measurements as JSON  make install       DESTDIR and PREFIX
+# make bench           measurements as JSON  make install       DESTDIR and PREFIX; make uninstall
+# make deb             Debian packages in build/deb
+# make check-packages  the packages of Debian 12 and 13, amd64 and arm64, in fresh systems (root, network)
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
 # make FAIL_POINTS=1 [target]                an agent that tests can kill between two steps, in
@@ -23,6 +25,10 @@ CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX := /usr/local
 UNIT_DIR = $(PREFIX)/lib/systemd/system
+# Debian's zsh looks there.
+ZSH_DIR = $(DATA)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# The agent reads it there, whatever the prefix.
+CONFIG := /etc/varve/varved.conf
 SAN :=
 FAIL_POINTS :=
 ifeq ($(SAN),address)
@@ -43,10 +49,11 @@ GEN := $(OUT)/gen
 # Its one place is the first heading of the news: "## 1.2.3 (date)".
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' NEWS.md | head -n 1)
 
+PKG_CONFIG := pkg-config
 PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson \
 	libcrypto libisal libzstd libcurl libseccomp libcap-ng
-DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
-DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -lm
+DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+DEP_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
 CFLAGS := -O2 -g
 # The programs of a root daemon are hardened, but not in sanitizer builds, which have checks of their own.
@@ -64,10 +71,12 @@ ALL_CFLAGS = -std=gnu11 -fvisibility=hidden -D_GNU_SOURCE -Wall -Wextra -Wvla -W
 	-Iuserspace -I. -isystem $(GEN) $(DEP_CFLAGS) -MD -MP
 ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(HARDENING_LDFLAGS) $(LDFLAGS) -Wl,--as-needed
 
-ARCH := $(shell uname -m)
+# What is compiled for, which need not be this machine.
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
+# The type information of the programs has the paths of their files, and is a part of varved.
 BPF_CFLAGS := -O2 -g -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
-	-I/usr/include/$(shell $(CC) -print-multiarch) -Ibpf -MMD -MP
+	-I/usr/include/$(shell $(CC) -print-multiarch) -Ibpf -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 
 MAINS := userspace/daemon/main.c userspace/cli/main.c userspace/fetch/main.c
 SOURCES := $(filter-out $(MAINS),$(wildcard userspace/*/*.c userspace/*/*/*.c))
@@ -93,7 +102,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data clean
+.PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(GO_TOOLS)
@@ -223,6 +232,8 @@ fuzz:
 
 MAN_PAGES := $(patsubst doc/%.scd,$(OUT)/man/%,$(wildcard doc/*.scd))
 UNITS := $(notdir $(wildcard packaging/*.service packaging/*.socket))
+DOCUMENTS := README.md NEWS.md SECURITY.md
+DATA = $(DESTDIR)$(PREFIX)/share
 
 $(OUT)/man/%: doc/%.scd
 	@mkdir -p $(@D)
@@ -232,15 +243,39 @@ install: all install-data
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved $(OUT)/varve-fetch
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(OUT)/varve
 
-# The installed units name the program by its installed path.
+# The installed units name the program by its installed path. A configuration that exists is kept.
 install-data: $(MAN_PAGES)
 	install -d $(DESTDIR)$(UNIT_DIR)
 	for unit in $(UNITS); do \
 		sed 's,^ExecStart=varved,ExecStart=$(PREFIX)/sbin/varved,' packaging/$$unit > $(DESTDIR)$(UNIT_DIR)/$$unit || exit 1; \
+		chmod 0644 $(DESTDIR)$(UNIT_DIR)/$$unit || exit 1; \
 	done
 	install -D -m 0644 packaging/varve.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(filter %.1,$(MAN_PAGES))
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN_PAGES))
+	install -D -m 0644 packaging/varve.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf
+	[ -e $(DESTDIR)$(CONFIG) ] || install -D -m 0644 packaging/varved.conf $(DESTDIR)$(CONFIG)
+	install -D -m 0644 -t $(DATA)/man/man1 $(filter %.1,$(MAN_PAGES))
+	install -D -m 0644 -t $(DATA)/man/man8 $(filter %.8,$(MAN_PAGES))
+	install -D -m 0644 packaging/completions/varve.bash $(DATA)/bash-completion/completions/varve
+	install -D -m 0644 packaging/completions/varve.fish $(DATA)/fish/vendor_completions.d/varve.fish
+	install -D -m 0644 packaging/completions/_varve $(ZSH_DIR)/_varve
+	install -D -m 0644 -t $(DATA)/doc/varve $(DOCUMENTS)
+	install -D -m 0644 -t $(DATA)/doc/varve/doc $(wildcard doc/*.md)
+
+# The configuration and the store stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,varved varve-fetch) $(DESTDIR)$(PREFIX)/bin/varve \
+		$(addprefix $(DESTDIR)$(UNIT_DIR)/,$(UNITS)) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf \
+		$(addprefix $(DATA)/man/man1/,$(notdir $(filter %.1,$(MAN_PAGES)))) \
+		$(addprefix $(DATA)/man/man8/,$(notdir $(filter %.8,$(MAN_PAGES)))) \
+		$(DATA)/bash-completion/completions/varve $(DATA)/fish/vendor_completions.d/varve.fish $(ZSH_DIR)/_varve
+	rm -rf $(DATA)/doc/varve
+
+deb:
+	scripts/make-deb
+
+check-packages:
+	scripts/check-packages
 
 clean:
 	rm -rf build

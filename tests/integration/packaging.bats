@@ -2,7 +2,8 @@
 # requires systemd-analyze systemd-sysusers scdoc make jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# Files that are installed besides the programs: units, sysusers, man pages.
+# Files that are installed besides the programs: units, sysusers, configuration, man pages, completions. The Debian
+# package is tested by package.bats.
 
 bats_require_minimum_version 1.5.0
 load ../lib/helpers
@@ -10,13 +11,18 @@ load ../lib/helpers
 setup() {
 	require
 	prefix=$BATS_TEST_TMPDIR/usr
-	make -C "$BATS_TEST_DIRNAME/../.." -s install-data PREFIX="$prefix" OUT="$BATS_TEST_TMPDIR/out"
+	conf=$BATS_TEST_TMPDIR/etc/varve/varved.conf
+	make_here install-data
 	install -D "$VARVE_BUILD/varved" "$prefix/sbin/varved"
 	units=$prefix/lib/systemd/system
 }
 
 teardown() {
 	agent_teardown
+}
+
+make_here() { # TARGET
+	make -C "$BATS_TEST_DIRNAME/../.." -s "$1" PREFIX="$prefix" CONFIG="$conf" OUT="$BATS_TEST_TMPDIR/out"
 }
 
 @test "systemd-analyze accepts the units" {
@@ -48,8 +54,89 @@ teardown() {
 	done
 }
 
-@test "the man pages are installed" {
-	[[ -s $prefix/share/man/man1/varve.1 && -s $prefix/share/man/man8/varved.8 ]]
+@test "man pages, completions and documents are installed" {
+	local file
+	for file in man/man1/varve.1 man/man8/varved.8 man/man8/varve-fetch.8 doc/varve/README.md \
+		doc/varve/doc/containerd.md doc/varve/doc/buildkit.md doc/varve/doc/install.md \
+		bash-completion/completions/varve fish/vendor_completions.d/varve.fish zsh/site-functions/_varve; do
+		[[ -s $prefix/share/$file ]] || {
+			echo "$file is missing"
+			return 1
+		}
+	done
+}
+
+# Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords
+# is not a default, and this machine need not have the groups.
+uncomment() {
+	sed -E '/^#credentials/d; s/^#([a-z_]* = |\[policy)/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
+		> "$BATS_TEST_TMPDIR/all.conf"
+	[[ $(grep -c '^[a-z]' "$BATS_TEST_TMPDIR/all.conf") -ge 25 ]]
+}
+
+@test "the configuration has each key of the parser, and its comments are lines that the parser takes" {
+	local key keys source=$BATS_TEST_DIRNAME/../../userspace/daemon/config_file.c
+	keys=$(grep -o 'strcmp(name, "[a-z_]*")' "$source" | cut -d '"' -f 2 | sort -u)
+	[[ $(wc -w <<< "$keys") -ge 17 ]]
+	for key in $keys; do
+		grep -qE "^#$key = " "$conf" || {
+			echo "no $key"
+			return 1
+		}
+	done
+	run -0 "$VARVE_BUILD/varved" --config "$conf" --check-config
+	assert_output_has "with 4 policies"
+	uncomment
+	run -0 "$VARVE_BUILD/varved" --config "$BATS_TEST_TMPDIR/all.conf" --check-config
+	assert_output_has "with 4 policies"
+}
+
+@test "the defaults in the comments of the configuration are the agent's" {
+	local setting name value file
+	for setting in root:ROOT socket:SOCKET read_only_socket:READ_ONLY_SOCKET group:GROUP read_only_group:READ_ONLY_GROUP; do
+		name=${setting%:*}
+		value=$(sed -z 's/\\\n//g' "$BATS_TEST_DIRNAME/../../userspace/daemon/config.h" |
+			sed -n "s/^#define CONFIG_DEFAULT_${setting#*:}[ \t]*\"\([^\"]*\)\".*/\1/p")
+		[[ -n $value ]]
+		grep -qxF "#$name = $value" "$conf" || {
+			echo "the default of $name is $value"
+			return 1
+		}
+	done
+
+	# What the man page says of each key. The last one is of a policy, and one of the default policies has another.
+	perl -0ne '($_) = /# CONFIGURATION(.*?)# ACCESS/s;
+		for (split /\+\+\n|\n\n|\*\n\t/) {
+			print "#$1 = $2\n" if /^\s*\*([a-z_]+)\*.*?\(default:\s+[*_](.+?)[*_]\)/s;
+		}' "$BATS_TEST_DIRNAME/../../doc/varved.8.scd" | grep -v '^#all = ' > "$BATS_TEST_TMPDIR/documented"
+	[[ $(wc -l < "$BATS_TEST_TMPDIR/documented") -ge 8 ]]
+	if grep -vxFf "$conf" "$BATS_TEST_TMPDIR/documented"; then
+		echo "these are the documented defaults, and not those of the configuration"
+		return 1
+	fi
+
+	[[ $EUID == 0 ]] || skip "not root"
+	agent_setup
+	uncomment
+	for file in "$conf" "$BATS_TEST_TMPDIR/all.conf"; do
+		agent_config=$BATS_TEST_TMPDIR/agent.conf
+		grep -Ev '^(root|socket|read_only_socket|backend) = ' "$file" > "$agent_config"
+		start_agent
+		# What the store uses is another amount each time. The default scorer may be named or not.
+		varve policy show --json | jq -S 'del(.used, .keep) | .scorer = "access"' > "$file.policies"
+		stop_agent
+	done
+	[[ $(jq -s length "$conf.policies") == 4 ]]
+	cmp "$conf.policies" "$BATS_TEST_TMPDIR/all.conf.policies"
+}
+
+@test "an installation leaves a configuration that is there, and an uninstallation nothing else" {
+	echo "# mine" > "$conf"
+	make_here install-data
+	[[ $(< "$conf") == "# mine" ]]
+	rm "$prefix/sbin/varved"
+	make_here uninstall
+	[[ -z $(find "$prefix" ! -type d) && $(< "$conf") == "# mine" ]]
 }
 
 @test "systemd-analyze rates the unit's exposure at most 6.0" {

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+# The command prints its own completion, from the tables that it parses its command line with.
+eval "$(varve completion bash 2> /dev/null)"
