@@ -196,13 +196,26 @@ static int write_file(struct diff *d, const struct layer_entry *entry, struct ta
 
 /* ---- entries ---- */
 
+/* A whiteout has no time of its own. */
+static struct timespec bound_time(const struct diff *d, const struct timespec *time)
+{
+	const struct timespec none = { 0 }, *newest = d->options->newest;
+
+	if (!newest)
+		return time ? *time : none;
+	if (!time || time->tv_sec > newest->tv_sec ||
+	    (time->tv_sec == newest->tv_sec && time->tv_nsec > newest->tv_nsec))
+		return *newest;
+	return *time;
+}
+
 /* Writes a whiteout beside the hidden name, or into the opaque directory. */
 static int write_whiteout(struct diff *d, const struct layer_entry *entry, bool opaque,
 			  struct error *e)
 {
 	char path[BENEATH_PATH_SIZE + sizeof(WHITEOUT_OPAQUE)];
 	size_t length = strlen(entry->path);
-	struct tar_header h = { .type = TAR_FILE, .path = path };
+	struct tar_header h = { .type = TAR_FILE, .path = path, .mtime = bound_time(d, NULL) };
 
 	if (opaque)
 		(void)snprintf(path, sizeof(path), "%s%s" WHITEOUT_OPAQUE, entry->path,
@@ -271,7 +284,7 @@ static int write_entry(struct diff *d, const struct layer_entry *entry, struct e
 		.mode = entry->st.st_mode,
 		.uid = entry->st.st_uid,
 		.gid = entry->st.st_gid,
-		.mtime = entry->st.st_mtim,
+		.mtime = bound_time(d, &entry->st.st_mtim),
 		.records = &d->records,
 	};
 	int marks, code;

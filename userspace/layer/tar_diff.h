@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@ struct tar_diff_options {
 	int layer_fd; /* borrowed */
 	int output_fd; /* borrowed; written from where it stands */
 	enum tar_compression compression;
+	const struct timespec *newest; /* of the times of files; NULL: as they are */
 	const atomic_bool *cancelled; /* may be NULL */
 	/* Bytes of files read so far; may be NULL. */
 	void (*progress)(uint64_t file_bytes, void *user);
