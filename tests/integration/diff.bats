@@ -109,3 +109,84 @@ unpack_as_the_peer() {
 @test "the agent unpacks into its own mounts, as containerd does" {
 	unpack_as_the_peer agent
 }
+
+# change SNAPSHOTTER KEY: what a container may do to a tree of make_all_kinds.
+change() {
+	local at=$BATS_TEST_TMPDIR/at
+	mkdir -p "$at"
+	sh -c "$(ctr snapshots --snapshotter "$1" mounts "$at" "$2")"
+	echo changed >> "$at/etc/passwd"
+	chmod 4711 "$at/etc/replaced"
+	rm -r "$at/opaque" "$at/kept/new"
+	mkdir -m 1711 "$at/opaque"
+	echo new > "$at/opaque/new"
+	ln "$at/opaque/new" "$at/kept/linked"
+	ln -s nowhere "$at/kept/symbolic"
+	mknod "$at/kept/device" c 5 1
+	mkfifo "$at/kept/fifo"
+	setfattr -n user.mine -v yes "$at/kept/file"
+	chown -h 12:34 "$at/kept/symbolic" "$at/kept/fifo"
+	truncate -s 1M "$at/kept/sparse"
+	mv "$at/etc/link" "$at/etc/moved"
+	umount "$at"
+}
+
+# layer_of SNAPSHOTTER KEY FILE [OPTION…]: the changes as a layer, and the blob's digest and labels.
+layer_of() {
+	ctr content ls -q | sort > "$BATS_TEST_TMPDIR/before"
+	ctr snapshots --snapshotter "$1" diff --keep "${@:4}" "$2" > "$3"
+	blob=$(ctr content ls -q | sort | comm -13 "$BATS_TEST_TMPDIR/before" -)
+}
+
+# tree_of_key SNAPSHOTTER KEY: what is seen in an active snapshot.
+tree_of_key() {
+	local at=$BATS_TEST_TMPDIR/at status=0
+	sh -c "$(ctr snapshots --snapshotter "$1" mounts "$at" "$2")"
+	python3 "$tools/list-tree" --no-root-time "$at" || status=1
+	umount "$at"
+	return "$status"
+}
+
+# The chain without a child.
+top_chain() { # SNAPSHOTTER
+	ctr snapshots --snapshotter "$1" ls |
+		awk '$NF == "Committed" { name[$1]; if (NF == 3) parent[$2] } END { for (i in name) if (!(i in parent)) print i }'
+}
+
+# pack_and_unpack MOUNTS: the layers that the agent makes of changes, one for each compression, give containerd
+# the changed tree back.
+pack_and_unpack() {
+	local type suffix
+	printf '[snapshots]\nmounts = %s\n' "$1" >> "$agent_config"
+	make_all_kinds
+	image test.local/kinds:latest "$layers"/{1,2,3}.tar
+	containerd_diff varve-diff
+	start_agent
+	start_containerd
+	import varve
+	ctr snapshots --snapshotter varve prepare work "$(top_chain varve)" > /dev/null
+	change varve work
+	tree_of_key varve work > "$BATS_TEST_TMPDIR/changed"
+	for suffix in '' .gz .zst; do
+		type=$(layer_media_type "x$suffix")
+		layer_of varve work "$layers/4.tar$suffix" --media-type "$type" --label note=kept
+		[[ $blob == "$(digest_of < "$layers/4.tar$suffix")" ]]
+		run -0 ctr content ls
+		[[ $(grep "^$blob" <<< "$output") == *"containerd.io/uncompressed=$(unpacked "$layers/4.tar$suffix" | digest_of)"*note=kept* ]]
+		[[ $(unpacked "$layers/4.tar$suffix" | digest_of) == "$(digest_of < "$layers/4.tar")" ]]
+	done
+	stop_containerd
+	containerd_diff walking
+	start_containerd
+	image test.local/changed:latest "$layers"/{1,2,3}.tar "$layers/4.tar.gz"
+	import overlayfs
+	tree overlayfs "$(top_chain overlayfs)" | diff -u "$BATS_TEST_TMPDIR/changed" -
+}
+
+@test "the agent packs changes of what containerd mounts itself" {
+	pack_and_unpack client
+}
+
+@test "the agent packs changes of its own mounts" {
+	pack_and_unpack agent
+}
