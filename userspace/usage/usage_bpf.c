@@ -23,26 +23,6 @@
 #define FORGOTTEN_PER_SWEEP 32
 #define MAX_LAYERS 1024 /* twice what overlayfs takes */
 
-static struct usage_mount *add_mount(struct usage_bpf *u, uint64_t id)
-{
-	if (u->mount_count == u->mount_capacity) {
-		size_t capacity = u->mount_capacity ? 2 * u->mount_capacity : 64;
-		struct usage_mount *grown = reallocarray(u->mounts, capacity, sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		u->mounts = grown;
-		u->mount_capacity = capacity;
-	}
-	u->mounts[u->mount_count] = (struct usage_mount){ .id = id };
-	return &u->mounts[u->mount_count++];
-}
-
-static void remove_mount(struct usage_bpf *u, struct usage_mount *mount)
-{
-	*mount = u->mounts[--u->mount_count];
-}
-
 /* ---- slots ---- */
 
 static int find_device(int root_fd, uint32_t *ret_device, struct error *e)
@@ -122,7 +102,7 @@ static int adopt_mount(struct usage_bpf *u, uint64_t id, uint32_t layer,
 	struct usage_mount *mount = usage_handle_find_mount(u, id);
 
 	if (!mount)
-		mount = add_mount(u, id);
+		mount = usage_handle_add_mount(u, id);
 	if (!mount)
 		return -ENOMEM;
 	if (mount->layer_count <= layer)
@@ -233,6 +213,10 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		r = adopt_state(u, e);
 	if (r < 0)
 		return r;
+	/* Their programs only cost time by now; what cannot be removed is tried again at the next
+	 * start. */
+	if (u->backend != USAGE_BACKEND_NONE)
+		(void)usage_pins_remove_older(options->pin_dir, NULL);
 	*ret_usage = take_ptr(u);
 	return 0;
 }
@@ -281,7 +265,7 @@ static int find_or_add(struct usage_bpf *u, uint64_t id, uint32_t layer_count,
 				 "mount id %" PRIu64 " is in use for a mount of %" PRIu32 " layers",
 				 id, mount->layer_count);
 	if (!mount)
-		mount = add_mount(u, id);
+		mount = usage_handle_add_mount(u, id);
 	if (!mount)
 		return error_set(e, -ENOMEM, "out of memory");
 	mount->layer_count = layer_count;
@@ -374,7 +358,7 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 		retire_mount(u, mount);
 		fail_point("accounting.slot-gone");
 		usage_handle_delete_cells(u, mount);
-		remove_mount(u, mount);
+		usage_handle_remove_mount(u, mount);
 		sweep = ++u->forgotten >= FORGOTTEN_PER_SWEEP;
 	}
 	(void)pthread_mutex_unlock(&u->lock);

@@ -11,19 +11,42 @@
 
 #define CELLS_PER_BATCH 2048 /* more than any bucket of the map has */
 
-struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id)
-{
-	for (size_t i = 0; i < u->mount_count; i++)
-		if (u->mounts[i].id == id)
-			return &u->mounts[i];
-	return NULL;
-}
-
 static int compare_ids(const void *a, const void *b)
 {
 	uint64_t x = ((const struct usage_mount *)a)->id, y = ((const struct usage_mount *)b)->id;
 
 	return (x > y) - (x < y);
+}
+
+struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id)
+{
+	struct usage_mount key = { .id = id };
+
+	return u->mount_count ? bsearch(&key, u->mounts, u->mount_count, sizeof(key), compare_ids)
+			      : NULL;
+}
+
+struct usage_mount *usage_handle_add_mount(struct usage_bpf *u, uint64_t id)
+{
+	struct usage_mount *grown =
+		vec_reserve(u->mounts, &u->mount_capacity, u->mount_count + 1, sizeof(*u->mounts));
+	size_t place = u->mount_count;
+
+	if (!grown)
+		return NULL;
+	u->mounts = grown;
+	while (place > 0 && grown[place - 1].id > id)
+		place--; /* seldom: ids grow */
+	memmove(&grown[place + 1], &grown[place], (u->mount_count - place) * sizeof(*grown));
+	grown[place] = (struct usage_mount){ .id = id };
+	u->mount_count++;
+	return &grown[place];
+}
+
+void usage_handle_remove_mount(struct usage_bpf *u, struct usage_mount *mount)
+{
+	u->mount_count--;
+	memmove(mount, mount + 1, (u->mount_count - (size_t)(mount - u->mounts)) * sizeof(*mount));
 }
 
 struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count)
@@ -38,8 +61,6 @@ struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count)
 		*ret_count = u->mount_count;
 	}
 	(void)pthread_mutex_unlock(&u->lock);
-	if (copy)
-		qsort(copy, *ret_count, sizeof(*copy), compare_ids);
 	return copy;
 }
 

@@ -31,7 +31,7 @@ struct usage_bpf {
 	struct usage_maps maps;
 	uint32_t cpu_count; /* a per-CPU value has that many parts */
 	uint32_t part_count; /* and a cell up to that many */
-	struct usage_mount *mounts;
+	struct usage_mount *mounts; /* sorted by id */
 	size_t mount_count, mount_capacity;
 	uint32_t forgotten; /* mounts since the last sweep of the file map */
 	uint64_t *owners; /* of the layers that are watched, sorted */
@@ -49,8 +49,11 @@ bool usage_handle_knows(struct usage_bpf *u, uint64_t owner);
 /* With the lock. -ENOMEM. */
 int usage_handle_add_owner(struct usage_bpf *u, uint64_t owner);
 void usage_handle_remove_owner(struct usage_bpf *u, uint64_t owner);
-/* With the lock: the mount of this id, to be changed; NULL: it is not known. */
+/* With the lock: the mount of this id, to be changed; NULL: it is not known. Until the next mount
+ * is added or removed. */
 struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id);
+struct usage_mount *usage_handle_add_mount(struct usage_bpf *u, uint64_t id); /* NULL: no memory */
+void usage_handle_remove_mount(struct usage_bpf *u, struct usage_mount *mount);
 
 /* All parts of all cells, in no order; a visitor's negative return ends the walk. */
 int usage_handle_walk_cells(struct usage_bpf *u,

@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -207,5 +208,40 @@ int usage_pins_remove(const char *pin_dir, struct error *e)
 	if (r == 0 && parent)
 		(void)rmdir(
 			dirname(parent)); /* another version's pins, or bpffs itself: it stays */
+	return r;
+}
+
+/* The N of "vN"; 0: that is not the name of a layout's folder. */
+static unsigned long layout_version(const char *name)
+{
+	char *end;
+	unsigned long version = name[0] == 'v' ? strtoul(name + 1, &end, 10) : 0;
+
+	return version && *end == '\0' ? version : 0;
+}
+
+int usage_pins_remove_older(const char *pin_dir, struct error *e)
+{
+	const char *slash = strrchr(pin_dir, '/');
+	unsigned long own = slash ? layout_version(slash + 1) : 0;
+	char parent[PATH_MAX], path[PATH_MAX];
+	const char *name;
+	int r;
+
+	if (!own)
+		return 0;
+	r = format_path(parent, e, "%.*s", (int)(slash - pin_dir), pin_dir);
+	if (r < 0)
+		return r;
+	cleanup(close_directory) DIR *folder = opendir(parent);
+	while (r == 0 && folder && (name = usage_pins_next_name(folder))) {
+		unsigned long version = layout_version(name);
+
+		if (!version || version >= own)
+			continue;
+		r = usage_pins_path(path, parent, name, e);
+		if (r == 0)
+			r = usage_pins_remove(path, e);
+	}
 	return r;
 }

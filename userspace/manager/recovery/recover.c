@@ -193,8 +193,11 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 	ml = &mount->layers[row->index];
 	memcpy(ml->name, row->layer, sizeof(ml->name));
 	folded = &ml->folded.folded;
-	memcpy(folded->counters, row->counters, sizeof(folded->counters));
-	folded->uses = row->uses;
+	/* Of cells that an older layout had nothing is left: the new ones start from zero. */
+	if (!usage_bpf_is_new(load->m->usage)) {
+		memcpy(folded->counters, row->counters, sizeof(folded->counters));
+		folded->uses = row->uses;
+	}
 	folded->first_read_boot_ns = row->first_read_boot_ns;
 	folded->last_read_boot_ns = row->last_read_boot_ns;
 	folded->last_write_boot_ns = row->last_write_boot_ns;
