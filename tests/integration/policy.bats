@@ -232,7 +232,7 @@ refused_config() { # TEXT: --check-config refuses the configuration on standard 
 	[[ $(varve explain "$young") == "kept: mounted (varve umount ${young:0:12})" ]]
 	[[ $(varve explain "$internal") == "kept without --all: its type is internal" ]]
 	[[ $(varve explain "$pinned") == "kept: pinned "* ]]
-	[[ $(varve explain "$top" | head -n 1) == "would be evicted as number 1 of 2, with score "*"last used"* ]]
+	[[ $(varve explain "$top" | head -n 1) == "would be evicted as number 1 of 2, with score "*"never used"* ]]
 	[[ $(varve explain "$base" --json | jq -c '[.kept, .place, .places]') == '[false,2,2]' ]]
 	[[ $(varve explain "$base" | tail -n 1) == "no policy would evict it now"* ]]
 	varve pin "$top"

@@ -203,6 +203,7 @@ static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 		json_null(w, "readBytes");
 	}
 	output_json_time(w, "lastReadAt", a->last_read_ns);
+	output_json_time(w, "lastWrittenAt", a->last_written_ns);
 	json_string(w, "backend", a->backend[0] ? a->backend : "none");
 	json_close_object(w);
 }

@@ -139,6 +139,7 @@ static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_moun
 	}
 	output_json_time(&w, "firstAccessAt", seen(s, FIELD_FIRST_ACCESS) ? s->first_access_ns : 0);
 	output_json_time(&w, "lastAccessAt", seen(s, FIELD_LAST_ACCESS) ? s->last_access_ns : 0);
+	output_json_time(&w, "lastWrittenAt", s->last_written_ns);
 	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
 	json_uint(&w, "lost", s->lost);
 	cli_records_snapshot_json(&w, s->snapshot_key, s->snapshot_kind);

@@ -149,6 +149,23 @@ static inline bool record_is_uncounted(const struct record *r)
 	return r->snapshot && r->snapshot->kind == SNAPSHOT_ACTIVE && !r->parent && !r->mount;
 }
 
+/* Whether a record that cannot be written has the layer. */
+static inline bool layer_is_committed(const struct layer *layer)
+{
+	for (const struct record *r = layer->first_owner; r; r = r->next_owner)
+		if (!r->is_mutable)
+			return true;
+	return false;
+}
+
+/* At a commit: reads by the client that filled the layer were not uses of what it has become. */
+static inline void layer_forget_uses(struct layer *layer)
+{
+	layer->access.uses = 0;
+	layer->access.first_ns = layer->access.last_ns = 0;
+	layer->dirty = true;
+}
+
 /* The numbers that people and the default scorer see. */
 static inline uint64_t record_usage_count(const struct record *r)
 {

@@ -102,6 +102,7 @@ static Varve__V1__Access *make_access(struct build *b, const struct layer_access
 	access->reads = a->counters[USAGE_READS];
 	access->read_bytes = a->counters[USAGE_READ_BYTES];
 	access->last_read_ns = a->last_ns;
+	access->last_written_ns = a->last_write_ns;
 	access->backend = copy_text(b, backend);
 	return access;
 }
@@ -259,6 +260,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->files_touched = v->files_touched;
 	m->first_access_ns = v->access.first_ns;
 	m->last_access_ns = v->access.last_ns;
+	m->last_written_ns = v->access.last_write_ns;
 	m->backend = copy_text(b, usage_backend_name(backend));
 	m->lost = lost;
 	m->mount = v->mount_id;

@@ -207,6 +207,8 @@ int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 	mount = usage_handle_find_mount(u, mount_id);
 	layers = mount ? mount->layer_count : 0;
 	(void)pthread_mutex_unlock(&u->lock);
+	if (mount_id & USAGE_LAYER_OWNER)
+		layers = USAGE_AS_LOWER + 1;
 	for (uint32_t layer = 0; layer < layers; layer++) {
 		struct usage_cell cell = { .owner = mount_id, .layer = layer };
 		bool found;

@@ -74,7 +74,7 @@ uint32_t usage_unseen_counters(enum usage_backend backend);
  * are or were watched. What was never touched has none. */
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e);
-/* Those of one mount only; none for one that is forgotten. */
+/* Those of one mount, or of one layer, only; none for a mount that is forgotten. */
 int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
 			   struct error *e);

@@ -103,7 +103,7 @@ static void mark_stale(struct layer *layer)
 	layer->size_known = false;
 }
 
-static void credit(struct layer *layer, const struct usage_delta *delta)
+static void credit(struct layer *layer, const struct usage_delta *delta, bool as_upper)
 {
 	struct layer_access *a = &layer->access;
 	int64_t first = clock_boot_to_wall_ns(delta->first_read_boot_ns);
@@ -112,14 +112,17 @@ static void credit(struct layer *layer, const struct usage_delta *delta)
 
 	for (int i = 0; i < LAYER_COUNTERS; i++)
 		a->counters[i] += delta->counters[i];
+	if (written > a->last_write_ns)
+		a->last_write_ns = written;
+	layer->dirty = true;
+	/* What is left of the mount in which the layer was filled, as layer_forget_uses() says. */
+	if (as_upper && layer_is_committed(layer))
+		return;
 	a->uses += delta->uses;
 	if (first && (!a->first_ns || first < a->first_ns))
 		a->first_ns = first;
 	if (last > a->last_ns)
 		a->last_ns = last;
-	if (written > a->last_write_ns)
-		a->last_write_ns = written;
-	layer->dirty = true;
 }
 
 static bool is_empty(const struct usage_delta *d)
@@ -143,7 +146,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 		return;
 	ml->dirty = true;
 	tell_history(m, ml->name, cell->layer == 0 && mount->writable, &delta);
-	credit(layer, &delta);
+	credit(layer, &delta, cell->layer == 0);
 	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
 }
@@ -269,7 +272,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	if (is_empty(&delta))
 		return;
 	tell_history(m, watch->layer, cell->layer == 0, &delta);
-	credit(layer, &delta);
+	credit(layer, &delta, cell->layer == USAGE_AS_UPPER);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);
 	save_watch(m, c, watch);
@@ -492,4 +495,53 @@ void counter_fold_gone(struct manager *m)
 	manager_assert_unlocked(m);
 	held = ranked_lock_acquire(&m->fold_lock);
 	fold_locked(m, true);
+}
+
+/* ---- one layer ---- */
+
+/* With the lock: the owner of the layer's own cells, 0: it has none. */
+static uint64_t find_owner(struct manager *m, const char *layer)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	const struct layer_watch *watch = watch_table_find_layer(locked, layer);
+
+	return watch ? watch->owner : 0;
+}
+
+static int fold_owner(struct manager *m, uint64_t owner, struct cells *all, struct error *e)
+{
+	cleanup(change_set_free) struct change_set changes = { 0 };
+	int code = usage_read_mount_cells(m->usage, owner, gather_cell, all, e);
+
+	if (code < 0)
+		return code;
+	drop_replaced(m, all);
+	manager_lock(m);
+	for (size_t i = 0; i < all->count; i++) {
+		struct layer_watch *watch = watch_table_find(m, owner);
+
+		if (watch)
+			apply_watch(m, watch, &all->cells[i], &changes);
+	}
+	manager_unlock(m);
+	return change_set_write(&changes, m->database, DATABASE_RELAXED, e);
+}
+
+void counter_fold_layer(struct manager *m, const char *layer)
+{
+	uint64_t owner = find_owner(m, layer);
+	struct cells all = { 0 };
+	struct error e = { 0 };
+
+	if (!owner)
+		return;
+	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
+		ranked_lock_acquire(&m->fold_lock);
+	if (fold_owner(m, owner, &all, &e) < 0) {
+		manager_lock(m);
+		mark_unsaved(m);
+		manager_unlock(m);
+		manager_report(m, true, "fold: %s; it will be tried again", e.text);
+	}
+	free(all.cells);
 }

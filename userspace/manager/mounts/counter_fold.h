@@ -15,3 +15,7 @@ void counter_fold_for_call(struct manager *m, const atomic_bool *cancelled);
 
 /* The same for mounts that are gone only, whatever else is mounted. */
 void counter_fold_gone(struct manager *m);
+
+/* The same for the own cells of one layer, before it is measured: what is counted later has changed
+ * it afterwards. */
+void counter_fold_layer(struct manager *m, const char *layer);

@@ -81,6 +81,7 @@ static int insert_twin(struct manager *m, struct record *r, struct record *twin,
 			lease_rows_set_hold(c, h->lease->name, r->id, 0, 0);
 	lease_table_save_hold(c, twin, l);
 	r->layer->size_known = false;
+	layer_forget_uses(r->layer);
 	layer_rows_update(c, r->layer);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "layer/disk_walk.h"
+#include "manager/mounts/counter_fold.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/unmount_queue.h"
 #include "manager/snapshots/snapshot_keys.h"
@@ -112,6 +113,7 @@ static int write_committed(struct commit *commit, struct error *e)
 	r->layer->apparent_bytes = commit->size.apparent_bytes;
 	r->layer->inodes = commit->size.inodes;
 	r->layer->size_known = r->layer->measured = true;
+	layer_forget_uses(r->layer);
 	layer_rows_update(&c, r->layer);
 	manager_unlock(commit->m);
 	return change_set_write(&c, commit->m->database, DATABASE_DURABLE, e);
@@ -132,6 +134,7 @@ static int commit_reserved(struct commit *commit, struct error *e)
 
 	if (code < 0)
 		return code;
+	counter_fold_layer(m, commit->r->layer->name);
 	code = measure_and_write(commit, e);
 	if (code < 0 && mount_detach_freeze(m, commit->r, false, &late) < 0)
 		manager_report(m, true, "record=%s stays read-only: %s", commit->r->id, late.text);
