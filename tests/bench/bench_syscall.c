@@ -17,6 +17,7 @@
 #include "overlay/overlay_probe.h"
 #include "tests/lib/check_store.h"
 #include "usage/usage_bpf.h"
+#include "usage/usage_layers.h"
 
 #define PIN_DIR "/sys/fs/bpf/varve-bench/v1"
 #define ROUNDS 31
@@ -28,6 +29,15 @@ static double now_ns(void)
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* What other processes on this processor take does not count. */
+static double spent_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* cannot fail */
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -54,6 +64,7 @@ struct bench {
 	int root;
 	char layer[16];
 	char path[300], memory[300]; /* of the overlay, and of a tmpfs */
+	char foreign[300], foreign_layer[300]; /* of an overlay that is not registered */
 	struct usage_bpf *usage;
 	int empty_program; /* its link */
 };
@@ -101,6 +112,38 @@ static bool make_mount(struct bench *b, const char *directory)
 	return code == 0;
 }
 
+/* Of layers that nobody has registered: one file of 4096 bytes. */
+static bool make_foreign_mount(struct bench *b)
+{
+	char options[700], file[400], bytes[4096] = { 0 };
+	struct layer_name layer = add_layer(&b->store);
+
+	(void)snprintf(b->foreign_layer, sizeof(b->foreign_layer), "%s/layers/%s/fs", b->store.path,
+		       layer.text);
+	(void)snprintf(file, sizeof(file), "%s/7", b->foreign_layer);
+	if (mkdir(file, 0755) < 0)
+		return false;
+	(void)snprintf(file, sizeof(file), "%s/7/7", b->foreign_layer);
+	cleanup(close_fd) int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+		return false;
+	(void)snprintf(b->foreign, sizeof(b->foreign), "%s/foreign", b->store.path);
+	(void)snprintf(options, sizeof(options), "lowerdir=%s:%s/empty", b->foreign_layer,
+		       b->store.path);
+	return mkdir(b->foreign, 0755) == 0 &&
+	       mount("overlay", b->foreign, "overlay", MS_RDONLY, options) == 0;
+}
+
+static bool watch_foreign_layer(struct bench *b, struct error *e)
+{
+	cleanup(close_fd) int fd = open(b->foreign_layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t owner = 1 | USAGE_LAYER_OWNER;
+	struct usage_root root;
+
+	return usage_layers_identify(fd, &root, e) == 0 &&
+	       usage_layers_watch(b->usage, &root, "foreign", &owner, e) == 0;
+}
+
 static bool attach_ours(struct bench *b)
 {
 	struct usage_bpf_options options = { .pin_dir = PIN_DIR,
@@ -119,6 +162,18 @@ static bool attach_ours(struct bench *b)
 	(void)snprintf(path, sizeof(path), "%s/layers/%s/fs", b->store.path, b->layer);
 	cleanup(close_fd) int identity = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (usage_bpf_register(b->usage, mount_id++, b->root, identity, false, 3, &e) == 0)
+		return true;
+	fprintf(stderr, "bench_syscall: %s\n", e.text);
+	return false;
+}
+
+static bool attach_ours_and_watch(struct bench *b)
+{
+	struct error e = { 0 };
+
+	if (!attach_ours(b))
+		return false;
+	if (watch_foreign_layer(b, &e))
 		return true;
 	fprintf(stderr, "bench_syscall: %s\n", e.text);
 	return false;
@@ -162,34 +217,45 @@ struct programs {
 };
 
 static const struct programs ours = { attach_ours, detach_ours };
+static const struct programs ours_and_watch = { attach_ours_and_watch, detach_ours };
 static const struct programs empty = { attach_empty_program, detach_empty_program };
 
 static double time_getppid(const struct bench *b)
 {
 	const int calls = 200000;
-	double start = now_ns();
+	double start = spent_ns();
 
 	(void)b;
 	for (int i = 0; i < calls; i++)
 		(void)getppid();
-	return (now_ns() - start) / calls;
+	return (spent_ns() - start) / calls;
 }
 
-static double time_open_read_close(const struct bench *b)
+static double time_open_read_close_in(const char *directory)
 {
 	const int calls = 20000;
 	char path[400], bytes[4096];
 	double start;
 
-	(void)snprintf(path, sizeof(path), "%s/7/7", b->path);
-	start = now_ns();
+	(void)snprintf(path, sizeof(path), "%s/7/7", directory);
+	start = spent_ns();
 	for (int i = 0; i < calls; i++) {
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 		if (read(fd, bytes, sizeof(bytes)) != sizeof(bytes) || close(fd) < 0)
 			return 0;
 	}
-	return (now_ns() - start) / calls;
+	return (spent_ns() - start) / calls;
+}
+
+static double time_open_read_close(const struct bench *b)
+{
+	return time_open_read_close_in(b->path);
+}
+
+static double time_foreign(const struct bench *b)
+{
+	return time_open_read_close_in(b->foreign);
 }
 
 static double time_tar(const struct bench *b)
@@ -208,15 +274,31 @@ struct result {
 	double without, with, percent;
 };
 
-static bool compare(struct bench *b, const struct programs *programs,
-		    double (*measure)(const struct bench *b), size_t rounds,
-		    struct result *ret_result)
+static bool no_programs(struct bench *b)
+{
+	(void)b;
+	return true;
+}
+
+static void nothing_to_detach(struct bench *b)
+{
+	(void)b;
+}
+
+static const struct programs none = { no_programs, nothing_to_detach };
+
+static bool compare_with(struct bench *b, const struct programs *base,
+			 const struct programs *programs, double (*measure)(const struct bench *b),
+			 size_t rounds, struct result *ret_result)
 {
 	double without[ROUNDS], with[ROUNDS], percent[ROUNDS];
 
 	(void)measure(b); /* warms the caches */
 	for (size_t i = 0; i < rounds; i++) {
+		if (!base->attach(b))
+			return false;
 		without[i] = measure(b);
+		base->detach(b);
 		if (!programs->attach(b))
 			return false;
 		with[i] = measure(b);
@@ -228,10 +310,17 @@ static bool compare(struct bench *b, const struct programs *programs,
 	return true;
 }
 
+static bool compare(struct bench *b, const struct programs *programs,
+		    double (*measure)(const struct bench *b), size_t rounds,
+		    struct result *ret_result)
+{
+	return compare_with(b, &none, programs, measure, rounds, ret_result);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b = { .root = -EBADF };
-	struct result idle, idle_floor, use, use_floor, tar, tar_floor;
+	struct result idle, idle_floor, use, use_floor, tar, tar_floor, foreign, watched;
 	cpu_set_t second;
 
 	if (argc != 2) {
@@ -239,7 +328,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    !make_mount(&b, argv[1]))
+	    !make_mount(&b, argv[1]) || !make_foreign_mount(&b))
 		return 1;
 	(void)usage_bpf_unpin(PIN_DIR, NULL); /* the pins of a run that was killed */
 	CPU_ZERO(&second);
@@ -250,7 +339,9 @@ int main(int argc, char **argv)
 	    !compare(&b, &ours, time_getppid, ROUNDS, &idle) ||
 	    !compare(&b, &empty, time_getppid, ROUNDS, &idle_floor) ||
 	    !compare(&b, &ours, time_open_read_close, ROUNDS, &use) ||
-	    !compare(&b, &empty, time_open_read_close, ROUNDS, &use_floor))
+	    !compare(&b, &empty, time_open_read_close, ROUNDS, &use_floor) ||
+	    !compare_with(&b, &empty, &ours, time_foreign, ROUNDS, &foreign) ||
+	    !compare(&b, &ours_and_watch, time_foreign, ROUNDS, &watched))
 		return 1;
 	print("syscall_getppid_ns", idle.without, "ns");
 	print("syscall_idle_ns", idle.with - idle.without, "ns");
@@ -258,6 +349,9 @@ int main(int argc, char **argv)
 	print("syscall_open_read_close_ns", use.without, "ns");
 	print("syscall_open_read_close_ratio", use.percent, "percent");
 	print("syscall_open_read_close_floor_ratio", use_floor.percent, "percent");
+	/* Beyond what an empty program costs each call, whatever it is about. */
+	print("foreign_overlay_ratio", foreign.percent, "percent");
+	print("syscall_watched_layer_ratio", watched.percent, "percent");
 	print("syscall_tar_ms", tar.without / 1e6, "ms");
 	print("syscall_tar_ratio", tar.percent, "percent");
 	print("syscall_tar_floor_ratio", tar_floor.percent, "percent");

@@ -19,6 +19,7 @@
 #include "tests/lib/check_store.h"
 #include "tests/lib/probe_operations.h"
 #include "usage/usage_bpf.h"
+#include "usage/usage_layers.h"
 #include "usage/usage_reader.h"
 
 #define PIN_DIR "/sys/fs/bpf/varve-usage-probe/v1"
@@ -47,6 +48,7 @@ static void say(bool ok, const char *name, const char *detail)
 struct totals {
 	uint64_t mount_id;
 	uint64_t counters[LAYERS][USAGE_COUNTER_COUNT];
+	uint64_t uses;
 };
 
 static int add_cell(const struct usage_cell *cell, void *user)
@@ -57,6 +59,7 @@ static int add_cell(const struct usage_cell *cell, void *user)
 		return 0;
 	for (int i = 0; i < USAGE_COUNTER_COUNT; i++)
 		t->counters[cell->layer][i] += cell->totals.counters[i];
+	t->uses += cell->totals.uses;
 	return 0;
 }
 
@@ -555,6 +558,124 @@ static void check_metacopy(struct fixture *f)
 	usage_bpf_forget(usage, meta.mount_id);
 }
 
+#define FOREIGN_BYTES 6 /* of the file that add_layer() makes */
+
+/* A layer that is watched, and an overlay of it that is not registered. */
+struct foreign {
+	struct layer_name layer;
+	struct usage_root root;
+	uint64_t owner;
+	char path[300]; /* of the mount */
+};
+
+static bool watch(const struct fixture *f, struct foreign *foreign, bool another_generation)
+{
+	cleanup(close_fd) int fd = -EBADF;
+	struct error e = { 0 };
+	char path[300];
+
+	layer_path(f, foreign->layer.text, path, sizeof(path));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	foreign->owner = ++last_mount_id | USAGE_LAYER_OWNER;
+	if (usage_layers_identify(fd, &foreign->root, &e) < 0) {
+		say(false, "identify a layer", e.text);
+		return false;
+	}
+	foreign->root.generation += another_generation;
+	if (usage_layers_watch(usage, &foreign->root, foreign->layer.text, &foreign->owner, &e) ==
+	    0)
+		return true;
+	say(false, "watch a layer", e.text);
+	return false;
+}
+
+/* With the layer as a lower, or as the upper. */
+static bool mount_foreign(const struct fixture *f, struct foreign *foreign, bool as_upper)
+{
+	char options[900], path[300];
+
+	layer_path(f, foreign->layer.text, path, sizeof(path));
+	(void)snprintf(foreign->path, sizeof(foreign->path), "%s/foreign", f->store.path);
+	if (as_upper)
+		(void)snprintf(options, sizeof(options),
+			       "lowerdir=%s/empty,upperdir=%s,workdir=%s/../work", f->store.path,
+			       path, path);
+	else
+		(void)snprintf(options, sizeof(options), "lowerdir=%s:%s/empty", path,
+			       f->store.path);
+	if (mkdir(foreign->path, 0755) < 0 && errno != EEXIST)
+		return false;
+	return mount("overlay", foreign->path, "overlay", 0, options) == 0;
+}
+
+static bool read_foreign(const struct foreign *foreign)
+{
+	char path[400];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", foreign->path, foreign->layer.text);
+	return op_cat(path, NULL);
+}
+
+static void compare_foreign(const char *name, const struct foreign *foreign, unsigned int layer,
+			    bool counts)
+{
+	struct totals before = { .mount_id = foreign->owner };
+	struct totals after = read_totals(foreign->owner);
+	const struct expected read[] = {
+		OPENED(layer), READ(layer, ANY, FOREIGN_BYTES), { layer, USAGE_STATS, ANY }, { 0 }
+	};
+
+	compare(name, &before, &after, counts ? read : nothing);
+}
+
+static void check_foreign(const struct fixture *f, const char *name, bool as_upper,
+			  bool another_generation)
+{
+	struct foreign foreign = { .layer = add_layer((struct check *)&f->store) };
+
+	if (!watch(f, &foreign, another_generation) || !mount_foreign(f, &foreign, as_upper) ||
+	    !read_foreign(&foreign)) {
+		say(false, name, strerror(errno));
+		return;
+	}
+	compare_foreign(name, &foreign, as_upper ? USAGE_AS_UPPER : USAGE_AS_LOWER,
+			!another_generation);
+	usage_layers_unwatch(usage, &foreign.root, foreign.owner);
+	(void)umount(foreign.path);
+}
+
+/* Uses are told apart by the superblock, and what is read after the watch has ended is not. */
+static void check_foreign_uses(const struct fixture *f)
+{
+	struct foreign foreign = { .layer = add_layer((struct check *)&f->store) };
+	bool done = watch(f, &foreign, false);
+	struct totals found;
+
+	for (int i = 0; i < 3 && done; i++) {
+		done = mount_foreign(f, &foreign, false) && read_foreign(&foreign) &&
+		       read_foreign(&foreign);
+		(void)umount(foreign.path);
+	}
+	found = read_totals(foreign.owner);
+	say(done && found.uses == 3 && found.counters[USAGE_AS_LOWER][USAGE_READ_OPENS] == 6,
+	    "each overlay of a layer is one use", "another number");
+
+	usage_layers_unwatch(usage, &foreign.root, foreign.owner);
+	done = mount_foreign(f, &foreign, false) && read_foreign(&foreign);
+	(void)umount(foreign.path);
+	found = read_totals(foreign.owner);
+	say(done && found.counters[USAGE_AS_LOWER][USAGE_OPENS] <= 6,
+	    "a layer that is watched no more is not counted", "it was");
+}
+
+static void check_layers(const struct fixture *f)
+{
+	check_foreign(f, "a layer in an overlay that is not registered", false, false);
+	check_foreign(f, "a layer as the upper of such an overlay", true, false);
+	check_foreign(f, "a directory of another generation", false, true);
+	check_foreign_uses(f);
+}
+
 /* Mounts two records in turn, which mostly reuse one device number. */
 static void check_recycled_devices(struct fixture *f)
 {
@@ -796,6 +917,7 @@ static int run(const char *directory, bool forced, enum usage_backend wanted)
 		check_places(&f);
 		check_stacked(&f);
 		check_metacopy(&f);
+		check_layers(&f);
 		check_recycled_devices(&f);
 		check_without_agent(&f);
 		check_iterator(&f);
