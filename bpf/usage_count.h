@@ -25,7 +25,9 @@ static __always_inline bool is_identical(struct super_block *super, struct usage
 	return root && inode_number(root) == slot->identity.inode &&
 	       (inode_generation(root) == slot->identity.generation ||
 		slot->flags & USAGE_SLOT_WITHOUT_GENERATION) &&
-	       inode_device(root) == slot->identity.device;
+	       slot->identity.device == (slot->flags & USAGE_SLOT_SUBVOLUMES
+						 ? btrfs_device(root)
+						 : super_device(inode_super(root)));
 }
 
 /* The mount that is registered for a superblock of overlayfs; NULL when there is none. */
@@ -60,7 +62,7 @@ static __always_inline bool may_be_watched(const struct usage_root *root)
 }
 
 /* The watched layer that has this index in a superblock which is not registered. */
-static __always_inline bool find_layer(struct super_block *super, __u32 layer, struct credited *ret)
+static __noinline bool find_layer(struct super_block *super, __u32 layer, struct credited *ret)
 {
 	__u64 mount = layer == UNKNOWN_LAYER ? 0 : overlay_layer_mount(super, layer);
 	struct inode *inode = mount ? overlay_layer_root(mount) : 0;
@@ -82,15 +84,12 @@ static __always_inline bool find_layer(struct super_block *super, __u32 layer, s
 	return 1;
 }
 
-/* Whom an access to this layer of a superblock credits; false: nobody that we know. */
+/* What an access to this layer of a superblock of overlayfs credits; false: nothing of ours. */
 static __always_inline bool find_credited(struct super_block *super, __u32 layer,
 					  struct credited *ret)
 {
-	struct usage_slot *slot;
+	struct usage_slot *slot = find_slot(super);
 
-	if (!super || !super_is_overlay(super))
-		return 0;
-	slot = find_slot(super);
 	if (!slot)
 		return find_layer(super, layer, ret);
 	if (layer == UNKNOWN_LAYER) {
@@ -235,13 +234,9 @@ static __always_inline struct usage_file_counts *touch_file(struct counted_file 
 	return file;
 }
 
-static __always_inline bool find_source(struct inode *inode, struct dentry *dentry,
-					struct counted_file *ret)
+static __always_inline bool find_source(struct super_block *super, struct inode *inode,
+					struct dentry *dentry, struct counted_file *ret)
 {
-	struct super_block *super = inode_super(inode);
-
-	if (!super_is_overlay(super))
-		return 0;
 	ret->inode = inode;
 	ret->dentry = dentry;
 	ret->source = overlay_data_source(inode, dentry);
@@ -253,18 +248,20 @@ static __always_inline bool find_source(struct inode *inode, struct dentry *dent
 static __noinline bool find_source_below(struct counted_file *counted)
 {
 	struct inode *inode = overlay_source_inode(&counted->source);
+	struct super_block *super = inode ? inode_super(inode) : 0;
 
-	return inode && super_is_overlay(inode_super(inode)) &&
-	       find_source(inode, as_dentry(counted->source.dentry), counted);
+	return super && super_is_overlay(super) &&
+	       find_source(super, inode, as_dentry(counted->source.dentry), counted);
 }
 
 static __always_inline bool find_file(struct file *file, struct counted_file *ret)
 {
 	struct inode *inode = file ? file_inode(file) : 0;
+	struct super_block *super = inode ? inode_super(inode) : 0;
 
-	if (!inode || !super_is_overlay(inode_super(inode)) || !inode_is_regular(inode))
+	if (!super || !super_is_overlay(super) || !inode_is_regular(inode))
 		return 0;
-	if (!find_source(inode, file_dentry(file), ret) &&
+	if (!find_source(super, inode, file_dentry(file), ret) &&
 	    !(sees_top_only && find_source_below(ret)))
 		return 0;
 	ret->cell = find_cell(&ret->to);

@@ -52,6 +52,7 @@ struct usage_slot {
 	__u32 layer_count; /* the upper included; of interest to userspace */
 };
 #define USAGE_SLOT_WRITABLE 1
+#define USAGE_SLOT_SUBVOLUMES 4 /* the device is that of a subvolume of btrfs */
 #define USAGE_SLOT_WITHOUT_GENERATION 2 /* the layers' file system has none: not compared */
 _Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_minor");
 

@@ -834,7 +834,8 @@ static void report_programs(void)
 static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *function)
 {
 	static const char *const seldom[] = { "lose_cell",	 "lose_file",	    "make_cell",
-					      "make_file_entry", "stamp_read_tick", "count_use" };
+					      "make_file_entry", "stamp_read_tick", "count_use",
+					      "find_layer",	 "btrfs_device" };
 	const struct btf_type *type = btf__type_by_id(types, function->type_id);
 	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";
 
@@ -846,7 +847,8 @@ static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *f
 
 /* How long the functions are that each counted read enters: all of their instructions, after the
  * verifier has removed those that this kernel's types make dead. A read runs fewer of them; what a
- * file's first read, a cell's first read in a tick and lost accesses enter is left out. */
+ * file's first read, a cell's first read in a tick, a mount that is not registered and lost
+ * accesses enter is left out. */
 static void print_read_instructions(int program)
 {
 	struct bpf_func_info functions[32] = { 0 };

@@ -41,9 +41,12 @@ static int find_device(int root_fd, uint32_t *ret_device, struct error *e)
 
 static int find_identity(int identity_fd, struct usage_slot *slot, struct error *e)
 {
+	struct statfs fs;
 	struct stat root;
 	int code = usage_layers_identify(identity_fd, &slot->identity, e);
 
+	if (fstatfs(identity_fd, &fs) == 0 && fs.f_type == BTRFS_SUPER_MAGIC)
+		slot->flags |= USAGE_SLOT_SUBVOLUMES;
 	if (code != -ENOTSUP)
 		return code;
 	if (fstat(identity_fd, &root) < 0)

@@ -103,9 +103,15 @@ static int gather_part(const struct usage_cell_key *key, const struct usage_coun
 	return 0;
 }
 
-static int compare_cells(const void *a, const void *b)
+/* What is sorted instead of the cells, which are large. */
+struct place {
+	uint64_t owner;
+	uint32_t layer, index;
+};
+
+static int compare_places(const void *a, const void *b)
 {
-	const struct usage_cell *x = a, *y = b;
+	const struct place *x = a, *y = b;
 
 	if (x->owner != y->owner)
 		return x->owner > y->owner ? 1 : -1;
@@ -126,29 +132,34 @@ static void add_totals(struct usage_totals *to, const struct usage_totals *from)
 		to->last_write_boot_ns = from->last_write_boot_ns;
 }
 
-/* Makes one cell of its parts, which are side by side. */
-static void merge_parts(struct gathered *all)
+static struct place *sort_places(const struct gathered *all)
 {
-	size_t kept = 0;
+	struct place *places = calloc(all->count + 1, sizeof(*places));
 
-	if (all->count == 0)
-		return;
-	qsort(all->cells, all->count, sizeof(*all->cells), compare_cells);
-	for (size_t i = 1; i < all->count; i++) {
-		if (compare_cells(&all->cells[kept], &all->cells[i]) == 0)
-			add_totals(&all->cells[kept].totals, &all->cells[i].totals);
-		else
-			all->cells[++kept] = all->cells[i];
-	}
-	all->count = kept + 1;
+	if (!places)
+		return NULL;
+	for (size_t i = 0; i < all->count; i++)
+		places[i] = (struct place){ all->cells[i].owner, all->cells[i].layer, (uint32_t)i };
+	qsort(places, all->count, sizeof(*places), compare_places);
+	return places;
 }
 
+/* Each cell with all of its parts. */
 static int visit_gathered(const struct gathered *all,
 			  int (*visit)(const struct usage_cell *cell, void *user), void *user)
 {
-	for (size_t i = 0; i < all->count; i++) {
-		int code = visit(&all->cells[i], user);
+	cleanup(free_ptr) struct place *places = sort_places(all);
 
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < all->count;) {
+		struct usage_cell *cell = &all->cells[places[i].index];
+		size_t first = i++;
+		int code;
+
+		while (i < all->count && compare_places(&places[first], &places[i]) == 0)
+			add_totals(&cell->totals, &all->cells[places[i++].index].totals);
+		code = visit(cell, user);
 		if (code < 0)
 			return code;
 	}
@@ -169,10 +180,8 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 		return error_set(e, -ENOMEM, "out of memory");
 	all.mounts = mounts;
 	code = usage_handle_walk_cells(u, gather_part, &all, e);
-	if (code == 0) {
-		merge_parts(&all);
+	if (code == 0)
 		code = visit_gathered(&all, visit, user);
-	}
 	free(all.cells);
 	return code == -ENOMEM ? error_set(e, code, "out of memory") : code;
 }
