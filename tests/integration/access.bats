@@ -87,7 +87,7 @@ stranger_varve() {
 		"pin $id" "unpin $id" "label $id a=b" "prune" "prune --dry-run" "fsck" "lease create x" "lease rm cli"; do
 		# shellcheck disable=SC2086
 		run -6 ro_varve $command
-		assert_output_has "for looking only"
+		assert_output_has "this socket is read-only"
 		assert_output_has "$agent_socket, as root or as a member of the group $group"
 	done
 	for command in ls du tree stats "stats --mounts" "files $id" "inspect $id" "explain $id" "policy show" "lease ls" info; do
@@ -182,7 +182,7 @@ crowd() {
 	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
 	as "$(gid "$readers")" "$agent_socket_dir/varve" ls
 	run -6 as "$(gid "$readers")" "$agent_socket_dir/varve" new
-	assert_output_has "for looking only"
+	assert_output_has "this socket is read-only"
 	run -6 as - "$agent_socket_dir/varve" ls
 	assert_output_has "is for root and the group varve"
 	umount /run
@@ -191,10 +191,10 @@ crowd() {
 @test "the agent refuses a configured group that does not exist, and starts without the default groups" {
 	may_use no-such-group
 	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"
-	assert_output_has "there is no group 'no-such-group'"
+	assert_output_has "group 'no-such-group' does not exist"
 	[[ ! -e $agent_root && ! -e $agent_socket ]]
 	run -1 "$VARVE_BUILD/varved" --config "$agent_config" --check-config
-	assert_output_has "there is no group 'no-such-group'"
+	assert_output_has "group 'no-such-group' does not exist"
 	printf '[agent]\nread_only_socket = none\n[prune]\nautomatic = no\n' > "$agent_config"
 	start_agent
 	[[ ! -e $ro ]]
@@ -204,7 +204,7 @@ crowd() {
 	agent_launcher="systemd-socket-activate -l $ro -l $agent_socket --fdname=varved-ro:varved"
 	start_agent
 	run -6 "$VARVE_BUILD/varve" -H "unix://$ro" new
-	assert_output_has "for looking only"
+	assert_output_has "this socket is read-only"
 	varve new
 	stop_agent
 	# The agent does not remove sockets that systemd made.

@@ -277,18 +277,18 @@ read_it() { # ID: mounts the record, reads its file, and unmounts it
 	for service in '' varve.v1.Cache moby.buildkit.v1.Control grpc.health.v1.Health; do
 		[[ $(health "{\"service\": \"$service\"}" | jq -r .status) == SERVING ]]
 	done
-	refused 5 "no service no.such" /grpc.health.v1.Health/Check '{"service": "no.such"}'
+	refused 5 "unknown service no.such" /grpc.health.v1.Health/Check '{"service": "no.such"}'
 	refused 5 "no service moby.buildkit.v1.Contro" /grpc.health.v1.Health/Check '{"service": "moby.buildkit.v1.Contro"}'
 }
 
 @test "the agent refuses build requests at once and says what to do instead" {
 	start_agent
 	for call in moby.buildkit.v1.Control/{Solve,Status,ListenBuildHistory,UpdateBuildHistory} moby.buildkit.v1.frontend.LLBBridge/Ping; do
-		refused 12 "no method /$call; this is varved" "/$call"
+		refused 12 "unknown method /$call; this is varved" "/$call"
 		[[ $stderr == *"builds nothing"*"--containerd-worker-snapshotter=varve"* ]]
 	done
 	# The client never ends this stream, and the agent does not wait for its end.
-	refused 12 "no method /moby.buildkit.v1.Control/Session" /moby.buildkit.v1.Control/Session+
+	refused 12 "unknown method /moby.buildkit.v1.Control/Session" /moby.buildkit.v1.Control/Session+
 }
 
 @test "the control service refuses invalid requests with the right status and changes nothing" {

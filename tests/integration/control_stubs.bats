@@ -41,6 +41,6 @@ stubs() {
 	start_agent
 	for method in solve session; do
 		run -1 stubs "$method"
-		[[ $output == "Unimplemented: there is no method /moby.buildkit.v1.Control/${method^}; this is varved"*"builds nothing"* ]]
+		[[ $output == "Unimplemented: unknown method /moby.buildkit.v1.Control/${method^}; this is varved"*"builds nothing"* ]]
 	done
 }

@@ -82,7 +82,7 @@ refused() {
 	id=$(result kept)
 	varve du > /dev/null # measures it
 	refused 4 "no policy 'none'" varve prune --policy none
-	refused 1 "no scorer 'best'" varve prune --scorer best
+	refused 1 "unknown scorer 'best'" varve prune --scorer best
 	refused 1 "filter 'size>>1'" varve prune --filter 'size>>1'
 	refused 4 "no plan" varve prune --plan 0123456789ab
 	refused 2 "" varve prune --keep-storage 101%
@@ -102,7 +102,7 @@ refused() {
 
 @test "varve says what is wrong with an address that is not an agent's socket" {
 	run -3 --separate-stderr "$VARVE_BUILD/varve" -H "unix://$BATS_TEST_TMPDIR" ls
-	[[ $stderr == *"is no socket"* ]]
+	[[ $stderr == *"is not a socket"* ]]
 	listener=$BATS_TEST_TMPDIR/listener
 	cat > "$listener" <<- 'END'
 		import socket, sys
@@ -121,7 +121,7 @@ refused() {
 		        pass # it is gone
 		    client.close()
 	END
-	for case in "http:is no agent of Varve" "rude:hung up" "silent:does not answer"; do
+	for case in "http:is not an agent of Varve" "rude:hung up" "silent:does not answer"; do
 		/usr/bin/python3 "$listener" "$agent_socket_dir/${case%:*}" "${case%:*}" > "$BATS_TEST_TMPDIR/said" 3>&- &
 		listening=$!
 		retry 100 grep -q up "$BATS_TEST_TMPDIR/said"

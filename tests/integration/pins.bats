@@ -142,7 +142,7 @@ removed() { # FOLDER: --teardown removes it
 	run -1 "$VARVE_BUILD/varved" --teardown "/sys/fs/bpf"
 	assert_output_has "is not a pin folder of varved"
 	run -2 "$VARVE_BUILD/varved" --teardown "$pins" twice
-	assert_output_has "one word too many"
+	assert_output_has "unexpected argument"
 	"$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/kept" --teardown 3>&-
 }
 

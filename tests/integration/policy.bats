@@ -192,19 +192,19 @@ refused_config() { # TEXT: --check-config refuses the configuration on standard 
 }
 
 @test "the configuration check names file, line and fault" {
-	refused_config "bad.conf:2: [agent] knows no 'rot'" <<< $'[agent]\nrot = /x'
-	refused_config "bad.conf:1: this is no [section]" <<< 'hello'
-	refused_config "bad.conf:2: no section [prun]" <<< $'[prun]\ninterval = 1m'
+	refused_config "bad.conf:2: unknown key 'rot' in [agent]" <<< $'[agent]\nrot = /x'
+	refused_config "bad.conf:1: this is not a [section]" <<< 'hello'
+	refused_config "bad.conf:2: unknown section [prun]" <<< $'[prun]\ninterval = 1m'
 	refused_config "bad.conf:2: unknown key 'mount' in [snapshots]" <<< $'[snapshots]\nmount = agent'
 	refused_config "bad.conf:2: mounts: invalid value 'both'" <<< $'[snapshots]\nmounts = both'
-	refused_config "bad.conf:3: interval: 'soon' is no duration" <<< $'\n[prune]\ninterval = soon'
-	refused_config "bad.conf:2: automatic is yes or no, not 'maybe'" <<< $'[prune]\nautomatic = maybe'
-	refused_config "bad.conf:2: max_used_space: '101%' is no size" <<< $'[policy "a"]\nmax_used_space = 101%'
+	refused_config "bad.conf:3: interval: invalid duration 'soon'" <<< $'\n[prune]\ninterval = soon'
+	refused_config "bad.conf:2: automatic: invalid value 'maybe'" <<< $'[prune]\nautomatic = maybe'
+	refused_config "bad.conf:2: max_used_space: invalid size '101%'" <<< $'[policy "a"]\nmax_used_space = 101%'
 	refused_config "bad.conf:3: filter 'size>>1': expected a number" <<< $'[policy "a"]\nall = no\nfilter = size>>1'
-	refused_config "no scorer 'best'" <<< $'[policy "a"]\nscorer = best'
+	refused_config "unknown scorer 'best'" <<< $'[policy "a"]\nscorer = best'
 	refused_config "policy 'a' would evict everything" <<< $'[policy "a"]\nall = no'
-	refused_config "a policy's section is [policy \"name\"]" <<< $'[policy a]\nall = no'
-	refused_config "bad.conf:6: policy 'a' is there already" <<- 'END'
+	refused_config "the section of a policy is [policy \"name\"]" <<< $'[policy a]\nall = no'
+	refused_config "bad.conf:6: policy 'a' exists already" <<- 'END'
 		[policy "a"]
 		max_used_space = 1G
 		[policy "b"]
@@ -212,7 +212,7 @@ refused_config() { # TEXT: --check-config refuses the configuration on standard 
 		[policy "a"]
 		max_used_space = 2G
 	END
-	refused_config "the backend is overlay, syscall or none, not 'magic'" <<< $'[agent]\nbackend = magic'
+	refused_config "unknown backend 'magic'" <<< $'[agent]\nbackend = magic'
 	run -2 "$VARVE_BUILD/varved" --config "$BATS_TEST_TMPDIR/none.conf" --check-config
 	[[ $output == *"none.conf: No such file"* ]]
 }

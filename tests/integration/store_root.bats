@@ -68,7 +68,7 @@ refused_root() {
 @test "--teardown of a root without a store creates nothing" {
 	for root in "$BATS_TEST_TMPDIR/mistyped" "$BATS_TEST_TMPDIR"; do
 		run -1 "$VARVE_BUILD/varved" --root "$root" --socket "$agent_socket" --teardown
-		assert_output_has "there is no store at $root"
+		assert_output_has "no store at $root"
 		[[ ${#lines[@]} == 1 && ! -e $root/varve.db ]]
 	done
 	[[ ! -e $BATS_TEST_TMPDIR/mistyped ]]

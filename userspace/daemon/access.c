@@ -21,8 +21,8 @@ static int find_group(const char *said, const char *default_name, const char **r
 	const struct group *group = getgrnam(name);
 
 	if (!group && said)
-		return error_set(e, -ENOENT, "there is no group '%s': groupadd --system %s", name,
-				 name);
+		return error_set(e, -ENOENT, "group '%s' does not exist: groupadd --system %s",
+				 name, name);
 	*ret_name = name;
 	*ret_gid = group ? group->gr_gid : NO_GROUP;
 	return 0;
@@ -108,8 +108,8 @@ static bool is_member(const struct grpc_peer *peer, int socket, gid_t gid)
 static int refuse_change(const struct access *a, const struct grpc_method *method, struct error *e)
 {
 	return error_set(e, -EPERM,
-			 "%s may change something, and this socket is for looking only: call it at "
-			 "%s, as root or as a member of the group %s",
+			 "%s may change something, and this socket is read-only: call it at %s, as "
+			 "root or as a member of the group %s",
 			 method->path, a->config->socket, a->group_name);
 }
 
@@ -118,14 +118,14 @@ static int refuse_peer(const struct access *a, const struct grpc_peer *peer, str
 	if (peer->read_only)
 		return error_set(
 			e, -EPERM,
-			"uid %u may not look at this: the socket is for root and members of "
-			"the group %s",
+			"uid %u may not read here: the socket is for root and members of the "
+			"group %s",
 			peer->uid, a->read_only_group_name);
 	return error_set(e, -EPERM,
 			 "uid %u may not use this: the socket is for root and members of the group "
 			 "%s%s%s",
 			 peer->uid, a->group_name,
-			 a->config->read_only_socket ? "; to look, try " : "",
+			 a->config->read_only_socket ? "; to read only, use " : "",
 			 a->config->read_only_socket ? a->config->read_only_socket : "");
 }
 

@@ -13,12 +13,12 @@ static const char help[] =
 	"Keeps filesystem layers with an overlay mount each, and counts what is read in them.\n"
 	"\n"
 	"      --root DIR         the store (" CONFIG_DEFAULT_ROOT ")\n"
-	"      --socket PATH      where clients connect (" CONFIG_DEFAULT_SOCKET ")\n"
+	"      --socket PATH      socket for clients (" CONFIG_DEFAULT_SOCKET ")\n"
 	"      --read-only-socket PATH\n"
-	"                         where those connect who may only look; none: nowhere\n"
-	"      --backend NAME     only this accounting: overlay, syscall or none\n"
-	"      --config FILE      settings and policies (" CONFIG_DEFAULT_FILE ", if it is there)\n"
-	"      --check-config     say what is wrong with the configuration, exit\n"
+	"                         socket for clients that only read; \"none\" disables it\n"
+	"      --backend NAME     backend of the accounting: overlay, syscall or none\n"
+	"      --config FILE      settings and policies (" CONFIG_DEFAULT_FILE ", if it exists)\n"
+	"      --check-config     check the configuration, report its faults and exit\n"
 	"      --quarantine-layers\n"
 	"                         move the layers of a store that has lost its database to\n"
 	"                         quarantine/ in it, exit\n"
@@ -39,7 +39,8 @@ static int parse_backend(const char *name, struct config *c, struct error *e)
 		c->backend = (enum usage_backend)i;
 		return 0;
 	}
-	return error_set(e, -EINVAL, "the backend is overlay, syscall or none, not '%s'", name);
+	return error_set(e, -EINVAL, "unknown backend '%s' (backends: overlay, syscall, none)",
+			 name);
 }
 
 /* A second agent, which has a socket of its own, must not take the first one's other socket. */
@@ -154,8 +155,8 @@ static enum config_result take_option(struct config *c, int option, const char *
 		return CONFIG_DONE;
 	default:
 		error_set(e, -EINVAL,
-			  option == ':' ? "%s wants a value; see varved --help"
-					: "no option %s; see varved --help",
+			  option == ':' ? "%s needs a value; see varved --help"
+					: "unknown option %s; see varved --help",
 			  word);
 		return CONFIG_USAGE;
 	}
@@ -176,7 +177,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret_config
 	if (c.tear_down && optind < argc)
 		c.pin_folder = argv[optind++];
 	if (optind < argc) {
-		error_set(e, -EINVAL, "'%s' is one word too many; see varved --help", argv[optind]);
+		error_set(e, -EINVAL, "unexpected argument '%s'; see varved --help", argv[optind]);
 		return CONFIG_USAGE;
 	}
 	if (read_file(&c, e) < 0)

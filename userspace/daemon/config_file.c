@@ -65,14 +65,14 @@ static int set_flag(struct reading *r, bool *flag, const char *name, const char 
 		*flag = strcmp(value, yes[i]) == 0;
 		return 1;
 	}
-	return complain(r, "%s is yes or no, not '%.60s'", name, value);
+	return complain(r, "%s: invalid value '%.60s' (yes or no)", name, value);
 }
 
 static int set_duration(struct reading *r, int64_t *ns, const char *name, const char *value)
 {
 	if (units_parse_duration(value, ns) == 0)
 		return 1;
-	return complain(r, "%s: '%.60s' is no duration (try 15m, 72h or 7d)", name, value);
+	return complain(r, "%s: invalid duration '%.60s' (examples: 15m, 72h, 7d)", name, value);
 }
 
 static int set_space(struct reading *r, struct prune_space *space, const char *name,
@@ -80,7 +80,7 @@ static int set_space(struct reading *r, struct prune_space *space, const char *n
 {
 	if (prune_space_parse(value, space) == 0)
 		return 1;
-	return complain(r, "%s: '%.60s' is no size (try 10G, 500MB or 10%%)", name, value);
+	return complain(r, "%s: invalid size '%.60s' (examples: 10G, 500MB, 10%%)", name, value);
 }
 
 /* The file has passwords: it must exist, and only root may be able to read it. */
@@ -89,13 +89,13 @@ static int set_credentials(struct reading *r, const char *path)
 	struct stat st;
 
 	if (path[0] != '/')
-		return complain(r, "credentials: '%.60s' is no absolute path", path);
+		return complain(r, "credentials: '%.60s' is not an absolute path", path);
 	if (stat(path, &st) < 0)
 		return complain(r, "credentials: %.100s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 077))
 		return complain(r,
-				"credentials: %.100s has to be a file of root's that nobody else "
-				"can read (chmod 600)",
+				"credentials: %.100s must be a file that only root can read "
+				"(chown root, chmod 600)",
 				path);
 	return set_text(r, &r->file->credentials, path);
 }
@@ -119,20 +119,19 @@ static int read_agent(struct reading *r, const char *name, const char *value)
 	if (strcmp(name, "keep_blobs") == 0)
 		return set_flag(r, &r->file->keep_blobs, name, value);
 	return complain(r,
-			"[agent] knows no '%.60s': root, socket, read_only_socket, group, "
-			"read_only_group, backend, credentials and keep_blobs are",
+			"unknown key '%.60s' in [agent] (keys: root, socket, read_only_socket, "
+			"group, read_only_group, backend, credentials, keep_blobs)",
 			name);
 }
 
 static int read_snapshots(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "mounts") != 0)
-		return complain(r, "unknown key '%.60s' in [snapshots]; the only one is mounts",
-				name);
+		return complain(r, "unknown key '%.60s' in [snapshots] (keys: mounts)", name);
 	r->file->agent_mounts = strcmp(value, "agent") == 0;
 	if (r->file->agent_mounts || strcmp(value, "client") == 0)
 		return 1;
-	return complain(r, "mounts: invalid value '%.60s'; use client or agent", value);
+	return complain(r, "mounts: invalid value '%.60s' (client or agent)", value);
 }
 
 static int set_containerd_address(struct reading *r, const char *value)
@@ -164,7 +163,7 @@ static int read_containerd(struct reading *r, const char *name, const char *valu
 		return set_containerd_address(r, value);
 	if (strcmp(name, "timeout") == 0)
 		return set_containerd_timeout(r, value);
-	return complain(r, "[containerd] has no '%.60s' (it has: address, timeout)", name);
+	return complain(r, "unknown key '%.60s' in [containerd] (keys: address, timeout)", name);
 }
 
 static int read_prune(struct reading *r, const char *name, const char *value)
@@ -173,7 +172,7 @@ static int read_prune(struct reading *r, const char *name, const char *value)
 		return set_flag(r, &r->file->automatic, name, value);
 	if (strcmp(name, "interval") == 0)
 		return set_duration(r, &r->file->interval_ns, name, value);
-	return complain(r, "[prune] knows no '%.60s': automatic and interval are", name);
+	return complain(r, "unknown key '%.60s' in [prune] (keys: automatic, interval)", name);
 }
 
 static int add_filter(struct reading *r, struct prune_policy *policy, const char *value)
@@ -189,7 +188,8 @@ static int add_filter(struct reading *r, struct prune_policy *policy, const char
 static int set_scorer(struct reading *r, struct prune_policy *policy, const char *value)
 {
 	if (!prune_scorer_find(value))
-		return complain(r, "no scorer '%.60s': try " PRUNE_SCORER_NAMES, value);
+		return complain(r, "unknown scorer '%.60s' (scorers: " PRUNE_SCORER_NAMES ")",
+				value);
 	return prune_policy_set_scorer(policy, value) == 0 ? 1 : complain(r, "out of memory");
 }
 
@@ -203,16 +203,17 @@ static struct prune_policy *find_policy(struct reading *r, const char *section)
 
 	if (length < prefix + 2 || length > prefix + sizeof(name) - 1 ||
 	    section[length - 1] != '"') {
-		complain(r,
-			 "a policy's section is [policy \"name\"], with a name of 1 to %zu bytes",
-			 sizeof(name) - 2);
+		complain(
+			r,
+			"the section of a policy is [policy \"name\"], with a name of 1 to %zu bytes",
+			sizeof(name) - 2);
 		return NULL;
 	}
 	(void)snprintf(name, sizeof(name), "%.*s", (int)(length - prefix - 1), section + prefix);
 	if (all->count > 0 && strcmp(all->items[all->count - 1].name, name) == 0)
 		return &all->items[all->count - 1];
 	if (prune_policies_find(all, name)) {
-		complain(r, "policy '%s' is there already", name);
+		complain(r, "policy '%s' exists already", name);
 		return NULL;
 	}
 	return prune_policies_add(all, name);
@@ -239,8 +240,8 @@ static int read_policy(struct reading *r, const char *section, const char *name,
 	if (strcmp(name, "scorer") == 0)
 		return set_scorer(r, p, value);
 	return complain(r,
-			"a policy knows no '%.60s': filter, all, keep_duration, reserved_space, "
-			"max_used_space, min_free_space and scorer are",
+			"unknown key '%.60s' in a policy (keys: filter, all, keep_duration, "
+			"reserved_space, max_used_space, min_free_space, scorer)",
 			name);
 }
 
@@ -259,8 +260,8 @@ static int read_line(void *user, const char *section, const char *name, const ch
 	if (strncmp(section, "policy", strlen("policy")) == 0)
 		return read_policy(r, section, name, value);
 	return complain(r,
-			"no section [%.60s]: [agent], [snapshots], [containerd], [prune] and "
-			"[policy \"name\"] are",
+			"unknown section [%.60s] (sections: [agent], [snapshots], [containerd], "
+			"[prune], [policy \"name\"])",
 			section);
 }
 
@@ -293,9 +294,10 @@ static int read_stream(FILE *stream, const char *path, struct config_file *f, st
 		return error_set(e, -ENOMEM, "read %s: out of memory", path);
 	if (line > 0)
 		return error_set(e, -EINVAL, "%s:%d: %s", path, line,
-				 r.problem[0] ? r.problem
-					      : "this is no [section], no name = value, or too "
-						"long a line");
+				 r.problem[0]
+					 ? r.problem
+					 : "this is not a [section] or a line name = value, or it "
+					   "is too long");
 	return 0;
 }
 

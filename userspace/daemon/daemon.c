@@ -148,7 +148,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 	struct agent *a = user;
 
 	log_info("signal=%u ending; mounts and accounting stay", si->ssi_signo);
-	(void)sd_notify(0, "STOPPING=1"); /* nobody to notify is fine */
+	(void)sd_notify(0, "STOPPING=1"); /* fails without systemd */
 	atomic_store(&a->ending, true);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	grpc_server_shut_down(a->server, end_loop);
@@ -325,7 +325,7 @@ static void say_ready(struct agent *a)
 		 info.degraded_reason ? " degraded reason=" : "",
 		 info.degraded_reason ? info.degraded_reason : "", (unsigned long)info.records);
 	manager_info_free(&info);
-	(void)sd_notify(0, "READY=1"); /* nobody to notify is fine */
+	(void)sd_notify(0, "READY=1"); /* fails without systemd */
 }
 
 /* A connection is a descriptor; the soft limit is for programs that use select(2). */

@@ -30,7 +30,7 @@ static int clear_stale(const struct sockaddr_un *address, struct error *e)
 		return errno == ENOENT ? 0 : error_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(e, -EADDRINUSE,
-				 "%s is there already and is no socket: move it away, or give "
+				 "%s exists and is not a socket: move it away, or give "
 				 "another --socket",
 				 path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -97,7 +97,7 @@ static int open_socket(struct listeners *l, const struct access *access, const c
 static int take_over(struct listeners *l, int count, char **names, struct error *e)
 {
 	if (count > LISTENERS_MAX)
-		return error_set(e, -EMFILE, "%d sockets were handed over, %d at most can be used",
+		return error_set(e, -EMFILE, "systemd passed %d sockets; at most %d can be used",
 				 count, LISTENERS_MAX);
 	for (int i = 0; i < count; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
@@ -106,7 +106,8 @@ static int take_over(struct listeners *l, int count, char **names, struct error 
 
 		if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0)
 			return error_set(e, -EINVAL,
-					 "what was handed over as '%s' is no listening unix socket",
+					 "systemd passed as '%s' something that is not a listening "
+					 "unix socket",
 					 names[i]);
 		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 			return error_set(e, -errno, "fcntl: %s", strerror(errno));
@@ -122,8 +123,7 @@ int listeners_open(struct listeners *listeners, const struct access *access, str
 	int count = sd_listen_fds_with_names(0, &names), code;
 
 	if (count < 0)
-		return error_set(e, count, "the sockets that were handed over: %s",
-				 strerror(-count));
+		return error_set(e, count, "the sockets that systemd passed: %s", strerror(-count));
 	if (count > 0) {
 		code = take_over(listeners, count, names, e);
 	} else {

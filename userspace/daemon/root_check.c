@@ -95,6 +95,6 @@ int root_check_has_store(const char *path, struct error *e)
 	if (found == 0)
 		found = has_entry(path, "layers", e);
 	if (found == 0)
-		return error_set(e, -ENOENT, "there is no store at %s: check --root", path);
+		return error_set(e, -ENOENT, "no store at %s: check --root", path);
 	return found < 0 ? found : 0;
 }

@@ -32,7 +32,7 @@ static void run_check(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	response.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
 	code = 0;
 	if (*request->service && !is_served(health->services, request->service))
-		code = error_set(&e, -ENOENT, "there is no service %.200s", request->service);
+		code = error_set(&e, -ENOENT, "unknown service %.200s", request->service);
 	service_call_reply(call, code, &response.base, &e);
 }
 

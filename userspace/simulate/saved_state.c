@@ -321,7 +321,8 @@ int saved_state_plan(const struct saved_state *s, const struct saved_state_optio
 		return error_set(e, -ENOMEM, "no memory for %zu records", s->count);
 	rule.scorer = prune_scorer_find(o->scorer);
 	if (!rule.scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
+		return error_set(e, -EINVAL,
+				 "unknown scorer '%.40s' (scorers: " PRUNE_SCORER_NAMES ")",
 				 o->scorer);
 	code = record_filter_parse(o->filters, o->filter_count, &filter, e);
 	if (code < 0)

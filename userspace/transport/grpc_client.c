@@ -57,7 +57,7 @@ static int refuse_connect(const char *path, int code, struct error *e)
 	/* connect(2) gives the same error for a file that is not a socket. */
 	if (code == -ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return error_set(e, code,
-				 "%s is no socket: give the one that varved listens at (-H, or "
+				 "%s is not a socket: give the one that varved listens at (-H or "
 				 "VARVE_ADDRESS)",
 				 path);
 	switch (code) {
@@ -95,7 +95,8 @@ int grpc_client_connect(const char *address, struct grpc_client **ret_client, st
 		return error_set(e, -ENOMEM, "out of memory");
 	c->session.fd = -EBADF;
 	if (strstr(path, "://") || !*path)
-		return error_set(e, -EINVAL, "'%s' is no address: unix:///PATH is", address);
+		return error_set(e, -EINVAL, "invalid address '%s' (expected unix:///PATH)",
+				 address);
 	if (strlen(path) >= sizeof(to.sun_path))
 		return error_set(e, -EINVAL, "the socket path %s is longer than %zu bytes", path,
 				 sizeof(to.sun_path) - 1);
@@ -274,15 +275,16 @@ static int give_up(const struct grpc_client *c, int code, struct error *e)
 				 c->path);
 	if (code == -ETIMEDOUT)
 		return error_set(e, -ECONNABORTED,
-				 "whoever listens at %s does not answer: is it varved, and is it "
-				 "well?",
+				 "the process that listens at %s does not answer: check that it is "
+				 "varved, and its log",
 				 c->path);
 	if (code == -EPROTO)
-		return error_set(e, -ECONNABORTED, "whoever listens at %s is no agent of Varve",
+		return error_set(e, -ECONNABORTED,
+				 "the process that listens at %s is not an agent of Varve",
 				 c->path);
 	return error_set(e, -ECONNABORTED,
-			 "whoever listens at %s hung up: it is no agent of Varve, or one that is "
-			 "ending or has too many clients",
+			 "the process that listens at %s hung up: it is not an agent of Varve, or "
+			 "an agent that is ending or has too many clients",
 			 c->path);
 }
 
@@ -295,8 +297,10 @@ static int conclude(struct grpc_client *c, struct error *e)
 		return error_set(e, -ECONNRESET, "the agent at %s gave the call up (%s)", c->path,
 				 nghttp2_http2_strerror(c->reset));
 	if (c->grpc_status < 0)
-		return error_set(e, -EPROTO, "whoever listens at %s is no agent of Varve (HTTP %d)",
-				 c->path, c->http_status);
+		return error_set(
+			e, -EPROTO,
+			"the process that listens at %s is not an agent of Varve (HTTP %d)",
+			c->path, c->http_status);
 	if (c->grpc_status == 0)
 		return 0;
 	if (!c->grpc_message || !*c->grpc_message)

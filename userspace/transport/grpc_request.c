@@ -43,7 +43,7 @@ static void refuse_unknown(struct grpc_stream *stream)
 	const char *hint = stream->connection->server->options.unimplemented_hint;
 	struct error e = { 0 };
 
-	error_set(&e, -ENOSYS, "there is no method %.200s%s%s", stream->path ? stream->path : "",
+	error_set(&e, -ENOSYS, "unknown method %.200s%s%s", stream->path ? stream->path : "",
 		  hint ? "; " : "", hint ? hint : "");
 	grpc_reply_refuse(stream, e.code, e.text);
 }

@@ -103,7 +103,8 @@ static int make_rule(const struct eviction_options *o, struct record_filter **re
 	int code;
 
 	if (!scorer)
-		return error_set(e, -EINVAL, "no scorer '%.40s': try " PRUNE_SCORER_NAMES,
+		return error_set(e, -EINVAL,
+				 "unknown scorer '%.40s' (scorers: " PRUNE_SCORER_NAMES ")",
 				 o->scorer);
 	if (!prune_limits_are_valid(&o->limits) || o->keep_duration_ns < 0)
 		return error_set(e, -EINVAL,
