@@ -6,17 +6,22 @@
 
 load ../lib/helpers
 
+# A call that is refused may have measured sizes that were not known.
+list_without_sizes() {
+	varve ls --json | jq -c 'del(.size)'
+}
+
 # refused STATUS TEXT COMMAND…: the command ends with this status and one line with this text, and changes nothing.
 refused() {
 	local status=$1 text=$2 before
 	shift 2
-	before=$(varve ls --json)
+	before=$(list_without_sizes)
 	run "-$status" --separate-stderr "$@"
 	[[ $stderr == *"$text"* && $(wc -l <<< "$stderr") == 1 ]] || {
 		echo "said: $stderr"
 		return 1
 	}
-	[[ $(varve ls --json) == "$before" ]]
+	[[ $(list_without_sizes) == "$before" ]]
 }
 
 @test "a chain can have 500 layers, and a 501st is refused" {
