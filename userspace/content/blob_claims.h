@@ -30,7 +30,7 @@ void blob_claims_destroy(struct blob_claims *c);
 
 /* -EBUSY: another one has it. */
 int blob_claims_try(struct blob_claims *c, struct blob_claim *claim);
-/* Waits until nobody has it. -ECANCELED, -ENOMEM. `cancelled` may be NULL. */
+/* Waits until no thread has it. -ECANCELED, -ENOMEM. `cancelled` may be NULL. */
 int blob_claims_take(struct blob_claims *c, struct blob_claim *claim, const atomic_bool *cancelled);
 void blob_claims_release(struct blob_claims *c, struct blob_claim *claim);
 /* A number that no other blob without a digest has. */

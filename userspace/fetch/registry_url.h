@@ -21,5 +21,5 @@ bool registry_url_is_loopback(const char *url);
 /* With name=value behind the query that is there; both are escaped. */
 int registry_url_add_query(const char *url, const char *name, const char *value, char **ret_url,
 			   struct error *e);
-/* "host[:port]" for messages; "?" when it is no URL. */
+/* "host[:port]" for messages; "?" when it is not a URL. */
 const char *registry_url_host(const char *url, char *buffer, int size);

@@ -199,7 +199,7 @@ static double hazard(const struct forecast *f, const struct forecast_row *row, s
 
 /* The best, over all horizons, of how probable a return is by then for each second of waiting until
  * the return or the horizon (a Gittins index): a record that comes back tomorrow morning is worth
- * keeping although nobody wants it tonight. */
+ * keeping although no workload needs it tonight. */
 static double rate_by_table(const struct forecast *f, const struct forecast_row *row, double idle_s)
 {
 	double survival = 1, waited_s = 0, best = 0;

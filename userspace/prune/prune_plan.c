@@ -12,7 +12,7 @@
  * the longest time ago.
  *
  * Where a scorer gives records a worth of their own, they are sorted by it, and the first one that
- * is a candidate goes.
+ * is a candidate is evicted.
  *
  * Scores are floating point and still come out as by the plain method: they are the same
  * operations on the same ranks, and each of these operations is monotone under rounding.
@@ -28,7 +28,7 @@
 #include "prune/prune_blocks.h"
 #include "prune/prune_ranks.h"
 
-#define ABSENT UINT32_MAX /* below this node nothing is a candidate */
+#define ABSENT UINT32_MAX /* no record below the node is a candidate */
 
 /* One size class: a part of `sorted` and the tree over it. */
 struct class_tree {
@@ -39,13 +39,14 @@ struct class_tree {
 	double size_term;
 };
 
-/* What the planner works out once about an evictable record. */
+/* What the planner computes once for an evictable record. */
 struct entry {
 	size_t record;
 	uint64_t last_used, usage;
 	uint32_t last_used_index, usage_index; /* in the ranks */
 	unsigned size_class;
-	double worth; /* with a scorer that has one, which decides alone; else 0 */
+	double worth; /* the worth that the scorer gives it, which alone decides; 0 if the scorer
+			 gives none */
 };
 
 struct planner {
@@ -55,10 +56,10 @@ struct planner {
 	struct entry *sorted; /* the evictable records */
 	size_t sorted_count;
 	uint32_t *place; /* of a record in `sorted`, or ABSENT */
-	uint32_t *children; /* of a record, as long as they are there */
+	uint32_t *children; /* number of children that are not evicted */
 	struct prune_ranks last_used, usage; /* of the candidates */
 	struct class_tree *classes;
-	uint32_t *nodes; /* all trees' */
+	uint32_t *nodes; /* the nodes of all trees */
 };
 
 /* The best candidate so far. */
@@ -180,7 +181,7 @@ static int collect_entries(struct planner *p)
 	}
 	qsort_r(p->sorted, p->sorted_count, sizeof(*p->sorted),
 		p->scorer->worth ? compare_worth : compare_entries,
-		(void *)p->records); /* which they only read */
+		(void *)p->records); /* const is cast away; they only read */
 	return 0;
 }
 
@@ -285,9 +286,9 @@ static void remove_candidate(struct planner *p, const struct entry *entry)
 }
 
 /*
- * Looks below a node, whose first leaf and number of leaves are given, for something better than
- * *best. Nothing that is not older than *step counts: the class has that last use already, with a
- * count that is no higher.
+ * Searches below a node, whose first leaf and number of leaves are given, for a better record than
+ * *best. Records that are not older than *step do not count: the class has a record with that last
+ * use already, and with a count that is not higher.
  */
 static void search(const struct planner *p, const struct class_tree *c, size_t node, size_t leaf,
 		   size_t width, uint32_t *step, struct choice *best)
@@ -314,7 +315,7 @@ static void search(const struct planner *p, const struct class_tree *c, size_t n
 		*best = (struct choice){ .entry = first, .score = bound };
 }
 
-/* The first of the tree's leaves that is there. */
+/* The first leaf of the tree that is a candidate. */
 static struct choice choose_first(const struct planner *p)
 {
 	const struct class_tree *c = &p->classes[0];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pure: which records go, and in which order. After each deletion the remaining candidates are
- * ranked anew, and a parent becomes a candidate when its last child is evicted.
+ * Pure: plans which records are evicted, in which order. After each eviction the remaining
+ * candidates are ranked anew, and a parent becomes a candidate when its last child is evicted.
  */
 #pragma once
 

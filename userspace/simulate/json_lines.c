@@ -26,7 +26,7 @@ void json_lines_close(struct json_lines *l)
 	json_decref(l->object);
 	free(l->line);
 	if (l->file && l->file != stdin)
-		(void)fclose(l->file); /* it was only read */
+		(void)fclose(l->file); /* nothing was written to it */
 	*l = (struct json_lines){ .file = NULL };
 }
 

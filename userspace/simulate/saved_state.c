@@ -173,7 +173,7 @@ static struct saved_record *append(struct saved_state *s)
 
 /* ---- the whole ---- */
 
-/* The records do not move any more. */
+/* Called after the last record was added, because the index points to them. */
 static int index_ids(struct saved_state *s, struct json_lines *l)
 {
 	for (size_t i = 0; i < s->count; i++) {
@@ -192,7 +192,7 @@ static int index_ids(struct saved_state *s, struct json_lines *l)
 	return 0;
 }
 
-/* Every chain is walked up once, as far as it was not walked before. */
+/* Walks up each chain, as far as no earlier walk has gone. */
 static int find_loop(struct saved_state *s, struct json_lines *l)
 {
 	for (size_t i = 0; i < s->count; i++) {

@@ -9,7 +9,7 @@
 #include "prune/forecast.h"
 #include "prune/prune_plan.h"
 
-/* When each record has to be there: at its uses and creation, and at those of what lies on it. */
+/* The events that need each record: its creation and uses, and those of its descendants. */
 struct needs {
 	size_t *first; /* by record, and one more: where its events begin in `events` */
 	uint32_t *events; /* by number, ascending for each record */
@@ -19,10 +19,10 @@ struct needs {
 /* The state of a record at one moment of the replay. */
 struct kept {
 	bool present;
-	uint64_t asks, uses; /* an ask is a use for those who count refs */
+	uint64_t asks, uses; /* an ask counts as a use for scorers that count refs */
 	int64_t last_ask_ns, last_use_ns;
 	double inflation;
-	uint32_t in_use; /* the number of the event that it is in use for, plus 1 */
+	uint32_t in_use; /* the number of the event that uses it, plus 1 */
 };
 
 struct replay {
@@ -33,8 +33,8 @@ struct replay {
 	struct kept *kept; /* by record of the trace */
 	struct forecast *forecast; /* NULL: the scorer learns nothing */
 	struct forecast_past *pasts; /* by record of the trace */
-	uint32_t *places; /* of those that are present, among them: scratch of evict() */
-	size_t *present; /* the same the other way round */
+	uint32_t *places; /* by record: its place among those present; scratch of evict() */
+	size_t *present; /* by place: the record */
 	struct prune_record *records;
 	int64_t bytes;
 	double inflation;
@@ -82,7 +82,8 @@ static void learn(struct replay *r, const struct trace_event *event)
 		forecast_needed(r->forecast, &r->pasts[i], parent_past(r, i));
 }
 
-/* The record and all below it, which is there afterwards and stays until the next event. */
+/* Makes the record and its ancestors where they are missing, and keeps them until the next event.
+ */
 static void hold_chain(struct replay *r, size_t record, uint32_t event)
 {
 	for (; record != TRACE_NO_PARENT; record = r->trace->records[record].parent) {
@@ -99,7 +100,7 @@ static void count_event(struct replay *r, const struct trace_event *event)
 	struct kept *k = &r->kept[event->record];
 
 	k->asks++;
-	k->last_ask_ns = event->time_ns + 1; /* 0 would be never */
+	k->last_ask_ns = event->time_ns + 1; /* 0 means never */
 	if (event->operation == TRACE_ASK)
 		return;
 	k->uses++;
@@ -128,7 +129,7 @@ static void serve(struct replay *r, uint32_t number)
 	learn(r, event);
 }
 
-/* The number of the event that the record will be needed at; that of none, after the last. */
+/* The number of the next event that needs the record; the number of events when none does. */
 static size_t next_need(const struct replay *r, size_t record)
 {
 	size_t at = r->needs->first[record] + r->needs->passed[record];
@@ -151,8 +152,8 @@ static double need_rate(const struct replay *r, size_t record, uint32_t event)
 	return next < r->trace->event_count ? 1 / (double)(next - event) : 0;
 }
 
-/* As the planner sees it. The future is turned into a past: the later it will be needed, the longer
- * ago it was. */
+/* The record as the planner sees it. With knowledge of the future, the later a record will be
+ * needed, the older its last use is said to be. */
 static struct prune_record planned(const struct replay *r, size_t record, uint32_t event)
 {
 	const struct trace_record *t = &r->trace->records[record];
@@ -172,7 +173,7 @@ static struct prune_record planned(const struct replay *r, size_t record, uint32
 	};
 
 	if (t->parent != TRACE_NO_PARENT)
-		p.parent = r->places[t->parent]; /* is there as long as its child is */
+		p.parent = r->places[t->parent]; /* a parent is present while its child is */
 	if (r->needs)
 		p.last_used_ns = (int64_t)(r->trace->event_count - next_need(r, record));
 	return p;
@@ -262,7 +263,7 @@ static void cleanup_needs_free(struct needs *n)
 	free(n->passed);
 }
 
-/* What the event needs to be there, from its record down to the base. */
+/* The record that the event needs, with all of its ancestors. */
 static size_t needed_first(const struct trace *t, size_t event)
 {
 	return t->events[event].operation == TRACE_ASK ? TRACE_NO_PARENT : t->events[event].record;
@@ -325,9 +326,9 @@ int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
 	return code;
 }
 
-/* A record may be kept from one need of it to the next, and need not be made again then. */
+/* A time between two needs of a record. A record that is kept for that time is not made again. */
 struct stay {
-	double events; /* that it lasts for */
+	double events; /* its length */
 	double bytes;
 };
 

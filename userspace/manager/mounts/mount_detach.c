@@ -24,7 +24,7 @@ static int unmount_point(struct manager *m, const struct record *r, bool clone, 
 	code = fail_point_error("mount.unmount", e);
 	if (code == 0)
 		code = overlay_unmount(m->mounts_fd, name, e);
-	if (code < 0 && code != -EINVAL && code != -ENOENT) /* somebody else unmounted it */
+	if (code < 0 && code != -EINVAL && code != -ENOENT) /* another program unmounted it */
 		return error_context(e, "unmount %s", r->id);
 	fail_point("mount.unmounted");
 	if (unlinkat(m->mounts_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -108,7 +108,7 @@ int mount_detach_freeze(struct manager *m, const struct record *r, bool frozen, 
 		return 0;
 	mount_list_point_name(r, false, name);
 	code = overlay_mount_set_read_only(m->mounts_fd, name, frozen, e);
-	return code == -EINVAL || code == -ENOENT ? 0 : code; /* somebody else unmounted it */
+	return code == -EINVAL || code == -ENOENT ? 0 : code; /* another program unmounted it */
 }
 
 void mount_detach_later(struct manager *m, struct record *r, struct unmount_task *task)

@@ -10,7 +10,7 @@
 /* Unmounts the record. Its superblock may linger: see mount_lingering.h. */
 int mount_detach(struct manager *m, struct record *r, struct error *e);
 
-/* The same, and afterwards nobody can write into the record's layer, by way of any clone of the
+/* The same, and afterwards no process can write into the record's layer, by way of any clone of the
  * mount in any mount namespace. -EBUSY, with the names of processes, when one has a file open for
  * writing: then the mount stays as it was. */
 int mount_detach_sealed(struct manager *m, struct record *r, struct error *e);

@@ -9,7 +9,7 @@ int record_delete(struct manager *m, const char *id, struct error *e);
 /* Nobody holds the record and it is not to be retained: it should be deleted. */
 bool record_delete_is_due(const struct record *r);
 
-/* Deletes reserved records and their twins, all or none: nobody holds them, and the children of
+/* Deletes reserved records and their twins, all or none: they are not held, and the children of
  * each are among those before it; no two of them share a layer. On failure they stay as they were,
  * reserved. Without the lock. */
 int record_delete_evicted(struct manager *m, struct record *const *records, size_t count,

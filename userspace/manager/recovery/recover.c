@@ -127,7 +127,7 @@ static int reconcile_layers(struct manager *m, struct error *e)
 	return code;
 }
 
-/* Its record was deleted or committed, and nobody came to fold what it had counted. */
+/* Its record was deleted or committed, and its counts were not folded any more. */
 static int load_gone_mount(struct manager *m, uint64_t id, bool writable, const char *layers)
 {
 	struct mount *mount = mount_list_new_gone(id, writable, layers);

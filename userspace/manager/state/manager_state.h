@@ -37,7 +37,7 @@ struct mount {
 	int watch; /* of superblock_watch; 0: none */
 	dev_t device; /* of the superblock, when it is unmounted; 0: not known */
 	bool writable;
-	bool unwanted; /* nobody holds the record, but somebody was in the mount */
+	bool unwanted; /* the record is not held, but its mount was in use when it was released */
 	bool abandoned; /* the record was deleted, or committed and measured: its size is known */
 	bool read_only_clone; /* a second, read-only mount point shows the same superblock */
 	struct id_map id_map; /* how it shows owners; not set: as its layers have them */
@@ -133,7 +133,7 @@ struct manager {
 	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
 };
 
-/* A record that was not loaded, since it has lost what it needs. */
+/* A record that was not loaded, because it has lost its files, its parent or its twin. */
 struct quarantined_record {
 	char id[RECORD_ID_LENGTH + 1];
 	char layer[LAYER_NAME_LENGTH + 1];
@@ -158,7 +158,8 @@ void manager_yield(struct manager *m);
 void manager_report(struct manager *m, bool problem, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* With the lock: a live record that nobody works on, waiting for that. -ENOENT. */
+/* With the lock: waits until no thread works on the record, and returns it if it is live.
+ * -ENOENT. */
 int manager_find(struct manager *m, const char *id, struct record **ret_record, struct error *e);
 
 /* Reserves the record and its twin; manager_unreserve() ends that for both, or struct reservation
