@@ -14,6 +14,7 @@ static bool has_handed_out(struct manager *m)
 	const struct record *r;
 	size_t at = 0;
 
+	manager_assert_locked(m);
 	while ((r = record_graph_next(m->graph, &at)))
 		if (!r->snapshot && r->layer->handed_out)
 			return true;

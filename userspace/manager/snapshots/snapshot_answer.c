@@ -52,6 +52,7 @@ static void add_lowers(struct snapshot_mount *mount, const struct manager *m,
 {
 	struct strbuf option = { 0 };
 
+	manager_assert_locked(m);
 	strbuf_append(&option, "lowerdir=");
 	for (const struct record *r = top; r; r = r->parent)
 		strbuf_appendf(&option, "%s/layers/%s/fs:", m->root, r->layer->name);
@@ -105,6 +106,7 @@ static bool is_whole(const struct snapshot_mount *mount)
 /* With the lock. */
 static void note_handed_out(const struct record *r)
 {
+	manager_assert_some_locked();
 	for (; r; r = r->parent)
 		r->layer->handed_out = true;
 }
