@@ -25,10 +25,10 @@ int mount_point_check_name(const char *name, struct error *e)
 int mount_point_find(int parent, const char *name, uint64_t *ret_id, struct error *e)
 {
 	struct statx s;
-	int r = mount_point_check_name(name, e);
+	int code = mount_point_check_name(name, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (statx(parent, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
 		  STATX_MNT_ID, &s) < 0)
 		return error_set(e, -errno, "the mount point '%s': %s", name, strerror(errno));

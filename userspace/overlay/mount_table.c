@@ -18,11 +18,12 @@ DEFINE_CLEANUP(struct libmnt_iter *, mnt_free_iter)
 static int read_table(struct libmnt_table **ret_table, struct error *e)
 {
 	cleanup(mnt_unref_table) struct libmnt_table *table = mnt_new_table();
-	int r = table ? mnt_table_parse_file(table, KERNEL_TABLE) : -ENOMEM;
+	int code = table ? mnt_table_parse_file(table, KERNEL_TABLE) : -ENOMEM;
 
-	if (r != 0) /* positive: lines that libmount could not parse */
-		return error_set(e, r < 0 ? r : -EIO, "read " KERNEL_TABLE ": %s",
-				 r < 0 ? strerror(-r) : "it has lines that libmount does not know");
+	if (code != 0) /* positive: lines that libmount could not parse */
+		return error_set(e, code < 0 ? code : -EIO, "read " KERNEL_TABLE ": %s",
+				 code < 0 ? strerror(-code)
+					  : "it has lines that libmount does not know");
 	*ret_table = take_ptr(table);
 	return 0;
 }
@@ -83,16 +84,16 @@ int mount_table_below(const char *directory, struct mount_table **ret_table, str
 	cleanup(mnt_free_iter) struct libmnt_iter *iterator = mnt_new_iter(MNT_ITER_FORWARD);
 	cleanup(mount_table_free) struct mount_table *t = calloc(1, sizeof(*t));
 	struct libmnt_fs *fs;
-	int r;
+	int code;
 
 	if (!iterator || !t)
 		return error_set(e, -ENOMEM, "out of memory");
-	r = read_table(&all, e);
-	for (size_t i = 0; r == 0 && mnt_table_next_fs(all, iterator, &fs) == 0; i++)
+	code = read_table(&all, e);
+	for (size_t i = 0; code == 0 && mnt_table_next_fs(all, iterator, &fs) == 0; i++)
 		if (mnt_fs_get_target(fs) && is_below(mnt_fs_get_target(fs), directory))
-			r = add_entry(t, fs, i, e);
-	if (r < 0)
-		return r;
+			code = add_entry(t, fs, i, e);
+	if (code < 0)
+		return code;
 	if (t->count)
 		qsort(t->entries, t->count, sizeof(*t->entries), compare_parents_first);
 	*ret_table = take_ptr(t);
@@ -117,15 +118,15 @@ int mount_table_file_system(int fd, char ret_name[MOUNT_TABLE_NAME_SIZE], struct
 	struct libmnt_fs *fs;
 	struct statfs fact;
 	struct statx s;
-	int r;
+	int code;
 
 	if (!iterator)
 		return error_set(e, -ENOMEM, "out of memory");
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &s) < 0 || fstatfs(fd, &fact) < 0)
 		return error_set(e, -errno, "ask for the file system: %s", strerror(errno));
-	r = read_table(&all, e);
-	if (r < 0)
-		return r;
+	code = read_table(&all, e);
+	if (code < 0)
+		return code;
 	while (mnt_table_next_fs(all, iterator, &fs) == 0)
 		if (mnt_fs_get_id(fs) == (int)s.stx_mnt_id && mnt_fs_get_fstype(fs)) {
 			(void)snprintf(ret_name, MOUNT_TABLE_NAME_SIZE, "%s",

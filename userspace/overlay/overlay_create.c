@@ -80,23 +80,23 @@ static int configure(int context, int store, const struct overlay_features *feat
 		     const struct overlay_spec *spec)
 {
 	char path[PATH_MAX];
-	int r;
+	int code;
 
 	name_store(store, path);
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
 		return -errno;
-	r = add_plain_options(context, features, spec);
-	for (size_t i = 0; i < spec->lower_count && r == 0; i++)
-		r = add_layer(context, "lowerdir+", store, path, spec->lowers[i], "fs");
-	if (r == 0 && overlay_options_need_empty(spec))
-		r = add_directory(context, "lowerdir+", store, path, "empty");
-	if (r == 0 && spec->upper)
-		r = add_layer(context, "upperdir", store, path, spec->upper, "fs");
-	if (r == 0 && spec->upper)
-		r = add_layer(context, "workdir", store, path, spec->upper, "work");
-	if (r == 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		r = -errno;
-	return r;
+	code = add_plain_options(context, features, spec);
+	for (size_t i = 0; i < spec->lower_count && code == 0; i++)
+		code = add_layer(context, "lowerdir+", store, path, spec->lowers[i], "fs");
+	if (code == 0 && overlay_options_need_empty(spec))
+		code = add_directory(context, "lowerdir+", store, path, "empty");
+	if (code == 0 && spec->upper)
+		code = add_layer(context, "upperdir", store, path, spec->upper, "fs");
+	if (code == 0 && spec->upper)
+		code = add_layer(context, "workdir", store, path, spec->upper, "work");
+	if (code == 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		code = -errno;
+	return code;
 }
 
 /* Each message is one read: its severity, a blank, and the text. */
@@ -119,18 +119,18 @@ static int create_by_context(int store, const struct overlay_features *features,
 {
 	cleanup(close_fd) int context = fsopen("overlay", FSOPEN_CLOEXEC);
 	cleanup(close_fd) int mount = -EBADF;
-	int r = context < 0 ? -errno : configure(context, store, features, spec);
+	int code = context < 0 ? -errno : configure(context, store, features, spec);
 
-	if (r == 0) {
+	if (code == 0) {
 		mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-		r = mount < 0 ? -errno : 0;
+		code = mount < 0 ? -errno : 0;
 	}
-	if (r < 0) {
+	if (code < 0) {
 		cleanup(strbuf_free) struct strbuf messages = { 0 };
 
 		if (context >= 0)
 			read_messages(context, &messages);
-		return overlay_refusal_explain(store, spec, r, messages.text ?: "", e);
+		return overlay_refusal_explain(store, spec, code, messages.text ?: "", e);
 	}
 	*ret_mount = take_fd(&mount);
 	return 0;

@@ -63,10 +63,10 @@ static int write_map(pid_t child, const char *file, const char *what, const char
 	cleanup(strbuf_free) struct strbuf text = { 0 };
 	char path[64];
 	size_t count = 0;
-	int r = id_map_parse_list(what, list, extents, &count, e);
+	int code = id_map_parse_list(what, list, extents, &count, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < count; i++)
 		strbuf_appendf(&text, "%u %u %u\n", extents[i].container, extents[i].host,
 			       extents[i].length);
@@ -86,25 +86,25 @@ static int make_user_namespace(const struct id_map *map, int *ret_namespace, str
 	cleanup(close_fd) int namespace = -EBADF;
 	pid_t child = start_child(e);
 	char path[64];
-	int r;
+	int code;
 
 	if (child < 0)
 		return child;
-	r = write_map(child, "uid_map", "user", map->uids, e);
-	if (r == 0)
-		r = write_map(child, "gid_map", "group", map->gids, e);
-	if (r == 0) {
+	code = write_map(child, "uid_map", "user", map->uids, e);
+	if (code == 0)
+		code = write_map(child, "gid_map", "group", map->gids, e);
+	if (code == 0) {
 		(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
 		namespace = open(path, O_RDONLY | O_CLOEXEC);
 		if (namespace < 0)
-			r = error_set(e, -errno, "open %s: %s", path, strerror(errno));
+			code = error_set(e, -errno, "open %s: %s", path, strerror(errno));
 	}
 	(void)kill(child, SIGKILL); /* our own, and not waited for yet: it is there */
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (r == 0)
+	if (code == 0)
 		*ret_namespace = take_fd(&namespace);
-	return r;
+	return code;
 }
 
 /* ---- a clone of the store ---- */
@@ -175,11 +175,11 @@ static int root_of(const char *what, const char *list, uint32_t *ret_id, struct 
 {
 	struct id_map_extent extents[ID_MAP_EXTENTS_MAX];
 	size_t count;
-	int r = id_map_parse_list(what, list, extents, &count, e);
+	int code = id_map_parse_list(what, list, extents, &count, e);
 
-	if (r == 0)
+	if (code == 0)
 		*ret_id = extents[0].host; /* sorted, and 0 is in it */
-	return r;
+	return code;
 }
 
 static int mount_from_clone(struct mapped_mount *m, int clone, const char *point)
@@ -229,10 +229,10 @@ int overlay_idmap_mount(int store, const struct overlay_features *features,
 		.store = store, .features = features, .spec = spec, .mount = -EBADF, .e = e
 	};
 	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, run_mapped_mount, &m);
+	int code = -pthread_create(&thread, NULL, run_mapped_mount, &m);
 
-	if (r < 0)
-		return error_set(e, r, "start a thread for the mount: %s", strerror(-r));
+	if (code < 0)
+		return error_set(e, code, "start a thread for the mount: %s", strerror(-code));
 	(void)pthread_join(thread, NULL); /* fails only for a thread that is not ours */
 	if (m.code < 0)
 		return m.code;

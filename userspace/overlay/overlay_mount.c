@@ -33,10 +33,10 @@ int overlay_mount_create(int store, const struct overlay_features *features,
 
 int overlay_mount_attach(int mount, int parent, const char *name, struct error *e)
 {
-	int r = mount_point_check_name(name, e);
+	int code = mount_point_check_name(name, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (move_mount(mount, "", parent, name, MOVE_MOUNT_F_EMPTY_PATH) == 0)
 		return 0;
 	if (errno == ENOSPC)
@@ -55,10 +55,10 @@ int overlay_mount_clone_read_only(int parent, const char *name, int *ret_mount, 
 		.propagation = MS_PRIVATE, /* else it stays a peer of the mount it comes from */
 	};
 	uint64_t id;
-	int r = mount_point_find(parent, name, &id, e);
+	int code = mount_point_find(parent, name, &id, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	cleanup(close_fd) int mount =
 		open_tree(parent, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 	if (mount < 0 ||
@@ -75,13 +75,13 @@ int overlay_unmount_lazily(int parent, const char *name, struct error *e)
 {
 	char path[MOUNT_POINT_PATH_SIZE];
 	uint64_t id;
-	int r = mount_point_find(parent, name, &id, e);
+	int code = mount_point_find(parent, name, &id, e);
 
-	if (r == 0)
-		r = mount_point_path(parent, name, path, e);
-	if (r == 0 && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		r = error_set(e, -errno, "unmount '%s': %s", name, strerror(errno));
-	return r;
+	if (code == 0)
+		code = mount_point_path(parent, name, path, e);
+	if (code == 0 && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		code = error_set(e, -errno, "unmount '%s': %s", name, strerror(errno));
+	return code;
 }
 
 bool overlay_is_mounted(int parent, const char *name)
@@ -98,10 +98,10 @@ int overlay_mount_set_read_only(int parent, const char *name, bool read_only, st
 		.attr_clr = read_only ? 0 : MOUNT_ATTR_RDONLY,
 	};
 	uint64_t id;
-	int r = mount_point_find(parent, name, &id, e);
+	int code = mount_point_find(parent, name, &id, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (mount_setattr(parent, name, AT_SYMLINK_NOFOLLOW, &attributes, sizeof(attributes)) == 0)
 		return 0;
 	if (errno == EBUSY)
@@ -115,12 +115,12 @@ int overlay_unmount(int parent, const char *name, struct error *e)
 	struct timespec wait = { .tv_nsec = BUSY_FIRST_WAIT_NS };
 	char path[MOUNT_POINT_PATH_SIZE];
 	uint64_t id;
-	int r = mount_point_find(parent, name, &id, e);
+	int code = mount_point_find(parent, name, &id, e);
 
-	if (r == 0)
-		r = mount_point_path(parent, name, path, e);
-	if (r < 0)
-		return r;
+	if (code == 0)
+		code = mount_point_path(parent, name, path, e);
+	if (code < 0)
+		return code;
 	while (umount2(path, UMOUNT_NOFOLLOW) < 0) {
 		if (errno != EBUSY)
 			return error_set(e, -errno, "unmount '%s': %s", name, strerror(errno));

@@ -20,19 +20,19 @@ static int check_name(const char *name, struct error *e)
 
 int overlay_options_check(const struct overlay_spec *spec, struct error *e)
 {
-	int r = spec->upper ? check_name(spec->upper, e) : 0;
+	int code = spec->upper ? check_name(spec->upper, e) : 0;
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (!spec->upper && spec->lower_count == 0)
 		return error_set(e, -EINVAL, "a read-only mount needs a layer");
 	if (spec->lower_count > OVERLAY_MAX_LOWERS)
 		return error_set(e, -EMFILE,
 				 "%zu layers are too many: the kernel stacks at most %d",
 				 spec->lower_count, OVERLAY_MAX_LOWERS);
-	for (size_t i = 0; i < spec->lower_count && r == 0; i++)
-		r = check_name(spec->lowers[i], e);
-	return r;
+	for (size_t i = 0; i < spec->lower_count && code == 0; i++)
+		code = check_name(spec->lowers[i], e);
+	return code;
 }
 
 bool overlay_options_need_empty(const struct overlay_spec *spec)

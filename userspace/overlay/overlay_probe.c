@@ -56,14 +56,14 @@ static int add_layer(int scratch, const char *name)
 static int fill_scratch(int scratch)
 {
 	static const char *const directories[] = { "layers", "l", "empty", "staging" };
-	int r;
+	int code;
 
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
 		if (mkdirat(scratch, directories[i], 0700) < 0)
 			return -errno;
-	r = add_layer(scratch, LOWER);
-	if (r < 0)
-		return r;
+	code = add_layer(scratch, LOWER);
+	if (code < 0)
+		return code;
 	cleanup(close_fd) int file = openat(scratch, "layers/" LOWER "/fs/file",
 					    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	return file < 0 ? -errno : 0;
@@ -84,9 +84,9 @@ static int remove_scratch(int store, struct error *e)
 	char path[64];
 
 	if (scratch >= 0 && faccessat(scratch, "staging", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		int r = overlay_staging_clear(scratch, e);
-		if (r < 0)
-			return r;
+		int code = overlay_staging_clear(scratch, e);
+		if (code < 0)
+			return code;
 	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" SCRATCH, store);
 	if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT)
@@ -97,17 +97,17 @@ static int remove_scratch(int store, struct error *e)
 
 static int make_scratch(int store, int *ret_scratch, struct error *e)
 {
-	int r = remove_scratch(store, e);
+	int code = remove_scratch(store, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	if (mkdirat(store, SCRATCH, 0700) < 0)
 		return error_set(e, -errno, "make " SCRATCH " in the store: %s", strerror(errno));
 	cleanup(close_fd) int scratch =
 		openat(store, SCRATCH, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	r = scratch < 0 ? -errno : fill_scratch(scratch);
-	if (r < 0)
-		return error_set(e, r, "make " SCRATCH " in the store: %s", strerror(-r));
+	code = scratch < 0 ? -errno : fill_scratch(scratch);
+	if (code < 0)
+		return error_set(e, code, "make " SCRATCH " in the store: %s", strerror(-code));
 	*ret_scratch = take_fd(&scratch);
 	return 0;
 }
@@ -142,15 +142,15 @@ static int try_method(int scratch, enum overlay_method method, struct error *e)
 	struct overlay_features bare = { .method = method };
 	const char *upper = method == OVERLAY_METHOD_MOUNT ? "by-mount" : "by-context";
 	cleanup(close_fd) int mount = -EBADF;
-	int r = add_layer(scratch, upper);
+	int code = add_layer(scratch, upper);
 
-	if (r < 0)
-		return error_set(e, r, "make a layer in the store: %s", strerror(-r));
-	r = mount_upper(scratch, &bare, upper, false, &mount, e);
-	if (r < 0)
-		return r;
-	r = use_upper(mount);
-	return r < 0 ? error_set(e, r, "delete a file in a mount: %s", strerror(-r)) : 0;
+	if (code < 0)
+		return error_set(e, code, "make a layer in the store: %s", strerror(-code));
+	code = mount_upper(scratch, &bare, upper, false, &mount, e);
+	if (code < 0)
+		return code;
+	code = use_upper(mount);
+	return code < 0 ? error_set(e, code, "delete a file in a mount: %s", strerror(-code)) : 0;
 }
 
 /* index=on may be taken, and be dropped for want of file handles: so see whether it guards. */
@@ -183,19 +183,19 @@ static void try_id_map(int scratch, struct overlay_features *features)
 	cleanup(close_fd) int mount = -EBADF;
 	struct error e = { 0 };
 	struct stat s;
-	int r = add_layer(scratch, spec.upper);
+	int code = add_layer(scratch, spec.upper);
 
-	if (r < 0)
-		(void)error_set(&e, r, "make a layer in the store: %s", strerror(-r));
+	if (code < 0)
+		(void)error_set(&e, code, "make a layer in the store: %s", strerror(-code));
 	else
-		r = overlay_mount_create(scratch, features, &spec, &mount, &e);
-	if (r == -EINVAL || r == -EROFS)
-		(void)error_set(&e, r,
+		code = overlay_mount_create(scratch, features, &spec, &mount, &e);
+	if (code == -EINVAL || code == -EROFS)
+		(void)error_set(&e, code,
 				"overlayfs of this kernel takes no layers with a map of ids "
 				"(5.19 does)");
 	/* A file that is hidden is what overlayfs makes by itself. */
-	if (r == 0 && (fstat(mount, &s) < 0 || s.st_uid != 1 || s.st_gid != 1 ||
-		       unlinkat(mount, "file", 0) < 0))
+	if (code == 0 && (fstat(mount, &s) < 0 || s.st_uid != 1 || s.st_gid != 1 ||
+			  unlinkat(mount, "file", 0) < 0))
 		(void)error_set(&e, -EIO, "a mount with a map of ids does not do what it should");
 	(void)snprintf(features->id_map_refusal, sizeof(features->id_map_refusal), "%.*s",
 		       (int)sizeof(features->id_map_refusal) - 1, e.text);
@@ -281,10 +281,10 @@ static bool is_default(const char *parameter)
 static int probe_scratch(int scratch, const struct candidates *c, struct overlay_features *features,
 			 struct error *e)
 {
-	int r = choose_method(scratch, c, features->file_system, &features->method, e);
+	int code = choose_method(scratch, c, features->file_system, &features->method, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	features->index_guards = try_index(scratch, features);
 	features->volatile_mounts = try_volatile(scratch, features);
 	/* Copies without data need redirects. */
@@ -300,20 +300,23 @@ int overlay_probe(int store, struct overlay_features *ret_features, struct error
 	struct error local = { 0 }, *tried = e ?: &local; /* whose code is looked at */
 	cleanup(close_fd) int scratch = -EBADF;
 	struct candidates candidates = { 0 };
-	int removed, r = list_candidates(&candidates, e);
+	int removed, code = list_candidates(&candidates, e);
 
-	if (r == 0)
-		r = check_kernel(e);
-	if (r == 0)
-		r = mount_table_file_system(store, features.file_system, e);
-	if (r == 0)
-		r = make_scratch(store, &scratch, e);
-	if (r < 0)
-		return r;
-	r = probe_scratch(scratch, &candidates, &features, tried);
-	removed = remove_scratch(store, r < 0 ? NULL : e);
-	if (r < 0 || removed < 0)
-		return r < 0 ? r : removed;
+	if (code < 0)
+		return code;
+	code = check_kernel(e);
+	if (code < 0)
+		return code;
+	code = mount_table_file_system(store, features.file_system, e);
+	if (code < 0)
+		return code;
+	code = make_scratch(store, &scratch, e);
+	if (code < 0)
+		return code;
+	code = probe_scratch(scratch, &candidates, &features, tried);
+	removed = remove_scratch(store, code < 0 ? NULL : e);
+	if (code < 0 || removed < 0)
+		return code < 0 ? code : removed;
 	*ret_features = features;
 	return 0;
 }

@@ -37,24 +37,24 @@ struct staged_mount {
 int overlay_staging_begin(int store, struct overlay_stage *ret_stage, struct error *e)
 {
 	struct overlay_stage s;
-	int r;
+	int code;
 
 	(void)snprintf(s.directory, sizeof(s.directory), "/proc/self/fd/%d/staging/XXXXXX", store);
 	if (!mkdtemp(s.directory))
 		return error_set(e, -errno, "make a directory in the store's staging: %s",
 				 strerror(errno));
 	(void)snprintf(s.point, sizeof(s.point), "%s/" POINT_IN_STAGE, s.directory);
-	r = fail_point_error("staging.made", e);
-	if (r == 0 &&
+	code = fail_point_error("staging.made", e);
+	if (code == 0 &&
 	    (mkdir(s.point, 0700) < 0 || mount(s.directory, s.directory, NULL, MS_BIND, NULL) < 0 ||
 	     mount(NULL, s.directory, NULL, MS_PRIVATE, NULL) < 0))
-		r = error_set(e, -errno, "prepare the staging directory for a mount: %s",
-			      strerror(errno));
-	if (r == 0)
-		r = fail_point_error("staging.bound", e);
-	if (r < 0) {
+		code = error_set(e, -errno, "prepare the staging directory for a mount: %s",
+				 strerror(errno));
+	if (code == 0)
+		code = fail_point_error("staging.bound", e);
+	if (code < 0) {
 		overlay_staging_end(&s);
-		return r;
+		return code;
 	}
 	*ret_stage = s;
 	return 0;
@@ -104,17 +104,17 @@ int overlay_staging_mount(int store, const struct overlay_features *features,
 			  const struct overlay_spec *spec, int *ret_mount, struct error *e)
 {
 	cleanup(free_ptr) char *options = NULL;
-	int r = overlay_options_format(features, spec, &options, e);
+	int code = overlay_options_format(features, spec, &options, e);
 	struct staged_mount m = {
 		.store = store, .spec = spec, .options = options, .mount = -EBADF, .e = e
 	};
 	pthread_t thread;
 
-	if (r < 0)
-		return r;
-	r = -pthread_create(&thread, NULL, run_staged_mount, &m);
-	if (r < 0)
-		return error_set(e, r, "start a thread for the mount: %s", strerror(-r));
+	if (code < 0)
+		return code;
+	code = -pthread_create(&thread, NULL, run_staged_mount, &m);
+	if (code < 0)
+		return error_set(e, code, "start a thread for the mount: %s", strerror(-code));
 	(void)pthread_join(thread, NULL); /* fails only for a thread that is not ours */
 	if (m.code < 0)
 		return m.code;

@@ -68,7 +68,7 @@ struct choice {
 	double score;
 };
 
-static void cleanup_planner_free(struct planner *p)
+static void planner_free(struct planner *p)
 {
 	free(p->sorted);
 	free(p->place);
@@ -78,6 +78,7 @@ static void cleanup_planner_free(struct planner *p)
 	free(p->classes);
 	free(p->nodes);
 }
+DEFINE_CLEANUP_VALUE(struct planner, planner_free)
 
 static int compare_u64(uint64_t a, uint64_t b)
 {

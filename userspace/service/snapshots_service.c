@@ -245,11 +245,12 @@ struct batch {
 	size_t count;
 };
 
-static void cleanup_batch_free(struct batch *b)
+static void batch_free(struct batch *b)
 {
 	for (size_t i = 0; i < b->count; i++)
 		free_info(&b->infos[i]);
 }
+DEFINE_CLEANUP_VALUE(struct batch, batch_free)
 
 /* Sends as many snapshots as fit into one message. Returns their number. */
 static int send_batch(struct grpc_call *call, const struct snapshot_view *views, size_t count)

@@ -35,7 +35,7 @@ void trace_free(struct trace *t)
 	*t = (struct trace){ .events = NULL };
 }
 
-static void cleanup_reading_free(struct reading *r)
+static void reading_free(struct reading *r)
 {
 	struct known *known;
 	size_t at = 0;
@@ -46,6 +46,7 @@ static void cleanup_reading_free(struct reading *r)
 	json_lines_close(&r->lines);
 	trace_free(&r->trace);
 }
+DEFINE_CLEANUP_VALUE(struct reading, reading_free)
 
 static int no_memory(const struct reading *r)
 {

@@ -41,7 +41,7 @@ struct replay {
 	struct trace_replay result;
 };
 
-static void cleanup_replay_free(struct replay *r)
+static void replay_free(struct replay *r)
 {
 	free(r->kept);
 	free(r->forecast);
@@ -50,6 +50,7 @@ static void cleanup_replay_free(struct replay *r)
 	free(r->present);
 	free(r->records);
 }
+DEFINE_CLEANUP_VALUE(struct replay, replay_free)
 
 static void make(struct replay *r, size_t record, bool again)
 {
@@ -256,12 +257,13 @@ int trace_replay(const struct trace *t, int64_t limit_bytes, const struct prune_
 
 /* ---- knowing the future ---- */
 
-static void cleanup_needs_free(struct needs *n)
+static void needs_free(struct needs *n)
 {
 	free(n->first);
 	free(n->events);
 	free(n->passed);
 }
+DEFINE_CLEANUP_VALUE(struct needs, needs_free)
 
 /* The record that the event needs, with all of its ancestors. */
 static size_t needed_first(const struct trace *t, size_t event)

@@ -41,11 +41,12 @@ struct kernel_types {
 	struct btf *overlay; /* of the module; NULL when overlayfs is built in */
 };
 
-static void cleanup_kernel_types_release(struct kernel_types *types)
+static void kernel_types_release(struct kernel_types *types)
 {
 	btf__free(types->overlay);
 	btf__free(types->kernel);
 }
+DEFINE_CLEANUP_VALUE(struct kernel_types, kernel_types_release)
 
 /* One try to get a backend's programs into the kernel. */
 struct attempt {

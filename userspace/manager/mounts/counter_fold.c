@@ -11,6 +11,7 @@
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "base/vec.h"
 #include "manager/history/history.h"
 #include "manager/history/history_save.h"
 #include "manager/state/layer_watch.h"
@@ -27,24 +28,21 @@ struct cells {
 	size_t count, capacity;
 };
 
-static void cleanup_cells_free(struct cells *all)
+static void cells_free(struct cells *all)
 {
 	free(all->cells);
 }
+DEFINE_CLEANUP_VALUE(struct cells, cells_free)
 
 static int gather_cell(const struct usage_cell *cell, void *user)
 {
 	struct cells *all = user;
+	struct usage_cell *cells =
+		vec_reserve(all->cells, &all->capacity, all->count + 1, sizeof(*cells));
 
-	if (all->count == all->capacity) {
-		size_t capacity = all->capacity ? all->capacity * 2 : 256;
-		struct usage_cell *cells = realloc(all->cells, capacity * sizeof(*cells));
-
-		if (!cells)
-			return -ENOMEM;
-		all->cells = cells;
-		all->capacity = capacity;
-	}
+	if (!cells)
+		return -ENOMEM;
+	all->cells = cells;
 	all->cells[all->count++] = *cell;
 	return 0;
 }

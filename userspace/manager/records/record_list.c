@@ -214,11 +214,12 @@ struct listing {
 	int64_t now_ns;
 };
 
-static void cleanup_listing_free(struct listing *l)
+static void listing_free(struct listing *l)
 {
 	record_list_free(l->views, l->count);
 	free(l->facts);
 }
+DEFINE_CLEANUP_VALUE(struct listing, listing_free)
 
 static bool was_used(const struct record_query *q, const struct record_facts *facts, int64_t now_ns)
 {

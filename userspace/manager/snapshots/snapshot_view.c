@@ -155,10 +155,11 @@ struct listing {
 	size_t count;
 };
 
-static void cleanup_listing_free(struct listing *l)
+static void listing_free(struct listing *l)
 {
 	snapshot_views_free(l->views, l->count);
 }
+DEFINE_CLEANUP_VALUE(struct listing, listing_free)
 
 static int view_all(struct manager *m, const atomic_bool *cancelled, struct listing *l,
 		    struct error *e)
