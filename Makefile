@@ -102,7 +102,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools tests check check-root check-many-files check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(GO_TOOLS)
@@ -189,6 +189,10 @@ check: $(UNIT_TESTS)
 
 check-root: tests
 	scripts/run-bats $(OUT) tests/integration
+
+# A million files; check-root reads fewer.
+check-many-files: tests
+	VARVE_TEST_FILES=1000000 scripts/run-bats $(OUT) tests/integration/many_files.bats
 
 check-vm: tests
 	scripts/run-vm $(OUT)

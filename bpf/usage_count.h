@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "usage_maps.h"
+#include "usage_files.h"
 
 /* What an access is credited to. */
 struct credited {
@@ -185,30 +185,13 @@ static __always_inline void stamp_write(struct usage_counts *cell)
 		stamp_write_tick(cell, tick);
 }
 
-static __noinline struct usage_file_counts *make_file_entry(struct usage_file_key *key)
+static __always_inline struct usage_file_key file_key(const struct credited *to, __u64 inode)
 {
-	struct usage_file_counts none = {};
-
-	/* EEXIST: another CPU was faster, which is as good. */
-	(void)bpf_map_update_elem(&usage_files, key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&usage_files, key);
-}
-
-static __always_inline struct usage_file_counts *find_file_entry(const struct credited *to,
-								 __u64 inode)
-{
-	struct usage_file_key key = {
+	return (struct usage_file_key){
 		.mount_id = to->owner,
 		.inode = inode,
 		.layer = to->layer,
 	};
-	struct usage_file_counts *file = bpf_map_lookup_elem(&usage_files, &key);
-
-	if (!file)
-		file = make_file_entry(&key);
-	if (!file)
-		lose_file();
-	return file;
 }
 
 /* A regular file of an overlay that is counted, and what serves it. */
@@ -225,10 +208,12 @@ static __always_inline struct usage_file_counts *touch_file(struct counted_file 
 {
 	struct inode *inode = overlay_source_inode(&counted->source);
 	struct usage_file_counts *file;
+	struct usage_file_key key;
 
 	if (!inode)
 		return 0;
-	file = find_file_entry(&counted->to, inode_number(inode));
+	key = file_key(&counted->to, inode_number(inode));
+	file = find_file_entry(&key);
 	if (file)
 		file->last_access = counted->cell->last_read;
 	return file;

@@ -50,15 +50,6 @@ struct {
 	__type(value, __u64);
 } layer_uses SEC(".maps");
 
-/* Full: each access of a file that has no entry yet adds to lost.files. Never LRU: an entry that
- * makes room for another would be lost without a trace. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct usage_file_key);
-	__type(value, struct usage_file_counts);
-} usage_files SEC(".maps");
-
 /* One entry. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -111,15 +102,6 @@ static __noinline int lose_cell(void)
 
 	if (lost)
 		__sync_fetch_and_add(&lost->cells, 1);
-	return 0;
-}
-
-static __noinline int lose_file(void)
-{
-	struct usage_lost_counts *lost = lost_counts();
-
-	if (lost)
-		__sync_fetch_and_add(&lost->files, 1);
 	return 0;
 }
 

@@ -90,21 +90,35 @@ struct usage_use_key {
 _Static_assert(sizeof(struct usage_use_key) == 16, "layout of the key of layer_uses");
 #define USAGE_USE_EVERY_NS 3600000000000ULL
 
-/* usage_files: a file by its inode number in its layer's own file system. */
+/* A file buffer: a file by its inode number in its layer's own file system. With inode 0 it is an
+ * entry of the bookkeeping: of a mount with USAGE_WHOLE_MOUNT, of a layer of a mount when accesses
+ * of it were lost, and of the whole buffer with mount 0. */
+#define USAGE_WHOLE_MOUNT 0xffffffffU
+
 struct usage_file_key {
 	__u64 mount_id; /* or another owner */
 	__u64 inode;
 	__u32 layer;
 	__u32 zero;
 };
-_Static_assert(sizeof(struct usage_file_key) == 24, "layout of the key of usage_files");
+_Static_assert(sizeof(struct usage_file_key) == 24, "layout of the key of a file buffer");
 
 struct usage_file_counts {
-	__u64 opens, read_bytes;
-	__u64 last_access;
-	__u64 copied_up; /* 1: its copy-up is counted already (syscall backend) */
+	union {
+		__u64 opens;
+		__u64 entries; /* of files: of the mount, of the whole buffer */
+	};
+	union {
+		__u64 read_bytes;
+		__u64 lost; /* accesses that found no room: of the layer, of no known layer */
+	};
+	union {
+		__u64 last_access;
+		__u64 told; /* of the whole buffer: the agent knows that it fills */
+	};
+	__u64 zero;
 };
-_Static_assert(sizeof(struct usage_file_counts) == 32, "layout of usage_files");
+_Static_assert(sizeof(struct usage_file_counts) == 32, "layout of a file buffer");
 
 /* usage_lost, for each CPU: what could not be counted, or not where it belongs. */
 struct usage_lost_counts {

@@ -95,18 +95,18 @@ static __always_inline struct file *find_open_file(struct task_struct *task, __u
 
 /*
  * An open for writing of a file that is in the upper and in a lower: it has been copied up, now or
- * earlier. An entry remembers that this is counted: the file's own in a registered mount, else one
- * of the lower's layer, by the number that the file has in the upper.
+ * earlier. A map remembers that this is counted, by the number that the file has in the upper.
  */
 static __noinline int count_copy_up(struct file *file)
 {
 	struct inode *inode = file_inode(file);
 	struct super_block *super = inode_super(inode);
-	struct usage_file_counts *entry;
 	struct overlay_source source;
-	struct credited from, to;
+	struct usage_file_key key;
 	struct usage_counts *cell;
 	struct inode *upper;
+	struct credited from, to;
+	__u64 counts = 1;
 	__u32 layer;
 
 	if (!super_is_overlay(super) || !inode_is_regular(inode))
@@ -120,8 +120,8 @@ static __noinline int count_copy_up(struct file *file)
 		return 0;
 	to = from;
 	to.layer = USAGE_AS_UPPER;
-	entry = find_file_entry(&to, inode_number(upper));
-	if (!entry || __sync_lock_test_and_set(&entry->copied_up, 1))
+	key = file_key(&to, inode_number(upper));
+	if (bpf_map_update_elem(&copied_up_files, &key, &counts, BPF_NOEXIST))
 		return 0;
 	cell = find_cell(&from);
 	if (cell)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "usage/usage_bpf.h"
+#include "usage/usage_file_buffer.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_reader.h"
@@ -34,8 +35,10 @@ static void print(const char *name, double value, const char *unit)
 /* What the kernel says that the maps take. */
 static double memory_mb(const struct usage_bpf *u)
 {
+	uint32_t id;
+	cleanup(close_fd) int files = usage_file_buffer_open(u->maps.file_buffer, &id, NULL);
 	const int maps[] = { u->maps.mount_by_minor, u->maps.layer_by_root, u->maps.root_filter,
-			     u->maps.cells,	     u->maps.layer_uses,    u->maps.files };
+			     u->maps.cells,	     u->maps.layer_uses,    files };
 	double bytes = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {

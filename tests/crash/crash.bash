@@ -13,7 +13,7 @@
 source "$BATS_TEST_DIRNAME/../lib/helpers.bash"
 
 # The kinds of fail points that operations.bats must pass, and those that starts.bats must pass.
-operation_points='database|fold|layer|mount|staging|trash'
+operation_points='database|files|fold|layer|mount|staging|trash'
 start_points='accounting|migration|quarantine|recover|store'
 
 # For these operations only the first passes are tested: other operations do the later steps, too.

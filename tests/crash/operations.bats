@@ -171,6 +171,30 @@ operate_fsck_repair() { varve fsck --repair; }
 	crash pin label fold
 }
 
+@test "files that were read count once, wherever their fold is cut off" {
+	local pass
+	trap - DEBUG
+	backend=syscall operation=files
+	start
+	for pass in files.pinned files.put-aside files.written; do
+		spot="killed at $pass"
+		id=$(varve new --retain)
+		dir=$(varve mount "$id")
+		echo a > "$dir/a"
+		echo b > "$dir/b"
+		cat "$dir/a" "$dir/a" "$dir/b" > /dev/null
+		arm "$pass" 1 0
+		varve files "$id" &> /dev/null || true
+		retry 50 agent_is_gone || complain "is not passed"
+		disarm
+		wait "$agent_pid" 2> /dev/null || true
+		cat "$dir/b" > /dev/null
+		start
+		[[ $(varve files --json "$id" | jq -s 'map(.opens) | add') == 4 ]] || complain "counts $(varve files --json "$id")"
+	done
+	cat "$passed" >> "$BATS_FILE_TMPDIR/passed"
+}
+
 @test "these tests pass every fail point of operations" {
 	passes_every "$operation_points"
 }

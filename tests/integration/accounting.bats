@@ -181,29 +181,6 @@ while True:
 	done
 }
 
-@test "accesses that find a full map are counted as lost, and each table warns about them" {
-	start_agent
-	work=$(varve new --retain)
-	dir=$(varve mount "$work")
-	layer=$agent_root/layers/$(varve inspect "$work" --json | jq -r .layer)/fs
-	varve umount "$work"
-	perl -e 'for (1 .. 66000) { open(my $f, ">", "$ARGV[0]/$_") or die; }' "$layer"
-	varve mount "$work" > /dev/null
-	[[ $(varve info --json | jq .lost) == 0 ]]
-	find "$dir" -type f -exec cat {} + > /dev/null
-	[[ $(varve info --json | jq .lost) -ge 464 ]]
-	# The layer's counters are complete; only the list of its files that were read is not.
-	run varve stats "$work" --json
-	assert_json '.opens == 66000 and .filesTouched == 65536 and .lost >= 464'
-	for command in "stats $work" "files $work -n 1" "du" "du --verbose"; do
-		# shellcheck disable=SC2086
-		run varve $command
-		assert_output_has "accesses could not be counted because a map was full; the numbers above may be too low"
-	done
-	run varve doctor --json
-	assert_json_lines 'map(select(.name == "lost"))[0] | .state == "warning" and (.found | contains("found a full map"))'
-}
-
 @test "counters that the backend does not have are null in JSON and a dash in tables" {
 	start_agent --backend syscall
 	chain

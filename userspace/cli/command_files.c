@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/cli_call.h"
 #include "cli/cli_records.h"
 #include "cli/commands.h"
@@ -40,6 +41,9 @@ struct files {
 	struct cli_replies replies;
 	bool counted; /* some backend is counting */
 	uint64_t lost;
+	/* Of this layer; 0 in complete_since_ns: nothing is missing. */
+	uint64_t layer_lost;
+	int64_t complete_since_ns;
 };
 
 struct tally {
@@ -72,10 +76,21 @@ static void tally_files(const struct cli_replies *replies, struct tally *read, s
 	}
 }
 
-/* Without a backend a 0 means "unknown". */
+/* Without a backend a 0 means "unknown", and so it does where accesses were lost. */
 static bool is_known(const struct files *f, const Varve__V1__File *file)
 {
-	return f->counted || was_read(file);
+	return (f->counted && f->complete_since_ns == 0) || was_read(file);
+}
+
+static void note_completeness(struct files *f)
+{
+	const Varve__V1__FileBatch *batch;
+
+	if (f->replies.count == 0)
+		return;
+	batch = (Varve__V1__FileBatch *)f->replies.items[0];
+	f->layer_lost = batch->lost;
+	f->complete_since_ns = batch->complete_since_ns;
 }
 
 static void print_json(struct files *f, const Varve__V1__File *file)
@@ -95,6 +110,7 @@ static void print_json(struct files *f, const Varve__V1__File *file)
 	}
 	output_json_time(&w, "lastAccessAt", file->last_access_ns);
 	json_bool(&w, "deleted", file->deleted);
+	json_bool(&w, "mayBeIncomplete", f->complete_since_ns != 0);
 	json_close_object(&w);
 	output_json_line(&f->c->out, &w);
 }
@@ -167,6 +183,20 @@ static int count_halves(struct files *f, struct tally *read, struct tally *unrea
 	return 0;
 }
 
+/* Of this layer, and not only of the host: a file without counts is not one that was never read. */
+static void print_incomplete(struct files *f)
+{
+	char age[UNITS_TEXT_MAX], text[256];
+
+	(void)snprintf(
+		text, sizeof(text),
+		"this may be incomplete: until %s %" PRIu64
+		" accesses of files in this layer could not be counted; files without counts "
+		"may have been read",
+		units_format_age(f->complete_since_ns, clock_wall_ns(), age), f->layer_lost);
+	output_text(&f->c->out, text);
+}
+
 static int print_summary(struct files *f, struct error *e)
 {
 	struct output *o = &f->c->out;
@@ -182,11 +212,14 @@ static int print_summary(struct files *f, struct error *e)
 			    "these files were read");
 		return 0;
 	}
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " files were read, %s of %s",
-		       read.count, read.count + unread.count, output_size(o, read.bytes, read_size),
+	(void)snprintf(text, sizeof(text), "%s%" PRIu64 " of %" PRIu64 " files were read, %s of %s",
+		       f->complete_since_ns ? "at least " : "", read.count,
+		       read.count + unread.count, output_size(o, read.bytes, read_size),
 		       output_size(o, read.bytes + unread.bytes, size));
 	output_text(o, text);
-	if (f->lost > 0)
+	if (f->complete_since_ns)
+		print_incomplete(f);
+	else if (f->lost > 0)
 		output_lost(o, f->lost);
 	return 0;
 }
@@ -220,8 +253,10 @@ static int ask_agent(struct files *f, struct error *e)
 	code = ask_for_record(f, e);
 	if (code < 0)
 		return code;
-	return cli_call_all(f->c, "Files", &f->request.base, &varve__v1__file_batch__descriptor,
+	code = cli_call_all(f->c, "Files", &f->request.base, &varve__v1__file_batch__descriptor,
 			    &f->replies, e);
+	note_completeness(f);
+	return code;
 }
 
 static int parse_number(struct cli *c, const char *text, uint32_t *ret_number, struct error *e)

@@ -26,6 +26,7 @@
 #include "manager/snapshots/snapshot_answer.h"
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/mounts/fold_threads.h"
 #include "overlay/mount_table.h"
 #include "overlay/superblock_watch.h"
 #include "store/store_rows.h"
@@ -101,6 +102,7 @@ static void remove_gone_pins(struct manager *m)
 static void initialise(struct manager *m, const struct manager_options *options)
 {
 	m->root_fd = m->lock_fd = m->mounts_fd = -EBADF;
+	m->fold_wake_fd = m->fold_end_fd = -EBADF;
 	m->report = options->report;
 	m->user = options->user;
 	m->policies = options->policies;
@@ -113,6 +115,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->started_ns = clock_wall_ns();
 	ranked_lock_init(&m->lock, MANAGER_RANK_STATE);
 	pthread_cond_init(&m->idle, NULL);
+	ranked_lock_init(&m->file_fold_lock, MANAGER_RANK_FILE_FOLD);
 	ranked_lock_init(&m->fold_lock, MANAGER_RANK_FOLD);
 	ranked_lock_init(&m->prune_lock, MANAGER_RANK_PRUNE);
 	ranked_lock_init(&m->references_lock, MANAGER_RANK_REFERENCES);
@@ -193,6 +196,9 @@ static int start_threads(struct manager *m, struct error *e)
 {
 	int code = unmount_queue_start(m, e);
 
+	if (code < 0)
+		return code;
+	code = fold_threads_start(m, e);
 	if (code < 0)
 		return code;
 	if (pthread_create(&m->trash_thread, NULL, trash_empty_thread, m) != 0)
@@ -318,6 +324,7 @@ void manager_close(struct manager *m)
 	if (!m)
 		return;
 	unmount_queue_stop(m);
+	fold_threads_stop(m);
 	if (m->trash_thread_runs && m->usage)
 		counter_fold(m);
 	stop_trash_thread(m);
@@ -339,6 +346,8 @@ void manager_close(struct manager *m)
 	free(m->snapshots_sorted);
 	free_quarantined(m);
 	record_graph_free(m->graph);
+	cleanup_close_fd(&m->fold_wake_fd);
+	cleanup_close_fd(&m->fold_end_fd);
 	cleanup_close_fd(&m->mounts_fd);
 	cleanup_close_fd(&m->lock_fd);
 	cleanup_close_fd(&m->root_fd);
@@ -346,6 +355,7 @@ void manager_close(struct manager *m)
 	free(m->root);
 	ranked_lock_destroy(&m->lock);
 	pthread_cond_destroy(&m->idle);
+	ranked_lock_destroy(&m->file_fold_lock);
 	ranked_lock_destroy(&m->fold_lock);
 	ranked_lock_destroy(&m->prune_lock);
 	ranked_lock_destroy(&m->references_lock);
@@ -392,6 +402,8 @@ int manager_tear_down(struct manager *m, struct error *e)
 		if (code < 0)
 			return code;
 	}
+	fold_threads_stop(m);
+	counter_fold(m); /* the last one of these mounts */
 	usage_bpf_close(m->usage);
 	m->usage = NULL;
 	return usage_bpf_unpin(m->pin_directory, e);

@@ -291,14 +291,18 @@ Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view
 	return finish(&b, batch);
 }
 
-Varve__V1__FileBatch *native_messages_files(const struct record_file_view *files, size_t count)
+Varve__V1__FileBatch *native_messages_files(const struct record_file_list *list, size_t first,
+					    size_t count)
 {
+	const struct record_file_view *files = count ? &list->files[first] : NULL;
 	struct build b = { 0 };
 	Varve__V1__FileBatch *batch =
 		NEW_MESSAGE(&b, Varve__V1__FileBatch, varve__v1__file_batch__init);
 
 	if (!batch)
 		return NULL;
+	batch->lost = list->lost;
+	batch->complete_since_ns = list->complete_since_ns;
 	batch->n_files = count;
 	batch->files = allocate(&b, count, sizeof(*batch->files));
 	for (size_t i = 0; batch->files && i < count; i++) {

@@ -12,7 +12,8 @@ Varve__V1__RecordBatch *native_messages_records(const struct record_view *views,
 Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view *stats,
 					     size_t count, enum usage_backend backend,
 					     uint64_t lost);
-Varve__V1__FileBatch *native_messages_files(const struct record_file_view *files, size_t count);
+Varve__V1__FileBatch *native_messages_files(const struct record_file_list *list, size_t first,
+					    size_t count);
 Varve__V1__LeaseReply *native_messages_leases(const struct lease_view *leases, size_t count);
 void native_messages_free(ProtobufCMessage *message); /* NULL is allowed */
 Varve__V1__PolicyReply *native_messages_policies(const struct eviction_policy_view *policies,

@@ -297,18 +297,19 @@ static void run_files(struct grpc_call *call, void *user, ProtobufCMessage *mess
 		.limit = request->limit,
 		.cancelled = grpc_call_cancel_flag(call),
 	};
-	struct record_file_view *files = NULL;
-	size_t count = 0;
+	cleanup(record_file_list_free) struct record_file_list list = { 0 };
+	size_t at = 0;
 
-	code = record_files(manager_of(user), &query, &files, &count, &e);
-	for (size_t at = 0; code == 0 && at < count; at += BATCH) {
-		size_t part = count - at < BATCH ? count - at : BATCH;
-		Varve__V1__FileBatch *batch = native_messages_files(&files[at], part);
+	code = record_files(manager_of(user), &query, &list, &e);
+	/* One at least: it says what is missing. */
+	while (code == 0 && (at == 0 || at < list.count)) {
+		size_t part = list.count - at < BATCH ? list.count - at : BATCH;
+		Varve__V1__FileBatch *batch = native_messages_files(&list, at, part);
 
 		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 		native_messages_free(batch ? &batch->base : NULL);
+		at += BATCH;
 	}
-	record_files_free(files, count);
 	service_call_finish(call, code, &e);
 }
 

@@ -58,6 +58,7 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 void layer_rows_forget_files(struct change_set *c, const char *name)
 {
 	change_set_add(c, "DELETE FROM layer_files WHERE layer = :name", "t", name);
+	change_set_add(c, "DELETE FROM layer_file_states WHERE layer = :name", "t", name);
 }
 
 void layer_rows_delete(struct change_set *c, const char *name)

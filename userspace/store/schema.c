@@ -76,7 +76,7 @@ static const char *const migrations[] = {
 	"  PRIMARY KEY(mount, idx)"
 	") STRICT, WITHOUT ROWID;"
 
-	/* Files touched through mounts that are gone; those of live mounts are in the kernel. */
+	/* Files that were read; what was read last is in the kernel. */
 	"CREATE TABLE layer_files("
 	"  layer TEXT NOT NULL, inode INTEGER NOT NULL,"
 	"  opens INTEGER NOT NULL, read_bytes INTEGER NOT NULL, last_access INTEGER NOT NULL,"
@@ -159,6 +159,13 @@ static const char *const migrations[] = {
 	"  last INTEGER NOT NULL, counted INTEGER NOT NULL, log_gap INTEGER NOT NULL,"
 	"  needs INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+
+	/* 8: layer_files is written while mounts live; what is known to be missing there */
+	"CREATE TABLE layer_file_states("
+	"  layer TEXT PRIMARY KEY, files INTEGER NOT NULL," /* rows in layer_files */
+	"  lost INTEGER NOT NULL, complete_since INTEGER NOT NULL" /* 0: from the beginning */
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO layer_file_states SELECT layer, count(*), 0, 0 FROM layer_files GROUP BY layer;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

@@ -24,6 +24,7 @@ static const struct owned_table {
 	TABLE("snapshots", WITHOUT("record", "records", "id")),
 	TABLE("layers", WITHOUT("name", "records", "layer")),
 	TABLE("layer_files", WITHOUT("layer", "layers", "name")),
+	TABLE("layer_file_states", WITHOUT("layer", "layers", "name")),
 	TABLE("mount_layers", WITHOUT("mount", "mounts", "id")),
 	TABLE("watch_layers", WITHOUT("layer", "layers", "name")),
 };

@@ -65,26 +65,10 @@ void usage_rows_delete_mount(struct change_set *c, int64_t mount_id)
 	change_set_add(c, "DELETE FROM mounts WHERE id = :id", "i", mount_id);
 }
 
-void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
-			 uint64_t read_bytes, int64_t last_access_ns)
-{
-	change_set_add(c,
-		       "INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access)"
-		       " SELECT :layer, :inode, :opens, :read_bytes, :last"
-		       " WHERE EXISTS (SELECT 1 FROM layers WHERE name = :layer)"
-		       " ON CONFLICT DO UPDATE SET opens = opens + excluded.opens,"
-		       " read_bytes = read_bytes + excluded.read_bytes,"
-		       " last_access = max(last_access, excluded.last_access)",
-		       "tiiii", layer, (int64_t)inode, (int64_t)opens, (int64_t)read_bytes,
-		       last_access_ns);
-}
-
 struct visit {
 	union {
 		int (*mount)(const struct mount_row *row, void *user);
 		int (*layer)(const struct usage_row *row, void *user);
-		int (*file)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
-			    int64_t last_access_ns, void *user);
 	};
 	void *user;
 };
@@ -153,28 +137,4 @@ int usage_rows_load_watches(sqlite3 *db, int (*visit)(const struct usage_row *ro
 
 	return statement_query(db, visit_layer, &v, e,
 			       "SELECT watch, idx, layer, " CELL_COLUMNS " FROM watch_layers", "");
-}
-
-static int visit_file(sqlite3_stmt *row, void *user, struct error *e)
-{
-	struct visit *v = user;
-	int code = v->file((uint64_t)sqlite3_column_int64(row, 0),
-			   (uint64_t)sqlite3_column_int64(row, 1),
-			   (uint64_t)sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 3),
-			   v->user);
-
-	return code < 0 ? error_set(e, code, "files: %s", strerror(-code)) : 0;
-}
-
-int usage_rows_load_files(sqlite3 *db, const char *layer,
-			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
-				       int64_t last_access_ns, void *user),
-			  void *user, struct error *e)
-{
-	struct visit v = { .file = visit, .user = user };
-
-	return statement_query(db, visit_file, &v, e,
-			       "SELECT inode, opens, read_bytes, last_access FROM layer_files"
-			       " WHERE layer = :layer",
-			       "t", layer);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows of mounts and of what was folded of their cells, and of the files that mounts which are gone
- * have touched. A fold writes the cells' totals and the layers' sums in one transaction: that is
- * why nothing is counted twice.
+ * Rows of mounts and of what was folded of their cells. A fold writes the cells' totals and the
+ * layers' sums in one transaction: that is why nothing is counted twice.
  */
 #pragma once
 
@@ -33,11 +32,6 @@ void usage_rows_set_layer(struct change_set *c, const struct usage_row *row);
 void usage_rows_set_watch(struct change_set *c, const struct usage_row *row);
 void usage_rows_delete_watch(struct change_set *c, int64_t owner);
 void usage_rows_delete_mount(struct change_set *c, int64_t mount_id);
-/* Adds to the counters of a file, by its inode number in the layer's own file system. Does nothing
- * when the layer has been deleted. */
-void usage_rows_add_file(struct change_set *c, const char *layer, uint64_t inode, uint64_t opens,
-			 uint64_t read_bytes, int64_t last_access_ns);
-
 int usage_rows_load_mounts(sqlite3 *db, int (*visit)(const struct mount_row *row, void *user),
 			   void *user, struct error *e);
 /* In the order of mount and index. */
@@ -45,7 +39,3 @@ int usage_rows_load_layers(sqlite3 *db, int (*visit)(const struct usage_row *row
 			   void *user, struct error *e);
 int usage_rows_load_watches(sqlite3 *db, int (*visit)(const struct usage_row *row, void *user),
 			    void *user, struct error *e);
-int usage_rows_load_files(sqlite3 *db, const char *layer,
-			  int (*visit)(uint64_t inode, uint64_t opens, uint64_t read_bytes,
-				       int64_t last_access_ns, void *user),
-			  void *user, struct error *e);

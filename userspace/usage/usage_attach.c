@@ -19,6 +19,7 @@
 #include "bpf/usage_shared.h"
 #include "usage.skel.h"
 #include "usage/usage_calls.h"
+#include "usage/usage_file_buffer.h"
 #include "usage/usage_owner.h"
 #include "usage/usage_pins.h"
 
@@ -222,8 +223,7 @@ static void set_sizes(struct usage_skeleton *s, const struct usage_bpf_options *
 	/* These can fail only after the load. */
 	if (options->max_cells)
 		(void)bpf_map__set_max_entries(s->maps.usage_cells, options->max_cells);
-	if (options->max_files)
-		(void)bpf_map__set_max_entries(s->maps.usage_files, options->max_files);
+	(void)bpf_map__set_max_entries(s->maps.usage_file_events, (uint32_t)getpagesize());
 }
 
 /* Takes the size of a map that is pinned; *ret_foreign when it is not one that we could use. */
@@ -515,6 +515,10 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
 				 parts < (uint32_t)cpus;
 	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
+	s->rodata->files_max = usage_file_buffer_size(attempt->options->max_files);
+	s->rodata->files_per_mount = s->rodata->files_max / 3;
+	s->rodata->files_reserved = USAGE_FILES_RESERVED;
+	s->rodata->files_notify = s->rodata->files_max / 12;
 	usage_calls_fill((uint32_t *)s->rodata->calls, (uint32_t *)s->rodata->ring_calls);
 	return 0;
 }
@@ -526,7 +530,8 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->root_filter);
 	cleanup_close_fd(&maps->cells);
 	cleanup_close_fd(&maps->layer_uses);
-	cleanup_close_fd(&maps->files);
+	cleanup_close_fd(&maps->file_buffer);
+	cleanup_close_fd(&maps->file_events);
 	cleanup_close_fd(&maps->lost);
 }
 
@@ -540,13 +545,14 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.root_filter = open_pin(pin_dir, "root_filter"),
 		.cells = open_pin(pin_dir, "usage_cells"),
 		.layer_uses = open_pin(pin_dir, "layer_uses"),
-		.files = open_pin(pin_dir, "usage_files"),
+		.file_buffer = open_pin(pin_dir, "usage_file_buffer"),
+		.file_events = open_pin(pin_dir, "usage_file_events"),
 		.lost = open_pin(pin_dir, "usage_lost"),
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
-	    maps.cells < 0 || maps.layer_uses < 0 || maps.files < 0 || maps.lost < 0 ||
-	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
+	    maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
+	    maps.lost < 0 || bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
 
@@ -586,7 +592,11 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 		return r;
 	attempt->verifier_log[0] = '\0';
 	r = usage_skeleton__load(s);
-	return r < 0 ? refuse_load(attempt, r, e) : install(s, attempt, e);
+	if (r < 0)
+		return refuse_load(attempt, r, e);
+	r = usage_file_buffer_prepare(bpf_map__fd(s->maps.usage_file_buffer), pin_dir,
+				      attempt->options->max_files, e);
+	return r < 0 ? r : install(s, attempt, e);
 }
 
 int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,

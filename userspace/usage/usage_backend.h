@@ -26,10 +26,10 @@ struct usage_bpf_options {
 	const char *mount_prefix;
 	bool forced; /* try only `wanted`, else the best that works */
 	enum usage_backend wanted;
-	/* 0: the defaults, 524288 cells and 65536 files. Maps that are pinned already keep the
+	/* 0: the defaults, 524288 cells and 196608 files. Maps that are pinned already keep the
 	 * sizes that they were made with. */
 	uint32_t max_cells; /* one for each layer and processor that has counted something */
-	uint32_t max_files; /* files that are told apart at a time */
+	uint32_t max_files; /* that fit into a buffer, see usage_files.h */
 };
 
 const char *usage_backend_name(enum usage_backend backend); /* "none", "syscall", "overlay" */

@@ -17,10 +17,7 @@
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_pins.h"
-#include "usage/usage_reader.h"
 
-/* One sweep of the file map serves this many forgotten mounts, unless a reader comes first. */
-#define FORGOTTEN_PER_SWEEP 32
 #define MAX_LAYERS 1024 /* twice what overlayfs takes */
 
 /* ---- slots ---- */
@@ -207,7 +204,12 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 	if (!u)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, 0 };
+	(void)pthread_mutex_init(&u->files_lock, NULL);
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	u->max_files = options->max_files;
+	u->pin_dir = strdup(options->pin_dir);
+	if (!u->pin_dir)
+		return error_set(e, -ENOMEM, "out of memory");
 	u->is_new = access(options->pin_dir, F_OK) < 0;
 	r = choose_backend(u, options, e);
 	if (u->is_new && u->backend == USAGE_BACKEND_NONE)
@@ -228,7 +230,10 @@ void usage_bpf_close(struct usage_bpf *u)
 {
 	if (!u)
 		return;
+	ring_buffer__free(u->file_events);
 	usage_attach_close(&u->maps);
+	free((char *)u->pin_dir);
+	(void)pthread_mutex_destroy(&u->files_lock);
 	(void)pthread_mutex_destroy(&u->lock);
 	free(u->mounts);
 	free(u->owners);
@@ -353,7 +358,6 @@ void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id)
 void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 {
 	struct usage_mount *mount;
-	bool sweep = false;
 
 	(void)pthread_mutex_lock(&u->lock);
 	mount = usage_handle_find_mount(u, mount_id);
@@ -362,9 +366,6 @@ void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id)
 		fail_point("accounting.slot-gone");
 		usage_handle_delete_cells(u, mount);
 		usage_handle_remove_mount(u, mount);
-		sweep = ++u->forgotten >= FORGOTTEN_PER_SWEEP;
 	}
 	(void)pthread_mutex_unlock(&u->lock);
-	if (sweep)
-		(void)usage_read_forget_files(u, NULL); /* what stays goes with the next sweep */
 }

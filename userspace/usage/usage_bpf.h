@@ -54,5 +54,5 @@ bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd
 bool usage_bpf_device(struct usage_bpf *u, uint64_t mount_id, dev_t *ret_device);
 /* Ends counting for a mount that is gone; its cells stay readable until they are forgotten. */
 void usage_bpf_retire(struct usage_bpf *u, uint64_t mount_id);
-/* Frees the cells and file entries of a retired mount, after the last fold. */
+/* Frees the cells of a retired mount, after the last fold, and after its files have been taken. */
 void usage_bpf_forget(struct usage_bpf *u, uint64_t mount_id);

@@ -16,13 +16,6 @@
 
 #define FOLDER_PREFIX "varve"
 
-/* "v1", as the folder of a layout's version is named. */
-static bool is_version(const char *name)
-{
-	return name[0] == 'v' && name[1] != '\0' &&
-	       name[1 + strspn(name + 1, "0123456789")] == '\0';
-}
-
 /* ---- what it costs ---- */
 
 static void add_program(struct usage_folder *folder, const char *path)
@@ -93,7 +86,7 @@ static int visit_versions(const struct walk *walk, const char *parent)
 	int code = 0;
 
 	while (code == 0 && directory && (name = usage_pins_next_name(directory)))
-		if (is_version(name) && usage_pins_path(path, parent, name, NULL) == 0)
+		if (usage_pins_is_version(name) && usage_pins_path(path, parent, name, NULL) == 0)
 			code = visit_folder(walk, path);
 	return code;
 }
@@ -193,7 +186,7 @@ int usage_folders_remove(const char *path, struct error *e)
 	if (!realpath(path, real))
 		return error_set(e, -errno, "%s: %s", path, strerror(errno));
 	memcpy(copy, real, sizeof(copy));
-	version = is_version(basename(copy));
+	version = usage_pins_is_version(basename(copy));
 	memcpy(copy, real, sizeof(copy));
 	if (strncmp(basename(version ? dirname(copy) : copy), FOLDER_PREFIX,
 		    strlen(FOLDER_PREFIX)) != 0)

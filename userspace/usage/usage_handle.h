@@ -33,11 +33,14 @@ struct usage_bpf {
 	uint32_t part_count; /* and a cell up to that many */
 	struct usage_mount *mounts; /* sorted by id */
 	size_t mount_count, mount_capacity;
-	uint32_t forgotten; /* mounts since the last sweep of the file map */
 	uint64_t *owners; /* of the layers that are watched, sorted */
 	size_t owner_count, owner_capacity;
 	size_t stale_bits; /* roots that are watched no more, and that the filter still has */
 	int64_t uses_swept_boot_ns;
+	const char *pin_dir; /* owned */
+	uint32_t max_files; /* of a file buffer */
+	pthread_mutex_t files_lock; /* one thread at a time puts a buffer aside */
+	struct ring_buffer *file_events;
 };
 
 /* A copy of the mounts, sorted by id; the caller frees it. NULL when out of memory. */

@@ -220,6 +220,11 @@ static unsigned long layout_version(const char *name)
 	return version && *end == '\0' ? version : 0;
 }
 
+bool usage_pins_is_version(const char *name)
+{
+	return layout_version(name) > 0;
+}
+
 int usage_pins_remove_older(const char *pin_dir, struct error *e)
 {
 	const char *slash = strrchr(pin_dir, '/');

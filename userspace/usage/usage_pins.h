@@ -35,6 +35,8 @@ uint32_t usage_pins_count_links(const char *pin_dir, uint64_t generation);
 /* Unpins the links of every other generation. */
 int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, struct error *e);
 
+/* "v1": a folder of pins, named by the version of their layout. */
+bool usage_pins_is_version(const char *name);
 /* Unpins the folders beside this one that older agents have made, whose layout is another. */
 int usage_pins_remove_older(const char *pin_dir, struct error *e);
 

@@ -14,9 +14,6 @@
 #include "usage/usage_layers.h"
 
 #define REST_NS (2 * (uint64_t)NS_PER_S)
-/* Larger than any bucket of the map gets, so that a batch always has room for one. */
-#define FILES_PER_BATCH 4096
-
 static const size_t counter_offsets[USAGE_COUNTER_COUNT] = {
 	[USAGE_OPENS] = offsetof(struct usage_counts, opens),
 	[USAGE_EXECS] = offsetof(struct usage_counts, execs),
@@ -229,98 +226,6 @@ int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			return code;
 	}
 	return 0;
-}
-
-/* ---- files ---- */
-
-struct file_batch {
-	struct usage_file_key keys[FILES_PER_BATCH];
-	struct usage_file_counts counts[FILES_PER_BATCH];
-};
-
-struct file_walk {
-	struct usage_bpf *u;
-	const struct usage_mount *mounts;
-	size_t mount_count;
-	int (*visit)(const struct usage_file *file, void *user);
-	void *user;
-};
-
-static int visit_batch(const struct file_walk *walk, const struct file_batch *batch, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		const struct usage_file_key *key = &batch->keys[i];
-		const struct usage_file_counts *counts = &batch->counts[i];
-		struct usage_file file = {
-			.mount_id = key->mount_id,
-			.layer = key->layer,
-			.inode = key->inode,
-			.opens = counts->opens,
-			.read_bytes = counts->read_bytes,
-			.last_access_boot_ns = (int64_t)counts->last_access,
-		};
-
-		if (!usage_handle_find(walk->mounts, walk->mount_count, key->mount_id) &&
-		    !usage_handle_knows(walk->u, key->mount_id)) {
-			/* Ids are not used twice: what is unknown now is forgotten for good. */
-			(void)bpf_map_delete_elem(walk->u->maps.files, key);
-			continue;
-		}
-		int r = walk->visit ? walk->visit(&file, walk->user) : 0;
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Batches go from bucket to bucket: an entry that stays is met exactly once, whatever else comes
- * and goes. */
-static int walk_files(const struct file_walk *walk, struct error *e)
-{
-	cleanup(free_ptr) struct file_batch *batch = malloc(sizeof(*batch));
-	uint32_t position = 0;
-	bool first = true;
-
-	if (!batch)
-		return error_set(e, -ENOMEM, "out of memory");
-	for (;;) {
-		uint32_t count = FILES_PER_BATCH;
-		bool last = false;
-
-		if (bpf_map_lookup_batch(walk->u->maps.files, first ? NULL : &position, &position,
-					 batch->keys, batch->counts, &count, NULL) < 0) {
-			if (errno != ENOENT)
-				return error_set(e, -errno, "read the counters of files: %s",
-						 strerror(errno));
-			last = true;
-		}
-		first = false;
-		int r = visit_batch(walk, batch, count);
-		if (r < 0 || last)
-			return r;
-	}
-}
-
-int usage_read_files(struct usage_bpf *u, int (*visit)(const struct usage_file *file, void *user),
-		     void *user, struct error *e)
-{
-	struct file_walk walk = { .u = u, .visit = visit, .user = user };
-
-	if (u->backend == USAGE_BACKEND_NONE)
-		return 0;
-	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &walk.mount_count);
-	if (!mounts)
-		return error_set(e, -ENOMEM, "out of memory");
-	walk.mounts = mounts;
-	return walk_files(&walk, e);
-}
-
-int usage_read_forget_files(struct usage_bpf *u, struct error *e)
-{
-	(void)pthread_mutex_lock(&u->lock);
-	u->forgotten = 0;
-	(void)pthread_mutex_unlock(&u->lock);
-	return usage_read_files(u, NULL, NULL, e);
 }
 
 /* ---- what could not be counted ---- */

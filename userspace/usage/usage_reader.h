@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -49,13 +50,15 @@ struct usage_cell {
 struct usage_file {
 	uint64_t mount_id;
 	uint32_t layer;
-	uint64_t inode;
+	uint64_t inode; /* 0: not a file, see `lost` */
 	uint64_t opens; /* for reading */
 	uint64_t read_bytes;
+	uint64_t
+		lost; /* accesses of unknown files: of the layer; of any layer when mount_id is 0 */
 	int64_t last_access_boot_ns;
 };
 
-/* False for a file that has an entry only because it was copied up to be written. */
+/* False for a file that was only mapped, or only written. */
 static inline bool usage_file_was_read(const struct usage_file *file)
 {
 	return file->opens > 0 || file->read_bytes > 0;
@@ -63,7 +66,7 @@ static inline bool usage_file_was_read(const struct usage_file *file)
 
 struct usage_lost {
 	uint64_t cells; /* accesses that found no cell, and uses that found no place */
-	uint64_t files; /* accesses of files that found the file map full */
+	uint64_t files; /* accesses of files that found no room in a buffer */
 };
 
 /* Bit n set: the backend cannot see counter n; its zero means nothing. */
@@ -78,11 +81,7 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
 			   struct error *e);
-int usage_read_files(struct usage_bpf *u, int (*visit)(const struct usage_file *file, void *user),
-		     void *user, struct error *e);
 struct usage_lost usage_read_lost(struct usage_bpf *u);
 /* Grows when something may have changed in the upper of any mount, nobody knows which: after that
  * no size of a writable layer that is mounted can be trusted. Syscall backend only. */
 uint64_t usage_read_unplaced_changes(struct usage_bpf *u);
-/* Deletes the entries of files whose mount is forgotten. */
-int usage_read_forget_files(struct usage_bpf *u, struct error *e);

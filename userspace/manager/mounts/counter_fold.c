@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/cancellation.h"
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 #include "manager/history/history_save.h"
 #include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
+#include "manager/mounts/file_fold.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "store/layer_rows.h"
@@ -345,41 +347,32 @@ static void drop_replaced(struct manager *m, const struct cells *all)
 struct settling {
 	struct mount **gone;
 	size_t count;
+	bool waiting; /* others wait for a fold of their files */
 	struct change_set *changes;
 };
 
-static int settle_file(const struct usage_file *file, void *user)
+static bool was_accessed(const struct mount *mount)
 {
-	struct settling *s = user;
-	struct mount *mount = find_mount(s->gone, s->count, file->mount_id);
-
-	if (mount && file->layer < mount->layer_count && usage_file_was_read(file))
-		usage_rows_add_file(s->changes, mount->layers[file->layer].name, file->inode,
-				    file->opens, file->read_bytes,
-				    clock_boot_to_wall_ns(file->last_access_boot_ns));
-	return 0;
-}
-
-static bool has_files(const struct settling *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		for (size_t k = 0; k < s->gone[i]->layer_count; k++)
-			if (s->gone[i]->layers[k].folded.folded.last_read_boot_ns)
-				return true;
+	for (size_t i = 0; i < mount->layer_count; i++)
+		if (mount->layers[i].folded.folded.last_read_boot_ns)
+			return true;
 	return false;
 }
 
-/* What their files saw is kept, their rows go. Looking for files costs a walk of the kernel's whole
- * map, which many short mounts do not need. */
-static int settle(struct manager *m, const struct settling *s, struct error *e)
+/* The rows of mounts that are gone are deleted. Those whose files are still in the kernel stay
+ * until these have been folded. */
+static void settle(struct settling *s)
 {
-	int code = 0;
+	size_t settled = 0;
 
-	if (has_files(s))
-		code = usage_read_files(m->usage, settle_file, (void *)s, e);
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count; i++) {
+		if (was_accessed(s->gone[i]) && !s->gone[i]->files_folded)
+			continue;
 		usage_rows_delete_mount(s->changes, (int64_t)s->gone[i]->id);
-	return code;
+		s->gone[settled++] = s->gone[i];
+	}
+	s->waiting = settled < s->count;
+	s->count = settled;
 }
 
 static void forget(struct manager *m, const struct settling *s)
@@ -414,7 +407,7 @@ static struct mount **list_gone(struct manager *m, size_t *ret_count)
 	return sorted_mounts(locked, true, ret_count);
 }
 
-static int try_fold(struct manager *m, bool gone_only, struct error *e)
+static int try_fold(struct manager *m, bool gone_only, bool *ret_waiting, struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(cells_free) struct cells all = { 0 };
@@ -433,25 +426,26 @@ static int try_fold(struct manager *m, bool gone_only, struct error *e)
 	code = apply_cells(m, &all, &changes, e);
 	if (code < 0)
 		return code;
-	code = settle(m, &settling, e);
-	if (code < 0)
-		return code;
+	settle(&settling);
 	code = change_set_write(&changes, m->database, DATABASE_RELAXED, e);
 	if (code < 0)
 		return code;
 	fail_point("fold.written");
 	forget(m, &settling);
+	*ret_waiting = settling.waiting;
 	return 0;
 }
 
-static void fold_locked(struct manager *m, bool gone_only)
+/* True: mounts that are gone wait for a fold of their files. */
+static bool fold_locked(struct manager *m, bool gone_only)
 {
 	uint64_t begun = atomic_fetch_add(&m->folds_begun, 1) + 1;
 	struct error e = { 0 };
+	bool waiting = false;
 	int code;
 
 	assert(ranked_lock_is_held(&m->fold_lock));
-	code = try_fold(m, gone_only, &e);
+	code = try_fold(m, gone_only, &waiting, &e);
 	if (code == 0 && !gone_only)
 		m->folds_whole = begun;
 	atomic_fetch_add(&m->folds, 1);
@@ -462,15 +456,33 @@ static void fold_locked(struct manager *m, bool gone_only)
 	manager_unlock(m);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
+	return waiting;
 }
 
+static bool fold(struct manager *m, bool gone_only)
+{
+	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->fold_lock);
+
+	return fold_locked(m, gone_only);
+}
+
+static void wake_thread(struct manager *m)
+{
+	(void)eventfd_write(m->fold_wake_fd, 1); /* fails before the thread starts */
+}
+
+/* Cells first: they tell which layers' directories were replaced, whose files count for nobody. */
 void counter_fold(struct manager *m)
 {
-	cleanup(ranked_lock_release) struct ranked_lock *held = NULL;
+	struct error e = { 0 };
+	bool waiting;
 
 	manager_assert_unlocked(m);
-	held = ranked_lock_acquire(&m->fold_lock);
-	fold_locked(m, false);
+	waiting = fold(m, false);
+	if (file_fold(m, &e) < 0)
+		manager_report(m, true, "%s; it will be tried again", e.text);
+	else if (waiting)
+		(void)fold(m, true);
 }
 
 void counter_fold_for_call(struct manager *m, const atomic_bool *cancelled)
@@ -482,17 +494,15 @@ void counter_fold_for_call(struct manager *m, const atomic_bool *cancelled)
 	if (is_cancelled(cancelled))
 		return;
 	held = ranked_lock_acquire(&m->fold_lock);
-	if (m->folds_whole <= begun_before && !is_cancelled(cancelled))
-		fold_locked(m, false);
+	if (m->folds_whole <= begun_before && !is_cancelled(cancelled) && fold_locked(m, false))
+		wake_thread(m);
 }
 
 void counter_fold_gone(struct manager *m)
 {
-	cleanup(ranked_lock_release) struct ranked_lock *held = NULL;
-
 	manager_assert_unlocked(m);
-	held = ranked_lock_acquire(&m->fold_lock);
-	fold_locked(m, true);
+	if (fold(m, true))
+		wake_thread(m);
 }
 
 /* ---- one layer ---- */

@@ -23,6 +23,7 @@
 #include "manager/state/new_names.h"
 #include "manager/state/store_files.h"
 #include "overlay/overlay_mount.h"
+#include "store/file_rows.h"
 #include "store/usage_rows.h"
 
 int mount_attach_register(struct manager *m, struct mount *mount, int root_fd, struct error *e)
@@ -133,14 +134,30 @@ struct mount *mount_attach_prepare(struct manager *m, const struct record *r,
 	return mount;
 }
 
+/* What is read through it is not counted, so that nothing can be called never read. */
+static void mark_incomplete(struct manager *m, const struct mount *mount)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	struct error e = { 0 };
+
+	for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
+		file_rows_mark_incomplete(&c, mount->layers[i].name, clock_wall_ns());
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &e) < 0)
+		manager_report(m, true, "note that a mount is not counted: %s", e.text);
+}
+
 /* Accounting that fails never fails a mount: what is missed is counted as lost. */
 static void count_if_possible(struct manager *m, const struct record *r, struct mount *mount,
 			      int mount_fd)
 {
 	struct error e = { 0 };
 
-	if (mount_attach_register(m, mount, mount_fd, &e) < 0)
+	int code = mount_attach_register(m, mount, mount_fd, &e);
+
+	if (code < 0)
 		manager_report(m, true, "record=%s not counted: %s", r->id, e.text);
+	if (code < 0 || usage_bpf_backend(m->usage) == USAGE_BACKEND_NONE)
+		mark_incomplete(m, mount);
 }
 
 static int create_and_attach(struct manager *m, const struct record *r, struct mount *mount,

@@ -17,6 +17,7 @@
 #include "manager/state/store_files.h"
 #include "manager/records/touched_files.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/mounts/file_fold.h"
 
 struct file_list {
 	struct record_file_view *files;
@@ -54,13 +55,9 @@ static const char *shown_path(const char *path)
 
 static int look_at_file(struct file_search *w, const char *path, const struct stat *st)
 {
-	struct touched_file key = { .inode = st->st_ino };
-	struct touched_file *seen = NULL;
+	struct touched_file *seen = touched_files_find(w->touched, st->st_ino);
 	struct record_file_view file = { .size_bytes = st->st_size, .inode = st->st_ino };
 
-	if (w->touched->count)
-		seen = bsearch(&key, w->touched->files, w->touched->count, sizeof(key),
-			       touched_files_by_inode);
 	if (seen)
 		seen->found = true;
 	if (w->never_read == (seen != NULL))
@@ -130,11 +127,16 @@ static int by_size(const void *a, const void *b)
 	return by_path(a, b);
 }
 
-void record_files_free(struct record_file_view *files, size_t count)
+static void free_files(struct record_file_view *files, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		free(files[i].path);
 	free(files);
+}
+
+void record_file_list_free(struct record_file_list *list)
+{
+	free_files(list->files, list->count);
 }
 
 static int list_files(struct manager *m, const char *layer, const struct record_files_query *query,
@@ -167,7 +169,7 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 
 static void file_list_free(struct file_list *list)
 {
-	record_files_free(list->files, list->count);
+	free_files(list->files, list->count);
 }
 
 DEFINE_CLEANUP_VALUE(struct file_list, file_list_free)
@@ -189,19 +191,8 @@ static int find_layer(struct manager *m, const char *id, char ret_layer[LAYER_NA
 	return 0;
 }
 
-static int gather_touched(struct manager *m, const char *layer, struct touched_files *touched,
-			  struct error *e)
-{
-	cleanup(touched_files_free_live) struct live_files live = { 0 };
-	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
-		ranked_lock_acquire(&m->fold_lock);
-	int code = touched_files_read_live(m, &live, e);
-
-	return code < 0 ? code : touched_files_gather(m, layer, &live, touched, e);
-}
-
 int record_files(struct manager *m, const struct record_files_query *query,
-		 struct record_file_view **ret_files, size_t *ret_count, struct error *e)
+		 struct record_file_list *ret_list, struct error *e)
 {
 	static int (*const orders[])(const void *a, const void *b) = {
 		[RECORD_FILES_TOUCHED] = by_path,
@@ -213,11 +204,14 @@ int record_files(struct manager *m, const struct record_files_query *query,
 	char layer[LAYER_NAME_LENGTH + 1];
 	int code;
 
-	counter_fold_for_call(m, query->cancelled);
 	code = find_layer(m, query->id, layer, e);
 	if (code < 0)
 		return code;
-	code = gather_touched(m, layer, &touched, e);
+	counter_fold_for_call(m, query->cancelled);
+	code = file_fold_for_call(m, query->cancelled, e);
+	if (code < 0)
+		return code;
+	code = touched_files_load(m, layer, &touched, e);
 	if (code < 0)
 		return code;
 	code = list_files(m, layer, query, &touched, &list, e);
@@ -227,8 +221,11 @@ int record_files(struct manager *m, const struct record_files_query *query,
 		qsort(list.files, list.count, sizeof(*list.files), orders[query->which]);
 	while (query->limit && list.count > query->limit)
 		free(list.files[--list.count].path);
-	*ret_count = list.count;
-	*ret_files = take_ptr(list.files);
+	*ret_list =
+		(struct record_file_list){ .files = take_ptr(list.files),
+					   .count = list.count,
+					   .lost = touched.state.lost,
+					   .complete_since_ns = touched.state.complete_since_ns };
 	list.count = 0;
 	return 0;
 }

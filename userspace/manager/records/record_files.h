@@ -20,6 +20,16 @@ struct record_files_query {
 	const atomic_bool *cancelled; /* looked at between folders; may be NULL */
 };
 
+struct record_file_list {
+	struct record_file_view *files;
+	size_t count;
+	/* Accesses of unknown files, when the last of them was, and 0 for never: a file that has no
+	 * counts may have been read before. */
+	uint64_t lost;
+	int64_t complete_since_ns;
+};
+
 int record_files(struct manager *m, const struct record_files_query *query,
-		 struct record_file_view **ret_files, size_t *ret_count, struct error *e);
-void record_files_free(struct record_file_view *files, size_t count);
+		 struct record_file_list *ret_list, struct error *e);
+void record_file_list_free(struct record_file_list *list); /* what it points to */
+DEFINE_CLEANUP_VALUE(struct record_file_list, record_file_list_free)

@@ -14,6 +14,7 @@
 #include "manager/records/record_select.h"
 #include "manager/records/touched_files.h"
 #include "manager/mounts/counter_fold.h"
+#include "manager/mounts/file_fold.h"
 
 void record_statistics_free(struct record_statistics_view *stats, size_t count)
 {
@@ -27,19 +28,18 @@ void record_statistics_free(struct record_statistics_view *stats, size_t count)
 
 static int count_files(struct manager *m, struct record_statistics_view *stats,
 		       char (*layers)[LAYER_NAME_LENGTH + 1], size_t count,
-		       const struct live_files *live, const atomic_bool *cancelled, struct error *e)
+		       const atomic_bool *cancelled, struct error *e)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct touched_files t = { 0 };
+		struct file_rows_state state;
 		int code = cancellation_check(cancelled, e);
 
 		if (code < 0)
 			return code;
-		code = touched_files_gather(m, layers[i], live, &t, e);
-		free(t.files);
+		code = touched_files_load_state(m, layers[i], &state, e);
 		if (code < 0)
 			return code;
-		stats[i].files_touched = t.count;
+		stats[i].files_touched = state.files;
 	}
 	return 0;
 }
@@ -174,27 +174,24 @@ int record_statistics(struct manager *m, const char *const *ids, size_t id_count
 		      size_t *ret_count, struct error *e)
 {
 	cleanup(statistics_rows_free) struct statistics_rows rows = { 0 };
-	cleanup(touched_files_free_live) struct live_files live = { 0 };
 	cleanup(free_ptr) struct record_choice *choices = NULL;
 	const struct record_selection selection = { .ids = ids,
 						    .id_count = id_count,
 						    .included = record_is_listed,
 						    .cancelled = cancelled };
+	struct error late = { 0 };
 	size_t chosen = 0;
 	int code = record_select(m, &selection, &choices, &chosen, e);
 
 	if (code < 0)
 		return code;
 	counter_fold_for_call(m, cancelled);
-	cleanup(ranked_lock_release) struct ranked_lock *no_fold =
-		ranked_lock_acquire(&m->fold_lock);
+	if (file_fold_for_call(m, cancelled, &late) < 0) /* a full disk: the number is too low */
+		manager_report(m, true, "%s; it will be tried again", late.text);
 	code = collect(m, &selection, choices, chosen, by_mount, &rows, e);
 	if (code < 0)
 		return code;
-	code = touched_files_read_live(m, &live, e);
-	if (code < 0)
-		return code;
-	code = count_files(m, rows.stats, rows.layers, rows.count, &live, cancelled, e);
+	code = count_files(m, rows.stats, rows.layers, rows.count, cancelled, e);
 	if (code < 0)
 		return code;
 	*ret_count = rows.count;

@@ -33,6 +33,8 @@ struct mount {
 	uint64_t id; /* grows with time; never used twice */
 	struct record *record; /* NULL once it is unmounted; then it waits for its last fold */
 	bool lingers; /* unmounted, and its superblock lives: see mount_lingering.h */
+	bool files_due; /* it was gone when the fold of files that runs began */
+	bool files_folded; /* it is gone, and all that was read through it is in the database */
 	bool read_only; /* the superblock was made read-only for good */
 	int watch; /* of superblock_watch; 0: none */
 	dev_t device; /* of the superblock, when it is unmounted; 0: not known */
@@ -61,6 +63,7 @@ enum manager_rank {
 	MANAGER_RANK_WALK,
 	MANAGER_RANK_REFERENCES,
 	MANAGER_RANK_TRIAL,
+	MANAGER_RANK_FILE_FOLD,
 	MANAGER_RANK_FOLD,
 	MANAGER_RANK_STATE, /* `lock` */
 	MANAGER_RANK_EXTRACTION, /* of one extraction's threads */
@@ -120,6 +123,12 @@ struct manager {
 	atomic_int_fast64_t freed_bytes; /* of disk, by our own deletions since the start */
 	atomic_uint_fast64_t content_works; /* for names that are used once */
 
+	struct ranked_lock file_fold_lock; /* one fold of files at a time */
+	atomic_uint_fast64_t file_folds_begun;
+	uint64_t file_folds_whole; /* the last that succeeded, of these; with the file fold lock */
+	pthread_t fold_thread, buffer_thread;
+	bool fold_threads_run;
+	int fold_wake_fd, fold_end_fd; /* eventfds: wake the fold thread, end both */
 	struct ranked_lock fold_lock; /* one fold at a time, from reading cells to writing rows */
 	struct ranked_lock prune_lock; /* one prune at a time; guards `plans` */
 	struct ranked_lock
