@@ -82,10 +82,17 @@ struct thread_info {
 	__u32 status;
 } relocated;
 
+struct cred {
+	struct {
+		__u32 val;
+	} fsuid;
+} relocated;
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
 	struct fs_struct *fs;
+	const struct cred *cred;
 } relocated;
 
 struct linux_binprm {
@@ -110,6 +117,23 @@ struct io_open {
 struct io_splice {
 	int splice_fd_in;
 	unsigned int flags;
+} relocated;
+
+/* Of a change by path: the folder that a relative path starts from. */
+struct io_unlink {
+	int dfd;
+} relocated;
+
+struct io_mkdir {
+	int dfd;
+} relocated;
+
+struct io_rename {
+	int new_dfd;
+} relocated;
+
+struct io_link {
+	int new_dfd;
 } relocated;
 
 struct io_rsrc_node {

@@ -24,6 +24,9 @@ const volatile __u32 calls[USAGE_MAX_CALLS] = {};
 const volatile __u32 ring_calls[USAGE_MAX_RING_CALLS] = {};
 /* Where the mounts are, with a final slash; empty: not known. */
 const volatile char mount_prefix[USAGE_MOUNT_PREFIX_SIZE] = {};
+/* The agent's root directory; 0: not known. */
+const volatile __u64 agent_root_inode = 0;
+const volatile __u32 agent_root_device = 0;
 
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 call_number(struct pt_regs *regs)
@@ -170,17 +173,33 @@ static __always_inline void count_ioctl(struct task_struct *task, struct pt_regs
 		note_change_of(find_open_file(task, call_argument(regs, 0)));
 }
 
-/* An absolute path outside the registered root may still lead into a mount. */
+/* An absolute path outside the registered root may still lead into a mount; not so by "..", ".", or
+ * without a further name. */
 static __always_inline bool is_below_mounts(const char *user_path)
 {
-	char path[USAGE_MOUNT_PREFIX_SIZE];
+	char path[USAGE_MOUNT_PREFIX_SIZE + 1];
+	int i;
 
 	if (!mount_prefix[0] || bpf_probe_read_user_str(path, sizeof(path), user_path) < 0)
 		return 0;
-	for (int i = 0; i < USAGE_MOUNT_PREFIX_SIZE && mount_prefix[i]; i++)
+	for (i = 0; i < USAGE_MOUNT_PREFIX_SIZE && mount_prefix[i]; i++)
 		if (path[i] != mount_prefix[i])
 			return 0;
-	return 1;
+	return path[i] && path[i] != '/' && path[i] != '.';
+}
+
+/* Whether the task can mean the agent's mounts by such a path: root alone can pass through the
+ * folder that they are in, and only from the root directory that the agent has, too. Any other
+ * process could make a folder of that name and keep the agent busy. */
+static __always_inline bool may_reach_mounts(struct task_struct *task)
+{
+	struct inode *root;
+
+	if (BPF_CORE_READ(task, cred, fsuid.val) || !agent_root_inode)
+		return 0;
+	root = dentry_inode(as_dentry((__u64)BPF_CORE_READ(task, fs, root.dentry)));
+	return root && inode_number(root) == agent_root_inode &&
+	       inode_device(root) == agent_root_device;
 }
 
 /* The directory that a path call starts from stands for the mount that it changes. */
@@ -210,7 +229,7 @@ static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
 	(void)bpf_probe_read_user(&first, sizeof(first), path);
 	if (note_change_in(base_super(task, directory, first == '/')))
 		return 0;
-	if (first == '/' && is_below_mounts(path) && is_active())
+	if (first == '/' && is_below_mounts(path) && may_reach_mounts(task) && is_active())
 		note_unplaced_change();
 	return 0;
 }
@@ -376,6 +395,46 @@ static __always_inline void count_ring_splice(void *ring, struct io_kiocb *reque
 	count_read(from, bytes);
 }
 
+#define IORING_OP_RENAMEAT 35
+#define IORING_OP_UNLINKAT 36
+#define IORING_OP_MKDIRAT 37
+#define IORING_OP_LINKAT 39
+
+#define RING_FOLDER(request, type, field)                                    \
+	(bpf_core_field_exists(struct type, field)                           \
+		 ? (int)load_word(request_data(request) +                    \
+				  bpf_core_field_offset(struct type, field)) \
+		 : AT_FDCWD)
+
+/* The folder that the request's path starts from, when it is relative. */
+static __always_inline int ring_folder(struct io_kiocb *request, __u8 operation)
+{
+	switch (operation) {
+	case IORING_OP_RENAMEAT:
+		return RING_FOLDER(request, io_rename, new_dfd);
+	case IORING_OP_UNLINKAT:
+		return RING_FOLDER(request, io_unlink, dfd);
+	case IORING_OP_MKDIRAT:
+		return RING_FOLDER(request, io_mkdir, dfd);
+	case IORING_OP_LINKAT:
+		return RING_FOLDER(request, io_link, new_dfd);
+	default:
+		return AT_FDCWD;
+	}
+}
+
+/* The request's path is gone by now: it may be relative, or absolute. */
+static __noinline int count_ring_path_change(struct io_kiocb *request, __u8 operation)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool placed = note_change_in(base_super(task, AT_FDCWD, 1));
+
+	placed |= note_change_in(base_super(task, ring_folder(request, operation), 0));
+	if (!placed && may_reach_mounts(task) && is_active())
+		note_unplaced_change();
+	return 0;
+}
+
 static __always_inline int count_ring_call(void *ring, void *address, int result)
 {
 	struct io_kiocb *request = as_request(address);
@@ -404,9 +463,8 @@ static __always_inline int count_ring_call(void *ring, void *address, int result
 	case USAGE_CALL_CHANGE_FILE:
 		note_change_of(file);
 		break;
-	case USAGE_CALL_CHANGE_PATH: /* the request's path is gone by now */
-		if (is_active())
-			note_unplaced_change();
+	case USAGE_CALL_CHANGE_PATH:
+		(void)count_ring_path_change(request, operation);
 		break;
 	}
 	return 0;

@@ -252,6 +252,20 @@ bool op_uring_splice(const char *path, const char *other)
 	return ok;
 }
 
+bool op_uring_mkdir(const char *path, const char *other)
+{
+	struct io_uring ring;
+	bool ok;
+
+	(void)other;
+	if (!start_ring(&ring))
+		return false;
+	io_uring_prep_mkdirat(io_uring_get_sqe(&ring), AT_FDCWD, path, 0755);
+	ok = complete(&ring) == 0;
+	io_uring_queue_exit(&ring);
+	return ok;
+}
+
 bool op_creat_write(const char *path, const char *other)
 {
 	cleanup(close_fd) int fd = creat(path, 0644);

@@ -30,6 +30,7 @@ bool op_uring_openat2(const char *path, const char *other);
 bool op_uring_direct(const char *path, const char *other);
 /* Splices from a descriptor, then from a slot. */
 bool op_uring_splice(const char *path, const char *other);
+bool op_uring_mkdir(const char *path, const char *other);
 bool op_creat_write(const char *path, const char *other);
 bool op_pwrite(const char *path, const char *other);
 bool op_sendfile(const char *path, const char *other);

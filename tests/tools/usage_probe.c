@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -407,6 +408,61 @@ static bool in_child(bool (*work)(const struct fixture *f), const struct fixture
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
+static char mount_prefix[300];
+
+/* With another root directory, in which a folder has the name of that of the mounts. */
+static bool change_in_other_root(const struct fixture *f)
+{
+	char root[320], path[300], deep[700];
+
+	(void)snprintf(root, sizeof(root), "%s/root", f->store.path);
+	if (mkdir(root, 0755) < 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "%s", mount_prefix);
+	for (char *c = path + 1; *c; c++) {
+		if (*c != '/')
+			continue;
+		*c = '\0';
+		(void)snprintf(deep, sizeof(deep), "%s%s", root, path);
+		*c = '/';
+		if (mkdir(deep, 0755) < 0)
+			return false;
+	}
+	(void)snprintf(deep, sizeof(deep), "%sx", mount_prefix);
+	return chroot(root) == 0 && mkdir(deep, 0755) == 0;
+}
+
+static bool change_by_ring(const struct fixture *f)
+{
+	return fchdir(f->root) == 0 && op_uring_mkdir("by-ring", NULL);
+}
+
+static bool change_by_ring_elsewhere(const struct fixture *f)
+{
+	(void)f;
+	return setfsuid(65534) >= 0 && op_uring_mkdir("/tmp/usage-probe-elsewhere", NULL) &&
+	       rmdir("/tmp/usage-probe-elsewhere") == 0;
+}
+
+/* What other processes do must not make the agent measure all uppers again. */
+static void check_strangers(const struct fixture *f)
+{
+	char up[600];
+	uint64_t unplaced = usage_read_unplaced_changes(usage);
+	struct totals before = read_totals(f->mount_id), after;
+
+	(void)snprintf(up, sizeof(up), "%s../usage-probe-up", mount_prefix);
+	say(op_mkdir(up, NULL) && rmdir(up) == 0 && in_child(change_in_other_root, f) &&
+		    in_child(change_by_ring_elsewhere, f) &&
+		    usage_read_unplaced_changes(usage) == unplaced,
+	    "changes that cannot be in a mount leave all uppers alone", "they did not");
+	say(in_child(change_by_ring, f) && usage_read_unplaced_changes(usage) == unplaced,
+	    "a change by io_uring is placed", "it is not");
+	after = read_totals(f->mount_id);
+	say(after.counters[0][USAGE_UPPER_CHANGES] > before.counters[0][USAGE_UPPER_CHANGES],
+	    "a change by io_uring is noticed", "it was not");
+}
+
 static bool read_in_chroot(const struct fixture *f)
 {
 	return chroot(f->path) == 0 && chdir("/") == 0 && op_cat("/a", NULL);
@@ -716,8 +772,6 @@ static void check_recycled_devices(struct fixture *f)
 	    wrong ? "reads were misfiled" : "the device number was not used again");
 }
 
-static char mount_prefix[300];
-
 static bool open_usage(bool forced, enum usage_backend wanted, uint32_t cells, uint32_t files)
 {
 	struct usage_bpf_options options = { .pin_dir = PIN_DIR,
@@ -917,6 +971,7 @@ static int run(const char *directory, bool forced, enum usage_backend wanted)
 		for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 			run_operation(&f, &operations[i]);
 		check_outside_changes(&f);
+		check_strangers(&f);
 		check_places(&f);
 		check_stacked(&f);
 		check_metacopy(&f);

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "base/fail_point.h"
@@ -501,6 +502,7 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	const char *prefix = attempt->options->mount_prefix;
 	int cpus = libbpf_num_possible_cpus();
 	uint32_t parts = 1;
+	struct stat root;
 
 	if (cpus <= 0)
 		return error_set(e, cpus, "count the processors: %s", strerror(-cpus));
@@ -515,6 +517,11 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
 				 parts < (uint32_t)cpus;
 	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
+	if (stat("/", &root) == 0) {
+		s->rodata->agent_root_inode = root.st_ino;
+		s->rodata->agent_root_device =
+			(uint32_t)(major(root.st_dev) << 20 | minor(root.st_dev));
+	}
 	s->rodata->files_max = usage_file_buffer_size(attempt->options->max_files);
 	s->rodata->files_per_mount = s->rodata->files_max / 3;
 	s->rodata->files_reserved = USAGE_FILES_RESERVED;
