@@ -109,7 +109,7 @@ static int watch_layer(struct manager *m, const char *layer, struct error *e)
 	watch.owner = new_names_mount_id(m) | USAGE_LAYER_OWNER;
 	manager_unlock(m);
 	code = usage_layers_watch(m->usage, &watch.root, layer, &watch.owner, e);
-	fail_point("watch.registered");
+	fail_point("accounting.watched");
 	return code < 0 ? code : publish(m, &watch, e);
 }
 
