@@ -70,30 +70,35 @@ static int open_file(const char *root, const struct digest *digest, int64_t size
 
 /* ---- the pipe ---- */
 
+static int write_all(int fd, const uint8_t *bytes, size_t length, struct error *e)
+{
+	while (length > 0) {
+		ssize_t written = write(fd, bytes, length);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return error_set(e, -errno, "write: %s", strerror(errno));
+		bytes += written;
+		length -= (size_t)written;
+	}
+	return 0;
+}
+
 static int write_piece(const uint8_t *bytes, size_t length, void *blob, struct error *e)
 {
 	const struct containerd_blob *b = blob;
 	ProtobufCMessage *message = containerd_client_unpack(
 		&varve__containerd__read_reply__descriptor, bytes, length, e);
 	const ProtobufCBinaryData *piece;
-	size_t done = 0;
+	int code;
 
 	if (!message)
 		return e->code;
 	piece = &((Varve__Containerd__ReadReply *)message)->data;
-	while (done < piece->len) {
-		ssize_t written = write(b->pipe_fd, piece->data + done, piece->len - done);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0) {
-			error_set(e, -errno, "write: %s", strerror(errno));
-			break;
-		}
-		done += (size_t)written;
-	}
+	code = write_all(b->pipe_fd, piece->data, piece->len, e);
 	protobuf_c_message_free_unpacked(message, NULL);
-	return done < piece->len ? e->code : 0;
+	return code;
 }
 
 static int read_blob(struct containerd_blob *b, struct error *e)
