@@ -109,11 +109,12 @@ void history_save_done(struct manager *m, bool written)
 	manager_assert_locked(m);
 	if (!h)
 		return;
-	if (written) {
+	if (written && h->events_saved > 0) {
 		h->event_count -= h->events_saved;
 		memmove(h->events, h->events + h->events_saved,
 			h->event_count * sizeof(*h->events));
-	} else {
+	}
+	if (!written) {
 		while ((p = hashmap_next(h->pasts, &at)))
 			p->dirty = true;
 		h->table_changed = true;
