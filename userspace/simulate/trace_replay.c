@@ -271,6 +271,13 @@ static size_t needed_first(const struct trace *t, size_t event)
 	return t->events[event].operation == TRACE_ASK ? TRACE_NO_PARENT : t->events[event].record;
 }
 
+/* Before the first event none of the needs is over. */
+static void begin_again(const struct trace *t, struct needs *n)
+{
+	for (size_t i = 0; i < t->record_count; i++)
+		n->passed[i] = 0;
+}
+
 static int find_needs(const struct trace *t, struct needs *n, struct error *e)
 {
 	size_t total = 0;
@@ -294,8 +301,7 @@ static int find_needs(const struct trace *t, struct needs *n, struct error *e)
 		for (size_t at = needed_first(t, i); at != TRACE_NO_PARENT;
 		     at = t->records[at].parent)
 			n->events[n->first[at] + n->passed[at]++] = (uint32_t)i;
-	for (size_t i = 0; i < t->record_count; i++)
-		n->passed[i] = 0;
+	begin_again(t, n);
 	return 0;
 }
 
@@ -320,7 +326,7 @@ int trace_replay_clairvoyant(const struct trace *t, int64_t limit_bytes,
 
 		if (code < 0)
 			return code;
-		memset(needs.passed, 0, t->record_count * sizeof(*needs.passed));
+		begin_again(t, &needs);
 		code = replay(t, limit_bytes, scorers[i], &needs, &other, e);
 		if (code == 0 && (i == 0 || is_better(&other, ret_replay)))
 			*ret_replay = other;

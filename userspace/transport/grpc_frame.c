@@ -163,7 +163,7 @@ static unsigned char hex_byte(const char *digits)
 	int high = hex_value(digits[0]);
 	int low = hex_value(digits[1]);
 
-	return high < 0 || low < 0 ? 0 : (unsigned char)(high << 4 | low);
+	return (unsigned char)(high < 0 || low < 0 ? 0 : high << 4 | low);
 }
 
 char *grpc_frame_decode_text(const char *text, size_t length)

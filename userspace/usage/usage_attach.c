@@ -248,10 +248,10 @@ static int adopt_size(struct bpf_map *map, const char *path, bool *ret_foreign, 
 static int prepare_pins(const struct usage_bpf_options *options, struct error *e)
 {
 	cleanup(close_fd) int no_removal = usage_pins_lock();
-	int r = usage_pins_prepare(options->pin_dir, e);
+	int code = usage_pins_prepare(options->pin_dir, e);
 
-	return r < 0 || !options->store ? r
-					: usage_owner_write(options->pin_dir, options->store, e);
+	return code < 0 || !options->store ? code
+					   : usage_owner_write(options->pin_dir, options->store, e);
 }
 
 /* Pins the maps by name; libbpf takes those that are pinned already, and makes the others. */
@@ -267,11 +267,11 @@ static int set_pins(struct usage_skeleton *s, const struct usage_bpf_options *op
 	{
 		if (bpf_map__is_internal(map))
 			continue;
-		int r = usage_pins_path(path, pin_dir, bpf_map__name(map), e);
-		if (r == 0)
-			r = adopt_size(map, path, &foreign, e);
-		if (r < 0)
-			return r;
+		int code = usage_pins_path(path, pin_dir, bpf_map__name(map), e);
+		if (code == 0)
+			code = adopt_size(map, path, &foreign, e);
+		if (code < 0)
+			return code;
 		if (bpf_map__set_pin_path(map, path) < 0)
 			return error_set(e, -ENOMEM, "out of memory");
 	}
@@ -392,17 +392,17 @@ static int attach_and_pin(struct bpf_program *program, const char *links, struct
 {
 	cleanup(destroy_link) struct bpf_link *link = bpf_program__attach(program);
 	char path[PATH_MAX];
-	int r;
+	int code;
 
 	if (!link)
 		return error_set(e, -errno, "the kernel refuses to attach to %s: %s",
 				 hook_of(program), strerror(errno));
-	r = usage_pins_path(path, links, bpf_program__name(program), e);
-	if (r < 0)
-		return r;
-	r = bpf_link__pin(link, path);
-	if (r < 0)
-		return error_set(e, r, "pin %s: %s", path, strerror(-r));
+	code = usage_pins_path(path, links, bpf_program__name(program), e);
+	if (code < 0)
+		return code;
+	code = bpf_link__pin(link, path);
+	if (code < 0)
+		return error_set(e, code, "pin %s: %s", path, strerror(-code));
 	return fail_point_error("accounting.program", e);
 }
 
@@ -416,9 +416,9 @@ static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t
 	{
 		if (!bpf_program__autoload(program) || !hook_of(program))
 			continue;
-		int r = attach_and_pin(program, links, e);
-		if (r < 0)
-			return r;
+		int code = attach_and_pin(program, links, e);
+		if (code < 0)
+			return code;
 		count++;
 	}
 	*ret_count = count;
@@ -433,21 +433,21 @@ static int pin_table(struct usage_skeleton *s, const char *pin_dir, struct error
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &target,
 		    .link_info_len = sizeof(target));
 	char path[PATH_MAX], next[PATH_MAX];
-	int r = usage_pins_path(path, pin_dir, TABLE_PIN, e);
+	int code = usage_pins_path(path, pin_dir, TABLE_PIN, e);
 
-	if (r == 0)
-		r = usage_pins_path(next, pin_dir, TABLE_PIN_NEXT, e);
-	if (r < 0)
-		return r;
+	if (code == 0)
+		code = usage_pins_path(next, pin_dir, TABLE_PIN_NEXT, e);
+	if (code < 0)
+		return code;
 	cleanup(destroy_link) struct bpf_link *link =
 		bpf_program__attach_iter(s->progs.usage_table, &options);
 	if (!link)
 		return error_set(e, -errno, "make the table of usage: %s", strerror(errno));
 	if (unlink(next) < 0 && errno != ENOENT)
 		return error_set(e, -errno, "unpin %s: %s", next, strerror(errno));
-	r = bpf_link__pin(link, next);
-	if (r < 0)
-		return error_set(e, r, "pin %s: %s", next, strerror(-r));
+	code = bpf_link__pin(link, next);
+	if (code < 0)
+		return error_set(e, code, "pin %s: %s", next, strerror(-code));
 	if (chmod(next, 0444) < 0 || rename(next, path) < 0)
 		return error_set(e, -errno, "pin %s: %s", path, strerror(errno));
 	return 0;
@@ -462,37 +462,57 @@ static int write_build(struct usage_skeleton *s, const struct usage_build *build
 	return 0;
 }
 
+/* Into links of their own; on failure some of them may be attached. */
+static int attach_new(struct usage_skeleton *s, const struct attempt *attempt,
+		      struct usage_build *build, struct error *e)
+{
+	const char *pin_dir = attempt->options->pin_dir;
+	char links[PATH_MAX];
+	int code = usage_pins_make_links(pin_dir, build->generation, e);
+
+	if (code < 0)
+		return code;
+	code = usage_pins_links_path(links, pin_dir, build->generation, e);
+	if (code < 0)
+		return code;
+	code = attach_programs(s, links, &build->link_count, e);
+	if (code < 0)
+		return code;
+	code = attempt->table ? pin_table(s, pin_dir, e) : 0;
+	return code < 0 ? code : fail_point_error("accounting.table", e);
+}
+
+/* The new programs take over, and the old ones go. */
+static int switch_to(struct usage_skeleton *s, const char *pin_dir, uint64_t generation,
+		     struct error *e)
+{
+	int code = switch_generation(bpf_map__fd(s->maps.active_generation), generation, e);
+
+	fail_point("accounting.switched");
+	return code < 0 ? code : usage_pins_remove_other_links(pin_dir, generation, e);
+}
+
 /* New programs are attached beside the old ones, take over, and then the old ones go. */
 static int install(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
 {
 	const char *pin_dir = attempt->options->pin_dir;
 	struct usage_build build = { .generation = s->rodata->generation };
-	char links[PATH_MAX];
-	int r;
+	int code = attach_new(s, attempt, &build, e);
 
-	r = usage_pins_make_links(pin_dir, build.generation, e);
-	if (r == 0)
-		r = usage_pins_links_path(links, pin_dir, build.generation, e);
-	if (r == 0)
-		r = attach_programs(s, links, &build.link_count, e);
-	if (r == 0 && attempt->table)
-		r = pin_table(s, pin_dir, e);
-	if (r == 0)
-		r = fail_point_error("accounting.table", e);
-	if (r < 0) {
+	if (code < 0) {
 		/* What did get attached must not stay behind; the reason is in *e already. */
 		(void)usage_pins_make_links(pin_dir, build.generation, NULL);
-		return r;
+		return code;
 	}
-	r = write_build(s, &build, e); /* without a digest: interrupted from here on */
+	code = write_build(s, &build, e); /* without a digest: interrupted from here on */
 	fail_point("accounting.build");
-	if (r == 0)
-		r = switch_generation(bpf_map__fd(s->maps.active_generation), build.generation, e);
-	fail_point("accounting.switched");
-	if (r == 0)
-		r = usage_pins_remove_other_links(pin_dir, build.generation, e);
+	if (code < 0)
+		return code;
+	code = switch_to(s, pin_dir, build.generation, e);
+	if (code < 0)
+		return code;
 	build.digest = digest_build(s);
-	return r < 0 ? r : write_build(s, &build, e);
+	return write_build(s, &build, e);
 }
 
 /* ---- one attempt ---- */
@@ -579,31 +599,31 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 	cleanup(usage_skeleton__destroy) struct usage_skeleton *s =
 		usage_skeleton__open_opts(&options);
 	bool even;
-	int r;
+	int code;
 
 	if (!s)
 		return error_set(e, -ENOMEM, "open the accounting's programs: %s", strerror(errno));
-	r = choose_programs(s, attempt, e);
-	if (r == 0)
-		r = set_knobs(s, attempt, e);
-	if (r < 0)
-		return r;
+	code = choose_programs(s, attempt, e);
+	if (code == 0)
+		code = set_knobs(s, attempt, e);
+	if (code < 0)
+		return code;
 	if (is_installed(pin_dir, digest_build(s), attempt->table))
 		return 0;
 
 	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
 	s->rodata->generation = (uint32_t)newest_generation(active, &even) + 1;
 	set_sizes(s, attempt->options);
-	r = set_pins(s, attempt->options, e);
-	if (r < 0)
-		return r;
+	code = set_pins(s, attempt->options, e);
+	if (code < 0)
+		return code;
 	attempt->verifier_log[0] = '\0';
-	r = usage_skeleton__load(s);
-	if (r < 0)
-		return refuse_load(attempt, r, e);
-	r = usage_file_buffer_prepare(bpf_map__fd(s->maps.usage_file_buffer), pin_dir,
-				      attempt->options->max_files, e);
-	return r < 0 ? r : install(s, attempt, e);
+	code = usage_skeleton__load(s);
+	if (code < 0)
+		return refuse_load(attempt, code, e);
+	code = usage_file_buffer_prepare(bpf_map__fd(s->maps.usage_file_buffer), pin_dir,
+					 attempt->options->max_files, e);
+	return code < 0 ? code : install(s, attempt, e);
 }
 
 int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,
@@ -617,22 +637,22 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 		.types = &types,
 		.verifier_log = log,
 	};
-	int r;
+	int code;
 
 	if (!log)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)libbpf_set_print(NULL); /* what it has to say is in errno and the verifier's log */
-	r = find_types(&types, e);
-	if (r == 0)
-		r = prepare_pins(options, e);
-	if (r < 0)
-		return r;
+	code = find_types(&types, e);
+	if (code == 0)
+		code = prepare_pins(options, e);
+	if (code < 0)
+		return code;
 	attempt.typed_loads = has_kind(&types, "bpf_rdonly_cast", BTF_KIND_FUNC);
 	attempt.table = takes_iterators(&types);
-	r = try_attempt(&attempt, e);
-	if (r < 0 && attempt.typed_loads) {
+	code = try_attempt(&attempt, e);
+	if (code < 0 && attempt.typed_loads) {
 		attempt.typed_loads = false;
-		r = try_attempt(&attempt, e);
+		code = try_attempt(&attempt, e);
 	}
-	return r < 0 ? r : open_maps(options->pin_dir, ret_maps, e);
+	return code < 0 ? code : open_maps(options->pin_dir, ret_maps, e);
 }

@@ -151,17 +151,17 @@ static int adopt_slots(struct usage_bpf *u)
 static int adopt_state(struct usage_bpf *u, struct error *e)
 {
 	int cpus = libbpf_num_possible_cpus();
-	int r;
+	int code;
 
 	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
 	u->part_count = u->cpu_count < USAGE_MAX_PARTS ? u->cpu_count : USAGE_MAX_PARTS;
-	r = usage_handle_walk_cells(u, adopt_cell, u, e);
-	if (r < 0)
-		return r;
-	r = adopt_slots(u);
-	if (r == 0)
-		r = usage_layers_adopt(u);
-	return r < 0 ? error_set(e, r, "read the pinned counters: %s", strerror(-r)) : 0;
+	code = usage_handle_walk_cells(u, adopt_cell, u, e);
+	if (code < 0)
+		return code;
+	code = adopt_slots(u);
+	if (code == 0)
+		code = usage_layers_adopt(u);
+	return code < 0 ? error_set(e, code, "read the pinned counters: %s", strerror(-code)) : 0;
 }
 
 /* ---- the handle ---- */
@@ -176,21 +176,21 @@ static int choose_backend(struct usage_bpf *u, const struct usage_bpf_options *o
 	for (size_t i = 0; i < ARRAY_SIZE(preference); i++) {
 		enum usage_backend backend = preference[i];
 		struct error *why = &u->refusals[backend];
-		int r;
+		int code;
 
 		if (options->forced && options->wanted != backend) {
 			(void)error_set(why, -ECANCELED, "not tried: %s was asked for",
 					usage_backend_name(options->wanted));
 			continue;
 		}
-		r = usage_attach(options, backend, &u->maps, why);
-		if (r == 0) {
+		code = usage_attach(options, backend, &u->maps, why);
+		if (code == 0) {
 			*why = (struct error){ 0 }; /* of an attempt that came before */
 			u->backend = backend;
 			return 0;
 		}
-		if (r == -ENOMEM)
-			return error_set(e, r, "%s", why->text);
+		if (code == -ENOMEM)
+			return error_set(e, code, "%s", why->text);
 	}
 	return 0;
 }
@@ -199,7 +199,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		   struct error *e)
 {
 	cleanup(usage_bpf_close) struct usage_bpf *u = calloc(1, sizeof(*u));
-	int r;
+	int code;
 
 	if (!u)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -211,13 +211,13 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 	if (!u->pin_dir)
 		return error_set(e, -ENOMEM, "out of memory");
 	u->is_new = access(options->pin_dir, F_OK) < 0;
-	r = choose_backend(u, options, e);
+	code = choose_backend(u, options, e);
 	if (u->is_new && u->backend == USAGE_BACKEND_NONE)
 		(void)usage_pins_remove(options->pin_dir, NULL); /* an empty folder, if any */
-	if (r == 0 && u->backend != USAGE_BACKEND_NONE)
-		r = adopt_state(u, e);
-	if (r < 0)
-		return r;
+	if (code == 0 && u->backend != USAGE_BACKEND_NONE)
+		code = adopt_state(u, e);
+	if (code < 0)
+		return code;
 	/* Their programs only cost time by now; what cannot be removed is tried again at the next
 	 * start. */
 	if (u->backend != USAGE_BACKEND_NONE)
@@ -285,10 +285,10 @@ static int register_mount(struct usage_bpf *u, uint64_t id, uint32_t device,
 			  struct usage_slot *slot, uint32_t layer_count, struct error *e)
 {
 	struct usage_mount *mount = NULL;
-	int r = find_or_add(u, id, layer_count, &mount, e);
+	int code = find_or_add(u, id, layer_count, &mount, e);
 
-	if (r < 0)
-		return r;
+	if (code < 0)
+		return code;
 	retire_device(u, device, id);
 	if (mount->registered && mount->device != device)
 		retire_mount(u, mount);
@@ -302,22 +302,22 @@ int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int 
 {
 	struct usage_slot slot = { .flags = writable ? USAGE_SLOT_WRITABLE : 0 };
 	uint32_t device;
-	int r;
+	int code;
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
 	if (mount_id == 0 || layer_count < 2 || layer_count > MAX_LAYERS)
 		return error_set(e, -EINVAL, "mount id %" PRIu64 " with %" PRIu32 " layers",
 				 mount_id, layer_count);
-	r = find_device(root_fd, &device, e);
-	if (r == 0)
-		r = find_identity(identity_fd, &slot, e);
-	if (r < 0)
-		return r;
+	code = find_device(root_fd, &device, e);
+	if (code == 0)
+		code = find_identity(identity_fd, &slot, e);
+	if (code < 0)
+		return code;
 	(void)pthread_mutex_lock(&u->lock);
-	r = register_mount(u, mount_id, device, &slot, layer_count, e);
+	code = register_mount(u, mount_id, device, &slot, layer_count, e);
 	(void)pthread_mutex_unlock(&u->lock);
-	return r;
+	return code;
 }
 
 bool usage_bpf_is_registered(struct usage_bpf *u, uint64_t mount_id, int root_fd)

@@ -70,22 +70,22 @@ int usage_pins_prepare(const char *pin_dir, struct error *e)
 {
 	char path[PATH_MAX];
 	size_t length = strlen(pin_dir);
-	int r;
+	int code;
 
 	if (pin_dir[0] != '/' || length >= sizeof(path))
 		return error_set(e, -EINVAL, "the pin folder '%s' is not an absolute path",
 				 pin_dir);
-	r = mount_bpf_file_system(pin_dir, e);
-	if (r < 0)
-		return r;
+	code = mount_bpf_file_system(pin_dir, e);
+	if (code < 0)
+		return code;
 	for (size_t i = 1; i <= length; i++) {
 		if (pin_dir[i] != '/' && pin_dir[i] != '\0')
 			continue;
 		memcpy(path, pin_dir, i);
 		path[i] = '\0';
-		r = make_folder(path, e);
-		if (r < 0)
-			return r;
+		code = make_folder(path, e);
+		if (code < 0)
+			return code;
 	}
 	if (!is_bpf_file_system(pin_dir))
 		return error_set(e, -EINVAL, "the pin folder %s is not in a BPF file system",
@@ -153,11 +153,11 @@ static int remove_folder(const char *path, struct error *e)
 int usage_pins_make_links(const char *pin_dir, uint64_t generation, struct error *e)
 {
 	char path[PATH_MAX];
-	int r = usage_pins_links_path(path, pin_dir, generation, e);
+	int code = usage_pins_links_path(path, pin_dir, generation, e);
 
-	if (r == 0)
-		r = remove_folder(path, e);
-	return r < 0 ? r : make_folder(path, e);
+	if (code == 0)
+		code = remove_folder(path, e);
+	return code < 0 ? code : make_folder(path, e);
 }
 
 uint32_t usage_pins_count_links(const char *pin_dir, uint64_t generation)
@@ -179,36 +179,36 @@ int usage_pins_remove_other_links(const char *pin_dir, uint64_t generation, stru
 	cleanup(close_directory) DIR *folder = opendir(pin_dir);
 	char kept[PATH_MAX], path[PATH_MAX];
 	const char *name;
-	int r;
+	int code;
 
 	if (!folder)
 		return errno == ENOENT
 			       ? 0
 			       : error_set(e, -errno, "open %s: %s", pin_dir, strerror(errno));
-	r = usage_pins_links_path(kept, pin_dir, generation, e);
-	while (r == 0 && (name = usage_pins_next_name(folder))) {
+	code = usage_pins_links_path(kept, pin_dir, generation, e);
+	while (code == 0 && (name = usage_pins_next_name(folder))) {
 		if (!usage_pins_is_links_name(name))
 			continue;
-		r = usage_pins_path(path, pin_dir, name, e);
-		if (r == 0 && strcmp(path, kept) != 0)
-			r = remove_folder(path, e);
+		code = usage_pins_path(path, pin_dir, name, e);
+		if (code == 0 && strcmp(path, kept) != 0)
+			code = remove_folder(path, e);
 	}
-	return r;
+	return code;
 }
 
 int usage_pins_remove(const char *pin_dir, struct error *e)
 {
 	cleanup(free_ptr) char *parent = strdup(pin_dir);
 	/* No generation is 0: this removes the links of all, before the maps that they count in. */
-	int r = usage_pins_remove_other_links(pin_dir, 0, e);
+	int code = usage_pins_remove_other_links(pin_dir, 0, e);
 
 	fail_point("accounting.unpinned-links");
-	if (r == 0)
-		r = remove_folder(pin_dir, e);
-	if (r == 0 && parent)
+	if (code == 0)
+		code = remove_folder(pin_dir, e);
+	if (code == 0 && parent)
 		(void)rmdir(
 			dirname(parent)); /* another version's pins, or bpffs itself: it stays */
-	return r;
+	return code;
 }
 
 /* The N of "vN"; 0: that is not the name of a layout's folder. */
@@ -231,22 +231,22 @@ int usage_pins_remove_older(const char *pin_dir, struct error *e)
 	unsigned long own = slash ? layout_version(slash + 1) : 0;
 	char parent[PATH_MAX], path[PATH_MAX];
 	const char *name;
-	int r;
+	int code;
 
 	if (!own)
 		return 0;
-	r = format_path(parent, e, "%.*s", (int)(slash - pin_dir), pin_dir);
-	if (r < 0)
-		return r;
+	code = format_path(parent, e, "%.*s", (int)(slash - pin_dir), pin_dir);
+	if (code < 0)
+		return code;
 	cleanup(close_directory) DIR *folder = opendir(parent);
-	while (r == 0 && folder && (name = usage_pins_next_name(folder))) {
+	while (code == 0 && folder && (name = usage_pins_next_name(folder))) {
 		unsigned long version = layout_version(name);
 
 		if (!version || version >= own)
 			continue;
-		r = usage_pins_path(path, parent, name, e);
-		if (r == 0)
-			r = usage_pins_remove(path, e);
+		code = usage_pins_path(path, parent, name, e);
+		if (code == 0)
+			code = usage_pins_remove(path, e);
 	}
-	return r;
+	return code;
 }
