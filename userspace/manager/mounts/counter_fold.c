@@ -361,8 +361,10 @@ static bool was_accessed(const struct mount *mount)
 
 /* The rows of mounts that are gone are deleted. Those whose files are still in the kernel stay
  * until these have been folded. */
-static void settle(struct settling *s)
+static void settle(struct manager *m, struct settling *s)
 {
+	/* The fold of files tells under the lock what it has folded. */
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	size_t settled = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
@@ -426,7 +428,7 @@ static int try_fold(struct manager *m, bool gone_only, bool *ret_waiting, struct
 	code = apply_cells(m, &all, &changes, e);
 	if (code < 0)
 		return code;
-	settle(&settling);
+	settle(m, &settling);
 	code = change_set_write(&changes, m->database, DATABASE_RELAXED, e);
 	if (code < 0)
 		return code;
