@@ -278,7 +278,7 @@ read_it() { # ID: mounts the record, reads its file, and unmounts it
 		[[ $(health "{\"service\": \"$service\"}" | jq -r .status) == SERVING ]]
 	done
 	refused 5 "unknown service no.such" /grpc.health.v1.Health/Check '{"service": "no.such"}'
-	refused 5 "no service moby.buildkit.v1.Contro" /grpc.health.v1.Health/Check '{"service": "moby.buildkit.v1.Contro"}'
+	refused 5 "unknown service moby.buildkit.v1.Contro" /grpc.health.v1.Health/Check '{"service": "moby.buildkit.v1.Contro"}'
 }
 
 @test "the agent refuses build requests at once and says what to do instead" {

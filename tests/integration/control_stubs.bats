@@ -22,6 +22,8 @@ stubs() {
 	start_agent
 	base=$(result base --type source.local)
 	child=$(result child --parent "$base")
+	cat "$(varve mount --read-only "$child")/data" > /dev/null
+	varve umount "$child"
 	run stubs du
 	assert_json '.record | length == 2'
 	run stubs du "id==$child"

@@ -136,8 +136,8 @@ refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error 
 
 @test "simulate refuses invalid and contradictory options" {
 	record a > "$BATS_TEST_TMPDIR/state"
-	refused 'either --state or --trace'
-	refused 'either --state or --trace' --state x --trace y
+	refused 'either --state, --trace or --history'
+	refused 'either --state, --trace or --history' --state x --trace y
 	refused "unknown scorer 'best'" --state "$BATS_TEST_TMPDIR/state" --scorer best
 	refused 'no file system to take a share of' --state "$BATS_TEST_TMPDIR/state" --keep-storage 10%
 	refused "invalid time 'noon'" --state "$BATS_TEST_TMPDIR/state" --now noon
