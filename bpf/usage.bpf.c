@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Counts who touches which layer of which registered overlay mount. Either the overlay backend's
- * programs are loaded or the syscall backend's, never both; userspace/usage/ chooses by trying.
+ * Counts the accesses to each layer of each registered overlay mount, and to watched layers. Either
+ * the overlay backend's programs are loaded or the syscall backend's, never both; userspace/usage/
+ * chooses by trying.
  */
 
 /* BPF_PROG() makes arguments of the whole prototype, of which a program uses a part. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What every backend does once it knows a file and an event: find out what is credited, find its
- * cell, add. Credited is the mount, when the agent has registered the superblock; else the layer,
- * when it is watched, whoever made the overlay that it is in.
+ * cell, add. The mount is credited when the agent has registered the superblock. Otherwise the
+ * layer is, if the agent watches it, in an overlay of any program.
  */
 #pragma once
 
@@ -253,7 +253,8 @@ static __always_inline bool find_file(struct file *file, struct counted_file *re
 	return ret->cell;
 }
 
-/* Something may have changed the size of the superblock's upper. False: nobody wants to know. */
+/* Something may have changed the size of the superblock's upper. False: no mount and no layer of
+ * the agent is its upper. */
 static __always_inline bool note_change_in(struct super_block *super)
 {
 	struct usage_counts *upper;

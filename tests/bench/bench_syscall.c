@@ -112,7 +112,7 @@ static bool make_mount(struct bench *b, const char *directory)
 	return code == 0;
 }
 
-/* Of layers that nobody has registered: one file of 4096 bytes. */
+/* An overlay whose layers the agent does not know, with one file of 4096 bytes. */
 static bool make_foreign_mount(struct bench *b)
 {
 	char options[700], file[400], bytes[4096] = { 0 };

@@ -85,7 +85,7 @@ static bool goes_before(const struct prune_record *a, double score_a, const stru
 	return strcmp(a->id, b->id) < 0;
 }
 
-/* Finds the next step by the rule; returns false when there is no candidate. */
+/* Finds the next step as the rule says. Returns false if no record is a candidate. */
 static bool plain_step(const struct prune_record *records, size_t count, const bool *gone,
 		       const struct prune_scorer *scorer, struct prune_step *ret_step)
 {

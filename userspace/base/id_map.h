@@ -26,7 +26,8 @@ struct id_map_extent {
 	uint32_t container, host, length; /* on disk and in the user namespace; outside of it */
 };
 
-/* NULL and "" mean no list; without both lists there is no map. -EINVAL, with a text. */
+/* NULL and "" both stand for a missing list; if both lists are missing, the map is unset. -EINVAL,
+ * with a text. */
 int id_map_parse(const char *uids, const char *gids, struct id_map *ret_map, struct error *e);
 /* What list is wrong with: -EINVAL. `what` is "user" or "group". */
 int id_map_parse_list(const char *what, const char *list,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The overlays that have layers of a store, whoever mounted them. */
+/* The overlays that have layers of a store, of any program. */
 #pragma once
 
 #include <sys/types.h>

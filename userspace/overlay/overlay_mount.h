@@ -29,13 +29,13 @@ int overlay_mount_attach(int mount, int parent, const char *name, struct error *
 /* A read-only bind of the mount `name` below `parent`, detached: the same superblock, and so the
  * same counters, not writable. -EINVAL: not a mount point. */
 int overlay_mount_clone_read_only(int parent, const char *name, int *ret_mount, struct error *e);
-/* From now on nobody can write by way of this mount, or can again. -EBUSY: somebody has a file open
- * for writing, and the text says which processes. -EINVAL: not a mount point. */
+/* Makes this mount point read-only, or writable again. -EBUSY: a file is open for writing, and the
+ * text names the processes. -EINVAL: not a mount point. */
 int overlay_mount_set_read_only(int parent, const char *name, bool read_only, struct error *e);
-/* Unmounts `name` below `parent`. -EBUSY: somebody is in it, and the text says which processes.
- * The short EBUSY of a closing io_uring is waited for. -EINVAL: not a mount point. */
+/* Unmounts `name` below `parent`. -EBUSY: the mount is in use, and the text names the
+ * processes. The short EBUSY of a closing io_uring is waited for. -EINVAL: not a mount point. */
 int overlay_unmount(int parent, const char *name, struct error *e);
-/* Whoever is in it stays there, and sees the files as long as they are. -EINVAL: no mount point. */
+/* Processes in it stay there and see the files while these exist. -EINVAL: not a mount point. */
 int overlay_unmount_lazily(int parent, const char *name, struct error *e);
 /* Whether something is mounted on `name` below `parent`. */
 bool overlay_is_mounted(int parent, const char *name);

@@ -13,8 +13,8 @@
  * in the store cannot be mounted at all (no permission, no overlayfs, a file system that is
  * refused as upper). Leaves nothing behind. One at a time for a store. */
 int overlay_probe(int store, struct overlay_features *ret_features, struct error *e);
-/* Whether a superblock has the layer as its upper, wherever it is mounted and whoever mounted it:
- * found by a mount that is tried. Changes nothing in the layer. -ENOTSUP: without index_guards. One
+/* Whether a superblock has the layer as its upper, in any mount namespace and of any program. Finds
+ * out by trying a mount. Changes nothing in the layer. -ENOTSUP: without index_guards. One
  * at a time for a store. */
 int overlay_probe_upper_in_use(int store, const struct overlay_features *features,
 			       const char *layer, bool *ret_in_use, struct error *e);

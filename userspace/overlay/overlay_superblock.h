@@ -11,10 +11,10 @@
 
 #include "base/error.h"
 
-/* Makes the superblock of the mount `name` below `parent` read-only, so that nobody can write by
- * way of any clone of it, or writable again. -EBUSY: a file is open for writing, and the text names
- * processes. -EINVAL: not a mount point. A process with CAP_SYS_ADMIN in the first user namespace
- * can take it back. */
+/* Makes the superblock of the mount `name` below `parent` read-only, so that no process can write
+ * by way of any clone of it, or writable again. -EBUSY: a file is open for writing, and the text
+ * names processes. -EINVAL: not a mount point. A process with CAP_SYS_ADMIN in the first user
+ * namespace can take it back. */
 int overlay_superblock_set_read_only(int parent, const char *name, bool read_only, struct error *e);
 
 /* The device number of the superblock. -EINVAL: not a mount point. */

@@ -12,7 +12,7 @@ struct grpc_listener_options {
 	size_t max_connections_per_user; /* root is not limited */
 	size_t max_calls; /* more are refused with a status that makes clients try again */
 	size_t max_running; /* on workers at a time; others wait */
-	/* Of these, by calls of users who have one running already: the rest is for those who have
+	/* Of these, by calls of users with another call running: the rest is for users that have
 	 * none. Root is not limited; 0: nor are others. */
 	size_t max_running_more;
 	size_t max_running_per_user; /* as above */

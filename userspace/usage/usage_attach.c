@@ -22,10 +22,10 @@
 #include "usage/usage_calls.h"
 #include "usage/usage_file_buffer.h"
 #include "usage/usage_owner.h"
+#include "usage/usage_kernel.h"
 #include "usage/usage_pins.h"
 
 #define VERIFIER_LOG_SIZE (1 << 20)
-#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 #define TABLE_PIN "usage"
 #define TABLE_PIN_NEXT "usage_next"
 
@@ -37,24 +37,11 @@ static void destroy_link(struct bpf_link *link)
 }
 DEFINE_CLEANUP(struct bpf_link *, destroy_link)
 
-/* Types of the running kernel. */
-struct kernel_types {
-	struct btf *kernel;
-	struct btf *overlay; /* of the module; NULL when overlayfs is built in */
-};
-
-static void kernel_types_release(struct kernel_types *types)
-{
-	btf__free(types->overlay);
-	btf__free(types->kernel);
-}
-DEFINE_CLEANUP_VALUE(struct kernel_types, kernel_types_release)
-
 /* One try to get a backend's programs into the kernel. */
 struct attempt {
 	const struct usage_bpf_options *options;
 	enum usage_backend backend;
-	const struct kernel_types *types;
+	const struct usage_kernel *kernel;
 	bool typed_loads;
 	bool table; /* the kernel takes iterators: the cells can be shown as a text */
 	char *verifier_log;
@@ -100,66 +87,7 @@ static int refuse_load(const struct attempt *attempt, int code, struct error *e)
 			 strerror(-code), *why ? ": " : "", why);
 }
 
-/* ---- what this kernel has ---- */
-
-static bool has_kind(const struct kernel_types *types, const char *name, uint32_t kind)
-{
-	return btf__find_by_name_kind(types->kernel, name, kind) > 0 ||
-	       (types->overlay && btf__find_by_name_kind(types->overlay, name, kind) > 0);
-}
-
-static int find_types(struct kernel_types *ret_types, struct error *e)
-{
-	if (access(KERNEL_BTF, R_OK) < 0)
-		return error_set(e, -errno, "no BTF at " KERNEL_BTF ": %s", strerror(errno));
-	ret_types->kernel = btf__load_vmlinux_btf();
-	if (!ret_types->kernel)
-		return error_set(e, -errno, "read " KERNEL_BTF ": %s", strerror(errno));
-
-	/* To ask for the file system loads its module; it may be there already, or built in. */
-	cleanup(close_fd) int overlay = fsopen("overlay", FSOPEN_CLOEXEC);
-	if (overlay < 0)
-		return error_set(e, -errno, "this kernel has no overlayfs: %s", strerror(errno));
-	ret_types->overlay = btf__load_module_btf("overlay", ret_types->kernel);
-	if (!has_kind(ret_types, "ovl_inode", BTF_KIND_STRUCT))
-		return error_set(e, -ENOENT, "the kernel's BTF does not describe overlayfs");
-	return 0;
-}
-
-/* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer.
- */
-static bool ring_passes_fields(const struct kernel_types *types)
-{
-	const struct btf_type *type;
-	int id = btf__find_by_name_kind(types->kernel, "btf_trace_io_uring_complete",
-					BTF_KIND_TYPEDEF);
-
-	if (id < 0)
-		return false;
-	type = btf__type_by_id(types->kernel, (uint32_t)id); /* typedef → pointer → prototype */
-	type = btf__type_by_id(types->kernel, type->type);
-	type = btf__type_by_id(types->kernel, type->type);
-	return btf_vlen(type) > 4;
-}
-
-/* Some kernels refuse iterators, though they take every other program that we have. Counting needs
- * none: then there is no table to `cat`. */
-static bool takes_iterators(const struct kernel_types *types)
-{
-	const struct bpf_insn nothing[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int id = btf__find_by_name_kind(types->kernel, "bpf_iter_bpf_map_elem", BTF_KIND_FUNC);
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER,
-		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
-
-	if (id <= 0)
-		return false;
-	cleanup(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "varve_probe", "GPL",
-						 nothing, ARRAY_SIZE(nothing), &options);
-	return fd >= 0;
-}
+/* ---- which programs ---- */
 
 /* What a program hooks into; NULL for the table's iterator, which hooks into nothing. */
 static const char *hook_of(const struct bpf_program *program)
@@ -185,26 +113,17 @@ static bool is_optional(const char *hook)
 	       strcmp(hook, "io_uring_complete") == 0; /* a kernel without io_uring */
 }
 
-static bool has_hook(const struct kernel_types *types, enum usage_backend backend, const char *hook)
-{
-	char type[64];
-
-	if (backend == USAGE_BACKEND_OVERLAY)
-		return has_kind(types, hook, BTF_KIND_FUNC);
-	(void)snprintf(type, sizeof(type), "btf_trace_%s", hook); /* our own, short names */
-	return has_kind(types, type, BTF_KIND_TYPEDEF);
-}
-
 static int choose_programs(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
 {
-	bool fields = ring_passes_fields(attempt->types);
+	bool fields = usage_kernel_passes_ring_fields(attempt->kernel);
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, s->obj)
 	{
 		const char *hook = hook_of(program);
 		bool wanted = hook && is_of_backend(program, attempt->backend);
-		bool present = wanted && has_hook(attempt->types, attempt->backend, hook);
+		bool present = wanted &&
+			       usage_kernel_has_hook(attempt->kernel, attempt->backend, hook);
 
 		if (wanted && !present && !is_optional(hook))
 			return error_set(e, -ENOENT, "the kernel has no %s to hook into", hook);
@@ -629,12 +548,12 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 int usage_attach(const struct usage_bpf_options *options, enum usage_backend backend,
 		 struct usage_maps *ret_maps, struct error *e)
 {
-	cleanup(kernel_types_release) struct kernel_types types = { 0 };
+	cleanup(usage_kernel_close) struct usage_kernel kernel = { 0 };
 	cleanup(free_ptr) char *log = malloc(VERIFIER_LOG_SIZE);
 	struct attempt attempt = {
 		.options = options,
 		.backend = backend,
-		.types = &types,
+		.kernel = &kernel,
 		.verifier_log = log,
 	};
 	int code;
@@ -642,13 +561,13 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 	if (!log)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)libbpf_set_print(NULL); /* what it has to say is in errno and the verifier's log */
-	code = find_types(&types, e);
+	code = usage_kernel_open(&kernel, e);
 	if (code == 0)
 		code = prepare_pins(options, e);
 	if (code < 0)
 		return code;
-	attempt.typed_loads = has_kind(&types, "bpf_rdonly_cast", BTF_KIND_FUNC);
-	attempt.table = takes_iterators(&types);
+	attempt.typed_loads = usage_kernel_has(&kernel, "bpf_rdonly_cast", BTF_KIND_FUNC);
+	attempt.table = usage_kernel_takes_iterators(&kernel);
 	code = try_attempt(&attempt, e);
 	if (code < 0 && attempt.typed_loads) {
 		attempt.typed_loads = false;

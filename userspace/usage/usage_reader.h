@@ -82,6 +82,6 @@ int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
 			   struct error *e);
 struct usage_lost usage_read_lost(struct usage_bpf *u);
-/* Grows when something may have changed in the upper of any mount, nobody knows which: after that
+/* Grows when something may have changed in the upper of a mount that is not known: after that
  * no size of a writable layer that is mounted can be trusted. Syscall backend only. */
 uint64_t usage_read_unplaced_changes(struct usage_bpf *u);

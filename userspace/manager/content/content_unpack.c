@@ -9,6 +9,7 @@
 
 #include "content/blob_store.h"
 #include "layer/tar_apply.h"
+#include "manager/state/lower_directories.h"
 #include "manager/state/store_files.h"
 #include "store/layer_rows.h"
 
@@ -40,33 +41,14 @@ static int check_digests(const struct record_content *c, const struct tar_apply_
 	return 0;
 }
 
-/* The directories of the layers below, newest first. */
-struct lowers {
-	int *fds;
-	size_t count;
-};
-
-static void lowers_close(struct lowers *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		(void)close(l->fds[i]); /* nothing was written through it */
-	free(l->fds);
-}
-DEFINE_CLEANUP_VALUE(struct lowers, lowers_close)
-
 static int open_lowers(struct content_chain *chain, const struct content_chain_layer *l,
-		       struct lowers *lowers, struct error *e)
+		       struct lower_directories *lowers, struct error *e)
 {
-	lowers->fds = calloc(l->below + 1, sizeof(*lowers->fds));
-	if (!lowers->fds)
-		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = l->below; i-- > 0;) {
-		int code = store_files_open_layer(chain->m, chain->names[i],
-						  &lowers->fds[lowers->count], e);
+		int code = lower_directories_add(chain->m, lowers, chain->names[i], e);
 
 		if (code < 0)
 			return code;
-		lowers->count++;
 	}
 	return 0;
 }
@@ -80,7 +62,7 @@ static int sync_layer(const char *layer, int directory, struct error *e)
 }
 
 static int apply_blob(struct content_chain *chain, const struct content_chain_layer *l,
-		      const struct lowers *lowers, int directory, struct error *e)
+		      const struct lower_directories *lowers, int directory, struct error *e)
 {
 	struct apply_watch watch = { chain->progress, l->content };
 	cleanup(close_fd) int blob = -EBADF;
@@ -111,7 +93,7 @@ static int apply_blob(struct content_chain *chain, const struct content_chain_la
 static int fill_directory(struct content_chain *chain, const struct content_chain_layer *l,
 			  struct error *e)
 {
-	cleanup(lowers_close) struct lowers lowers = { 0 };
+	cleanup(lower_directories_close) struct lower_directories lowers = { 0 };
 	cleanup(close_fd) int directory = -EBADF;
 	int code = store_files_open_layer(chain->m, l->layer, &directory, e);
 

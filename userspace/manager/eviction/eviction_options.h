@@ -16,7 +16,7 @@ struct eviction_options {
 	int64_t keep_duration_ns; /* 0: records of any age */
 	struct prune_limits limits; /* none: every record that matches */
 	const char *scorer; /* "" or NULL: the default */
-	const char *policy; /* whose options these are; NULL: nobody's */
+	const char *policy; /* the policy that these options are of; NULL: none */
 	bool to_lazy; /* a record that can be made again from its blob loses its files only */
 	bool dry_run; /* makes a plan instead */
 	/* The name of a plan, which is executed exactly, with all of the above ignored. -EBUSY when

@@ -159,17 +159,6 @@ void history_made(struct manager *m, const struct record *r)
 
 /* ---- what layers cost ---- */
 
-void history_add_cost(struct manager *m, const char *layer, double seconds)
-{
-	struct past *p = history_state_find(m, layer);
-
-	manager_assert_locked(m);
-	if (!p || !(seconds > 0))
-		return;
-	p->cost_s += (float)seconds;
-	p->dirty = true;
-}
-
 void history_worked(struct manager *m, const char *layer, int64_t now_ns)
 {
 	struct past *p = history_state_find(m, layer);

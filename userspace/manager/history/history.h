@@ -21,8 +21,6 @@ void history_begin(struct manager *m, const struct record *r);
 void history_undone(struct manager *m, const char *layer);
 /* The layer is finished. If it was evicted before, it gets its past back, and that is a regret. */
 void history_made(struct manager *m, const struct record *r);
-/* What making it took, apart from the work that the kernel saw in it. */
-void history_add_cost(struct manager *m, const char *layer, double seconds);
 /* The kernel saw work in a layer that is being made, since the last fold. */
 void history_worked(struct manager *m, const char *layer, int64_t now_ns);
 /* The layer was read: it is needed, with all below it. */

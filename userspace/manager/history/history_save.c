@@ -2,6 +2,7 @@
 #include "manager/history/history_save.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,6 +122,14 @@ void history_save_done(struct manager *m, bool written)
 		h->table_saved_ns = 0;
 	}
 	h->events_saved = 0;
+	if (!written || h->events_dropped == 0)
+		return;
+	manager_report(m, true,
+		       "history: %" PRIu64
+		       " events are lost: there were too many while the database "
+		       "could not be written",
+		       h->events_dropped);
+	h->events_dropped = 0;
 }
 
 /* ---- at start ---- */

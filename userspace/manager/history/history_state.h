@@ -21,7 +21,7 @@ struct past {
 struct departed {
 	char identity[DIGEST_TEXT_SIZE], by[HISTORY_BY_SIZE];
 	struct forecast_past past;
-	int64_t at_ns, bytes;
+	int64_t at_ns;
 	float cost_s;
 };
 
@@ -42,7 +42,7 @@ struct history {
 	struct hashmap *departed; /* struct departed by identity */
 	struct event *events; /* that are not written yet */
 	size_t event_count, event_capacity, events_saved; /* of them, those in the fold under way */
-	uint64_t events_dropped;
+	uint64_t events_dropped; /* since the last write that succeeded */
 	int64_t folded_ns; /* the last fold */
 	int64_t trimmed_ns, table_saved_ns;
 	bool table_changed;

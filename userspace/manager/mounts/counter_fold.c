@@ -325,7 +325,7 @@ static bool copy_changed(struct manager *m, const struct usage_cell *cell,
 }
 
 /* Without the lock. What was read of a directory that is no longer the layer's, since when is not
- * known: it is credited to nobody, and the layer's present one is watched from now on. */
+ * known: it is not credited, and the layer's present one is watched from now on. */
 static void drop_replaced(struct manager *m, const struct cells *all)
 {
 	for (size_t i = 0; i < all->count; i++) {
@@ -473,7 +473,7 @@ static void wake_thread(struct manager *m)
 	(void)eventfd_write(m->fold_wake_fd, 1); /* fails before the thread starts */
 }
 
-/* Cells first: they tell which layers' directories were replaced, whose files count for nobody. */
+/* Cells first: they tell which layers' directories were replaced, whose files are not credited. */
 void counter_fold(struct manager *m)
 {
 	struct error e = { 0 };

@@ -140,7 +140,7 @@ void mount_lingering_check(struct manager *m)
 	ranked_lock_release(&m->trial_lock);
 }
 
-/* ---- who is refused ---- */
+/* ---- refusals ---- */
 
 static bool has_layer(const struct mount *mount, const char *layer)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of records for those who list them, and what filters can ask about them. */
+/* Copies of records for listings, and the facts that filters can ask about. */
 #pragma once
 
 #include "graph/record_facts.h"

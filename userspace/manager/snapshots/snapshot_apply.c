@@ -9,38 +9,20 @@
 
 #include "manager/mounts/mount_list.h"
 #include "manager/snapshots/snapshot_keys.h"
+#include "manager/state/lower_directories.h"
 #include "manager/state/reservation.h"
 #include "manager/state/store_files.h"
 #include "overlay/overlay_superblock.h"
 
-/* The directories of the layers below, newest first. */
-struct lowers {
-	int *fds;
-	size_t count;
-};
-
-static void lowers_close(struct lowers *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		(void)close(l->fds[i]); /* nothing was written through it */
-	free(l->fds);
-}
-DEFINE_CLEANUP_VALUE(struct lowers, lowers_close)
-
 /* The parents of a reserved record stay. */
-static int open_lowers(struct manager *m, const struct record *r, struct lowers *lowers,
+static int open_lowers(struct manager *m, const struct record *r, struct lower_directories *lowers,
 		       struct error *e)
 {
-	lowers->fds = calloc(record_graph_depth(r), sizeof(*lowers->fds));
-	if (!lowers->fds)
-		return error_set(e, -ENOMEM, "out of memory");
 	for (const struct record *at = r->parent; at; at = at->parent) {
-		int code =
-			store_files_open_layer(m, at->layer->name, &lowers->fds[lowers->count], e);
+		int code = lower_directories_add(m, lowers, at->layer->name, e);
 
 		if (code < 0)
 			return code;
-		lowers->count++;
 	}
 	return 0;
 }
@@ -98,7 +80,7 @@ static int extract(struct manager *m, const struct record *r, int layer_fd,
 		   const struct snapshot_apply_options *o, struct tar_apply_result *ret_result,
 		   struct error *e)
 {
-	cleanup(lowers_close) struct lowers lowers = { 0 };
+	cleanup(lower_directories_close) struct lower_directories lowers = { 0 };
 	cleanup(close_fd) int blob = -EBADF;
 	cleanup(free_ptr) char *namespace = NULL;
 	struct tar_apply_options options = { .layer_fd = layer_fd,

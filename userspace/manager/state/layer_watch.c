@@ -192,7 +192,8 @@ static int load_rows(struct recovering *load, struct error *e)
 	return code;
 }
 
-/* Also those that nobody has asked for since the kernel started: clients may have mounted them. */
+/* Also layers that no client has requested since the kernel started: clients may have mounted them.
+ */
 static void watch_all(struct manager *m)
 {
 	const struct layer *layer;

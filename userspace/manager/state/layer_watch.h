@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The layers that the kernel counts wherever they are mounted, and by whom: watched are all layers
- * that have files. A layer's watch is its root directory; when that is replaced by hand, what the
- * former one has counted since the last fold belongs to nobody.
+ * The layers that the kernel counts in the mounts of any program. The agent watches all layers that
+ * have files. A watch identifies its layer by the root directory. If that is replaced by hand, what
+ * was counted in the former one since the last fold is not credited.
  */
 #pragma once
 
