@@ -208,6 +208,14 @@ static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 	json_close_object(w);
 }
 
+static void seconds_json(struct json_writer *w, const char *key, double seconds)
+{
+	if (seconds > 0)
+		json_double(w, key, seconds);
+	else
+		json_null(w, key);
+}
+
 void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind)
 {
 	if (!key[0]) {
@@ -245,6 +253,8 @@ void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 	content_json(w, r);
 	access_json(w, r);
 	cli_records_snapshot_json(w, r->snapshot_key, r->snapshot_kind);
+	seconds_json(w, "cost", r->cost_s);
+	seconds_json(w, "neededAgain", r->needed_again_s);
 }
 
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records)

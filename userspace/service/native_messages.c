@@ -167,6 +167,8 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->blob = make_blob(b, v);
 	m->apparent_size = known(v, v->layer.apparent_bytes);
 	m->inodes = known(v, v->layer.inodes);
+	m->cost_s = v->cost_s;
+	m->needed_again_s = v->need_rate > 0 ? 1 / v->need_rate : 0;
 	m->created_ns = r->created_ns;
 	m->last_used_ns = record_last_used_ns(&counted);
 	m->usage_count = (int64_t)record_usage_count(&counted);

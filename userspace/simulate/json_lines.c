@@ -123,6 +123,18 @@ int json_lines_seconds(const struct json_lines *l, const char *key, double *ret_
 	return 0;
 }
 
+int json_lines_positive(const struct json_lines *l, const char *key, double *ret_number)
+{
+	const json_t *value = find(l, key);
+
+	if (!value)
+		return 0;
+	if (!json_is_number(value) || !(json_number_value(value) > 0))
+		return json_lines_fault(l, "\"%s\" is not a positive number", key);
+	*ret_number = json_number_value(value);
+	return 0;
+}
+
 int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns)
 {
 	const char *text = NULL;

@@ -42,5 +42,7 @@ int json_lines_text(const struct json_lines *l, const char *key, const char **re
 int json_lines_bool(const struct json_lines *l, const char *key, bool *ret_bool);
 int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_count);
 int json_lines_seconds(const struct json_lines *l, const char *key, double *ret_seconds);
+/* Any positive number. */
+int json_lines_positive(const struct json_lines *l, const char *key, double *ret_number);
 /* RFC 3339. */
 int json_lines_time(const struct json_lines *l, const char *key, int64_t *ret_wall_ns);

@@ -13,6 +13,8 @@
 struct saved_record {
 	struct record_facts facts; /* whose texts it owns */
 	size_t parent; /* index, or PRUNE_NO_PARENT */
+	/* What the agent knew of it; 0: nothing. */
+	double cost_s, needed_again_s;
 	size_t line;
 	enum { UNSEEN, ON_THE_WAY, SEEN } seen; /* scratch of the search for loops */
 };
@@ -108,8 +110,9 @@ static int read_access(const struct json_lines *l, struct record_facts *f)
 	return code ? code : json_lines_time(&access, "lastReadAt", &f->last_read_ns);
 }
 
-static int read_values(const struct json_lines *l, struct record_facts *f)
+static int read_values(const struct json_lines *l, struct saved_record *r)
 {
+	struct record_facts *f = &r->facts;
 	const struct {
 		const char *key;
 		bool *value;
@@ -133,6 +136,9 @@ static int read_values(const struct json_lines *l, struct record_facts *f)
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (json_lines_time(l, times[i].key, times[i].value) < 0)
 			return -EINVAL;
+	if (json_lines_seconds(l, "cost", &r->cost_s) < 0 ||
+	    json_lines_positive(l, "neededAgain", &r->needed_again_s) < 0)
+		return -EINVAL;
 	f->usage_count = (uint64_t)usage_count;
 	return read_access(l, f);
 }
@@ -252,7 +258,7 @@ int saved_state_read(const char *path, struct saved_state **ret_state, struct er
 		code = read_texts(&lines, &record->facts);
 		if (code < 0)
 			return code;
-		code = read_values(&lines, &record->facts);
+		code = read_values(&lines, record);
 		if (code < 0)
 			return code;
 	}
@@ -285,6 +291,9 @@ static struct prune_record planned(const struct saved_record *r, const struct pr
 	};
 
 	prune_score_forecast(rule->scorer, &p, now_ns);
+	p.cost_s = prune_score_cost_s(r->cost_s, p.size_bytes);
+	if (r->needed_again_s > 0)
+		p.need_rate = 1 / r->needed_again_s;
 	return p;
 }
 

@@ -20,6 +20,8 @@ struct record_view {
 	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all
 	 * records is 0 when it is elsewhere; -1: not known. */
 	int64_t size_bytes;
+	/* In a disk usage, what the history expects of its layer; 0: not known. */
+	double need_rate, cost_s;
 	bool blob_here;
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;
