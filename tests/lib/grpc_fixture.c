@@ -2,6 +2,7 @@
 #include "tests/lib/grpc_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -191,6 +192,24 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+/* As the agent does it. */
+static bool lead(void *arg)
+{
+	struct grpc_fixture *f = arg;
+	struct pollfd events = { .fd = sd_event_get_fd(f->loop), .events = POLLIN };
+
+	for (;;) {
+		enum grpc_server_turn left = grpc_server_turn(f->server);
+
+		if (left == GRPC_SERVER_HAS_ENDED)
+			return false;
+		if (worker_pool_has_jobs(f->workers))
+			return true;
+		if (left == GRPC_SERVER_IDLE)
+			(void)poll(&events, 1, -1);
+	}
+}
+
 static void *run_loop(void *arg)
 {
 	struct grpc_fixture *f = arg;
@@ -205,6 +224,7 @@ static void *run_loop(void *arg)
 					       .connection_closed = connection_closed,
 					       .max_message_bytes = GRPC_FIXTURE_BIG_BYTES,
 					       .patience_us = f->patience_us,
+					       .in_turns = true,
 					       .unimplemented_hint = "this is a test" };
 	struct error e = { 0 };
 	sd_event *loop = NULL;
@@ -214,7 +234,8 @@ static void *run_loop(void *arg)
 	assert_int_equal(grpc_server_listen(f->server, listen_at(f->path), &f->listener, &e), 0);
 	assert_true(sd_event_add_io(loop, NULL, f->stop_fd, EPOLLIN, on_stop, f) >= 0);
 	atomic_store(&f->running, 0);
-	assert_true(sd_event_loop(loop) >= 0);
+	f->loop = loop;
+	assert_int_equal(worker_pool_lead(f->workers, lead, f), 0);
 	grpc_server_close(f->server);
 	worker_pool_free(f->workers);
 	grpc_server_free(f->server);

@@ -27,7 +27,8 @@ extern const char grpc_fixture_odd_text[];
 
 struct grpc_fixture {
 	char folder[64], path[96];
-	pthread_t loop_thread;
+	pthread_t loop_thread; /* waits until the workers have run the loop to its end */
+	sd_event *loop;
 	struct worker_pool *workers;
 	struct grpc_server *server;
 	int stop_fd;

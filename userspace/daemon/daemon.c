@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -294,6 +295,7 @@ static int start_server(struct agent *a, struct error *e)
 		.authorize = authorize,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
 		.patience_us = CONFIG_PATIENCE_US,
+		.in_turns = true,
 		.unimplemented_hint =
 			"this is varved " VARVE_VERSION
 			", which keeps a cache and builds nothing: let a builder use it as its "
@@ -348,9 +350,27 @@ static int start_tick(struct agent *a, struct error *e)
 	return code < 0 ? error_set(e, code, "timer: %s", strerror(-code)) : 0;
 }
 
+/* On one of the workers at a time: runs the loop until jobs have come of its events. */
+static bool lead(void *arg)
+{
+	struct agent *a = arg;
+	struct pollfd events = { .fd = sd_event_get_fd(a->loop), .events = POLLIN };
+
+	for (;;) {
+		enum grpc_server_turn left = grpc_server_turn(a->server);
+
+		if (left == GRPC_SERVER_HAS_ENDED)
+			return false;
+		if (worker_pool_has_jobs(a->workers))
+			return true;
+		if (left == GRPC_SERVER_IDLE)
+			(void)poll(&events, 1, -1); /* a signal only makes it turn in vain */
+	}
+}
+
 static int start_loop(struct agent *a, struct error *e)
 {
-	int code = sd_event_default(&a->loop);
+	int code = sd_event_new(&a->loop); /* a default loop is run by one thread only */
 
 	return code < 0 ? error_set(e, code, "event loop: %s", strerror(-code)) : 0;
 }
@@ -421,9 +441,9 @@ int daemon_run(const struct config *config, struct error *e)
 	code = build(&a, e);
 	if (code == 0) {
 		say_ready(&a);
-		code = sd_event_loop(a.loop);
+		code = worker_pool_lead(a.workers, lead, &a);
 		if (code < 0)
-			error_set(e, code, "event loop: %s", strerror(-code));
+			error_set(e, code, "event loop: no threads");
 	}
 	dismantle(&a);
 	return code;

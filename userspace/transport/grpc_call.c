@@ -39,11 +39,15 @@ void grpc_call_hold_request(struct grpc_call *call)
 void grpc_call_run(void *arg)
 {
 	struct grpc_call *call = arg;
+	const struct grpc_mailbox *box =
+		call->mailbox; /* once it has ended, the call may be gone */
 
 	if (grpc_call_cancelled(call))
 		grpc_call_finish(call, -ECANCELED, NULL);
 	else
 		call->method->run(call, call->user);
+	if (box->deliver)
+		box->deliver(box->user);
 }
 
 const uint8_t *grpc_call_request(const struct grpc_call *call, size_t *ret_length)

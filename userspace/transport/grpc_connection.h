@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One client's socket, the session on it, and its streams, which end with it. Private to the
- * server, in the loop's thread.
+ * server, in the loop.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * A listening socket: the limits of its clients, the users behind them, and the calls that wait for
  * a worker. No client of one lane, and no single user of it, can exhaust what the others need.
- * Private to the server, in the loop's thread.
+ * Private to the server, in the loop.
  */
 #pragma once
 

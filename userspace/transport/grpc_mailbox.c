@@ -27,31 +27,49 @@ void grpc_mailbox_close(struct grpc_mailbox *box)
 	box->wake_fd = -EBADF;
 }
 
+/* With the lock: afterwards the box may be gone together with the server. */
+static void wake_loop(struct grpc_mailbox *box)
+{
+	uint64_t one = 1;
+
+	if (box->woken)
+		return;
+	box->woken = true;
+	/* Cannot fail: the counter cannot overflow before the loop resets it. */
+	(void)!write(box->wake_fd, &one, sizeof(one));
+}
+
+void grpc_mailbox_wake(struct grpc_mailbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+	wake_loop(box);
+	pthread_mutex_unlock(&box->lock);
+}
+
 void grpc_mailbox_post(struct grpc_mailbox *box, struct grpc_mail *mail, bool last)
 {
-	int fd = box->wake_fd;
-	uint64_t one = 1;
-	bool was_empty;
+	bool wake = !last || !box->deliver;
 
 	pthread_mutex_lock(&box->lock);
-	was_empty = !box->first; /* else the loop has been woken already */
 	mail->last = last;
 	if (!mail->posted) {
 		mail->posted = true;
 		mail->next = box->first;
 		box->first = mail;
 	}
+	if (wake)
+		wake_loop(box);
 	pthread_mutex_unlock(&box->lock);
-	/* Cannot fail: the counter cannot overflow before the loop resets it. */
-	if (was_empty)
-		(void)!write(fd, &one, sizeof(one));
 }
 
 void grpc_mailbox_acknowledge(struct grpc_mailbox *box)
 {
 	uint64_t count;
 
+	pthread_mutex_lock(&box->lock);
+	box->woken = false;
 	(void)!read(box->wake_fd, &count, sizeof(count)); /* its value does not matter */
+	pthread_mutex_unlock(&box->lock);
 }
 
 struct grpc_mail *grpc_mailbox_take(struct grpc_mailbox *box, bool *ret_last)

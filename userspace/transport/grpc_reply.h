@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stream's reply: headers, messages, trailers. Private to the server, in the loop's thread. */
+/* A stream's reply: headers, messages, trailers. Private to the server, in the loop. */
 #pragma once
 
 #include "transport/grpc_stream.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a stream's headers and data to a call on a worker: the callbacks of a connection's session.
- * Private to the server, in the loop's thread. */
+ * Private to the server, in the loop. */
 #pragma once
 
 #include <nghttp2/nghttp2.h>

@@ -17,6 +17,8 @@
 /* How long a shutdown waits for calls under way. */
 #define SHUT_DOWN_US (UINT64_C(60) * 1000000)
 #define ACCEPTS_AT_ONCE 32
+/* So that calls that have arrived do not wait for long before they run. */
+#define EVENTS_IN_A_TURN 32
 /* Of a lane's connections, for root alone: one in so many. */
 #define ROOT_PART 16
 
@@ -35,19 +37,60 @@ static void read_mail(struct grpc_call *call, bool last)
 	}
 }
 
+static void read_all_mail(struct grpc_server *s)
+{
+	struct grpc_mail *mail;
+	bool last;
+
+	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
+		read_mail((struct grpc_call *)mail, last);
+}
+
 static int on_wake(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct grpc_server *s = user;
-	struct grpc_mail *mail;
-	bool last;
 
 	(void)source;
 	(void)fd;
 	(void)events;
 	grpc_mailbox_acknowledge(&s->mailbox);
-	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
-		read_mail((struct grpc_call *)mail, last);
+	read_all_mail(s);
 	return 0;
+}
+
+/* With the turn. */
+static enum grpc_server_turn run_loop(struct grpc_server *s)
+{
+	read_all_mail(s);
+	for (int i = 0; i < EVENTS_IN_A_TURN; i++) {
+		int code = sd_event_get_state(s->loop) == SD_EVENT_FINISHED
+				   ? -ESTALE
+				   : sd_event_run(s->loop, 0);
+
+		if (code <= 0)
+			return code < 0 ? GRPC_SERVER_HAS_ENDED : GRPC_SERVER_IDLE;
+	}
+	return GRPC_SERVER_HAS_MORE;
+}
+
+enum grpc_server_turn grpc_server_turn(struct grpc_server *s)
+{
+	enum grpc_server_turn left;
+
+	pthread_mutex_lock(&s->turn);
+	left = run_loop(s);
+	pthread_mutex_unlock(&s->turn);
+	return left;
+}
+
+/* A worker delivers what it has sent. Its turn ends with the loop's timers set, or the thread that
+ * waits for events goes on. */
+static void deliver(void *user)
+{
+	struct grpc_server *s = user;
+
+	if (grpc_server_turn(s) != GRPC_SERVER_IDLE)
+		grpc_mailbox_wake(&s->mailbox);
 }
 
 static uint64_t patience_of(const struct grpc_server *s, struct grpc_lane *lane)
@@ -260,8 +303,13 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		free(take_ptr(s));
 		return error_set(e, code, "eventfd: %s", strerror(-code));
 	}
+	pthread_mutex_init(&s->turn, NULL);
 	s->loop = sd_event_ref(loop);
 	s->options = *options;
+	if (options->in_turns) {
+		s->mailbox.deliver = deliver;
+		s->mailbox.user = s;
+	}
 	s->services = copy_services(options->services);
 	s->options.services = NULL;
 	if (!s->services)
@@ -343,23 +391,21 @@ void grpc_server_shut_down(struct grpc_server *s, void (*done)(void *user))
 
 void grpc_server_close(struct grpc_server *s)
 {
+	pthread_mutex_lock(&s->turn); /* workers may still deliver what they have sent */
 	close_listeners(s);
 	close_connections(s);
+	pthread_mutex_unlock(&s->turn);
 }
 
 void grpc_server_free(struct grpc_server *s)
 {
-	struct grpc_mail *mail;
-	bool last;
-
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->lane_count; i++)
 		/* From here on, no call starts. */
 		s->lanes[i].options.max_running = s->lanes[i].options.max_running_brief = 0;
 	close_connections(s);
-	while ((mail = grpc_mailbox_take(&s->mailbox, &last)))
-		read_mail((struct grpc_call *)mail, last);
+	read_all_mail(s);
 	assert(!has_origins(s));
 	close_listeners(s);
 	sd_event_source_disable_unref(s->sweep);
@@ -367,6 +413,7 @@ void grpc_server_free(struct grpc_server *s)
 	sd_event_source_disable_unref(s->drained);
 	sd_event_source_disable_unref(s->wake);
 	grpc_mailbox_close(&s->mailbox);
+	pthread_mutex_destroy(&s->turn);
 	sd_event_unref(s->loop);
 	free(s->services);
 	free(s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gRPC over HTTP/2 (h2c, prior knowledge) on a listening unix socket. One thread, the owner of the
- * sd-event loop, owns every connection; each call runs in straight-line code on a worker that the
- * owner's `submit` provides, and may block there.
+ * gRPC over HTTP/2 (h2c, prior knowledge) on a listening unix socket. The thread that runs the
+ * sd-event loop owns every connection; that is one thread at a time, or always the same one. Each
+ * call runs in straight-line code on a worker that the owner's `submit` provides, and may block
+ * there.
  */
 #pragma once
 
@@ -21,6 +22,11 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 /* Takes the listening socket, which must not block. May be called for several. */
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e);
+enum grpc_server_turn { GRPC_SERVER_IDLE, GRPC_SERVER_HAS_MORE, GRPC_SERVER_HAS_ENDED };
+
+/* With the option `in_turns`: runs the loop until nothing is pending, or for some events, and does
+ * not wait. Thread-safe. */
+enum grpc_server_turn grpc_server_turn(struct grpc_server *s);
 /* Takes a connected socket, as if the client had connected to the listener of one of the server's
  * lanes. */
 void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd);

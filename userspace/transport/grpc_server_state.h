@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of a server, private to its files. Only the loop's thread uses them, except for the
- * mailbox.
+ * The parts of a server, private to its files. Only the thread that runs the loop uses them, except
+ * for the mailbox.
  */
 #pragma once
 
@@ -23,6 +23,9 @@ struct grpc_server {
 	struct grpc_connection *connections; /* the open connections */
 	uint64_t last_connection;
 	struct grpc_mailbox mailbox;
+	/* With options.in_turns: of the thread that runs the loop, or closes what the loop has. It
+	 * comes before all other locks. */
+	pthread_mutex_t turn;
 	sd_event_source *wake; /* the mailbox's */
 	sd_event_source *sweep;
 	bool sweeping; /* the sweep's timer runs */

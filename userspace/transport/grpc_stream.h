@@ -2,7 +2,7 @@
 /*
  * One HTTP/2 stream, which brings a request and takes its reply away. It belongs to its connection,
  * owns the timer of its call's deadline, and parts with the call when it is closed: whatever fires
- * or runs afterwards has no way back to it. Private to the server, in the loop's thread.
+ * or runs afterwards has no way back to it. Private to the server, in the loop.
  */
 #pragma once
 
