@@ -96,6 +96,23 @@ blob_request() { # DIGEST SIZE DIFF_ID PARENT [MORE]
 	same_as_umoci "$one" one
 }
 
+@test "B41 two records that share the files take them along when one prune evicts both" {
+	make_images
+	zstd -q "$trees/base.tar" -o "$trees/again.tar.zst"
+	layout_image "$layout" base "$trees/base.tar.gz"
+	layout_image "$layout" again "$trees/again.tar.zst"
+	start_agent
+	base=$(import "oci:$layout:base")
+	again=$(import "oci:$layout:again")
+	[[ $(count_layers) -eq 1 ]]
+	varve release "$base"
+	varve release "$again"
+	run -0 varve prune --all --json
+	[[ $(jq -r 'select(.id).id' <<< "$output" | sort) == "$(printf '%s\n' "$base" "$again" | sort)" ]]
+	[[ $(count_layers) -eq 0 ]]
+	run -0 varve fsck
+}
+
 @test "B40 chain ids are computed as the image specification says, and find the record" {
 	make_images
 	start_agent

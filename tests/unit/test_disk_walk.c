@@ -74,7 +74,7 @@ static int64_t allocated(int directory, const char *name)
 
 static struct disk_usage measure(const struct place *p)
 {
-	struct disk_usage usage = { -1, -1, -1 };
+	struct disk_usage usage = { -1, -1, -1, -1 };
 	struct error e = { 0 };
 
 	assert_int_equal(disk_walk(p->fd, NULL, &usage, &e), 0);
@@ -267,7 +267,7 @@ static void a_walk_ends_although_the_tree_is_moved(void **state)
 static void a_cancelled_walk_leaves_the_result_untouched(void **state)
 {
 	const struct place *p = *state;
-	struct disk_usage usage = { 7, 7, 7 };
+	struct disk_usage usage = { 7, 7, 7, 7 };
 	atomic_bool cancelled = true;
 	struct error e = { 0 };
 

@@ -4,7 +4,7 @@
  *
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
- *   [snapshots]      mounts = client|agent
+ *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
  *   [containerd]     address, timeout
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
@@ -126,8 +126,17 @@ static int read_agent(struct reading *r, const char *name, const char *value)
 
 static int read_snapshots(struct reading *r, const char *name, const char *value)
 {
+	if (strcmp(name, "keep_removed") == 0)
+		return set_space(r, &r->file->keeping.max_used, name, value);
+	if (strcmp(name, "keep_free") == 0)
+		return set_space(r, &r->file->keeping.min_free, name, value);
+	if (strcmp(name, "share_namespaces") == 0)
+		return set_flag(r, &r->file->share_namespaces, name, value);
 	if (strcmp(name, "mounts") != 0)
-		return complain(r, "unknown key '%.60s' in [snapshots] (keys: mounts)", name);
+		return complain(r,
+				"unknown key '%.60s' in [snapshots] (keys: mounts, keep_removed, "
+				"keep_free, share_namespaces)",
+				name);
 	r->file->agent_mounts = strcmp(value, "agent") == 0;
 	if (r->file->agent_mounts || strcmp(value, "client") == 0)
 		return 1;
@@ -307,6 +316,8 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 		.automatic = true,
 		.interval_ns = CONFIG_POLICY_INTERVAL_NS,
 		.keep_blobs = true,
+		.keeping = PRUNE_KEEPING_DEFAULTS,
+		.share_namespaces = true,
 		.containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS,
 	};
 	cleanup(close_file) FILE *stream = fopen(path, "re");

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "prune/prune_keeping.h"
 #include "prune/prune_policy.h"
 
 #define CONFIG_CONTAINERD_ADDRESS "/run/containerd/containerd.sock"
@@ -21,6 +22,8 @@ struct config_file {
 	char *credentials; /* a file as docker's config.json, for registries; NULL: none */
 	bool keep_blobs; /* keep blobs of layers that are unpacked */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
+	struct prune_keeping keeping; /* of layers that containerd has removed */
+	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	struct prune_policies policies;

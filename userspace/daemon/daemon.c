@@ -107,19 +107,21 @@ static void tick(void *arg)
 	atomic_store(&a->ticking, false);
 }
 
-static void run_policies(void *arg)
+static void run_evictions(void *arg)
 {
 	struct agent *a = arg;
 
-	eviction_policies_run(a->manager, &a->ending);
+	eviction_kept_run(a->manager, &a->ending);
+	if (eviction_policies_are_due(a->manager))
+		eviction_policies_run(a->manager, &a->ending);
 	atomic_store(&a->pruning, false);
 }
 
-static void start_policies(struct agent *a)
+static void start_evictions(struct agent *a)
 {
-	if (!eviction_policies_are_due(a->manager) || atomic_exchange(&a->pruning, true))
+	if (atomic_exchange(&a->pruning, true))
 		return;
-	if (worker_pool_submit(a->workers, run_policies, a) < 0)
+	if (worker_pool_submit(a->workers, run_evictions, a) < 0)
 		atomic_store(&a->pruning,
 			     false); /* the workers are busy: the next tick tries again */
 }
@@ -132,7 +134,7 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
 		atomic_store(&a->ticking,
 			     false); /* the workers are busy: the next tick tries again */
-	start_policies(a);
+	start_evictions(a);
 	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -216,6 +218,8 @@ static int open_manager(struct agent *a, struct error *e)
 		.credentials_file = a->config->file.credentials,
 		.drop_blobs = !a->config->file.keep_blobs,
 		.agent_mounts = a->config->file.agent_mounts,
+		.keeping = a->config->file.keeping,
+		.share_namespaces = a->config->file.share_namespaces,
 		.quarantine_layers = a->config->quarantine_layers,
 		.passing = a->config->quarantine_layers || a->config->tear_down,
 		.report = report

@@ -25,6 +25,7 @@ void snapshot_free(struct snapshot *s)
 {
 	if (!s)
 		return;
+	record_content_free(s->unpacked);
 	free(s->key);
 	free(s);
 }

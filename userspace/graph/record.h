@@ -27,9 +27,13 @@ enum record_state {
 
 /* Clients cannot set or remove labels whose keys start with this: the agent writes them. */
 #define RECORD_LABEL_RESERVED "varve."
+/* The type of a layer that containerd has removed, and that is kept as a cache. */
+#define RECORD_TYPE_IMAGE_LAYER "image.layer"
 /* They show a record's chain ids to filters; the agent itself reads struct record_content. */
 #define RECORD_LABEL_CHAIN_ID "varve.chain-id"
 #define RECORD_LABEL_BLOB_CHAIN_ID "varve.blob-chain-id"
+/* The namespace of containerd that a kept layer was a snapshot in. */
+#define RECORD_LABEL_NAMESPACE "varve.namespace"
 
 struct record_label {
 	char *key, *value;
@@ -100,6 +104,10 @@ struct snapshot {
 	int64_t created_ns, updated_ns;
 	int64_t size_bytes, inodes; /* of a committed one, when it was committed; else 0 */
 	int64_t root_ctime_ns; /* of the root of an active one's layer, when new; 0: not known */
+	/* What the agent has unpacked into an active one, without chain ids, and when that was
+	 * done; NULL: nothing, or by an agent before this one. */
+	struct record_content *unpacked;
+	int64_t unpacked_ns;
 	struct record *record;
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "layer/layer_walk.h"
 
 #define STAT_BLOCK_SIZE 512
@@ -79,6 +80,14 @@ static int count_entry(struct inode_set *linked, const struct stat *st, struct d
 	return 0;
 }
 
+static void note_change(const struct stat *st, struct disk_usage *usage)
+{
+	int64_t ns = st->st_ctim.tv_sec * NS_PER_S + st->st_ctim.tv_nsec;
+
+	if (ns > usage->changed_ns)
+		usage->changed_ns = ns;
+}
+
 int disk_walk(int directory, const atomic_bool *cancelled, struct disk_usage *ret_usage,
 	      struct error *e)
 {
@@ -96,6 +105,7 @@ int disk_walk(int directory, const atomic_bool *cancelled, struct disk_usage *re
 	if (code < 0)
 		return code;
 	while ((code = layer_walk_next(walk, &entry, e)) == 1) {
+		note_change(&entry.st, &usage);
 		if (!*entry.path)
 			continue; /* the directory itself */
 		code = count_entry(&linked, &entry.st, &usage, e);

@@ -12,6 +12,7 @@ struct disk_usage {
 	int64_t allocated_bytes; /* 512-byte blocks of stat(2), times 512 */
 	int64_t apparent_bytes; /* sum of st_size of regular files and links */
 	int64_t inodes;
+	int64_t changed_ns; /* the latest change time, also of the directory itself */
 };
 
 /* Measures what is in `directory`, which is borrowed and does not count itself. Entries that vanish

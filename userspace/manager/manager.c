@@ -106,6 +106,9 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->report = options->report;
 	m->user = options->user;
 	m->policies = options->policies;
+	m->keeping = options->keeping;
+	m->share_namespaces = options->share_namespaces;
+	m->kept_grew = true; /* by an agent with a larger limit, perhaps */
 	m->automatic = options->automatic;
 	m->policy_interval_ns = options->policy_interval_ns;
 	m->drop_blobs = options->drop_blobs;

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "graph/record.h"
+#include "prune/prune_keeping.h"
 #include "prune/prune_policy.h"
 #include "usage/usage_bpf.h"
 
@@ -31,6 +32,8 @@ struct manager_options {
 	const char *credentials_file; /* for registries, or NULL */
 	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
+	struct prune_keeping keeping; /* of layers that containerd has removed */
+	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	bool quarantine_layers; /* of a store whose database is lost, and only of such a one */
 	bool passing; /* to be closed at once: no programs are attached that were not before */
 	/* What start-up found and did, and what background work could not do; a line each. */

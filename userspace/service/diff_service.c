@@ -96,7 +96,7 @@ static int open_blob(void *user, const char *namespace, int *ret_fd, struct erro
 static int read_apply_request(const DIFF(ApplyRequest) * request, struct apply *a, struct error *e)
 {
 	const DIFF(Descriptor) *diff = request->diff;
-	const struct layer_type *type;
+	const struct layer_type *type = NULL;
 	int code;
 
 	if (!diff)
@@ -111,6 +111,7 @@ static int read_apply_request(const DIFF(ApplyRequest) * request, struct apply *
 		if (strcmp(diff->annotations[i]->key, UNCOMPRESSED) == 0)
 			code = digest_parse(diff->annotations[i]->value, &a->options.diff_id, e);
 	a->options.size_bytes = diff->size;
+	a->options.media_type = type->media_type;
 	a->options.sync = request->sync_fs;
 	return code;
 }

@@ -39,6 +39,11 @@ void record_rows_set_committed(struct change_set *c, const char *id, const char 
 		       "tt", description, id);
 }
 
+void record_rows_set_type(struct change_set *c, const char *id, const char *type)
+{
+	change_set_add(c, "UPDATE records SET type = :type WHERE id = :id", "tt", type, id);
+}
+
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned)
 {
 	change_set_add(c, "UPDATE records SET pinned = :pinned WHERE id = :id", "it",

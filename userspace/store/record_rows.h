@@ -12,6 +12,7 @@ void record_rows_set_state(struct change_set *c, const char *id, enum record_sta
 void record_rows_set_twin(struct change_set *c, const char *id, const char *twin); /* NULL: none */
 /* The record becomes immutable and gets the description. */
 void record_rows_set_committed(struct change_set *c, const char *id, const char *description);
+void record_rows_set_type(struct change_set *c, const char *id, const char *type);
 void record_rows_set_pinned(struct change_set *c, const char *id, bool pinned);
 void record_rows_add_labels(struct change_set *c, const char *id, const struct record_label *labels,
 			    size_t count);

@@ -33,8 +33,9 @@ static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 	if (r->layer->owners == 1)
 		return is_unneeded(r);
 	while ((other = record_graph_next(m->graph, &at)))
-		if (other->layer == r->layer && (other->twin || !other->content || other->mount ||
-						 other->busy || !is_unneeded(other)))
+		if (other->layer == r->layer &&
+		    (other->twin || !other->content || other->snapshot || other->mount ||
+		     other->busy || !is_unneeded(other)))
 			return false;
 	return true;
 }

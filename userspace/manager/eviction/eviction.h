@@ -3,5 +3,6 @@
 #pragma once
 
 #include "manager/eviction/eviction_explain.h"
+#include "manager/eviction/eviction_kept.h"
 #include "manager/eviction/eviction_policies.h"
 #include "manager/eviction/eviction_run.h"

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "base/cancellation.h"
 #include "base/clock.h"
@@ -13,6 +12,7 @@
 #include "manager/mounts/mount_elsewhere.h"
 #include "manager/records/record_list.h"
 #include "manager/state/manager_state.h"
+#include "manager/state/store_disk.h"
 
 #define LAYER_OWN_INODES 4
 
@@ -83,18 +83,6 @@ uint64_t eviction_candidates_fingerprint(const struct record *r)
 	for (size_t i = 0; i < r->label_count; i++) /* in the order in which they were set */
 		fingerprint = mix_text(mix_text(fingerprint, r->labels[i].key), r->labels[i].value);
 	return mix(fingerprint, r->is_mutable ? 2 : 1);
-}
-
-struct prune_disk eviction_candidates_disk(const struct manager *m)
-{
-	struct statfs s;
-
-	if (fstatfs(m->root_fd, &s) < 0)
-		return (struct prune_disk){ 0 };
-	return (struct prune_disk){ .total_bytes = (int64_t)s.f_blocks * s.f_bsize,
-				    .free_bytes = (int64_t)s.f_bavail * s.f_bsize,
-				    .total_inodes = (int64_t)s.f_files,
-				    .free_inodes = (int64_t)s.f_ffree };
 }
 
 struct position {
@@ -299,9 +287,8 @@ int eviction_candidates_gather(struct manager *m, const struct prune_rule *rule,
 			       const atomic_bool *cancelled,
 			       struct eviction_candidates *ret_candidates, struct error *e)
 {
-	cleanup(eviction_candidates_free) struct eviction_candidates v = {
-		.disk = eviction_candidates_disk(m)
-	};
+	cleanup(eviction_candidates_free) struct eviction_candidates v = { .disk = store_disk_read(
+										   m) };
 	cleanup(late_filter_free) struct late_filter late = { .filter = NULL };
 	struct prune_rule early = *rule;
 	int64_t now = clock_wall_ns();

@@ -35,6 +35,3 @@ uint64_t eviction_candidates_fingerprint(const struct record *r);
 /* Whether the record itself could be evicted: it is not held, mounted, pinned or worked on. Its
  * children are not looked at. With the lock. */
 bool eviction_candidates_is_free(const struct record *r);
-
-/* Of the store's file system; zeros when statfs fails. */
-struct prune_disk eviction_candidates_disk(const struct manager *m);

@@ -15,6 +15,7 @@ struct eviction_options {
 	size_t filter_count;
 	int64_t keep_duration_ns; /* 0: records of any age */
 	struct prune_limits limits; /* none: every record that matches */
+	int64_t free_bytes; /* instead of limits: so much, of what matches; 0: the limits count */
 	const char *scorer; /* "" or NULL: the default */
 	const char *policy; /* the policy that these options are of; NULL: none */
 	bool to_lazy; /* a record that can be made again from its blob loses its files only */

@@ -12,6 +12,7 @@
 #include "manager/eviction/eviction_run.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/state/manager_state.h"
+#include "manager/state/store_disk.h"
 
 /* Other programs may keep the disk full: the agent does not look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
@@ -44,7 +45,7 @@ int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool
 {
 	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
 	cleanup(eviction_candidates_free) struct eviction_candidates candidates = {
-		.disk = eviction_candidates_disk(m)
+		.disk = store_disk_read(m)
 	};
 	size_t count = m->policies ? m->policies->count : 0;
 	struct eviction_policy_view *policies = NULL;
@@ -81,7 +82,7 @@ bool eviction_policies_are_automatic(const struct manager *m)
 
 static bool space_is_low(struct manager *m)
 {
-	struct prune_disk disk = eviction_candidates_disk(m);
+	struct prune_disk disk = store_disk_read(m);
 
 	for (size_t i = 0; i < m->policies->count; i++)
 		if (prune_limits_are_exceeded(&m->policies->items[i].limits, &disk))

@@ -120,6 +120,14 @@ static int make_rule(const struct eviction_options *o, struct record_filter **re
 	return 0;
 }
 
+/* 0: nothing of what may be evicted. */
+static int64_t bytes_to_keep(const struct eviction_options *o, const struct eviction_candidates *v)
+{
+	if (o->free_bytes > 0)
+		return v->used_bytes > o->free_bytes ? v->used_bytes - o->free_bytes : 1;
+	return prune_limits_keep(&o->limits, &v->disk, v->used_bytes);
+}
+
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			struct eviction_candidates *ret_candidates,
 			struct eviction_steps *ret_steps, struct prune_goal *ret_goal,
@@ -138,7 +146,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	code = eviction_candidates_gather(m, &rule, o->cancelled, ret_candidates, e);
 	if (code < 0)
 		return code;
-	keep = prune_limits_keep(&o->limits, &ret_candidates->disk, ret_candidates->used_bytes);
+	keep = bytes_to_keep(o, ret_candidates);
 	goal = (struct prune_goal){
 		.keep_bytes = keep,
 		.free_inodes = prune_limits_free_inodes(&o->limits, &ret_candidates->disk),

@@ -110,6 +110,13 @@ static bool may_stand_for(const struct record *r, const struct wanted *w)
 	       (!*w->content.config.text && !w->blob->bare);
 }
 
+/* Layers of containerd stay in its namespaces, if the configuration says so. */
+static bool may_share(const struct manager *m, const struct record *r)
+{
+	return m->share_namespaces ||
+	       (!r->snapshot && strcmp(r->type, RECORD_TYPE_IMAGE_LAYER) != 0);
+}
+
 /* A record that is what the request asks for, or a busy one of the same chain of blobs, which may
  * become that. If there is none, a record of the same chain lends its layer. With the lock. */
 static struct record *find_same(struct manager *m, struct wanted *w)
@@ -120,16 +127,19 @@ static struct record *find_same(struct manager *m, struct wanted *w)
 	manager_assert_locked(m);
 	w->lent = NULL;
 	while ((r = record_graph_next(m->graph, &at))) {
-		bool same_blobs = r->content && digest_equal(&r->content->blob_chain_id,
-							     &w->content.blob_chain_id);
+		bool usable = r->content && may_share(m, r);
+		bool same_blobs = usable && digest_equal(&r->content->blob_chain_id,
+							 &w->content.blob_chain_id);
+		bool same_chain = usable &&
+				  digest_equal(&r->content->chain_id, &w->content.chain_id);
 
-		if (same_blobs && r->busy)
+		/* Its layer may be on the way out. */
+		if ((same_blobs || same_chain) && r->busy)
 			return r;
 		if (same_blobs && may_stand_for(r, w) &&
 		    (!same || digest_equal(&r->content->config, &w->content.config)))
 			same = r;
-		if (r->content && r->state == RECORD_LIVE &&
-		    digest_equal(&r->content->chain_id, &w->content.chain_id))
+		if (same_chain && r->state == RECORD_LIVE)
 			w->lent = r->layer;
 	}
 	return same;

@@ -44,6 +44,7 @@ static int copy_chain(struct exporting *x, const struct record *top)
 		memcpy(l->id, r->id, sizeof(l->id));
 		memcpy(l->layer, r->layer->name, sizeof(l->layer));
 		l->lazy = r->layer->lazy;
+		l->is_containerds = r->snapshot || strcmp(r->type, RECORD_TYPE_IMAGE_LAYER) == 0;
 		l->created_ns = r->created_ns;
 		l->description = strdup(r->description);
 		l->content = r->content ? record_content_copy(r->content) : NULL;
@@ -187,26 +188,39 @@ static int pack_layer(struct exporting *x, size_t n, struct error *e)
 {
 	struct export_layer *l = &x->layers[n];
 	const struct record_content *below = n ? x->layers[n - 1].content : NULL;
-	struct record_content packed = { 0 };
+	struct record_content packed = { 0 }, *before = take_ptr(l->content);
 	int code = image_pack_layer(x->m, l->layer, x->o->compression, x->progress, &packed,
 				    &l->pin, e);
 
-	if (code < 0)
+	if (code < 0) {
+		l->content = before;
 		return code;
+	}
 	if (chain_id_append(below ? &below->chain_id : NULL, &packed.diff_id, &packed.chain_id) ==
 		    0 &&
 	    chain_id_append_blob(below ? &below->blob_chain_id : NULL, &packed.blob,
 				 &packed.diff_id, &packed.blob_chain_id) == 0)
 		l->content = record_content_copy(&packed);
+	record_content_free(before);
 	if (!l->content)
 		return error_set(e, -ENOMEM, "out of memory");
 	x->packed_bytes += packed.size_bytes;
 	return keep_content(x, l, e);
 }
 
+/* A layer that containerd has had unpacked: its blob is in containerd's store, and the image may
+ * have another one. */
+static bool is_blob_elsewhere(struct exporting *x, const struct export_layer *l)
+{
+	return l->is_containerds && !l->lazy && !record_content_has_source(l->content) &&
+	       !content_blobs_is_here(x->m, &l->content->blob);
+}
+
 static int gather_layer(struct exporting *x, size_t n, struct error *e)
 {
-	int code = x->layers[n].content ? bring_blob(x, &x->layers[n], e) : pack_layer(x, n, e);
+	struct export_layer *l = &x->layers[n];
+	bool packs = !l->content || is_blob_elsewhere(x, l);
+	int code = packs ? pack_layer(x, n, e) : bring_blob(x, l, e);
 
 	if (code < 0)
 		return code;

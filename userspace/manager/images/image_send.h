@@ -15,6 +15,7 @@ struct export_layer {
 	struct record_content *content; /* NULL: it has none yet */
 	struct blob_pin pin; /* of its blob */
 	bool lazy;
+	bool is_containerds; /* a snapshot, or a kept layer of one */
 	int64_t created_ns;
 	char *description;
 };

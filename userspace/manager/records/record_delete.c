@@ -28,6 +28,19 @@ static bool owns_layer(const struct record *r)
 	return r->layer->owners == (r->twin ? 2U : 1U);
 }
 
+/* Whether the layer has no owner once the first `count` of the records are gone: the last of them
+ * takes it along. */
+static bool is_last_owner(struct record *const *records, size_t count)
+{
+	const struct layer *layer = records[count - 1]->layer;
+	unsigned going = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (records[i]->layer == layer)
+			going += records[i]->twin ? 2 : 1;
+	return layer->owners == going;
+}
+
 /* When and why records go. */
 struct departure {
 	const char *by; /* NULL: their owner removes them */
@@ -41,17 +54,20 @@ static int detach_both(struct manager *m, struct record *r, struct error *e)
 	return code == 0 && r->twin ? mount_detach(m, r->twin, e) : code;
 }
 
-static void delete_rows(struct manager *m, struct change_set *c, const struct record *r,
-			const struct departure *departure)
+/* Of the last of the first `count` records. */
+static void delete_rows(struct manager *m, struct change_set *c, struct record *const *records,
+			size_t count, const struct departure *departure)
 {
+	const struct record *r = records[count - 1];
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	bool with_layer = is_last_owner(records, count);
 
-	if (owns_layer(r))
+	if (with_layer)
 		history_departing(locked, r, departure->by, departure->at_ns, c);
 	record_rows_delete(c, r->id);
 	if (r->twin)
 		record_rows_delete(c, r->twin->id);
-	if (owns_layer(r))
+	if (with_layer)
 		layer_rows_delete(c, r->layer->name);
 }
 
@@ -61,7 +77,7 @@ static void discard_layers(struct manager *m, struct record *const *records, siz
 	for (size_t i = 0; i < count; i++) {
 		struct error late = { 0 };
 
-		if (owns_layer(records[i]) &&
+		if (is_last_owner(records, i + 1) &&
 		    store_files_discard(m, records[i]->layer->name, &late) < 0)
 			manager_report(m, true,
 				       "record=%s deleted, but %s; the next start will clean up",
@@ -79,11 +95,11 @@ int record_delete_evicted(struct manager *m, struct record *const *records, size
 	manager_assert_unlocked(m);
 	for (size_t i = 0; i < count; i++) {
 		code = detach_both(m, records[i], e);
-		if (code == 0 && owns_layer(records[i]))
+		if (code == 0 && is_last_owner(records, i + 1))
 			code = mount_lingering_refuse(m, records[i], false, e);
 		if (code < 0)
 			return code;
-		delete_rows(m, &c, records[i], &departure);
+		delete_rows(m, &c, records, i + 1, &departure);
 	}
 	code = mount_elsewhere_refuse(m, records, count, e);
 	if (code < 0)

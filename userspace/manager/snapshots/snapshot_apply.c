@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "manager/mounts/mount_list.h"
+#include "manager/snapshots/snapshot_content.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/lower_directories.h"
 #include "manager/state/reservation.h"
@@ -136,13 +137,25 @@ static void forget_size(struct manager *m, const struct record *r)
 	r->layer->upper_changes++;
 }
 
+static int note_content(struct manager *m, struct record *r, const struct snapshot_apply_options *o,
+			const struct tar_apply_result *result, struct error *e)
+{
+	const struct record_content unpacked = { .blob = result->blob,
+						 .diff_id = result->diff_id,
+						 .size_bytes = (int64_t)result->blob_bytes,
+						 .media_type = (char *)o->media_type };
+
+	return snapshot_content_note(m, r, &unpacked) < 0 ? error_set(e, -ENOMEM, "out of memory")
+							  : 0;
+}
+
 int snapshot_apply(struct manager *m, const struct snapshot_mount_text *mounts, size_t count,
 		   const struct snapshot_apply_options *options,
 		   struct tar_apply_result *ret_result, struct error *e)
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
 	cleanup(close_fd) int layer_fd = -EBADF;
-	const struct record *r;
+	struct record *r;
 	int code = reserve(m, mounts, count, &reserved, e);
 
 	if (code < 0)
@@ -157,6 +170,8 @@ int snapshot_apply(struct manager *m, const struct snapshot_mount_text *mounts, 
 	code = extract(m, r, layer_fd, options, ret_result, e);
 	refresh_mount(m, r);
 	forget_size(m, r);
+	if (code == 0)
+		code = note_content(m, r, options, ret_result, e);
 	if (code < 0)
 		return error_context(e, "unpack blob %s", options->blob.text);
 	if (ret_result->notes.count > 0)

@@ -14,6 +14,7 @@ struct snapshot_apply_options {
 	struct digest blob;
 	int64_t size_bytes; /* of the blob; 0: not known */
 	struct digest diff_id; /* that is expected; "": any */
+	const char *media_type; /* of the blob */
 	bool sync; /* before it returns */
 	/* Opens the blob, a file or a pipe; *ret_fd is then the agent's. It is called once, when
 	 * it is known that the blob is wanted. The namespace of containerd is the snapshot's. */

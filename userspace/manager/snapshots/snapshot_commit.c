@@ -17,9 +17,11 @@
 #include "manager/mounts/counter_fold.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/unmount_queue.h"
+#include "manager/snapshots/snapshot_content.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/reservation.h"
 #include "manager/state/store_files.h"
+#include "store/content_rows.h"
 #include "store/layer_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
@@ -30,6 +32,7 @@ struct commit {
 	struct snapshot *committed; /* reserves the name; becomes the record's own */
 	struct record *draft; /* the new labels, and as description the name */
 	struct disk_usage size; /* without the layer's root directory */
+	struct record_content *content; /* NULL: it is not known */
 };
 
 /* With the lock: the snapshot, and that the name is free, both at one moment. -EEXIST. */
@@ -99,6 +102,15 @@ static int measure_and_sync(struct commit *commit, struct error *e)
 	return 0;
 }
 
+static int find_content(struct commit *commit, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(commit->m);
+	int code = snapshot_content_verified(locked, commit->r, commit->committed->key,
+					     commit->size.changed_ns, &commit->content);
+
+	return code < 0 ? error_set(e, code, "out of memory") : 0;
+}
+
 static int write_committed(struct commit *commit, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
@@ -108,6 +120,8 @@ static int write_committed(struct commit *commit, struct error *e)
 	record_rows_delete_labels(&c, r->id);
 	record_rows_add_labels(&c, r->id, commit->draft->labels, commit->draft->label_count);
 	snapshot_rows_set(&c, commit->committed);
+	if (commit->content)
+		content_rows_set(&c, r->id, commit->content);
 	manager_lock(commit->m);
 	r->layer->allocated_bytes = commit->size.allocated_bytes;
 	r->layer->apparent_bytes = commit->size.apparent_bytes;
@@ -123,6 +137,8 @@ static int measure_and_write(struct commit *commit, struct error *e)
 {
 	int code = measure_and_sync(commit, e);
 
+	if (code == 0)
+		code = find_content(commit, e);
 	return code < 0 ? code : write_committed(commit, e);
 }
 
@@ -150,6 +166,7 @@ static void publish_committed(struct commit *commit)
 	snapshot_free(r->snapshot);
 	r->snapshot = commit->committed;
 	r->is_mutable = false;
+	r->content = take_ptr(commit->content);
 	record_swap_labels(r, commit->draft);
 	free(r->description);
 	r->description = take_ptr(commit->draft->description);
@@ -217,5 +234,6 @@ int snapshot_commit(struct manager *m, const char *key, const char *name,
 	else
 		code = commit_prepared(&commit, key, e);
 	record_free(commit.draft);
+	record_content_free(commit.content);
 	return code;
 }

@@ -241,7 +241,7 @@ static void undo(struct creation *n)
 	manager_unlock(n->m);
 	if (n->written < 0)
 		record_draft_undo(n->m, n->r, NULL, n->files);
-	else if (snapshot_remove_rows(n->m, n->r, n->l, false, &late) == 0)
+	else if (snapshot_remove_rows(n->m, n->r, n->l, &late) == 0)
 		snapshot_remove_record(n->m, n->r);
 	else /* the rows stay, and the files that they need */
 		record_draft_undo(n->m, n->r, NULL, false);

@@ -156,6 +156,14 @@ char *snapshot_keys_namespace(const char *key)
 	return strndup(key, strcspn(key, "/"));
 }
 
+const char *snapshot_keys_name(const char *key)
+{
+	const char *number = strchr(key, '/');
+	const char *name = number ? strchr(number + 1, '/') : NULL;
+
+	return name ? name + 1 : key;
+}
+
 /* "containerd/default" for "default/12/extract-…" */
 static void name_lease(const char *key, char name[sizeof(SNAPSHOT_LEASE_PREFIX) + NAMESPACE_MAX])
 {

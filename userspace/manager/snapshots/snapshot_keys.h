@@ -20,6 +20,9 @@ char *snapshot_keys_describe(const char *key);
 /* The namespace of containerd that a key starts with, the caller's to free; NULL: no memory. */
 char *snapshot_keys_namespace(const char *key);
 
+/* What containerd's client calls the snapshot: the key without "NAMESPACE/NUMBER/" before it. */
+const char *snapshot_keys_name(const char *key);
+
 /* A record in no graph that has the labels, or -EINVAL. */
 int snapshot_keys_draft(const struct record_label *labels, size_t count, struct record **ret_draft,
 			struct error *e);

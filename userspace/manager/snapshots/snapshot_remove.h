@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a snapshot, and of its record unless another lease, a pin or a child keeps it. */
+/* The end of a snapshot, and of its record unless another lease, a pin or a child keeps it, or it
+ * stays as a kept layer (snapshot_kept.h). */
 #pragma once
 
 #include "manager/state/manager_state.h"
@@ -10,10 +11,8 @@ int snapshot_remove(struct manager *m, const char *key, struct error *e);
  * blocks until everything removed so far is. */
 void snapshot_remove_clean_up(struct manager *m);
 
-/* Deletes the rows of the snapshot, durably; those of its record too unless it `stays`. Without the
- * lock. */
-int snapshot_remove_rows(struct manager *m, const struct record *r, const struct lease *l,
-			 bool stays, struct error *e);
+/* Deletes the rows of the snapshot and of its record, durably. Without the lock. */
+int snapshot_remove_rows(struct manager *m, struct record *r, struct lease *l, struct error *e);
 /* Takes a reserved record, whose rows and key are gone, out of the graph, and leaves its mount and
  * its files to the unmount queue. Without the lock. */
 void snapshot_remove_record(struct manager *m, struct record *r);

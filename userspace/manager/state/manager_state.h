@@ -18,6 +18,7 @@
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
 #include "overlay/overlay_probe.h"
+#include "prune/prune_keeping.h"
 #include "store/change_set.h"
 #include "usage/usage_bpf.h"
 #include "usage/usage_fold.h"
@@ -94,6 +95,9 @@ struct manager {
 	struct hashmap *leases; /* by name */
 	struct hashmap *snapshots; /* by key; those of a commit under way are among them */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
+	struct prune_keeping keeping; /* of layers that containerd has removed */
+	bool share_namespaces; /* layers are found again in other namespaces of containerd */
+	atomic_bool kept_grew; /* a layer was kept since eviction_kept_run() looked */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct history *history; /* manager/history's */
 	struct mount *mounts;
