@@ -23,7 +23,7 @@ events() { # [OPTION…]
 	[[ $(events "$id") == "made needed" || $(events "$id") == made ]]
 	varve prune --all > /dev/null
 	run -0 varve history --json
-	jq -e -s '.[0].event == "made" and .[-1].event == "evicted" and .[-1].by == "prune/access" and
+	jq -e -s '.[0].event == "made" and .[-1].event == "evicted" and .[-1].by == "prune/forecast" and
 		.[-1].size >= 1048576 and .[0].layer == .[-1].layer' <<< "$output"
 	run -0 varve history
 	assert_output_has "evicted"

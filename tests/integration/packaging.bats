@@ -122,8 +122,8 @@ uncomment() {
 		agent_config=$BATS_TEST_TMPDIR/agent.conf
 		grep -Ev '^(root|socket|read_only_socket|backend) = ' "$file" > "$agent_config"
 		start_agent
-		# What the store uses is another amount each time. The default scorer may be named or not.
-		varve policy show --json | jq -S 'del(.used, .keep) | .scorer = "access"' > "$file.policies"
+		# What the store uses is another amount each time.
+		varve policy show --json | jq -S 'del(.used, .keep)' > "$file.policies"
 		stop_agent
 	done
 	[[ $(jq -s length "$conf.policies") == 4 ]]

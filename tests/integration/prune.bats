@@ -77,12 +77,12 @@ mib() {
 	id=$(result used)
 	read_it "$id"
 	varve lease create short --expires 1h
-	before=$(varve du --json)
+	before=$(varve du --json | jq -c "del(.neededAgain)") # it changes with time
 	stop_agent
 	agent_launcher="env FAKETIME=-2d LD_PRELOAD=$(preload /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
 	grep -q '^<4>warning the clock is .* behind the newest use of a record' "$agent_log"
 	[[ $(varve doctor --json | jq -r 'select(.name == "clock") | .state') == warning ]]
-	[[ $(varve du --json) == "$before" ]]
+	[[ $(varve du --json | jq -c "del(.neededAgain)") == "$before" ]]
 	[[ $(varve prune -q --keep-duration 1h) == "" ]]
 	[[ $(varve prune -q --filter 'age>1h') == "" ]]
 	[[ $(varve explain "$id") == *"last used in "* ]]
@@ -91,7 +91,7 @@ mib() {
 	stop_agent
 	start_agent # with the right clock
 	run ! grep -q "clock is" <(tail -n 2 "$agent_log")
-	[[ $(varve du --json --filter "id==$id") == "$before" ]]
+	[[ $(varve du --json --filter "id==$id" | jq -c "del(.neededAgain)") == "$before" ]]
 	[[ $(varve lease ls -q | xargs) == "cli short" ]] || [[ $(varve lease ls -q | xargs) == "another cli short" ]]
 	[[ $(varve prune -q) == "$id" ]]
 }

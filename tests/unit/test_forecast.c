@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The forecast for records whose past is made up by hand. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "prune/forecast.h"
 
@@ -216,6 +218,66 @@ static void learned_returns_fade(void **unused)
 	free(w);
 }
 
+static void a_record_that_was_read_at_once_is_expected_sooner_than_one_that_was_not(void **unused)
+{
+	(void)unused;
+	struct world *read = begin(), *unread = begin();
+
+	read->seconds = unread->seconds += 5;
+	need(read);
+	assert_true(forecast_was_read(&read->record));
+	assert_false(forecast_was_read(&unread->record));
+	assert_int_equal(read->record.needs, 1); /* it belongs to the creation */
+	assert_true(rate(read) > 1.5 * rate(unread));
+	pass(read, HOUR);
+	need(read);
+	assert_true(forecast_usual_gap_s(&read->record) > 0.9 * HOUR);
+	free(read);
+	free(unread);
+}
+
+static void needs_that_are_told_out_of_order_count_their_time_once(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double before = w->forecast.busy_s;
+
+	for (int i = 0; i < 10; i++) {
+		w->seconds += 5;
+		forecast_advance(&w->forecast, now(w));
+		forecast_advance(&w->forecast, now(w) - 4 * NS_PER_S);
+	}
+	assert_true(w->forecast.busy_s == before + 50);
+	free(w);
+}
+
+static void a_stored_past_that_cannot_be_is_mended(void **unused)
+{
+	(void)unused;
+	static const struct forecast_past lies[] = {
+		{ .first_s = 1e15, .last_s = 1e16, .counted_s = -1e300, .child_s = 1e300 },
+		{ .first_s = -1e15, .last_s = -5, .counted_s = 1e15, .needs = UINT32_MAX },
+		{ .first_s = NAN, .last_s = INFINITY, .mean_log_gap = NAN, .needs = 3 },
+		{ .first_s = 7, .last_s = 3, .mean_log_gap = 1e30F, .needs = 2 },
+	};
+	struct world *w = begin();
+
+	pass(w, HOUR);
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		w->record = lies[i];
+		forecast_past_mend(&w->forecast, &w->record);
+		assert_true(w->record.first_s >= 0 && w->record.first_s <= w->record.last_s);
+		assert_true(w->record.counted_s >= w->record.last_s);
+		assert_true(w->record.counted_s <= w->forecast.busy_s);
+		assert_true(w->record.needs > 0);
+		assert_true(rate(w) > 0 && isfinite(rate(w)));
+		pass(w, HOUR);
+		need(w);
+		assert_true(rate(w) > 0 && isfinite(rate(w)));
+	}
+	free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +290,10 @@ int main(void)
 		cmocka_unit_test(the_life_table_learns_when_records_come_back),
 		cmocka_unit_test(needs_of_one_burst_are_one_need),
 		cmocka_unit_test(learned_returns_fade),
+		cmocka_unit_test(
+			a_record_that_was_read_at_once_is_expected_sooner_than_one_that_was_not),
+		cmocka_unit_test(needs_that_are_told_out_of_order_count_their_time_once),
+		cmocka_unit_test(a_stored_past_that_cannot_be_is_mended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

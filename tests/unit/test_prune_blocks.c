@@ -295,6 +295,8 @@ static void a_plan_by_blocks_stops_below_the_limit(void **unused)
 	assert_int_equal(plan.steps[1].record, 0);
 	assert_int_equal(plan.steps[1].block_records, 2);
 	assert_int_equal(plan.steps[1].block_bytes, 9 << 20);
+	assert_true(plan.steps[0].tops_chain);
+	assert_false(plan.steps[1].tops_chain);
 	assert_true(plan.steps[1].score == 9.0 / (9 << 20) * PRUNE_SCORE_GIB_DAY);
 	assert_int_equal(plan.remaining_bytes, 1 << 20);
 	prune_plan_free(&plan);

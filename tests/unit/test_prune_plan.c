@@ -466,7 +466,7 @@ static void each_step_has_the_terms_of_its_score(void **unused)
 static void scorers_are_found_by_name(void **unused)
 {
 	(void)unused;
-	assert_ptr_equal(prune_scorer_find(""), &prune_scorer_access);
+	assert_ptr_equal(prune_scorer_find(""), &prune_scorer_forecast);
 	assert_ptr_equal(prune_scorer_find("access"), &prune_scorer_access);
 	assert_ptr_equal(prune_scorer_find("buildkit"), &prune_scorer_buildkit);
 	for (size_t i = 0; i < PRUNE_SCORERS; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -280,6 +281,28 @@ static void ages_are_formatted(void **unused)
 	assert_string_equal(units_format_age(INT64_MAX, INT64_MIN, buffer), "in 584 years");
 }
 
+static void rough_durations_are_formatted(void **unused)
+{
+	(void)unused;
+	static const struct {
+		double seconds;
+		const char *text;
+	} cases[] = { { 0, "0.0 s" },
+		      { 0.26, "0.3 s" },
+		      { 40.4, "40 s" },
+		      { 119, "119 s" },
+		      { 720, "12 min" },
+		      { 4 * 3600 + 100, "4 h" },
+		      { 9.2 * 86400, "9 days" },
+		      { 3 * 365.0 * 86400, "3 years" },
+		      { 1e300, "centuries" },
+		      { INFINITY, "centuries" } };
+	char buffer[UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(units_format_about(cases[i].seconds, buffer), cases[i].text);
+}
+
 static void shares_are_parsed(void **unused)
 {
 	(void)unused;
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test(times_are_parsed),
 		cmocka_unit_test(ages_are_formatted),
 		cmocka_unit_test(shares_are_parsed),
+		cmocka_unit_test(rough_durations_are_formatted),
 		cmocka_unit_test(formatted_durations_can_be_parsed),
 	};
 

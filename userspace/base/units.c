@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/cleanup.h"
 
+#define UNITS_ABOUT_MAX_S (1000 * 365 * 86400.0)
 #define MAX_DECIMALS 18 /* times the largest unit this still fits into 128 bits */
 
 /* A decimal number is kept exactly: digits / 10^decimals. */
@@ -382,6 +383,27 @@ const char *units_format_duration(int64_t ns, char buffer[UNITS_TEXT_MAX])
 		return buffer;
 	}
 	(void)snprintf(buffer, UNITS_TEXT_MAX, "%" PRId64 "ns", ns);
+	return buffer;
+}
+
+const char *units_format_about(double seconds, char buffer[UNITS_TEXT_MAX])
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = { { "years", 365 * 86400.0 }, { "days", 86400 }, { "h", 3600 }, { "min", 60 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!(seconds >= 2 * units[i].seconds))
+			continue;
+		if (seconds > UNITS_ABOUT_MAX_S)
+			(void)snprintf(buffer, UNITS_TEXT_MAX, "centuries");
+		else
+			(void)snprintf(buffer, UNITS_TEXT_MAX, "%.0f %s",
+				       seconds / units[i].seconds, units[i].name);
+		return buffer;
+	}
+	(void)snprintf(buffer, UNITS_TEXT_MAX, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
 	return buffer;
 }
 

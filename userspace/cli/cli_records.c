@@ -30,6 +30,11 @@ const struct output_column cli_records_columns[] = {
 				    0 },
 	[CLI_RECORDS_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT,
 				  0 },
+	[CLI_RECORDS_COST] = { "COST", "time that it took to make (du only)", OUTPUT_TABLE_RIGHT,
+			       0 },
+	[CLI_RECORDS_NEEDED_AGAIN] = { "NEEDED AGAIN",
+				       "when it is expected to be needed again (du only)",
+				       OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_CREATED] = { "CREATED", "when it was created", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_PARENT] = { "PARENT", "the record below", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_CHAIN] = { "CHAIN", "the chain id of an image layer", OUTPUT_TABLE_LEFT, 0 },
@@ -122,6 +127,15 @@ static void content_cells(struct output_table *t, const Varve__V1__Record *r)
 	output_table_size(t, CLI_RECORDS_BLOB_SIZE, r->blob ? r->blob->size : -1, "");
 }
 
+static void expected_cells(struct output_table *t, const Varve__V1__Record *r)
+{
+	char cost[UNITS_TEXT_MAX];
+
+	output_table_text(t, CLI_RECORDS_COST,
+			  r->cost_s > 0 ? units_format_about(r->cost_s, cost) : NULL);
+	output_table_text(t, CLI_RECORDS_NEEDED_AGAIN, r->needed_again[0] ? r->needed_again : NULL);
+}
+
 static void access_cells(struct output_table *t, const Varve__V1__Record *record)
 {
 	const Varve__V1__Access *a = record_access(record);
@@ -161,6 +175,7 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 	labels_cell(t, r);
 	content_cells(t, r);
 	access_cells(t, r);
+	expected_cells(t, r);
 }
 
 static void content_json(struct json_writer *w, const Varve__V1__Record *r)

@@ -28,6 +28,16 @@ static void print_access(struct output *o, const Varve__V1__Record *r)
 	output_field(o, "Counted by", "%s", r->access->backend);
 }
 
+static void print_expected(struct output *o, const Varve__V1__Record *r)
+{
+	char cost[UNITS_TEXT_MAX];
+
+	output_field(o, "Cost", "%s",
+		     r->cost_s > 0 ? units_format_about(r->cost_s, cost) : output_unknown(o));
+	output_field(o, "Needed again", "%s",
+		     r->needed_again[0] ? r->needed_again : output_unknown(o));
+}
+
 static void print_id_map(struct output *o, const char *name, const Varve__V1__IdMap *map)
 {
 	if (map)
@@ -93,6 +103,7 @@ static void print_record(struct output *o, const Varve__V1__Record *r)
 	output_field(o, "Uses", "%" PRId64 " (%" PRId64 " counting refs only)", r->usage_count,
 		     r->ref_usage_count);
 	print_access(o, r);
+	print_expected(o, r);
 	output_field(o, "In use", "%s", r->in_use ? "yes" : "no");
 	for (size_t i = 0; i < r->n_holds; i++)
 		output_field(o, i == 0 ? "Held by" : "", "%s (%" PRIu32 " refs)",

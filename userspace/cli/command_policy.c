@@ -43,11 +43,6 @@ static const struct output_column show_columns[] = {
 	[SHOW_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
-static const char *scorer_of(const Varve__V1__Policy *p)
-{
-	return p->scorer[0] ? p->scorer : "access";
-}
-
 static bool is_limited(const Varve__V1__Policy *p)
 {
 	return p->keep > 0 && p->keep < INT64_MAX;
@@ -74,7 +69,7 @@ static void show_json(struct output *o, const Varve__V1__Policy *p)
 	output_json_size(&w, "reservedSpace", limit_or_unknown(p->reserved));
 	output_json_size(&w, "maxUsedSpace", limit_or_unknown(p->max_used));
 	output_json_size(&w, "minFreeSpace", limit_or_unknown(p->min_free));
-	json_string(&w, "scorer", scorer_of(p));
+	json_string(&w, "scorer", p->scorer);
 	json_int(&w, "used", p->used);
 	output_json_size(&w, "keep", is_limited(p) ? p->keep : -1);
 	json_close_object(&w);
@@ -100,7 +95,7 @@ static void show_row(struct output_table *t, const Varve__V1__Policy *p)
 	output_table_size(t, SHOW_RESERVED, limit_or_unknown(p->reserved), "");
 	output_table_size(t, SHOW_MAX_USED, limit_or_unknown(p->max_used), "");
 	output_table_size(t, SHOW_MIN_FREE, limit_or_unknown(p->min_free), "");
-	output_table_text(t, SHOW_SCORER, scorer_of(p));
+	output_table_text(t, SHOW_SCORER, p->scorer);
 	output_table_size(t, SHOW_USED, p->used, "");
 	output_table_size(t, SHOW_KEEP, is_limited(p) ? p->keep : -1, "");
 }

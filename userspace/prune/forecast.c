@@ -18,6 +18,14 @@
 
 /* The closed formula: a younger sibling makes it more probable that the record is dead. */
 #define SUPERSEDED_ODDS 3.0
+/* So does that it was not even read in the minutes after it was made. */
+#define UNREAD_ODDS 3.0
+/* The usual gap follows the last few gaps, since workloads change. */
+#define GAPS_THAT_COUNT 4.0
+/* In place of the usual gap of a record with one need: it was read since it was made. */
+#define READ_AT_ONCE (-1.0F)
+#define MOST_NEEDS 1000000
+#define LONGEST_LOG_GAP 30.0F /* of seconds: longer than any clock has run */
 /* What the table leans on while it knows little. */
 #define PRIOR_WEIGHT 4.0
 #define PRIOR_RATE 0.5
@@ -34,7 +42,7 @@ void forecast_init(struct forecast *f)
 
 static double pause_s(const struct forecast *f, int64_t wall_ns)
 {
-	double seconds = (double)(wall_ns - f->need_wall_ns) / NS_PER_S;
+	double seconds = ((double)wall_ns - (double)f->need_wall_ns) / NS_PER_S;
 
 	if (f->need_wall_ns == 0 || seconds < 0)
 		return 0;
@@ -67,8 +75,14 @@ static void weigh(struct forecast *f)
 	f->weight = 1;
 }
 
+/* Needs may be told in another order than that in which they happened, by some seconds; only a
+ * clock that was set back by more begins anew. */
 void forecast_advance(struct forecast *f, int64_t wall_ns)
 {
+	int64_t back_ns = f->need_wall_ns - wall_ns;
+
+	if (back_ns >= 0 && back_ns < (int64_t)(QUIET_S * NS_PER_S))
+		return;
 	f->busy_s += pause_s(f, wall_ns);
 	f->need_wall_ns = wall_ns;
 	weigh(f);
@@ -146,6 +160,22 @@ void forecast_count_idle(struct forecast *f, struct forecast_past *record,
 
 /* ---- what happens ---- */
 
+static double within(double value, double low, double high)
+{
+	return isfinite(value) ? fmin(fmax(value, low), high) : low;
+}
+
+void forecast_past_mend(const struct forecast *f, struct forecast_past *record)
+{
+	record->first_s = within(record->first_s, 0, f->busy_s);
+	record->last_s = within(record->last_s, record->first_s, f->busy_s);
+	record->counted_s = within(record->counted_s, record->last_s, f->busy_s);
+	record->child_s = within(record->child_s, 0, f->busy_s);
+	if (!(record->mean_log_gap >= READ_AT_ONCE && record->mean_log_gap < LONGEST_LOG_GAP))
+		record->mean_log_gap = 0;
+	record->needs = (uint32_t)within(record->needs, 1, MOST_NEEDS);
+}
+
 void forecast_made(const struct forecast *f, struct forecast_past *record,
 		   struct forecast_past *parent)
 {
@@ -164,14 +194,27 @@ bool forecast_is_new_need(const struct forecast *f, const struct forecast_past *
 	return record->needs > 0 && f->busy_s - record->last_s >= FORECAST_NEED_S;
 }
 
+static bool is_unread(const struct forecast_past *record)
+{
+	return record->needs == 1 && record->mean_log_gap >= 0;
+}
+
+bool forecast_is_news(const struct forecast *f, const struct forecast_past *record)
+{
+	return is_unread(record) || forecast_is_new_need(f, record);
+}
+
 void forecast_needed(struct forecast *f, struct forecast_past *record,
 		     const struct forecast_past *parent)
 {
 	double gap_s = f->busy_s - record->last_s;
 	size_t class;
 
-	if (!forecast_is_new_need(f, record))
+	if (!forecast_is_new_need(f, record)) {
+		if (is_unread(record))
+			record->mean_log_gap = READ_AT_ONCE;
 		return;
+	}
 	count_idle(f, record, parent, f->busy_s);
 	class = class_of(record, is_superseded(record, parent));
 	f->rows[class].returns[bin_of(gap_s)] += f->weight;
@@ -180,8 +223,9 @@ void forecast_needed(struct forecast *f, struct forecast_past *record,
 	f->all.returned += f->weight;
 
 	record->mean_log_gap +=
-		(float)((log(gap_s) - record->mean_log_gap) / (double)record->needs);
-	record->needs++;
+		(float)((log(gap_s) - record->mean_log_gap) / fmin(record->needs, GAPS_THAT_COUNT));
+	if (record->needs < MOST_NEEDS)
+		record->needs++;
 	record->last_s = record->counted_s = f->busy_s;
 }
 
@@ -218,12 +262,23 @@ static double rate_by_table(const struct forecast *f, const struct forecast_row 
 
 static double rate_by_formula(const struct forecast_past *record, bool superseded, double now_s)
 {
+	double odds = (superseded ? SUPERSEDED_ODDS : 1) * (is_unread(record) ? UNREAD_ODDS : 1);
 	double needs = (double)record->needs - 1;
 	double age_s = now_s - record->first_s, last_age_s = record->last_s - record->first_s;
 	double silence = log((age_s + QUIET_S) / (last_age_s + QUIET_S)) * (needs + 1);
-	double dead = (superseded ? SUPERSEDED_ODDS : 1) / fmax(needs, 1) * exp(fmin(silence, 500));
+	double dead = odds / fmax(needs, 1) * exp(fmin(silence, 500));
 
 	return (needs + 1) / (age_s + QUIET_S) / (1 + dead);
+}
+
+double forecast_usual_gap_s(const struct forecast_past *record)
+{
+	return record->needs < 2 ? 0 : exp((double)record->mean_log_gap);
+}
+
+bool forecast_was_read(const struct forecast_past *record)
+{
+	return !is_unread(record);
 }
 
 double forecast_rate(const struct forecast *f, const struct forecast_past *record,
@@ -250,6 +305,7 @@ double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t
 	struct forecast_past past = {
 		.first_s = created_s,
 		.last_s = fmax(created_s, last_s),
+		.mean_log_gap = last_s > created_s ? READ_AT_ONCE : 0,
 		.needs = last_s > created_s ? 1 + (uint32_t)(uses < 1000 ? uses : 1000) : 1,
 	};
 

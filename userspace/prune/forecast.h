@@ -27,7 +27,8 @@ struct forecast_past {
 	double first_s, last_s; /* needs; the first is its creation */
 	double counted_s; /* its idle time up to here is in the table */
 	double child_s; /* when its youngest child was made; 0: never */
-	float mean_log_gap; /* of the seconds between its needs */
+	float mean_log_gap; /* of the seconds between its last needs; with one need, negative once
+			       it was read */
 	uint32_t needs;
 };
 
@@ -56,8 +57,12 @@ void forecast_advance(struct forecast *f, int64_t wall_ns);
 /* The parent is NULL for a record without one; parents are told of their children. */
 void forecast_made(const struct forecast *f, struct forecast_past *record,
 		   struct forecast_past *parent);
+/* Makes a past that was stored a possible one: nothing in it is later than now. */
+void forecast_past_mend(const struct forecast *f, struct forecast_past *record);
 /* Whether a need at this moment would be more than the one before. */
 bool forecast_is_new_need(const struct forecast *f, const struct forecast_past *record);
+/* The same, or the first read of a record that was made just before: it changes the past. */
+bool forecast_is_news(const struct forecast *f, const struct forecast_past *record);
 /* The record is needed, or a record above it. Call it also for a record that was evicted and is
  * made again: that is a return. */
 void forecast_needed(struct forecast *f, struct forecast_past *record,
@@ -66,6 +71,10 @@ void forecast_needed(struct forecast *f, struct forecast_past *record,
 void forecast_count_idle(struct forecast *f, struct forecast_past *record,
 			 const struct forecast_past *parent, int64_t wall_ns);
 
+/* Busy seconds between its needs; 0: there was one. */
+double forecast_usual_gap_s(const struct forecast_past *record);
+/* Whether it was read since it was made. */
+bool forecast_was_read(const struct forecast_past *record);
 /* Needs per busy second that are expected of the record; "needed again in about" is 1 / rate. */
 double forecast_rate(const struct forecast *f, const struct forecast_past *record,
 		     const struct forecast_past *parent, int64_t wall_ns);

@@ -60,8 +60,9 @@ int forecast_text_read(const char *text, struct forecast *ret_forecast)
 	forecast_init(ret_forecast);
 	if (sscanf(text, "%d %lg %" SCNd64 " %lg %lg\n%n", &version, &f.busy_s, &f.need_wall_ns,
 		   &f.weight, &f.weighed_s, &length) != 5 ||
-	    version != VERSION || !is_amount(f.busy_s) || !(f.weight >= 1 && isfinite(f.weight)) ||
-	    !is_amount(f.weighed_s) || f.weighed_s > f.busy_s || read_cells(text + length, &f) < 0)
+	    version != VERSION || !is_amount(f.busy_s) || f.need_wall_ns < 0 ||
+	    !(f.weight >= 1 && isfinite(f.weight)) || !is_amount(f.weighed_s) ||
+	    f.weighed_s > f.busy_s || read_cells(text + length, &f) < 0)
 		return -EINVAL;
 	*ret_forecast = f;
 	return 0;

@@ -192,13 +192,18 @@ static int compare_blocks(const void *a, const void *b, void *sequence)
 	return compare_ties(&s->records[x->first], &s->records[y->first]);
 }
 
-static int64_t sum_bytes(const struct sequence *s, const struct block *b)
+/* The bytes of a block, and whether each of its records lies on the next one. */
+static int64_t sum_bytes(const struct sequence *s, const struct block *b, bool *ret_is_chain)
 {
 	int64_t bytes = 0;
 	uint32_t record = b->first;
 
-	for (uint32_t i = 0; i < b->records; i++, record = s->next[record])
+	*ret_is_chain = b->records > 1;
+	for (uint32_t i = 0; i < b->records; i++, record = s->next[record]) {
 		bytes += s->records[record].size_bytes;
+		if (i + 1 < b->records && s->records[record].parent != s->next[record])
+			*ret_is_chain = false;
+	}
 	return bytes;
 }
 
@@ -208,14 +213,18 @@ static size_t list_steps(const struct sequence *s, struct prune_block_step *step
 
 	for (size_t i = 0; i < s->order_count; i++) {
 		const struct block *b = &s->blocks[s->order[i]];
-		int64_t bytes = sum_bytes(s, b);
+		bool is_chain;
+		int64_t bytes = sum_bytes(s, b, &is_chain);
 		uint32_t record = b->first;
 
 		for (uint32_t k = 0; k < b->records; k++, record = s->next[record])
-			steps[count++] = (struct prune_block_step){ .record = record,
-								    .density = b->density,
-								    .block_records = b->records,
-								    .block_bytes = bytes };
+			steps[count++] = (struct prune_block_step){
+				.record = record,
+				.density = b->density,
+				.block_records = b->records,
+				.block_bytes = bytes,
+				.tops_chain = k == 0 && is_chain,
+			};
 	}
 	return count;
 }

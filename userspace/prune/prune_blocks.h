@@ -19,6 +19,7 @@ struct prune_block_step {
 	double density; /* of its block: seconds that are lost in each second, for each byte */
 	size_t block_records; /* that go together */
 	int64_t block_bytes;
+	bool tops_chain; /* the rest of the block lies below it */
 };
 
 /* Smaller records count as this large, so that empty ones have a density. */

@@ -441,6 +441,7 @@ static int plan_by_blocks(const struct prune_record *records, size_t count,
 			.score = step->density * PRUNE_SCORE_GIB_DAY,
 			.block_records = step->block_records,
 			.block_bytes = step->block_bytes,
+			.tops_chain = step->tops_chain,
 		};
 		take(&records[step->record], plan);
 	}

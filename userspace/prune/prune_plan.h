@@ -26,6 +26,7 @@ struct prune_step {
 	 * bytes. Else 0. */
 	size_t block_records;
 	int64_t block_bytes;
+	bool tops_chain; /* the rest of the block lies below this record */
 };
 
 struct prune_plan {

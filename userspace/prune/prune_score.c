@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "prune/forecast.h"
+#include "prune/prune_blocks.h"
 
 /* access: 64 KiB and less, then a class for each factor of 4, up to "more than 16 TiB". Few and
  * wide, because within a class the ranks alone decide, and because every class costs the planner
@@ -117,7 +118,10 @@ const struct prune_scorer prune_scorer_forecast = {
 
 double prune_score_cost_s(double seconds, int64_t size_bytes)
 {
-	return seconds + (double)size_bytes / BYTES_PER_S;
+	int64_t bytes = size_bytes > PRUNE_BLOCK_SMALLEST_BYTES ? size_bytes
+								: PRUNE_BLOCK_SMALLEST_BYTES;
+
+	return seconds + (double)bytes / BYTES_PER_S;
 }
 
 void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record *r, int64_t now_ns)
@@ -137,7 +141,7 @@ const struct prune_scorer *const prune_scorers[PRUNE_SCORERS] = {
 const struct prune_scorer *prune_scorer_find(const char *name)
 {
 	if (name[0] == '\0')
-		return &prune_scorer_access;
+		return &prune_scorer_forecast;
 	for (size_t i = 0; i < ARRAY_SIZE(prune_scorers); i++)
 		if (strcmp(name, prune_scorers[i]->name) == 0)
 			return prune_scorers[i];

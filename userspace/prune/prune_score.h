@@ -31,7 +31,7 @@ struct prune_scorer {
 int64_t prune_score_size(const struct prune_record *r);
 
 extern const struct prune_scorer prune_scorer_buildkit; /* BuildKit's own order */
-extern const struct prune_scorer prune_scorer_access; /* the default one */
+extern const struct prune_scorer prune_scorer_access; /* by what was read */
 extern const struct prune_scorer prune_scorer_lru; /* the last use and nothing else */
 /*
  * Greedy-Dual-Size-Frequency (Cherkasova, HPL-98-69): uses per MiB on top of `inflation`, which is
@@ -41,12 +41,13 @@ extern const struct prune_scorer prune_scorer_lru; /* the last use and nothing e
 extern const struct prune_scorer prune_scorer_gdsf;
 
 /*
- * What is lost for each byte that is freed: how soon a record will be needed again (forecast.h)
- * times what it costs to make again. The caller knows both.
+ * The default one. What is lost for each byte that is freed: how soon a record will be needed again
+ * (forecast.h) times what it costs to make again. The caller knows both.
  */
 extern const struct prune_scorer prune_scorer_forecast;
 
-/* What it costs to make a record again, in seconds; bytes count as time, too. */
+/* What it costs to make a record again, in seconds; bytes count as time, too, and an empty record
+ * as one block: otherwise it would be evicted first although that frees nothing. */
 double prune_score_cost_s(double seconds, int64_t size_bytes);
 /* Fills in the need rate and the cost of a record of which only its own row is known, for scorers
  * that plan by blocks. */
@@ -60,5 +61,5 @@ extern const struct prune_scorer *const prune_scorers[PRUNE_SCORERS];
 #define PRUNE_SCORER_NAMES "access, buildkit, forecast, gdsf or lru"
 /* The name, or that of the default for NULL and "". */
 const char *prune_scorer_name(const char *name);
-/* NULL when there is none of that name; an empty name is the default, access. */
+/* NULL when there is none of that name; an empty name is the default, forecast. */
 const struct prune_scorer *prune_scorer_find(const char *name);

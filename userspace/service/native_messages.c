@@ -147,6 +147,18 @@ static Varve__V1__Blob *make_blob(struct build *b, const struct record_view *v)
 	return m;
 }
 
+static void set_expected(struct build *b, Varve__V1__Record *m, const struct history_forecast *x)
+{
+	char text[HISTORY_FORECAST_TEXT];
+
+	if (!(x->need_rate > 0))
+		return;
+	history_forecast_explain(x, text);
+	m->cost_s = x->cost_s;
+	m->needed_again_s = 1 / x->need_rate;
+	m->needed_again = copy_text(b, text);
+}
+
 static Varve__V1__Record *make_record(struct build *b, const struct record_view *v,
 				      const char *backend)
 {
@@ -167,8 +179,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->blob = make_blob(b, v);
 	m->apparent_size = known(v, v->layer.apparent_bytes);
 	m->inodes = known(v, v->layer.inodes);
-	m->cost_s = v->cost_s;
-	m->needed_again_s = v->need_rate > 0 ? 1 / v->need_rate : 0;
+	set_expected(b, m, &v->expected);
 	m->created_ns = r->created_ns;
 	m->last_used_ns = record_last_used_ns(&counted);
 	m->usage_count = (int64_t)record_usage_count(&counted);
@@ -380,7 +391,7 @@ static Varve__V1__Policy *make_policy(struct build *b, const struct eviction_pol
 	m->filters = copy_texts(b, p->filters, p->filter_count);
 	m->all = p->all;
 	m->keep_duration_ns = p->keep_duration_ns;
-	m->scorer = copy_text(b, p->scorer);
+	m->scorer = copy_text(b, v->scorer);
 	m->reserved = prune_space_bytes(&p->limits.reserved, &v->disk);
 	m->max_used = prune_space_bytes(&p->limits.max_used, &v->disk);
 	m->min_free = prune_space_bytes(&p->limits.min_free, &v->disk);

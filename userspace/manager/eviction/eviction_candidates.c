@@ -6,7 +6,7 @@
 
 #include "base/cancellation.h"
 #include "base/clock.h"
-#include "manager/history/history.h"
+#include "manager/history/history_forecast.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
 #include "manager/mounts/mount_elsewhere.h"
@@ -194,15 +194,14 @@ static int apply_late(struct manager *m, const struct late_filter *f, struct evi
 
 /* A layer without a past is judged by its counts. */
 static void forecast(struct manager *m, const struct record *r, struct prune_record *p,
-		     int64_t now_ns)
+		     int64_t now_ns, struct history_forecast *expected)
 {
-	struct history_forecast expected;
-
 	prune_score_forecast(&prune_scorer_forecast, p, now_ns);
-	if (!history_forecast(m, r->layer->name, now_ns, &expected))
+	*expected = (struct history_forecast){ .need_rate = p->need_rate };
+	if (!history_forecast_of(m, r->layer->name, now_ns, expected))
 		return;
-	p->need_rate = expected.need_rate;
-	p->cost_s = prune_score_cost_s(expected.cost_s, p->size_bytes);
+	p->need_rate = expected->need_rate;
+	p->cost_s = prune_score_cost_s(expected->cost_s, p->size_bytes);
 }
 
 static void add_record(struct manager *m, struct eviction_candidates *v, const struct record *r,
@@ -227,7 +226,7 @@ static void add_record(struct manager *m, struct eviction_candidates *v, const s
 		.shared = r->shared,
 	};
 	if (rule->scorer->by_blocks)
-		forecast(m, r, p, now_ns);
+		forecast(m, r, p, now_ns, &v->expected[v->count]);
 	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {
@@ -245,11 +244,12 @@ static int make_room(struct eviction_candidates *v, struct late_filter *late, si
 	v->ids = calloc(room, sizeof(*v->ids));
 	v->kept = calloc(room, sizeof(*v->kept));
 	v->fingerprints = calloc(room, sizeof(*v->fingerprints));
+	v->expected = calloc(room, sizeof(*v->expected));
 	if (late->filter) {
 		late->facts = calloc(room, sizeof(*late->facts));
 		late->candidates = calloc(room, sizeof(*late->candidates));
 	}
-	if (!v->records || !v->ids || !v->kept || !v->fingerprints ||
+	if (!v->records || !v->ids || !v->kept || !v->fingerprints || !v->expected ||
 	    (late->filter && (!late->facts || !late->candidates)))
 		return -ENOMEM;
 	return 0;
@@ -268,7 +268,7 @@ static int gather(struct manager *m, const struct prune_rule *rule, struct late_
 		return -ENOMEM;
 	record_refs_mark_in_use(m->graph);
 	if (rule->scorer->by_blocks)
-		history_count_idle(m, now_ns);
+		history_forecast_count_idle(m, now_ns);
 	while (!is_cancelled(cancelled) && (r = record_graph_next(m->graph, &at))) {
 		if (!record_is_listed(r))
 			continue;
@@ -320,5 +320,6 @@ void eviction_candidates_free(struct eviction_candidates *v)
 	free(v->ids);
 	free(v->kept);
 	free(v->fingerprints);
+	free(v->expected);
 	*v = (struct eviction_candidates){ 0 };
 }

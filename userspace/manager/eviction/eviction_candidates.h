@@ -3,6 +3,7 @@
  * candidate, named by the half that is listed. */
 #pragma once
 
+#include "manager/history/history_forecast.h"
 #include "manager/state/manager_state.h"
 #include "prune/prune_plan.h"
 #include "prune/prune_policy.h"
@@ -13,6 +14,7 @@ struct eviction_candidates {
 	char (*ids)[RECORD_ID_LENGTH + 1];
 	enum prune_keep *kept;
 	uint64_t *fingerprints; /* differ when something about the record has changed */
+	struct history_forecast *expected; /* of the scorer forecast; else zeros */
 	size_t count;
 	int64_t used_bytes; /* unshared */
 	/* Of used_bytes, blobs of records that can become lazy again: no step frees them. */

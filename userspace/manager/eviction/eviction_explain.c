@@ -146,15 +146,15 @@ static void explain_place(const struct eviction_steps *steps, size_t step,
 			  struct eviction_explanation *x)
 {
 	const struct eviction_planned *p = &steps->items[step];
-	char terms[200];
+	char terms[EVICTION_STEPS_TEXT];
 
 	x->place = step + 1;
 	x->places = steps->count;
 	x->score = p->step.score;
-	eviction_steps_explain(&p->step, &p->record, terms, sizeof(terms));
+	eviction_steps_explain(p, terms);
 	(void)snprintf(x->why, sizeof(x->why),
-		       "would be evicted as number %zu of %zu, with score %.4f: %s, size term %.4f",
-		       x->place, x->places, x->score, terms, p->step.size_term);
+		       "would be evicted as number %zu of %zu, with score %.4g: %s", x->place,
+		       x->places, x->score, terms);
 }
 
 static void explain_why(struct manager *m, const struct eviction_candidates *v,

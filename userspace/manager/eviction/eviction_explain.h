@@ -7,7 +7,7 @@
 struct eviction_explanation {
 	char id[RECORD_ID_LENGTH + 1];
 	bool kept; /* also without limits */
-	char why[400]; /* a sentence: what keeps it, or its score's terms */
+	char why[500]; /* a sentence: what keeps it, or its score's terms */
 	char policy[300]; /* a sentence: whether a policy would evict it now; "" without policies */
 	size_t place, places; /* in the order of eviction, from 1; 0 when it is kept */
 	double score;

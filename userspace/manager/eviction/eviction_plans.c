@@ -76,6 +76,7 @@ int eviction_plans_keep(struct manager *m, const struct eviction_steps *steps,
 	}
 	memcpy(p->steps.items, steps->items, steps->count * sizeof(*steps->items));
 	p->steps.count = steps->count;
+	memcpy(p->steps.by, steps->by, sizeof(p->steps.by));
 	p->steps.freed_bytes = steps->freed_bytes;
 	p->steps.remaining_bytes = steps->remaining_bytes;
 	p->made_boot_ns = clock_boot_ns();

@@ -64,6 +64,7 @@ int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool
 		const struct prune_policy *p = &m->policies->items[i];
 
 		policies[i] = (struct eviction_policy_view){ .policy = p,
+							     .scorer = prune_scorer_name(p->scorer),
 							     .disk = candidates.disk,
 							     .used_bytes = candidates.used_bytes };
 		if (with_usage)

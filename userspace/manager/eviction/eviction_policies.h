@@ -7,6 +7,7 @@
 /* A policy, and what its limits mean for the store now. */
 struct eviction_policy_view {
 	const struct prune_policy *policy; /* lives as long as the manager */
+	const char *scorer; /* by name, also where the policy names none; static */
 	struct prune_disk disk;
 	int64_t used_bytes, keep_bytes; /* 0 without `with_usage` */
 };

@@ -35,7 +35,7 @@ struct prune_run {
 	int (*pruned)(const struct evicted_record *record, void *user);
 	void *user;
 	int64_t kept_bytes, kept_inodes; /* of planned records that have come into use meanwhile */
-	char by[HISTORY_BY_SIZE]; /* POLICY/SCORER, for the history */
+	const char *by; /* of the steps */
 };
 
 /* Steps that are taken together. */
@@ -45,7 +45,7 @@ struct batch {
 	struct record *records[STEPS_AT_ONCE];
 	struct evicted_record pruned[STEPS_AT_ONCE];
 	char *texts[STEPS_AT_ONCE]; /* of `pruned`, which outlives the record */
-	char reasons[STEPS_AT_ONCE][200];
+	char reasons[STEPS_AT_ONCE][EVICTION_STEPS_TEXT + 20];
 	size_t count;
 };
 
@@ -113,8 +113,7 @@ static int describe(const struct record *r, const struct eviction_planned *plann
 	p->description = *text;
 	p->type = *text + strlen(*text) + 1;
 	used = planned->record.cheap ? snprintf(reason, sizeof(b->reasons[0]), "files only; ") : 0;
-	eviction_steps_explain(&planned->step, &planned->record, reason + used,
-			       sizeof(b->reasons[0]) - (size_t)used);
+	eviction_steps_explain(planned, reason + used);
 	return 0;
 }
 
@@ -198,6 +197,7 @@ static int take_all(struct prune_run *run, const struct eviction_steps *steps, s
 {
 	size_t at = 0;
 
+	run->by = steps->by;
 	while (at < steps->count) {
 		size_t count = steps_at_once(&steps->items[at], steps->count - at);
 		int code = take_steps(run, &steps->items[at], count, e);
@@ -391,9 +391,6 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->prune_lock);
 
 	*ret_summary = (struct eviction_summary){ 0 };
-	(void)snprintf(run.by, sizeof(run.by), "%.40s/%.20s",
-		       options->policy ? options->policy : "prune",
-		       prune_scorer_name(options->scorer));
 	return options->plan && *options->plan ? execute_locked(&run, options->plan, ret_summary, e)
 					       : prune_locked(&run, options, ret_summary, e);
 }

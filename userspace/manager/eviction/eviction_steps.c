@@ -11,8 +11,6 @@
 #include "manager/eviction/eviction_candidates.h"
 #include "manager/state/manager_state.h"
 
-#define MAX_FORECAST_S 9e8 /* decades */
-
 /* Writes " (rank 1 of 6)", or nothing for a scorer that does not rank. Returns the text. */
 static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX])
 {
@@ -22,45 +20,40 @@ static const char *rank_text(size_t rank, size_t ranks, char text[UNITS_TEXT_MAX
 	return text;
 }
 
-/* Writes ", needed again in about 9 days; frees 2 GiB with the 3 records above it". */
-static void explain_block(const struct prune_step *s, const struct prune_record *p, char *text,
-			  size_t size)
+/* Writes "; would be needed again in about 9 days (…); takes 40 s to make; frees 2 GiB with the 3
+ * below it". */
+static void explain_block(const struct eviction_planned *planned, char *text, size_t size)
 {
-	char again[UNITS_TEXT_MAX], freed[UNITS_TEXT_MAX];
-	double seconds = p->need_rate > 0 ? 1 / p->need_rate : MAX_FORECAST_S;
-	int used = snprintf(text, size, ", needed again in about %s",
-			    units_format_duration(seconds < MAX_FORECAST_S
-							  ? (int64_t)(seconds * NS_PER_S)
-							  : (int64_t)MAX_FORECAST_S * NS_PER_S,
-						  again));
-
-	if (used > 0 && (size_t)used < size && s->block_records > 1)
-		(void)snprintf(text + used, size - (size_t)used,
-			       "; frees %s with the records that go with it (%zu)",
-			       units_format_size(s->block_bytes, freed), s->block_records - 1);
-}
-
-void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
-			    size_t size)
-{
-	char age[UNITS_TEXT_MAX], rank[UNITS_TEXT_MAX];
+	const struct prune_step *s = &planned->step;
+	char again[HISTORY_FORECAST_TEXT], freed[UNITS_TEXT_MAX];
 	int used;
 
+	history_forecast_explain(&planned->expected, again);
+	used = snprintf(text, size, "; would be needed again %s", again);
+	if (used > 0 && (size_t)used < size && s->block_records > 1)
+		(void)snprintf(text + used, size - (size_t)used, "; frees %s with the %zu %s",
+			       units_format_size(s->block_bytes, freed), s->block_records - 1,
+			       s->tops_chain ? "below it" : "that are evicted with it");
+}
+
+void eviction_steps_explain(const struct eviction_planned *planned, char text[EVICTION_STEPS_TEXT])
+{
+	const struct prune_step *s = &planned->step;
+	const struct prune_record *p = &planned->record;
+	char age[UNITS_TEXT_MAX], rank[UNITS_TEXT_MAX];
+	size_t used = 0, size = EVICTION_STEPS_TEXT;
+
 	if (p->last_used_ns)
-		used = snprintf(text, size, "last used %s%s",
-				units_format_age(p->last_used_ns, clock_wall_ns(), age),
-				rank_text(s->last_used_rank, s->last_used_ranks, rank));
+		used = (size_t)snprintf(text, size, "last used %s%s",
+					units_format_age(p->last_used_ns, clock_wall_ns(), age),
+					rank_text(s->last_used_rank, s->last_used_ranks, rank));
 	else
-		used = snprintf(text, size, "never used");
-	if (used < 0 || (size_t)used >= size)
-		return;
-	if (s->block_records) {
-		explain_block(s, p, text + used, size - (size_t)used);
-		return;
-	}
-	if (p->usage_count)
-		(void)snprintf(text + used, size - (size_t)used, ", %" PRIu64 " use%s%s",
-			       p->usage_count, p->usage_count == 1 ? "" : "s",
+		used = (size_t)snprintf(text, size, "never used");
+	if (s->block_records)
+		explain_block(planned, text + used, size - used);
+	else if (p->usage_count)
+		(void)snprintf(text + used, size - used, ", %" PRIu64 " use%s%s", p->usage_count,
+			       p->usage_count == 1 ? "" : "s",
 			       rank_text(s->usage_rank, s->usage_ranks, rank));
 }
 
@@ -84,6 +77,7 @@ static int make_steps(const struct eviction_candidates *v, const struct prune_pl
 		p->fingerprint = v->fingerprints[record];
 		p->step = plan->steps[i];
 		p->record = v->records[record];
+		p->expected = v->expected[record];
 		p->record.id = NULL; /* it belongs to the candidates */
 	}
 	*ret_steps = steps;
@@ -161,5 +155,8 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	if (code < 0)
 		return code;
 	plan.remaining_bytes += ret_candidates->fixed_bytes;
-	return make_steps(ret_candidates, &plan, ret_steps, e);
+	code = make_steps(ret_candidates, &plan, ret_steps, e);
+	(void)snprintf(ret_steps->by, sizeof(ret_steps->by), "%.40s/%.20s",
+		       o->policy ? o->policy : "prune", rule.scorer->name);
+	return code;
 }

@@ -5,18 +5,21 @@
 #include "manager/eviction/eviction_candidates.h"
 #include "manager/eviction/eviction_options.h"
 #include "prune/prune_plan.h"
+#include "store/history_rows.h"
 
 struct eviction_planned {
 	char id[RECORD_ID_LENGTH + 1];
 	uint64_t fingerprint;
 	struct prune_step step;
 	struct prune_record record; /* its `id` is NULL */
+	struct history_forecast expected; /* of the scorer forecast */
 };
 
 struct eviction_steps {
 	struct eviction_planned *items;
 	size_t count;
 	int64_t freed_bytes, remaining_bytes, freed_inodes;
+	char by[HISTORY_BY_SIZE]; /* "POLICY/SCORER" for the history; "prune" for no policy */
 };
 
 void eviction_steps_free(struct eviction_steps *s); /* what it points to */
@@ -29,6 +32,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 			struct eviction_steps *ret_steps, struct prune_goal *ret_goal,
 			struct error *e);
 
-/* Writes "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)". */
-void eviction_steps_explain(const struct prune_step *s, const struct prune_record *p, char *text,
-			    size_t size);
+#define EVICTION_STEPS_TEXT 400
+/* Writes "last used 3 days ago (rank 1 of 6), 2 uses (rank 1 of 2)", or what the scorer forecast
+ * expects. */
+void eviction_steps_explain(const struct eviction_planned *planned, char text[EVICTION_STEPS_TEXT]);

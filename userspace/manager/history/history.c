@@ -10,15 +10,9 @@
 #include "manager/history/history_identity.h"
 #include "manager/history/history_state.h"
 
+#define NS_PER_MS (NS_PER_S / 1000)
 /* While the database cannot be written, so many events are kept. */
 #define EVENTS_MAX 10000
-
-static struct forecast_past *past_below(const struct manager *m, const struct past *p)
-{
-	struct past *parent = history_state_below(m, p);
-
-	return parent ? &parent->past : NULL;
-}
 
 /* ---- layers come ---- */
 
@@ -49,8 +43,11 @@ static struct past *begin(struct manager *m, const struct record *r, double made
 void history_begin(struct manager *m, const struct record *r)
 {
 	manager_assert_locked(m);
-	if (m->history)
-		(void)begin(m, r, m->history->forecast.busy_s);
+	if (!m->history)
+		return;
+	forecast_advance(&m->history->forecast, clock_wall_ns());
+	m->history->table_changed = true;
+	(void)begin(m, r, m->history->forecast.busy_s);
 }
 
 void history_undone(struct manager *m, const char *layer)
@@ -94,7 +91,7 @@ static void log_made(struct history *h, const struct past *p, const struct recor
 	memcpy(event->record, r->id, sizeof(event->record));
 	memcpy(event->identity, p->identity, sizeof(event->identity));
 	event->bytes = r->layer->size_known ? r->layer->allocated_bytes : 0;
-	event->cost_s = p->cost_s;
+	event->cost_ms = p->cost_ms;
 	event->returned = before;
 	if (!before || !*before->by)
 		return;
@@ -108,7 +105,7 @@ static void add_work(const struct history *h, struct past *p, int64_t now_ns)
 	int64_t from = p->worked_ns > h->folded_ns ? p->worked_ns : h->folded_ns;
 
 	if (now_ns > from)
-		p->cost_s += (float)((double)(now_ns - from) / NS_PER_S);
+		p->cost_ms += (now_ns - from + NS_PER_MS - 1) / NS_PER_MS;
 	p->worked_ns = now_ns;
 	p->dirty = true;
 }
@@ -121,10 +118,10 @@ static void restore(struct manager *m, struct past *p, struct departed *before)
 
 	p->past = before->past;
 	p->past.child_s = child_s;
-	if (p->cost_s <= 0)
-		p->cost_s = before->cost_s;
+	if (p->cost_ms == 0)
+		p->cost_ms = before->cost_ms;
 	forecast_advance(&h->forecast, clock_wall_ns());
-	forecast_needed(&h->forecast, &p->past, past_below(m, p));
+	forecast_needed(&h->forecast, &p->past, history_state_past_below(m, p));
 	h->table_changed = true;
 	(void)hashmap_remove(h->departed, before->identity);
 	free(before);
@@ -178,42 +175,17 @@ void history_needed(struct manager *m, const char *layer, int64_t now_ns)
 	if (!p)
 		return;
 	forecast_advance(&m->history->forecast, now_ns);
-	if (!forecast_is_new_need(&m->history->forecast, &p->past))
+	if (!forecast_is_news(&m->history->forecast, &p->past))
 		return;
-	(void)add_event(m->history, HISTORY_NEEDED, layer, now_ns);
+	if (forecast_is_new_need(&m->history->forecast, &p->past))
+		(void)add_event(m->history, HISTORY_NEEDED, layer, now_ns);
 	m->history->table_changed = true;
 	/* What lies below was needed with it the last time, too, so that the walk ends early. */
-	for (; p && forecast_is_new_need(&m->history->forecast, &p->past);
+	for (; p && forecast_is_news(&m->history->forecast, &p->past);
 	     p = history_state_below(m, p)) {
-		forecast_needed(&m->history->forecast, &p->past, past_below(m, p));
+		forecast_needed(&m->history->forecast, &p->past, history_state_past_below(m, p));
 		p->dirty = true;
 	}
-}
-
-void history_count_idle(struct manager *m, int64_t now_ns)
-{
-	struct past *p;
-	size_t at = 0;
-
-	manager_assert_locked(m);
-	while (m->history && (p = hashmap_next(m->history->pasts, &at)))
-		forecast_count_idle(&m->history->forecast, &p->past, past_below(m, p), now_ns);
-}
-
-bool history_forecast(const struct manager *m, const char *layer, int64_t now_ns,
-		      struct history_forecast *ret_forecast)
-{
-	const struct past *p = history_state_find(m, layer);
-
-	manager_assert_locked(m);
-	if (!p)
-		return false;
-	*ret_forecast = (struct history_forecast){
-		.need_rate =
-			forecast_rate(&m->history->forecast, &p->past, past_below(m, p), now_ns),
-		.cost_s = (double)p->cost_s,
-	};
-	return true;
 }
 
 /* ---- layers go ---- */
@@ -236,7 +208,7 @@ void history_departing(struct manager *m, const struct record *r, const char *by
 				    .below = p->below,
 				    .record = r->id,
 				    .bytes = bytes,
-				    .cost_ms = llround((double)p->cost_s * 1e3),
+				    .cost_ms = p->cost_ms,
 				    .by = by ? by : "" };
 	departed = (struct departed_row){ .identity = p->identity,
 					  .past = p->past,
@@ -264,7 +236,7 @@ void history_departed(struct manager *m, const char *layer, const char *by, int6
 		(void)snprintf(d->by, sizeof(d->by), "%s", by ? by : "");
 		d->past = p->past;
 		d->at_ns = now_ns;
-		d->cost_s = p->cost_s;
+		d->cost_ms = p->cost_ms;
 	}
 	free(p);
 }

@@ -31,15 +31,3 @@ void history_needed(struct manager *m, const char *layer, int64_t now_ns);
 void history_departing(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
 		       struct change_set *c);
 void history_departed(struct manager *m, const char *layer, const char *by, int64_t now_ns);
-
-/* Before a plan: what is idle is counted up to now. */
-void history_count_idle(struct manager *m, int64_t now_ns);
-/* What is expected of a layer. */
-struct history_forecast {
-	double need_rate; /* needs in each busy second */
-	double cost_s; /* that the layer took to make; 0: not known */
-};
-
-/* False when the layer has no past. */
-bool history_forecast(const struct manager *m, const char *layer, int64_t now_ns,
-		      struct history_forecast *ret_forecast);

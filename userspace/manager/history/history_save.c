@@ -17,6 +17,7 @@
 #define TRIM_NS (3600 * NS_PER_S)
 /* The table is lost with a crash for as long as this. */
 #define SAVE_TABLE_NS (300 * NS_PER_S)
+#define MAX_COST_MS INT64_C(31536000000) /* a year */
 #define TABLE_KEY "forecast"
 
 static void save_event(struct change_set *c, const struct event *event)
@@ -28,7 +29,7 @@ static void save_event(struct change_set *c, const struct event *event)
 				   .below = event->below,
 				   .record = event->record,
 				   .bytes = event->bytes,
-				   .cost_ms = llround((double)event->cost_s * 1e3),
+				   .cost_ms = event->cost_ms,
 				   .by = event->by,
 				   .since_ns = event->since_ns };
 
@@ -43,7 +44,7 @@ static void save_past(struct change_set *c, struct past *p)
 				.identity = p->identity,
 				.below = p->below,
 				.past = p->past,
-				.cost_ms = llround((double)p->cost_s * 1e3) };
+				.cost_ms = p->cost_ms };
 
 	history_rows_set_past(c, &row);
 	p->dirty = false;
@@ -139,6 +140,12 @@ struct loading {
 	int64_t now_ns;
 };
 
+/* -1 and other absurd costs of damaged rows are unknown. */
+static int64_t cost_of(int64_t cost_ms)
+{
+	return cost_ms > 0 && cost_ms < MAX_COST_MS ? cost_ms : 0;
+}
+
 static int load_past(const struct past_row *row, void *user)
 {
 	struct loading *load = user;
@@ -149,7 +156,7 @@ static int load_past(const struct past_row *row, void *user)
 	(void)snprintf(p->below, sizeof(p->below), "%s", row->below);
 	(void)snprintf(p->identity, sizeof(p->identity), "%s", row->identity);
 	p->past = row->past;
-	p->cost_s = (float)((double)row->cost_ms / 1e3);
+	p->cost_ms = cost_of(row->cost_ms);
 	p->worked_ns = load->now_ns;
 	p->finished = *row->identity;
 	return 0;
@@ -165,7 +172,7 @@ static int load_departed(const struct departed_row *row, void *user)
 	(void)snprintf(d->by, sizeof(d->by), "%s", row->by);
 	d->past = row->past;
 	d->at_ns = row->at_ns;
-	d->cost_s = (float)((double)row->cost_ms / 1e3);
+	d->cost_ms = cost_of(row->cost_ms);
 	return 0;
 }
 
@@ -177,6 +184,20 @@ static void begin_forecast(struct history *h, int64_t now_ns)
 	h->forecast.busy_s = h->forecast.weighed_s = (double)now_ns / NS_PER_S;
 	h->forecast.need_wall_ns = now_ns;
 	h->table_changed = true;
+}
+
+/* The table is older than the newest pasts after a crash, and rows may be damaged. */
+static void mend_pasts(struct history *h)
+{
+	struct departed *d;
+	struct past *p;
+	size_t at = 0;
+
+	while ((p = hashmap_next(h->pasts, &at)))
+		forecast_past_mend(&h->forecast, &p->past);
+	at = 0;
+	while ((d = hashmap_next(h->departed, &at)))
+		forecast_past_mend(&h->forecast, &d->past);
 }
 
 static int load_rows(struct manager *m, struct history *h, struct error *e)
@@ -194,9 +215,12 @@ static int load_rows(struct manager *m, struct history *h, struct error *e)
 	if (code < 0)
 		return code;
 	begin_forecast(h, load.now_ns);
-	if (table && forecast_text_read(table, &h->forecast) < 0)
+	if (table && forecast_text_read(table, &h->forecast) < 0) {
+		begin_forecast(h, load.now_ns);
 		manager_report(m, true,
 			       "what was learned of needs cannot be read: it is learned anew");
+	}
+	mend_pasts(h);
 	return 0;
 }
 

@@ -13,6 +13,13 @@ struct past *history_state_below(const struct manager *m, const struct past *p)
 	return *p->below ? history_state_find(m, p->below) : NULL;
 }
 
+struct forecast_past *history_state_past_below(const struct manager *m, const struct past *p)
+{
+	struct past *below = history_state_below(m, p);
+
+	return below ? &below->past : NULL;
+}
+
 struct past *history_state_add(struct history *h, const char *layer)
 {
 	struct past *p = calloc(1, sizeof(*p));

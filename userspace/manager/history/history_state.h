@@ -11,7 +11,7 @@ struct past {
 	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
 	char identity[DIGEST_TEXT_SIZE]; /* "": none yet */
 	struct forecast_past past;
-	float cost_s;
+	int64_t cost_ms; /* 0: not known */
 	int64_t worked_ns; /* work up to here is in the cost */
 	bool finished;
 	bool dirty;
@@ -22,7 +22,7 @@ struct departed {
 	char identity[DIGEST_TEXT_SIZE], by[HISTORY_BY_SIZE];
 	struct forecast_past past;
 	int64_t at_ns;
-	float cost_s;
+	int64_t cost_ms; /* 0: not known */
 };
 
 /* What a fold is to write. */
@@ -32,7 +32,7 @@ struct event {
 	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
 	char record[RECORD_ID_LENGTH + 1], by[HISTORY_BY_SIZE];
 	char identity[DIGEST_TEXT_SIZE];
-	float cost_s;
+	int64_t cost_ms; /* 0: not known */
 	bool returned; /* its departed row goes */
 };
 
@@ -51,6 +51,7 @@ struct history {
 /* NULL: the layer has no past. With the lock, like all of these. */
 struct past *history_state_find(const struct manager *m, const char *layer);
 struct past *history_state_below(const struct manager *m, const struct past *p);
+struct forecast_past *history_state_past_below(const struct manager *m, const struct past *p);
 /* A past that is all 0, in the table; NULL: no memory. */
 struct past *history_state_add(struct history *h, const char *layer);
 /* NULL: no memory. */

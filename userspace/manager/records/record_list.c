@@ -12,7 +12,7 @@
 #include "graph/record_content.h"
 #include "manager/content/content_blobs.h"
 #include "manager/records/record_select.h"
-#include "manager/history/history.h"
+#include "manager/history/history_forecast.h"
 #include "manager/state/manager_state.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/mounts/mount_list.h"
@@ -228,17 +228,6 @@ static bool was_used(const struct record_query *q, const struct record_facts *fa
 	       facts->last_used_ns > now_ns - q->unused_for_ns;
 }
 
-static void add_forecast(const struct manager *m, const struct record *r, int64_t now_ns,
-			 struct record_view *v)
-{
-	struct history_forecast expected;
-
-	if (!history_forecast(m, r->layer->name, now_ns, &expected))
-		return;
-	v->need_rate = expected.need_rate;
-	v->cost_s = expected.cost_s;
-}
-
 static int add_view(struct manager *m, struct listing *l, const struct record *r,
 		    enum record_size size, const struct record_facts *facts)
 {
@@ -275,7 +264,8 @@ static int view_record(struct manager *m, const struct record *r, const struct r
 	if (add_view(m, l, r, size, &facts) < 0)
 		return -ENOMEM;
 	if (q->disk_usage)
-		add_forecast(m, r, l->now_ns, &l->views[l->count - 1]);
+		(void)history_forecast_of(m, r->layer->name, l->now_ns,
+					  &l->views[l->count - 1].expected);
 	return 0;
 }
 
@@ -291,7 +281,7 @@ static int view_chosen(struct manager *m, const struct record_choice *choices, s
 		return error_set(e, -ENOMEM, "out of memory");
 	record_refs_mark_in_use(m->graph);
 	if (q->disk_usage)
-		history_count_idle(m, l->now_ns); /* as before a plan */
+		history_forecast_count_idle(m, l->now_ns); /* as before a plan */
 	for (size_t i = 0; i < count; i++) {
 		const struct record *r;
 		int code = cancellation_check(q->cancelled, e);

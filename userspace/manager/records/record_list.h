@@ -3,6 +3,7 @@
 #pragma once
 
 #include "graph/record_facts.h"
+#include "manager/history/history_forecast.h"
 #include "manager/records/leases.h"
 
 /* A copy of a record as it was at one moment; `record`'s own pointers to other records, holds, the
@@ -20,8 +21,7 @@ struct record_view {
 	/* The layer's and the blob's; of a lazy one its blob's, which in a disk usage of all
 	 * records is 0 when it is elsewhere; -1: not known. */
 	int64_t size_bytes;
-	/* In a disk usage, what the history expects of its layer; 0: not known. */
-	double need_rate, cost_s;
+	struct history_forecast expected; /* in a disk usage; else zeros */
 	bool blob_here;
 	char *mountpoint; /* NULL: not mounted */
 	bool mounted_read_only;
