@@ -4,7 +4,7 @@
 #include "base/utf8.h"
 #include "control.pb-c.h"
 #include "health.pb-c.h"
-#include "service/request_check.h"
+#include "proto/request_check.h"
 #include "snapshots.pb-c.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "varve.pb-c.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "service/request_check.h"
+#include "proto/request_check.h"
 #include "varve.pb-c.h"
 
 static const char *fault;

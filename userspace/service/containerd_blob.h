@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #include "base/digest.h"
-#include "service/containerd_client.h"
+#include "owners/clients/containerd_client.h"
 
 /* From zeros; to be closed if it was opened. */
 struct containerd_blob {

@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #include "base/digest.h"
-#include "service/containerd_client.h"
+#include "owners/clients/containerd_client.h"
 
 /* From zeros; to be ended if it was begun. */
 struct containerd_upload {

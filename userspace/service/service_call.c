@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "service/request_check.h"
+#include "proto/request_check.h"
 
 /* On failure, ends the call with an error and returns NULL. */
 static ProtobufCMessage *unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *type)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/containerd_client.h"
+#include "owners/clients/containerd_client.h"
 
 #include <errno.h>
 #include <stdlib.h>

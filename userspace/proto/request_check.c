@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/request_check.h"
+#include "proto/request_check.h"
 
 #include <string.h>
 
