@@ -104,13 +104,19 @@ static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *b
 	return NULL;
 }
 
-const char *request_check(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
-			  size_t length, const char **ret_fault)
+const char *request_check_items(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+				size_t length, size_t items_max, const char **ret_fault)
 {
-	struct walk w = { .items_left = REQUEST_CHECK_ITEMS_MAX };
+	struct walk w = { .items_left = items_max };
 	const char *field = walk(type, bytes, length, &w);
 
 	if (field)
 		*ret_fault = w.fault;
 	return field;
+}
+
+const char *request_check(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+			  size_t length, const char **ret_fault)
+{
+	return request_check_items(type, bytes, length, REQUEST_CHECK_ITEMS_MAX, ret_fault);
 }

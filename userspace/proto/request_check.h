@@ -18,3 +18,6 @@
  * field. */
 const char *request_check(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
 			  size_t length, const char **ret_fault);
+/* The same with another limit of items. */
+const char *request_check_items(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+				size_t length, size_t items_max, const char **ret_fault);

@@ -36,8 +36,8 @@ static int ask_root(struct grpc_channel *ch, char **ret_root, struct error *e)
 
 	request.filters = filters;
 	request.n_filters = 1;
-	code = containerd_client_call(ch, PLUGINS, &request.base,
-				      &varve__containerd__plugins_reply__descriptor, &reply, e);
+	code = message_call_one(ch, PLUGINS, &request.base,
+				&varve__containerd__plugins_reply__descriptor, &reply, e);
 	if (code == -ETIMEDOUT || code == -ECANCELED || code == -EAGAIN)
 		return code;
 	if (code < 0)
@@ -88,8 +88,8 @@ static int write_all(int fd, const uint8_t *bytes, size_t length, struct error *
 static int write_piece(const uint8_t *bytes, size_t length, void *blob, struct error *e)
 {
 	const struct containerd_blob *b = blob;
-	ProtobufCMessage *message = containerd_client_unpack(
-		&varve__containerd__read_reply__descriptor, bytes, length, e);
+	ProtobufCMessage *message = message_call_unpack(
+		b->channel, &varve__containerd__read_reply__descriptor, bytes, length, e);
 	const ProtobufCBinaryData *piece;
 	int code;
 
@@ -109,7 +109,7 @@ static int read_blob(struct containerd_blob *b, struct error *e)
 	request.digest = b->digest.text;
 	if (code < 0)
 		return code;
-	code = containerd_client_send(b->channel, &request.base, e);
+	code = message_call_send(b->channel, &request.base, e);
 	return code < 0 ? code : grpc_channel_finish(b->channel, e);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "owners/clients/containerd_client.h"
+#include "owners/clients/message_call.h"
 
 /* From zeros; to be closed if it was opened. */
 struct containerd_blob {

@@ -43,8 +43,8 @@ static void make_lease(struct containerd_upload *u)
 	request.id = u->lease;
 	request.labels = labels;
 	request.n_labels = 1;
-	if (containerd_client_call(u->channel, CREATE_LEASE, &request.base,
-				   &varve__containerd__empty__descriptor, &reply, NULL) < 0)
+	if (message_call_one(u->channel, CREATE_LEASE, &request.base,
+			     &varve__containerd__empty__descriptor, &reply, NULL) < 0)
 		u->lease[0] = '\0';
 	else
 		protobuf_c_message_free_unpacked(reply, NULL);
@@ -78,7 +78,7 @@ static int send_piece(struct containerd_upload *u, uint8_t *piece, size_t length
 	request.ref = u->ref;
 	request.offset = u->offset;
 	request.data = (ProtobufCBinaryData){ .data = piece, .len = length };
-	code = containerd_client_send(u->channel, &request.base, e);
+	code = message_call_send(u->channel, &request.base, e);
 	if (code == 0)
 		u->offset += (int64_t)length;
 	return code;
@@ -211,8 +211,8 @@ static int add_label(struct containerd_upload *u, const struct digest *digest,
 	mask.n_paths = 1;
 	request.info = &info;
 	request.update_mask = &mask;
-	code = containerd_client_call(u->channel, CONTENT "Update", &request.base,
-				      &varve__containerd__empty__descriptor, &reply, e);
+	code = message_call_one(u->channel, CONTENT "Update", &request.base,
+				&varve__containerd__empty__descriptor, &reply, e);
 	if (code == 0)
 		protobuf_c_message_free_unpacked(reply, NULL);
 	return code;
@@ -242,7 +242,7 @@ static int send_commit(struct containerd_upload *u, const struct digest *digest,
 	request.expected = (char *)digest->text;
 	request.labels = pointers;
 	request.n_labels = count;
-	code = containerd_client_send(u->channel, &request.base, e);
+	code = message_call_send(u->channel, &request.base, e);
 	return code < 0 ? code : grpc_channel_finish(u->channel, e);
 }
 
@@ -271,8 +271,8 @@ static void abort_content(struct containerd_upload *u, const struct containerd_a
 	late.cancelled = NULL; /* this has to be done then, too */
 	/* Should it fail, containerd collects the content after a day. */
 	if (containerd_client_connect(&late, &ch, NULL) == 0 &&
-	    containerd_client_call(ch, CONTENT "Abort", &request.base,
-				   &varve__containerd__empty__descriptor, &reply, NULL) == 0)
+	    message_call_one(ch, CONTENT "Abort", &request.base,
+			     &varve__containerd__empty__descriptor, &reply, NULL) == 0)
 		protobuf_c_message_free_unpacked(reply, NULL);
 }
 

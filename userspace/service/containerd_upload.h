@@ -11,6 +11,7 @@
 
 #include "base/digest.h"
 #include "owners/clients/containerd_client.h"
+#include "owners/clients/message_call.h"
 
 /* From zeros; to be ended if it was begun. */
 struct containerd_upload {

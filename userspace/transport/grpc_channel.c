@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "transport/grpc_frame.h"
 #include "transport/grpc_status.h"
 #include "transport/http2_session.h"
+#include "transport/http_upgrade.h"
 
 #define MAX_REPLY_BYTES ((size_t)16 * 1024 * 1024) /* what containerd limits its messages to */
 /* How often a thread that waits looks for a cancellation. */
@@ -22,6 +24,7 @@ struct grpc_channel {
 	char *values[GRPC_CHANNEL_HEADERS_MAX]; /* of the headers */
 	struct http2_session session;
 	int64_t moved_ns; /* when bytes came or went last */
+	int64_t began_ns; /* the call under way */
 	/* The call under way. */
 	int32_t stream;
 	uint8_t prefix[GRPC_FRAME_PREFIX_BYTES];
@@ -40,15 +43,20 @@ struct grpc_channel {
 
 static void set_callbacks(nghttp2_session_callbacks *callbacks);
 
-static int connect_to(const char *path, int *ret_fd)
+/* A server that accepts nothing has a full backlog after a while: connect(2) then waits as send(2)
+ * does, and fails with EAGAIN. */
+static int connect_to(const char *path, int64_t patience_ns, int *ret_fd)
 {
 	cleanup(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval patience = { .tv_sec = patience_ns / NS_PER_S,
+					  .tv_usec = patience_ns % NS_PER_S / 1000 };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
 	if (strlen(path) >= sizeof(to.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(to.sun_path, path, strlen(path) + 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;
@@ -69,10 +77,16 @@ int grpc_channel_open(const struct grpc_channel_options *options, struct grpc_ch
 		if (!ch->values[i])
 			return error_set(e, -ENOMEM, "out of memory");
 	}
-	code = connect_to(options->socket, &fd);
+	code = connect_to(options->socket, options->patience_ns, &fd);
 	if (code < 0)
 		return error_set(e, -EAGAIN, "connect to %s at %s: %s", options->peer,
-				 options->socket, strerror(-code));
+				 options->socket,
+				 code == -EAGAIN ? "it accepts no connections" : strerror(-code));
+	code = options->upgrade ? http_upgrade(fd, options->upgrade, options->patience_ns, e) : 0;
+	if (code < 0) {
+		(void)close(fd);
+		return error_context(e, "%s at %s", options->peer, options->socket);
+	}
 	code = http2_session_open(&ch->session, fd, HTTP2_SESSION_CLIENT, set_callbacks, ch);
 	if (code < 0)
 		return error_set(e, code, "connect to %s at %s: %s", options->peer, options->socket,
@@ -91,6 +105,11 @@ void grpc_channel_free(struct grpc_channel *ch)
 	for (size_t i = 0; i < ch->options.header_count; i++)
 		free(ch->values[i]);
 	free(ch);
+}
+
+const char *grpc_channel_peer(const struct grpc_channel *ch)
+{
+	return ch->options.peer;
 }
 
 static bool is(const uint8_t *name, size_t length, const char *wanted)
@@ -217,6 +236,9 @@ static int check_patience(const struct grpc_channel *ch, struct error *e)
 
 	if (o->cancelled && atomic_load(o->cancelled))
 		return error_set(e, -ECANCELED, "the call was cancelled");
+	if (o->call_limit_ns && clock_monotonic_ns() - ch->began_ns >= o->call_limit_ns)
+		return error_set(e, -ETIMEDOUT, "%s at %s takes longer than %lld s for its answer",
+				 o->peer, o->socket, (long long)(o->call_limit_ns / NS_PER_S));
 	if (clock_monotonic_ns() - ch->moved_ns < o->patience_ns)
 		return 0;
 	return error_set(e, -ETIMEDOUT, "%s at %s has not answered for %lld s", o->peer, o->socket,
@@ -287,6 +309,7 @@ static int run(struct grpc_channel *ch, bool (*done)(const struct grpc_channel *
 
 static void start_anew(struct grpc_channel *ch, grpc_channel_reply reply, void *user)
 {
+	ch->began_ns = clock_monotonic_ns();
 	ch->request = NULL;
 	ch->request_ends = false;
 	ch->reply = reply;
@@ -297,7 +320,10 @@ static void start_anew(struct grpc_channel *ch, grpc_channel_reply reply, void *
 	ch->failure.code = 0;
 	free(take_ptr(ch->grpc_message));
 	grpc_frame_reader_free(&ch->message);
-	ch->message = (struct grpc_frame_reader){ .max_message_bytes = MAX_REPLY_BYTES };
+	ch->message = (struct grpc_frame_reader){ .max_message_bytes =
+							  ch->options.max_reply_bytes
+								  ? ch->options.max_reply_bytes
+								  : MAX_REPLY_BYTES };
 }
 
 int grpc_channel_begin(struct grpc_channel *ch, const char *path, grpc_channel_reply reply,

@@ -31,6 +31,9 @@ struct grpc_channel_options {
 	size_t header_count;
 	const atomic_bool *cancelled; /* may be NULL */
 	int64_t patience_ns; /* how long the server may neither send nor take anything */
+	int64_t call_limit_ns; /* how long a call may take altogether; 0: no limit */
+	size_t max_reply_bytes; /* of one message; 0: what containerd limits its own to */
+	const char *upgrade; /* a path of the HTTP/1.1 that the server speaks first; NULL: none */
 };
 
 /* -EAGAIN: the server is not there. */
@@ -38,6 +41,7 @@ int grpc_channel_open(const struct grpc_channel_options *options, struct grpc_ch
 		      struct error *e);
 void grpc_channel_free(struct grpc_channel *ch);
 DEFINE_CLEANUP(struct grpc_channel *, grpc_channel_free)
+const char *grpc_channel_peer(const struct grpc_channel *ch); /* as in the options */
 
 /* Receives each message of the reply (borrowed for the call); a negative return ends the call, and
  * the text is in e. */

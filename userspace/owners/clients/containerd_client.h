@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls of containerd's services, on behalf of one of its clients. */
+/* Connections to containerd, on behalf of one of its clients. */
 #pragma once
-
-#include <protobuf-c/protobuf-c.h>
 
 #include "transport/grpc_channel.h"
 
@@ -13,21 +11,9 @@ struct containerd_access {
 	const char *lease; /* NULL: none */
 	const atomic_bool *cancelled; /* may be NULL */
 	int64_t patience_ns;
+	int64_t call_limit_ns; /* as in grpc_channel.h */
 };
 
 /* Every call on the channel carries the namespace and the lease. */
 int containerd_client_connect(const struct containerd_access *access,
 			      struct grpc_channel **ret_channel, struct error *e);
-
-/* Sends one message of the call under way. */
-int containerd_client_send(struct grpc_channel *ch, const ProtobufCMessage *message,
-			   struct error *e);
-
-/* A call with one request and one reply, which is of the type and the caller's to free. */
-int containerd_client_call(struct grpc_channel *ch, const char *path,
-			   const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type,
-			   ProtobufCMessage **ret_reply, struct error *e);
-
-/* A reply's message, to be freed; NULL: it is not of the type, and the text is in e. */
-ProtobufCMessage *containerd_client_unpack(const ProtobufCMessageDescriptor *type,
-					   const uint8_t *bytes, size_t length, struct error *e);
