@@ -69,7 +69,7 @@ make_here() { # TARGET
 # Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords
 # is not a default, and this machine need not have the groups.
 uncomment() {
-	sed -E '/^#credentials/d; s/^#([a-z_]* = |\[policy)/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
+	sed -E '/^#credentials/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
 		> "$BATS_TEST_TMPDIR/all.conf"
 	[[ $(grep -c '^[a-z]' "$BATS_TEST_TMPDIR/all.conf") -ge 25 ]]
 }

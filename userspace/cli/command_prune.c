@@ -25,6 +25,7 @@ enum option {
 	OPTION_MIN_FREE,
 	OPTION_SCORER,
 	OPTION_TO_LAZY,
+	OPTION_OWNER,
 	OPTION_POLICY, /* options before this one choose what is evicted: see chooses_records() */
 	OPTION_DRY_RUN,
 	OPTION_PLAN,
@@ -47,6 +48,7 @@ static const struct cli_option options[] = {
 			    "ranks records: access, buildkit, forecast, gdsf or lru" },
 	[OPTION_TO_LAZY] = { 0, "to-lazy", NULL,
 			     "delete only files that can be unpacked or fetched again" },
+	[OPTION_OWNER] = { 0, "owner", "NAME", "ask this owner to remove records of its own" },
 	[OPTION_POLICY] = { 0, "policy", "NAME", "run this policy of the agent" },
 	[OPTION_DRY_RUN] = { 0, "dry-run", NULL, "only show a plan of what would be evicted" },
 	[OPTION_PLAN] = { 0, "plan", "ID",
@@ -141,6 +143,12 @@ static void fill_row(struct output_table *t, const Varve__V1__Pruned *record)
 		output_table_id(t, COLUMN_PARENT, record->parent, "");
 	output_table_text(t, COLUMN_DESCRIPTION, record->description);
 	output_table_text(t, COLUMN_REASON, record->reason);
+	if (record->refused[0]) {
+		char refused[512];
+
+		(void)snprintf(refused, sizeof(refused), "stays: %s", record->refused);
+		output_table_text(t, COLUMN_REASON, refused);
+	}
 }
 
 static void print_record_json(struct output *o, const Varve__V1__Pruned *record)
@@ -165,6 +173,8 @@ static void print_record_json(struct output *o, const Varve__V1__Pruned *record)
 	json_double(&w, "score", record->score);
 	json_string(&w, "reason", record->reason);
 	json_bool(&w, "toLazy", record->to_lazy);
+	json_string(&w, "owner", record->owner[0] ? record->owner : NULL);
+	json_string(&w, "refused", record->refused[0] ? record->refused : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -173,13 +183,15 @@ static void print_record(struct prune *p, const Varve__V1__Pruned *record)
 {
 	struct cli *c = p->c;
 
-	p->count++;
-	if (record->size > 0)
-		p->bytes += record->size;
+	if (!record->refused[0]) {
+		p->count++;
+		p->bytes += record->size > 0 ? record->size : 0;
+	}
 	if (c->line.globals.json) {
 		print_record_json(&c->out, record);
 	} else if (c->line.globals.quiet) {
-		output_text(&c->out, record->id);
+		if (!record->refused[0])
+			output_text(&c->out, record->id);
 	} else {
 		fill_row(p->table, record);
 		output_table_print(p->table);
@@ -328,6 +340,9 @@ static int read_option(struct prune *p, const struct cli_given *given,
 	case OPTION_TO_LAZY:
 		request->to_lazy = true;
 		break;
+	case OPTION_OWNER:
+		request->owner = value;
+		break;
 	case OPTION_DRY_RUN:
 		request->dry_run = p->dry_run = true;
 		break;
@@ -361,7 +376,7 @@ static int read_options(struct prune *p, Varve__V1__PruneRequest *request, struc
 		return cli_usage(
 			c, e,
 			"--policy and --plan decide what is evicted and cannot be combined with "
-			"filters, limits, -a or --scorer");
+			"filters, limits, -a, --owner or --scorer");
 	if (request->plan[0] && (request->policy[0] || request->dry_run))
 		return cli_usage(c, e, "--plan cannot be combined with --policy or --dry-run");
 	return 0;
@@ -405,7 +420,9 @@ const struct cli_verb command_prune = {
 	.arguments = "",
 	.summary = "evict records that are not in use",
 	.details =
-		"Prints each evicted record, then how much was predicted and how much was freed.",
+		"Prints each evicted record, then how much was predicted and how much was freed. With "
+		"--owner, the records are those of another program (varve owners), which is asked to "
+		"remove them one by one, and may refuse.",
 	.options = options,
 	.columns = columns,
 	.run = run,

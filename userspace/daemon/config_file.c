@@ -6,6 +6,8 @@
  *                    keep_blobs
  *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
  *   [containerd]     address, timeout
+ *   [buildkit "name"], [docker]
+ *                    address, containerd, namespace, snapshotter, evict = nothing|cache, timeout
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -45,6 +47,21 @@ static int complain(struct reading *r, const char *format, ...)
 		(void)vsnprintf(r->problem, sizeof(r->problem), format, args);
 	va_end(args);
 	return 0;
+}
+
+#define SECTION_NAME_SIZE 41 /* inih truncates longer section names */
+
+/* The name in a section of the kind 'policy "name"'; false: it is not one. */
+static bool read_section_name(const char *section, const char *kind, char name[SECTION_NAME_SIZE])
+{
+	size_t prefix = strlen(kind), length = strlen(section);
+
+	if (length < prefix + 4 || length > prefix + 1 + SECTION_NAME_SIZE ||
+	    strncmp(section + prefix, " \"", 2) != 0 || section[length - 1] != '"')
+		return false;
+	(void)snprintf(name, SECTION_NAME_SIZE, "%.*s", (int)(length - prefix - 3),
+		       section + prefix + 2);
+	return true;
 }
 
 static int set_text(struct reading *r, char **text, const char *value)
@@ -143,18 +160,18 @@ static int read_snapshots(struct reading *r, const char *name, const char *value
 	return complain(r, "mounts: invalid value '%.60s' (client or agent)", value);
 }
 
-static int set_containerd_address(struct reading *r, const char *value)
+static int set_socket(struct reading *r, char **text, const char *name, const char *value)
 {
 	static const char prefix[] = "unix://";
 
 	if (strncmp(value, prefix, strlen(prefix)) == 0)
 		value += strlen(prefix);
 	if (value[0] != '/')
-		return complain(r, "address: '%.60s' is not the absolute path of a socket", value);
-	return set_text(r, &r->file->containerd_address, value);
+		return complain(r, "%s: '%.60s' is not the absolute path of a socket", name, value);
+	return set_text(r, text, value);
 }
 
-static int set_containerd_timeout(struct reading *r, const char *value)
+static int set_timeout(struct reading *r, int64_t *timeout_ns, const char *value)
 {
 	int64_t ns = 0;
 
@@ -162,17 +179,89 @@ static int set_containerd_timeout(struct reading *r, const char *value)
 		return 0;
 	if (ns <= 0)
 		return complain(r, "timeout: '%.60s' is not longer than zero", value);
-	r->file->containerd_timeout_ns = ns;
+	*timeout_ns = ns;
 	return 1;
 }
 
 static int read_containerd(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "address") == 0)
-		return set_containerd_address(r, value);
+		return set_socket(r, &r->file->containerd_address, name, value);
 	if (strcmp(name, "timeout") == 0)
-		return set_containerd_timeout(r, value);
+		return set_timeout(r, &r->file->containerd_timeout_ns, value);
 	return complain(r, "unknown key '%.60s' in [containerd] (keys: address, timeout)", name);
+}
+
+static int set_name(struct reading *r, char **text, const char *name, const char *value)
+{
+	if (!*value || strchr(value, '/'))
+		return complain(r, "%s: invalid name '%.60s'", name, value);
+	return set_text(r, text, value);
+}
+
+static int read_owner(struct reading *r, struct owner_settings *o, const char *name,
+		      const char *value)
+{
+	if (strcmp(name, "address") == 0)
+		return set_socket(r, &o->address, name, value);
+	if (strcmp(name, "containerd") == 0)
+		return set_socket(r, &o->containerd, name, value);
+	if (strcmp(name, "namespace") == 0)
+		return set_name(r, &o->namespace, name, value);
+	if (strcmp(name, "snapshotter") == 0)
+		return set_name(r, &o->snapshotter, name, value);
+	if (strcmp(name, "timeout") == 0)
+		return set_timeout(r, &o->timeout_ns, value);
+	if (strcmp(name, "evict") != 0)
+		return complain(r,
+				"unknown key '%.60s' of an owner (keys: address, containerd, "
+				"namespace, snapshotter, evict, timeout)",
+				name);
+	if (owner_settings_set_evict(o, value) < 0)
+		return complain(r, "evict: invalid value '%.60s' (nothing or cache)", value);
+	return 1;
+}
+
+/* The owner of the section, which the first line of the section makes. NULL: the fault is noted. */
+static struct owner_settings *find_owner(struct reading *r, enum owner_kind kind, const char *name)
+{
+	struct owners_settings *all = &r->file->owners;
+	struct owner_settings *o = NULL;
+	int code;
+
+	if (all->count > 0 && strcmp(all->items[all->count - 1].name, name) == 0 &&
+	    all->items[all->count - 1].kind == kind)
+		return &all->items[all->count - 1];
+	code = owner_settings_add(all, kind, name, &o);
+	if (code == -EEXIST)
+		complain(r, "owner '%s' exists already", name);
+	else if (code == -E2BIG)
+		complain(r, "there can be %d owners", OWNERS_MAX);
+	else if (code < 0)
+		complain(r, "out of memory");
+	return o;
+}
+
+static int read_docker(struct reading *r, const char *name, const char *value)
+{
+	struct owner_settings *o = find_owner(r, OWNER_DOCKER, "docker");
+
+	return o ? read_owner(r, o, name, value) : 0;
+}
+
+static int read_buildkit(struct reading *r, const char *section, const char *name,
+			 const char *value)
+{
+	char owner[SECTION_NAME_SIZE];
+	struct owner_settings *o;
+
+	if (!read_section_name(section, "buildkit", owner))
+		return complain(r,
+				"the section of a BuildKit is [buildkit \"name\"], with a name of "
+				"1 to %zu bytes",
+				sizeof(owner) - 3);
+	o = find_owner(r, OWNER_BUILDKIT, owner);
+	return o ? read_owner(r, o, name, value) : 0;
 }
 
 static int read_prune(struct reading *r, const char *name, const char *value)
@@ -206,19 +295,16 @@ static int set_scorer(struct reading *r, struct prune_policy *policy, const char
  */
 static struct prune_policy *find_policy(struct reading *r, const char *section)
 {
-	size_t length = strlen(section), prefix = strlen("policy \"");
 	struct prune_policies *all = &r->file->policies;
-	char name[41]; /* inih truncates longer section names */
+	char name[SECTION_NAME_SIZE];
 
-	if (length < prefix + 2 || length > prefix + sizeof(name) - 1 ||
-	    section[length - 1] != '"') {
+	if (!read_section_name(section, "policy", name)) {
 		complain(
 			r,
 			"the section of a policy is [policy \"name\"], with a name of 1 to %zu bytes",
 			sizeof(name) - 2);
 		return NULL;
 	}
-	(void)snprintf(name, sizeof(name), "%.*s", (int)(length - prefix - 1), section + prefix);
 	if (all->count > 0 && strcmp(all->items[all->count - 1].name, name) == 0)
 		return &all->items[all->count - 1];
 	if (prune_policies_find(all, name)) {
@@ -266,11 +352,15 @@ static int read_line(void *user, const char *section, const char *name, const ch
 		return read_containerd(r, name, value);
 	if (strcmp(section, "prune") == 0)
 		return read_prune(r, name, value);
+	if (strcmp(section, "docker") == 0)
+		return read_docker(r, name, value);
+	if (strncmp(section, "buildkit", strlen("buildkit")) == 0)
+		return read_buildkit(r, section, name, value);
 	if (strncmp(section, "policy", strlen("policy")) == 0)
 		return read_policy(r, section, name, value);
 	return complain(r,
 			"unknown section [%.60s] (sections: [agent], [snapshots], [containerd], "
-			"[prune], [policy \"name\"])",
+			"[buildkit \"name\"], [docker], [prune], [policy \"name\"])",
 			section);
 }
 
@@ -352,6 +442,7 @@ void config_file_free(struct config_file *f)
 	free(f->read_only_group);
 	free(f->credentials);
 	free(f->containerd_address);
+	owners_settings_free(&f->owners);
 	prune_policies_free(&f->policies);
 	*f = (struct config_file){ 0 };
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "owners/owner_settings.h"
 #include "prune/prune_keeping.h"
 #include "prune/prune_policy.h"
 
@@ -26,6 +27,7 @@ struct config_file {
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
+	struct owners_settings owners;
 	struct prune_policies policies;
 	bool automatic; /* the agent runs policies by itself */
 	int64_t interval_ns; /* time between two runs; 0: run only when space is low */

@@ -22,6 +22,7 @@
 #include "manager/manager.h"
 #include "manager/eviction/eviction.h"
 #include "manager/housekeeping.h"
+#include "owners/owners.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
 #include "service/diff_service.h"
@@ -29,11 +30,12 @@
 #include "service/history_service.h"
 #include "service/health_service.h"
 #include "service/native_service.h"
+#include "service/owners_service.h"
 #include "service/snapshots_service.h"
 #include "transport/grpc_server.h"
 #include "usage/usage_folders.h"
 
-#define SERVICES_MAX 9
+#define SERVICES_MAX 10
 
 struct agent {
 	const struct config *config;
@@ -42,7 +44,9 @@ struct agent {
 	sd_event *loop;
 	struct worker_pool *workers;
 	struct manager *manager;
+	struct owners *owners;
 	struct native_service native;
+	struct eviction_service eviction;
 	struct control_service control;
 	struct health_service health;
 	struct diff_service diff;
@@ -237,6 +241,17 @@ static int open_manager(struct agent *a, struct error *e)
 	return root_check_owners(a->root, e);
 }
 
+/* Called after open_manager(). */
+static int open_owners(struct agent *a, struct error *e)
+{
+	const struct owners_options options = { .settings = &a->config->file.owners,
+						.containerd = a->config->file.containerd_address,
+						.manager = a->manager,
+						.report = report };
+
+	return owners_new(&options, &a->owners, e);
+}
+
 static int authorize(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
 		     void *user, struct error *e)
 {
@@ -283,7 +298,8 @@ static int start_server(struct agent *a, struct error *e)
 	const struct grpc_service services[SERVICES_MAX] = {
 		{ native_service_methods, &a->native },
 		{ content_service_methods, a->manager },
-		{ eviction_service_methods, a->manager },
+		{ eviction_service_methods, &a->eviction },
+		{ owners_service_methods, a->owners },
 		{ snapshots_service_methods, a->manager },
 		{ history_service_methods, a->manager },
 		{ diff_service_methods, &a->diff },
@@ -309,6 +325,7 @@ static int start_server(struct agent *a, struct error *e)
 
 	memcpy(a->services, services, sizeof(services));
 	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
+	a->eviction = (struct eviction_service){ .manager = a->manager, .owners = a->owners };
 	a->control = (struct control_service){ .manager = a->manager };
 	a->diff = (struct diff_service){ .manager = a->manager,
 					 .containerd = a->config->file.containerd_address,
@@ -406,6 +423,7 @@ static int build(struct agent *a, struct error *e)
 		open_listeners,
 		start_workers,
 		open_manager,
+		open_owners,
 		start_server,
 		start_tick,
 	};
@@ -429,6 +447,7 @@ static void dismantle(struct agent *a)
 	worker_pool_free(a->workers);
 	a->workers = NULL;
 	grpc_server_free(a->server);
+	owners_free(a->owners);
 	manager_close(a->manager);
 	sd_event_unref(a->loop);
 	free(a->root);

@@ -6,6 +6,7 @@
 
 #include "manager/eviction/eviction.h"
 #include "service/native_messages.h"
+#include "service/owners_service.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 
@@ -39,6 +40,11 @@ static struct prune_space read_space(const Varve__V1__Space *space)
 	return (struct prune_space){ .bytes = space->bytes, .share = space->percent / 100 };
 }
 
+static struct manager *manager_of(void *user)
+{
+	return ((struct eviction_service *)user)->manager;
+}
+
 static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 		      struct eviction_options *options, struct error *e)
 {
@@ -66,6 +72,19 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 	return code;
 }
 
+/* Records of the agent, or of the owner that the request or its plan is about. */
+static int prune(struct grpc_call *call, const struct eviction_service *service,
+		 const Varve__V1__PruneRequest *request, const struct eviction_options *options,
+		 struct eviction_summary *ret_summary, struct error *e)
+{
+	bool owned = request->owner[0] ||
+		     (request->plan[0] && owners_have_plan(service->owners, request->plan));
+
+	return owned ? owners_service_prune(call, service->owners, request->owner, options,
+					    ret_summary, e)
+		     : eviction_run(service->manager, options, send_pruned, call, ret_summary, e);
+}
+
 static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	Varve__V1__PruneRequest *request = (Varve__V1__PruneRequest *)message;
@@ -76,10 +95,10 @@ static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	Varve__V1__PruneSummary sum = VARVE__V1__PRUNE_SUMMARY__INIT;
 	struct eviction_summary result = { 0 };
 
-	code = read_prune(user, request, &options, &e);
+	code = read_prune(manager_of(user), request, &options, &e);
 	options.cancelled = grpc_call_cancel_flag(call);
 	if (code == 0)
-		code = eviction_run(user, &options, send_pruned, call, &result, &e);
+		code = prune(call, user, request, &options, &result, &e);
 	sum.predicted = result.predicted_bytes;
 	sum.freed = result.freed_bytes;
 	sum.remaining = result.remaining_bytes;
@@ -100,7 +119,7 @@ static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *me
 	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
 	struct eviction_explanation x;
 
-	code = eviction_explain(user, request->id, grpc_call_cancel_flag(call), &x, &e);
+	code = eviction_explain(manager_of(user), request->id, grpc_call_cancel_flag(call), &x, &e);
 	if (code == 0) {
 		explained.id = x.id;
 		explained.kept = x.kept;
@@ -122,8 +141,8 @@ static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage
 	size_t count = 0;
 
 	(void)message; /* the request has no fields */
-	code = eviction_policies_list(user, true, grpc_call_cancel_flag(call), &policies, &count,
-				      &e);
+	code = eviction_policies_list(manager_of(user), true, grpc_call_cancel_flag(call),
+				      &policies, &count, &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);

@@ -5,5 +5,14 @@
 
 #include "transport/grpc_service.h"
 
-/* Ends with a NULL path; the user pointer of every call is the manager. */
+struct manager;
+struct owners;
+
+/* What the methods need; the user pointer of every call. */
+struct eviction_service {
+	struct manager *manager;
+	struct owners *owners;
+};
+
+/* Ends with a NULL path. */
 extern const struct grpc_method eviction_service_methods[];

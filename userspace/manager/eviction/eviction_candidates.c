@@ -204,29 +204,41 @@ static void forecast(struct manager *m, const struct record *r, struct prune_rec
 	p->cost_s = prune_score_cost_s(expected->cost_s, p->size_bytes);
 }
 
+void eviction_candidates_measure(struct manager *m, const struct record *r,
+				 const struct prune_scorer *scorer, bool falls_back, int64_t now_ns,
+				 struct history_forecast *ret_expected,
+				 struct prune_record *ret_record)
+{
+	bool uses_refs = scorer->uses_refs;
+
+	manager_assert_locked(m);
+	*ret_record = (struct prune_record){
+		.parent = PRUNE_NO_PARENT,
+		.created_ns = r->created_ns,
+		.last_used_ns = uses_refs ? r->last_ref_use_ns : record_last_used_ns(r),
+		.usage_count = uses_refs ? r->ref_uses : record_usage_count(r),
+		.size_bytes = layer_bytes(r) + (falls_back ? 0 : content_blobs_size(m, r)),
+		.inodes = layer_inodes(r),
+		.cheap = falls_back,
+		.shared = r->shared,
+	};
+	if (scorer->by_blocks)
+		forecast(m, r, ret_record, now_ns, ret_expected);
+}
+
 static void add_record(struct manager *m, struct eviction_candidates *v, const struct record *r,
 		       const struct prune_rule *rule, int64_t now_ns)
 {
 	int64_t blob_bytes = content_blobs_size(m, r);
 	bool falls_back = rule->to_lazy && content_lazy_could_be_made(m, r);
-	bool uses_refs = rule->scorer->uses_refs;
 	struct prune_record *p = &v->records[v->count];
 	enum prune_keep *kept = &v->kept[v->count];
 
 	memcpy(v->ids[v->count], r->id, sizeof(r->id));
 	v->fingerprints[v->count] = eviction_candidates_fingerprint(r);
-	*p = (struct prune_record){
-		.id = v->ids[v->count],
-		.created_ns = r->created_ns,
-		.last_used_ns = uses_refs ? r->last_ref_use_ns : record_last_used_ns(r),
-		.usage_count = uses_refs ? r->ref_uses : record_usage_count(r),
-		.size_bytes = layer_bytes(r) + (falls_back ? 0 : blob_bytes),
-		.inodes = layer_inodes(r),
-		.cheap = falls_back,
-		.shared = r->shared,
-	};
-	if (rule->scorer->by_blocks)
-		forecast(m, r, p, now_ns, &v->expected[v->count]);
+	eviction_candidates_measure(m, r, rule->scorer, falls_back, now_ns, &v->expected[v->count],
+				    p);
+	p->id = v->ids[v->count];
 	*kept = why_kept(m, r, rule, p->last_used_ns, now_ns);
 	p->evictable = *kept == PRUNE_KEEP_NOT;
 	if (!p->shared) {

@@ -37,3 +37,11 @@ uint64_t eviction_candidates_fingerprint(const struct record *r);
 /* Whether the record itself could be evicted: it is not held, mounted, pinned or worked on. Its
  * children are not looked at. With the lock. */
 bool eviction_candidates_is_free(const struct record *r);
+
+/* Uses and sizes of a record as a scorer wants them; with no id, not evictable. It may fall back
+ * to lazy instead of being deleted. *ret_expected is set for a scorer that plans by blocks. With
+ * the lock. */
+void eviction_candidates_measure(struct manager *m, const struct record *r,
+				 const struct prune_scorer *scorer, bool falls_back, int64_t now_ns,
+				 struct history_forecast *ret_expected,
+				 struct prune_record *ret_record);

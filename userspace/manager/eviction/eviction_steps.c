@@ -90,8 +90,8 @@ void eviction_steps_free(struct eviction_steps *s)
 	*s = (struct eviction_steps){ 0 };
 }
 
-static int make_rule(const struct eviction_options *o, struct record_filter **ret_filter,
-		     struct prune_rule *ret_rule, struct error *e)
+int eviction_steps_rule(const struct eviction_options *o, struct record_filter **ret_filter,
+			struct prune_rule *ret_rule, struct error *e)
 {
 	const struct prune_scorer *scorer = prune_scorer_find(o->scorer ? o->scorer : "");
 	int code;
@@ -132,7 +132,7 @@ int eviction_steps_plan(struct manager *m, const struct eviction_options *o,
 	struct prune_rule rule;
 	struct prune_goal goal;
 	int64_t keep;
-	int code = make_rule(o, &filter, &rule, e);
+	int code = eviction_steps_rule(o, &filter, &rule, e);
 
 	manager_assert_unlocked(m);
 	if (code < 0)

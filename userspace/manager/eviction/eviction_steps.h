@@ -25,6 +25,11 @@ struct eviction_steps {
 void eviction_steps_free(struct eviction_steps *s); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct eviction_steps, eviction_steps_free)
 
+/* What the options mean for each record. The caller frees the filter, also on failure; it may be
+ * NULL. -EINVAL. */
+int eviction_steps_rule(const struct eviction_options *o, struct record_filter **ret_filter,
+			struct prune_rule *ret_rule, struct error *e);
+
 /* What the options would evict now, and what they want of the store. The caller has measured
  * the layers, frees both results, also on failure, and does not hold the lock. */
 int eviction_steps_plan(struct manager *m, const struct eviction_options *o,

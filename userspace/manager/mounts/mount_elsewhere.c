@@ -8,15 +8,16 @@
 #include "overlay/layer_mounts.h"
 #include "overlay/overlay_superblock.h"
 
-/* With the lock: whether any layer that is not containerd's to remove was handed out. */
-static bool has_handed_out(struct manager *m)
+/* With the lock: whether any layer was handed out; those that are containerd's to remove count with
+ * `snapshots`. */
+static bool has_handed_out(struct manager *m, bool snapshots)
 {
 	const struct record *r;
 	size_t at = 0;
 
 	manager_assert_locked(m);
 	while ((r = record_graph_next(m->graph, &at)))
-		if (!r->snapshot && r->layer->handed_out)
+		if ((snapshots || !r->snapshot) && r->layer->handed_out)
 			return true;
 	return false;
 }
@@ -28,14 +29,14 @@ static void note_name(const char *layer, dev_t device, void *user)
 	strbuf_append_bytes(user, layer, strlen(layer) + 1);
 }
 
-void mount_elsewhere_find(struct manager *m)
+static void find(struct manager *m, bool snapshots)
 {
 	cleanup(strbuf_free) struct strbuf names = { 0 };
 	struct layer *layer;
 	bool wanted;
 
 	manager_lock(m);
-	wanted = has_handed_out(m);
+	wanted = has_handed_out(m, snapshots);
 	manager_unlock(m);
 	if (wanted)
 		layer_mounts_visit(m->root, note_name, &names);
@@ -48,6 +49,16 @@ void mount_elsewhere_find(struct manager *m)
 		if (layer && layer->handed_out)
 			layer->elsewhere = true;
 	}
+}
+
+void mount_elsewhere_find(struct manager *m)
+{
+	find(m, false);
+}
+
+void mount_elsewhere_find_snapshots(struct manager *m)
+{
+	find(m, true);
 }
 
 struct search {

@@ -11,6 +11,8 @@
 /* Finds out which layers are mounted elsewhere: layer->elsewhere. Looks into every mount namespace
  * unless no layer was ever handed out. */
 void mount_elsewhere_find(struct manager *m);
+/* The same, also when nothing but snapshots was handed out: for plans over these. */
+void mount_elsewhere_find_snapshots(struct manager *m);
 
 /* -EBUSY, with the names of processes, when the layer of one of the records is. */
 int mount_elsewhere_refuse(struct manager *m, struct record *const *records, size_t count,

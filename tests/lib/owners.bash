@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A BuildKit that the test plays (tests/tools/fake_buildkit.py), and an agent that has it as an owner. For bats files
+# that have loaded ../lib/helpers and ../lib/snapshots: they call owners_setup after snapshots_setup, and
+# owners_teardown before agent_teardown.
+
+# jq's variables look like the shell's.
+# shellcheck disable=SC2016
+
+# agent_setup and snapshots_setup set these.
+: "${agent_config=}" "${agent_socket=}" "${agent_socket_dir=}" "${PYTHONPATH=}"
+
+owners_setup() {
+	buildkit=$agent_socket_dir/buildkit
+	buildkit_pid=
+	buildkit_state=$BATS_TEST_TMPDIR/buildkit.json
+	buildkit_calls=$BATS_TEST_TMPDIR/buildkit.calls
+	echo '{"behaviour": "good", "records": []}' > "$buildkit_state"
+	: > "$buildkit_calls"
+	configure_owner cache
+}
+
+owners_teardown() {
+	[[ -z ${buildkit_pid-} ]] || stop_buildkit
+}
+
+# configure_owner EVICT [LINE…]: the configuration of an agent with the owner "kit".
+configure_owner() {
+	local evict=$1
+	shift
+	{
+		printf '[prune]\nautomatic = no\n'
+		printf '[buildkit "kit"]\naddress = %s\ncontainerd = %s-containerd\nevict = %s\ntimeout = 2s\n' \
+			"$buildkit" "$buildkit" "$evict"
+		printf '%s\n' "$@"
+	} > "$agent_config"
+}
+
+start_buildkit() {
+	rm -f "$buildkit" "$buildkit-containerd"
+	"$BATS_TEST_DIRNAME/../tools/fake_buildkit.py" "$buildkit" "$buildkit-containerd" "$agent_socket" \
+		"$buildkit_state" "$buildkit_calls" > "$BATS_TEST_TMPDIR/buildkit.said" 2>&1 3>&- &
+	buildkit_pid=$!
+	retry 100 grep -q ready "$BATS_TEST_TMPDIR/buildkit.said"
+}
+
+stop_buildkit() {
+	local pid=$buildkit_pid
+	buildkit_pid=
+	kill -9 "$pid"
+	wait "$pid" 2> /dev/null || true
+}
+
+# behave WORD: from now on BuildKit behaves so.
+behave() {
+	change_buildkit '.behaviour = $word' --arg word "$1"
+}
+
+# change_buildkit FILTER [JQ OPTION…]
+change_buildkit() {
+	jq "$@" "$buildkit_state" > "$buildkit_state.changed"
+	mv "$buildkit_state.changed" "$buildkit_state"
+}
+
+# snapshot KEY SIZE [PARENT]: a committed snapshot with one file of this size.
+snapshot() {
+	local point
+	call Prepare key=work "parent=${3-}" > /dev/null
+	point=$(mount_snapshot work)
+	head -c "$2" /dev/urandom > "$point/data-${1//\//-}"
+	umount "$point"
+	call Commit key=work "name=$1" > /dev/null
+}
+
+# cached ID SIZE [PARENT [FIELDS]]: a record of BuildKit's cache and its snapshot, buildkit/1/ID. FIELDS is an object
+# with more fields.
+cached() {
+	snapshot "buildkit/1/$1" "$2" "${3:+buildkit/1/$3}"
+	change_buildkit '.records += [{id: $id, parents: ($parent | if . == "" then [] else [.] end), size: 1,
+		description: "step \($id)", record_type: "regular", snapshot: "buildkit/1/\($id)"} + $fields]' \
+		--arg id "$1" --arg parent "${3-}" --argjson fields "${4:-{\}}"
+}
+
+# read_snapshot KEY: reads its file, through a view that is removed again.
+read_snapshot() {
+	local point
+	call View key=reading "parent=$1" > /dev/null
+	point=$(mount_snapshot reading)
+	cat "$point"/data-* > /dev/null
+	umount "$point"
+	call Remove key=reading > /dev/null
+}
+
+has_snapshot() { # KEY
+	call Stat "key=$1" > /dev/null 2>&1
+}
+
+lacks_snapshot() { # KEY
+	! has_snapshot "$1"
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/owners_service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "service/service_call.h"
+#include "varve.pb-c.h"
+
+static void fill_owner(const struct owner_state *state, Varve__V1__Owner *owner)
+{
+	const struct owner_settings *settings = state->settings;
+
+	varve__v1__owner__init(owner);
+	owner->name = settings->name;
+	owner->kind = (char *)owner_settings_kind(settings);
+	owner->address = settings->address;
+	owner->evicts_cache = settings->evict_cache;
+	owner->reachable = state->reachable;
+	owner->problem = (char *)state->problem;
+	owner->asking = state->asking;
+	owner->version = (char *)state->version;
+	owner->records = state->records;
+	owner->size = state->layer_bytes;
+	owner->evictable = state->evictable;
+	owner->evictable_size = state->evictable_bytes;
+	owner->asked_ns = state->asked_ns;
+}
+
+static int reply_owners(struct grpc_call *call, const struct owner_state *states, size_t count,
+			struct error *e)
+{
+	cleanup(free_ptr) Varve__V1__Owner *owners = calloc(count + 1, sizeof(*owners));
+	cleanup(free_ptr) Varve__V1__Owner **pointers = calloc(count + 1, sizeof(*pointers));
+	Varve__V1__OwnersReply reply = VARVE__V1__OWNERS_REPLY__INIT;
+
+	if (!owners || !pointers)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		fill_owner(&states[i], &owners[i]);
+		pointers[i] = &owners[i];
+	}
+	reply.n_owners = count;
+	reply.owners = pointers;
+	service_call_reply(call, 0, &reply.base, e);
+	return 0;
+}
+
+static void run_owners(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	struct error e = { 0 };
+	cleanup(free_ptr) struct owner_state *states = NULL;
+	size_t count = 0;
+	int code = owners_list(user, grpc_call_cancel_flag(call), &states, &count, &e);
+
+	(void)message; /* the request has no fields */
+	if (code == 0)
+		code = reply_owners(call, states, count, &e);
+	if (code < 0)
+		service_call_finish(call, code, &e);
+}
+
+static int send_step(const struct owner_outcome *outcome, void *user)
+{
+	const struct owner_step *s = outcome->step;
+	Varve__V1__PruneEvent event = VARVE__V1__PRUNE_EVENT__INIT;
+	Varve__V1__Pruned pruned = VARVE__V1__PRUNED__INIT;
+
+	pruned.id = s->id;
+	pruned.parent = s->parent;
+	pruned.size = s->planned.record.size_bytes;
+	pruned.created_ns = s->created_ns;
+	pruned.last_used_ns = s->planned.record.last_used_ns;
+	pruned.usage_count = (int64_t)s->planned.record.usage_count;
+	pruned.score = s->planned.step.score;
+	pruned.reason = (char *)outcome->reason;
+	pruned.description = s->description;
+	pruned.record_type = s->type;
+	pruned.mutable_ = s->is_mutable;
+	pruned.shared = s->shared;
+	pruned.refused = (char *)(outcome->refused ? outcome->refused : "");
+	pruned.owner = (char *)outcome->owner;
+	event.event_case = VARVE__V1__PRUNE_EVENT__EVENT_PRUNED;
+	event.pruned = &pruned;
+	return service_call_send(user, &event.base);
+}
+
+int owners_service_prune(struct grpc_call *call, struct owners *owners, const char *owner,
+			 const struct eviction_options *options,
+			 struct eviction_summary *ret_summary, struct error *e)
+{
+	return owners_prune(owners, owner, options, send_step, call, ret_summary, e);
+}
+
+const struct grpc_method owners_service_methods[] = {
+	{ "/varve.v1.Cache/Owners", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_owners } },
+	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
+};
