@@ -88,11 +88,18 @@ struct cred {
 	} fsuid;
 } relocated;
 
+struct mm_struct {
+	unsigned long start_stack; /* random: another one after each exec */
+} relocated;
+
 struct task_struct {
+	struct mm_struct *mm;
 	struct thread_info thread_info;
 	struct files_struct *files;
 	struct fs_struct *fs;
 	const struct cred *cred;
+	struct task_struct *group_leader;
+	__u64 self_exec_id; /* another one after each exec */
 } relocated;
 
 struct linux_binprm {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "usage_files.h"
+#include "usage_task.h"
 
 /* What an access is credited to. */
 struct credited {
@@ -98,6 +99,15 @@ static __always_inline bool find_credited(struct super_block *super, __u32 layer
 	}
 	*ret = (struct credited){ .owner = slot->mount_id, .layer = layer };
 	return 1;
+}
+
+/* What the current task reads may be upkeep, which is never a use. */
+static __always_inline void note_reader(struct credited *to)
+{
+	if (is_upkeep()) {
+		to->layer |= USAGE_UPKEEP;
+		to->superblock = 0;
+	}
 }
 
 static __noinline struct usage_counts *make_cell(struct usage_cell_key *key)
@@ -203,13 +213,17 @@ struct counted_file {
 	struct dentry *dentry;
 };
 
-/* The entry of a file, made at its first read; it carries the time of the cell's last read. */
+/* The entry of a file, made at its first read; it carries the time of the cell's last read. Upkeep
+ * leaves none: a file that nothing else reads is never read. */
 static __always_inline struct usage_file_counts *touch_file(struct counted_file *counted)
 {
-	struct inode *inode = overlay_source_inode(&counted->source);
 	struct usage_file_counts *file;
 	struct usage_file_key key;
+	struct inode *inode;
 
+	if (counted->to.layer & USAGE_UPKEEP)
+		return 0;
+	inode = overlay_source_inode(&counted->source);
 	if (!inode)
 		return 0;
 	key = file_key(&counted->to, inode_number(inode));
@@ -239,7 +253,7 @@ static __noinline bool find_source_below(struct counted_file *counted)
 	       find_source(super, inode, as_dentry(counted->source.dentry), counted);
 }
 
-static __always_inline bool find_file(struct file *file, struct counted_file *ret)
+static __always_inline bool find_file(struct file *file, bool reads, struct counted_file *ret)
 {
 	struct inode *inode = file ? file_inode(file) : 0;
 	struct super_block *super = inode ? inode_super(inode) : 0;
@@ -249,6 +263,8 @@ static __always_inline bool find_file(struct file *file, struct counted_file *re
 	if (!find_source(super, inode, file_dentry(file), ret) &&
 	    !(sees_top_only && find_source_below(ret)))
 		return 0;
+	if (reads)
+		note_reader(&ret->to);
 	ret->cell = find_cell(&ret->to);
 	return ret->cell;
 }
@@ -288,7 +304,7 @@ static __noinline int note_change_of(struct file *file)
 /* The same for a file whose cell is known: what is open for writing is in the upper. */
 static __always_inline void note_change_by(struct counted_file *counted)
 {
-	if (!counted->source.layer)
+	if (!counted->source.layer && !(counted->to.layer & USAGE_UPKEEP))
 		add(&counted->cell->upper_changes, 1);
 	else
 		note_change_in(inode_super(counted->inode));
@@ -296,12 +312,17 @@ static __always_inline void note_change_by(struct counted_file *counted)
 
 /* A file that is made, or open only for writing, has not been read: it has no entry, so that
  * filling a layer does not fill the map. */
+static __always_inline bool opens_for_reading(__u32 mode)
+{
+	return mode & FMODE_READ && !(mode & FMODE_CREATED);
+}
+
 static __always_inline void count_open(struct counted_file *counted, __u32 mode)
 {
 	struct usage_file_counts *file;
 
 	add(&counted->cell->opens, 1);
-	if (!(mode & FMODE_READ) || mode & FMODE_CREATED)
+	if (!opens_for_reading(mode))
 		return;
 	add(&counted->cell->read_opens, 1);
 	stamp_read(counted->cell, &counted->to);
@@ -320,7 +341,7 @@ static __noinline int count_read(struct file *file, __u64 bytes)
 	struct usage_file_counts *counts;
 	struct counted_file counted;
 
-	if (!find_file(file, &counted))
+	if (!find_file(file, 1, &counted))
 		return 0;
 	add(&counted.cell->reads, 1);
 	add(&counted.cell->read_bytes, bytes);
@@ -335,7 +356,7 @@ static __noinline int count_write(struct file *file, __u64 bytes)
 {
 	struct counted_file counted;
 
-	if (!find_file(file, &counted))
+	if (!find_file(file, 0, &counted))
 		return 0;
 	add(&counted.cell->writes, 1);
 	add(&counted.cell->written_bytes, bytes);
@@ -349,7 +370,7 @@ static __noinline int count_mmap(struct file *file, bool shared)
 {
 	struct counted_file counted;
 
-	if (!find_file(file, &counted))
+	if (!find_file(file, 1, &counted))
 		return 0;
 	add(&counted.cell->mmaps, 1);
 	stamp_read(counted.cell, &counted.to);

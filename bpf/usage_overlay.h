@@ -9,11 +9,12 @@
 
 static __always_inline int count_overlay_open(struct file *file)
 {
+	__u32 mode = file_mode(file);
 	struct counted_file counted;
 
-	if (!find_file(file, &counted))
+	if (!find_file(file, opens_for_reading(mode), &counted))
 		return 0;
-	count_open(&counted, file_mode(file));
+	count_open(&counted, mode);
 	if (file_flags(file) & FMODE_EXEC)
 		count_exec(&counted);
 	return 0;
@@ -88,6 +89,7 @@ static __always_inline int count_stat(struct dentry *dentry)
 	if (!inode ||
 	    !find_credited(inode_super(inode), overlay_attribute_layer(inode, dentry), &to))
 		return 0;
+	note_reader(&to);
 	cell = find_cell(&to);
 	if (cell)
 		add(&cell->stats, 1);
@@ -108,6 +110,7 @@ static __always_inline int count_readlink(struct inode *inode, struct dentry *de
 
 	if (!find_credited(inode_super(inode), overlay_attribute_layer(inode, dentry), &to))
 		return 0;
+	note_reader(&to);
 	cell = find_cell(&to);
 	if (cell)
 		add(&cell->readlinks, 1);

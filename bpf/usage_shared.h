@@ -20,6 +20,9 @@
 #define USAGE_AS_UPPER 0
 #define USAGE_AS_LOWER 1
 
+/* Set in the index: what upkeep has read, which is not a use. */
+#define USAGE_UPKEEP (1U << 31)
+
 /* A directory, whatever happens to its path: an inode number that is used again has another
  * generation. The device is the one that stat(2) shows, as the kernel has it: major << 20 | minor
  * (of btrfs the subvolume's, for which inode numbers are unique). */
@@ -119,6 +122,19 @@ struct usage_file_counts {
 	__u64 zero;
 };
 _Static_assert(sizeof(struct usage_file_counts) == 32, "layout of a file buffer");
+
+/* upkeep_marks: a process whose reads are upkeep. */
+struct usage_mark {
+	__u64 start_stack; /* of the program that it executed, as in /proc/PID/stat; 0: any */
+};
+_Static_assert(sizeof(struct usage_mark) == 8, "layout of upkeep_marks");
+
+/* task_verdicts: what a task's accesses are, as of an epoch and a program. */
+struct usage_verdict {
+	__u64 epoch, program;
+	__u32 upkeep, zero;
+};
+_Static_assert(sizeof(struct usage_verdict) == 24, "layout of task_verdicts");
 
 /* usage_lost, for each CPU: what could not be counted, or not where it belongs. */
 struct usage_lost_counts {

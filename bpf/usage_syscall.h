@@ -139,7 +139,7 @@ static __noinline int count_opened(struct file *file, bool truncated)
 
 	if (mode & FMODE_PATH)
 		return 0;
-	if (find_file(file, &counted)) {
+	if (find_file(file, opens_for_reading(mode), &counted)) {
 		count_open(&counted, mode);
 		if (truncated || mode & (FMODE_WRITE | FMODE_CREATED))
 			note_change_by(&counted);
@@ -302,7 +302,7 @@ static __always_inline int count_executed(struct file *file)
 {
 	struct counted_file counted;
 
-	if (!find_file(file, &counted))
+	if (!find_file(file, 1, &counted))
 		return 0;
 	count_open(&counted, FMODE_READ);
 	count_exec(&counted);

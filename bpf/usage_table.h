@@ -47,7 +47,7 @@ static __always_inline int print_cell(struct seq_file *out, bool first,
 	if (first)
 		BPF_SEQ_PRINTF(out, "mount layer opens execs reads read_bytes writes written_bytes "
 				    "mmaps stats copy_ups last_access_boot_ns\n");
-	if (!key || !sum_parts(key, &sum))
+	if (!key || key->layer & USAGE_UPKEEP || !sum_parts(key, &sum))
 		return 0;
 	BPF_SEQ_PRINTF(out, "%llu %u %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
 		       key->owner, key->layer, sum.opens, sum.execs, sum.reads, sum.read_bytes,

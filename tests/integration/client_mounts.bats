@@ -126,7 +126,7 @@ store_is_sound() {
 	echo data > "$dir/file"
 	cat "$dir/file"
 	run varve ls --json
-	assert_json '.access == {opens: null, reads: null, readBytes: null, lastReadAt: null, lastWrittenAt: null, backend: "none"}'
+	assert_json '.access == {opens: null, reads: null, readBytes: null, lastReadAt: null, lastWrittenAt: null, upkeep: {opens: null, reads: null, readBytes: null, lastReadAt: null}, backend: "none"}'
 	run varve stats --json
 	assert_json '.opens == null and .filesTouched == null and .lastAccessAt == null and .backend == "none"'
 	run varve stats -o "LAST ACCESS"

@@ -203,6 +203,25 @@ static void content_json(struct json_writer *w, const Varve__V1__Record *r)
 	json_close_object(w);
 }
 
+void cli_records_upkeep_json(struct json_writer *w, const Varve__V1__Upkeep *upkeep, bool known)
+{
+	static const Varve__V1__Upkeep none = VARVE__V1__UPKEEP__INIT;
+	const Varve__V1__Upkeep *u = upkeep ? upkeep : &none;
+
+	json_open_object(w, "upkeep");
+	if (known) {
+		json_uint(w, "opens", u->opens);
+		json_uint(w, "reads", u->reads);
+		json_uint(w, "readBytes", u->read_bytes);
+	} else {
+		json_null(w, "opens");
+		json_null(w, "reads");
+		json_null(w, "readBytes");
+	}
+	output_json_time(w, "lastReadAt", u->last_read_ns);
+	json_close_object(w);
+}
+
 static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 {
 	const Varve__V1__Access *a = record_access(record);
@@ -219,6 +238,7 @@ static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 	}
 	output_json_time(w, "lastReadAt", a->last_read_ns);
 	output_json_time(w, "lastWrittenAt", a->last_written_ns);
+	cli_records_upkeep_json(w, a->upkeep, cli_records_access_known(record));
 	json_string(w, "backend", a->backend[0] ? a->backend : "none");
 	json_close_object(w);
 }

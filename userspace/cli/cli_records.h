@@ -62,6 +62,8 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *record, 
 void cli_records_json(struct json_writer *w, const Varve__V1__Record *record);
 /* Writes the member "snapshot"; null for a record that is not a snapshot. */
 void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind);
+/* Writes the member "upkeep". */
+void cli_records_upkeep_json(struct json_writer *w, const Varve__V1__Upkeep *upkeep, bool known);
 /* Prints the records for --json or -q; false, and nothing printed, without either option. */
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
 /* Whether the accesses of a record were ever counted; if not, its zeros mean "unknown". */

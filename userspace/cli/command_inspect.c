@@ -25,6 +25,11 @@ static void print_access(struct output *o, const Varve__V1__Record *r)
 	output_field(o, "Reads", "%" PRIu64 " (%s)", r->access->reads,
 		     output_size(o, (int64_t)r->access->read_bytes, size));
 	output_field(o, "Last read", "%s", output_time(o, r->access->last_read_ns, time));
+	if (r->access->upkeep && r->access->upkeep->reads > 0)
+		output_field(o, "Upkeep", "%" PRIu64 " reads (%s), the last %s",
+			     r->access->upkeep->reads,
+			     output_size(o, (int64_t)r->access->upkeep->read_bytes, size),
+			     output_time(o, r->access->upkeep->last_read_ns, time));
 	output_field(o, "Counted by", "%s", r->access->backend);
 }
 

@@ -28,6 +28,9 @@ enum column {
 	COLUMN_COPY_UPS,
 	COLUMN_COPIED_UP,
 	COLUMN_FILES,
+	COLUMN_UPKEEP_OPENS,
+	COLUMN_UPKEEP_READS,
+	COLUMN_UPKEEP,
 	COLUMN_FIRST_ACCESS,
 	COLUMN_LAST_ACCESS,
 	COLUMN_BACKEND,
@@ -54,6 +57,10 @@ static const struct output_column columns[] = {
 	[COLUMN_COPY_UPS] = { "COPY-UPS", "files copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_COPIED_UP] = { "COPIED UP", "bytes copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_FILES] = { "FILES", "number of files accessed", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_UPKEEP_OPENS] = { "UPKEEP OPENS", "files opened by upkeep", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_UPKEEP_READS] = { "UPKEEP READS", "read calls of upkeep", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_UPKEEP] = { "UPKEEP", "bytes read by upkeep: containerd, the agent and the like",
+			    OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_FIRST_ACCESS] = { "FIRST ACCESS", "time of the first counted access",
 				  OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
@@ -86,6 +93,7 @@ static const struct counter {
 #undef COUNTER
 };
 
+#define FIELD_OPENS 2
 #define FIELD_FIRST_ACCESS 13
 #define FIELD_LAST_ACCESS 14
 
@@ -97,6 +105,18 @@ static bool seen(const Varve__V1__Stats *s, unsigned int field)
 static uint64_t counter_value(const Varve__V1__Stats *s, const struct counter *counter)
 {
 	return *(const uint64_t *)((const char *)s + counter->offset);
+}
+
+/* A backend that sees reads sees those of upkeep. */
+static void fill_upkeep(struct output_table *t, const Varve__V1__Stats *s)
+{
+	static const Varve__V1__Upkeep none = VARVE__V1__UPKEEP__INIT;
+	const Varve__V1__Upkeep *u = s->upkeep ? s->upkeep : &none;
+	bool known = seen(s, FIELD_OPENS);
+
+	output_table_count(t, COLUMN_UPKEEP_OPENS, u->opens, known);
+	output_table_count(t, COLUMN_UPKEEP_READS, u->reads, known);
+	output_table_size(t, COLUMN_UPKEEP, known ? (int64_t)u->read_bytes : -1, "");
 }
 
 static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
@@ -114,6 +134,7 @@ static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
 		else
 			output_table_count(t, (int)counter->column, value, known);
 	}
+	fill_upkeep(t, s);
 	output_table_age(t, COLUMN_FIRST_ACCESS, s->first_access_ns, seen(s, FIELD_FIRST_ACCESS));
 	output_table_age(t, COLUMN_LAST_ACCESS, s->last_access_ns, seen(s, FIELD_LAST_ACCESS));
 	output_table_text(t, COLUMN_BACKEND, s->backend[0] ? s->backend : NULL);
@@ -140,6 +161,7 @@ static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_moun
 	output_json_time(&w, "firstAccessAt", seen(s, FIELD_FIRST_ACCESS) ? s->first_access_ns : 0);
 	output_json_time(&w, "lastAccessAt", seen(s, FIELD_LAST_ACCESS) ? s->last_access_ns : 0);
 	output_json_time(&w, "lastWrittenAt", s->last_written_ns);
+	cli_records_upkeep_json(&w, s->upkeep, seen(s, FIELD_OPENS));
 	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
 	json_uint(&w, "lost", s->lost);
 	cli_records_snapshot_json(&w, s->snapshot_key, s->snapshot_kind);
@@ -183,9 +205,9 @@ static int run(struct cli *c, struct error *e)
 	table = output_table_new(&c->out, columns,
 				 request.by_mount
 					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,FILES,LAST ACCESS,MOUNTPOINT"
+					   "WRITTEN,MMAPS,FILES,UPKEEP,LAST ACCESS,MOUNTPOINT"
 					 : "ID,DESCRIPTION,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,FILES,LAST ACCESS");
+					   "WRITTEN,MMAPS,FILES,UPKEEP,LAST ACCESS");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	for (size_t i = 0; i < replies.count; i++) {

@@ -17,6 +17,7 @@
 #include "daemon/access.h"
 #include "daemon/listener.h"
 #include "daemon/root_check.h"
+#include "daemon/upkeep_peers.h"
 #include "daemon/worker_pool.h"
 #include "manager/records/records.h"
 #include "manager/manager.h"
@@ -53,6 +54,7 @@ struct agent {
 	struct grpc_service services[SERVICES_MAX];
 	struct grpc_server *server;
 	struct access access;
+	struct upkeep_peers upkeep_peers;
 	struct listeners listeners;
 	sd_event_source *tick;
 	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
@@ -91,6 +93,7 @@ static void connection_closed(uint64_t connection, void *user)
 	struct agent *a = user;
 	struct closed_connection *closed;
 
+	upkeep_peers_forget(&a->upkeep_peers, connection);
 	if (!leases_has_connection(a->manager, connection))
 		return;
 	closed = malloc(sizeof(*closed));
@@ -255,7 +258,12 @@ static int open_owners(struct agent *a, struct error *e)
 static int authorize(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
 		     void *user, struct error *e)
 {
-	return access_check(&((struct agent *)user)->access, peer, socket, method, e);
+	struct agent *a = user;
+	int code = access_check(&a->access, peer, socket, method, e);
+
+	if (code == 0)
+		upkeep_peers_note(&a->upkeep_peers, peer, socket, method);
+	return code;
 }
 
 /* Hands the sockets over to the server. */
@@ -324,6 +332,7 @@ static int start_server(struct agent *a, struct error *e)
 	int code;
 
 	memcpy(a->services, services, sizeof(services));
+	a->upkeep_peers.manager = a->manager;
 	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
 	a->eviction = (struct eviction_service){ .manager = a->manager, .owners = a->owners };
 	a->control = (struct control_service){ .manager = a->manager };
@@ -453,6 +462,7 @@ static void dismantle(struct agent *a)
 	free(a->root);
 	free(a->fetch_helper);
 	listeners_close(&a->listeners);
+	upkeep_peers_free(&a->upkeep_peers);
 }
 
 int daemon_run(const struct config *config, struct error *e)

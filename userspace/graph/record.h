@@ -39,12 +39,19 @@ struct record_label {
 	char *key, *value;
 };
 
+/* What containerd, the agent and the like read in a layer, which is not a use of it. */
+struct layer_upkeep {
+	uint64_t opens, reads, read_bytes;
+	int64_t last_ns;
+};
+
 /* What the kernel counted in a layer, folded over all overlays that it was ever part of. */
 struct layer_access {
 	uint64_t counters[LAYER_COUNTERS];
 	uint64_t uses;
 	int64_t first_ns, last_ns; /* reads: opens for reading, execs, reads and mappings */
 	int64_t last_write_ns;
+	struct layer_upkeep upkeep;
 };
 
 struct layer {

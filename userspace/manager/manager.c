@@ -31,6 +31,7 @@
 #include "overlay/superblock_watch.h"
 #include "store/store_rows.h"
 #include "usage/usage_folders.h"
+#include "usage/usage_upkeep.h"
 
 static int read_boot_id(struct manager *m, struct error *e)
 {
@@ -255,6 +256,14 @@ static void choose_who_mounts(struct manager *m)
 		       m->root);
 }
 
+static void mark_itself(struct manager *m)
+{
+	struct error e = { 0 };
+
+	if (usage_upkeep_mark_self(m->usage, &e) < 0)
+		manager_report(m, true, "what the agent reads counts as use: %s", e.text);
+}
+
 int manager_open(const struct manager_options *options, struct manager **ret_manager,
 		 struct error *e)
 {
@@ -279,6 +288,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 		m->unpin = m->usage && usage_bpf_is_new(m->usage);
 		return code;
 	}
+	mark_itself(m);
 	remove_gone_pins(m);
 	store_root_reserve(m);
 	*ret_manager = take_ptr(m);
@@ -410,6 +420,11 @@ int manager_tear_down(struct manager *m, struct error *e)
 	usage_bpf_close(m->usage);
 	m->usage = NULL;
 	return usage_bpf_unpin(m->pin_directory, e);
+}
+
+int manager_mark_upkeep(struct manager *m, int pidfd, struct error *e)
+{
+	return usage_upkeep_mark(m->usage, pidfd, e);
 }
 
 static size_t count_mounted(const struct manager *m)

@@ -53,6 +53,9 @@ DEFINE_CLEANUP(struct manager *, manager_close)
 /* Unmounts everything of the store and unpins its counters. Before manager_close(). */
 int manager_tear_down(struct manager *m, struct error *e);
 
+/* What this process reads in layers is upkeep, and not a use: see usage_upkeep.h. */
+int manager_mark_upkeep(struct manager *m, int pidfd, struct error *e);
+
 struct manager_info {
 	char store_id[RECORD_ID_LENGTH + 1];
 	char *root, *pin_directory;

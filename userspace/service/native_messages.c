@@ -91,6 +91,19 @@ static const char *choose_backend(bool uncounted, const char *backend)
 	return uncounted ? usage_backend_name(USAGE_BACKEND_NONE) : backend;
 }
 
+static Varve__V1__Upkeep *make_upkeep(struct build *b, const struct layer_upkeep *from)
+{
+	Varve__V1__Upkeep *upkeep = NEW_MESSAGE(b, Varve__V1__Upkeep, varve__v1__upkeep__init);
+
+	if (!upkeep)
+		return NULL;
+	upkeep->opens = from->opens;
+	upkeep->reads = from->reads;
+	upkeep->read_bytes = from->read_bytes;
+	upkeep->last_read_ns = from->last_ns;
+	return upkeep;
+}
+
 static Varve__V1__Access *make_access(struct build *b, const struct layer_access *a,
 				      const char *backend)
 {
@@ -104,6 +117,7 @@ static Varve__V1__Access *make_access(struct build *b, const struct layer_access
 	access->last_read_ns = a->last_ns;
 	access->last_written_ns = a->last_write_ns;
 	access->backend = copy_text(b, backend);
+	access->upkeep = make_upkeep(b, &a->upkeep);
 	return access;
 }
 
@@ -282,6 +296,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->size = v->size_bytes;
 	m->description = copy_text(b, v->description);
 	m->unseen = unseen_fields(backend, &v->access);
+	m->upkeep = make_upkeep(b, &v->access.upkeep);
 	m->snapshot_key = copy_text(b, v->snapshot_key);
 	m->snapshot_kind = copy_text(b, v->snapshot_kind);
 	return m;

@@ -46,13 +46,17 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 		       " mmaps = :mmaps, stats = :stats, readlinks = :readlinks,"
 		       " copy_ups = :copy_ups, copied_up_bytes = :copied,"
 		       " upper_changes = :changes, read_opens = :read_opens, uses = :uses,"
-		       " first_access = :first, last_access = :last, last_write = :last_write"
+		       " first_access = :first, last_access = :last, last_write = :last_write,"
+		       " upkeep_opens = :upkeep_opens, upkeep_reads = :upkeep_reads,"
+		       " upkeep_read_bytes = :upkeep_bytes, last_upkeep = :last_upkeep"
 		       " WHERE name = :name",
-		       "iiiiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
+		       "iiiiiiiiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
 		       (int64_t)n[3], (int64_t)n[4], (int64_t)n[5], (int64_t)n[6], (int64_t)n[7],
 		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11], (int64_t)n[12],
 		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns,
-		       l->access.last_write_ns, l->name);
+		       l->access.last_write_ns, (int64_t)l->access.upkeep.opens,
+		       (int64_t)l->access.upkeep.reads, (int64_t)l->access.upkeep.read_bytes,
+		       l->access.upkeep.last_ns, l->name);
 }
 
 void layer_rows_forget_files(struct change_set *c, const char *name)
@@ -91,6 +95,12 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 	l.access.last_ns = sqlite3_column_int64(row, 6 + LAYER_COUNTERS);
 	l.access.last_write_ns = sqlite3_column_int64(row, 7 + LAYER_COUNTERS);
 	l.lazy = sqlite3_column_int64(row, 8 + LAYER_COUNTERS) != 0;
+	l.access.upkeep = (struct layer_upkeep){
+		.opens = (uint64_t)sqlite3_column_int64(row, 9 + LAYER_COUNTERS),
+		.reads = (uint64_t)sqlite3_column_int64(row, 10 + LAYER_COUNTERS),
+		.read_bytes = (uint64_t)sqlite3_column_int64(row, 11 + LAYER_COUNTERS),
+		.last_ns = sqlite3_column_int64(row, 12 + LAYER_COUNTERS),
+	};
 	code = v->row(&l, v->user);
 	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;
 }
@@ -104,6 +114,7 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 			       "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
 			       " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
 			       " copy_ups, copied_up_bytes, upper_changes, read_opens, uses,"
-			       " first_access, last_access, last_write, lazy FROM layers",
+			       " first_access, last_access, last_write, lazy, upkeep_opens,"
+			       " upkeep_reads, upkeep_read_bytes, last_upkeep FROM layers",
 			       "");
 }

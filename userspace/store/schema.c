@@ -166,6 +166,12 @@ static const char *const migrations[] = {
 	"  lost INTEGER NOT NULL, complete_since INTEGER NOT NULL" /* 0: from the beginning */
 	") STRICT, WITHOUT ROWID;"
 	"INSERT INTO layer_file_states SELECT layer, count(*), 0, 0 FROM layer_files GROUP BY layer;",
+
+	/* 9: what upkeep read, apart from all else */
+	"ALTER TABLE layers ADD COLUMN upkeep_opens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE layers ADD COLUMN upkeep_reads INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE layers ADD COLUMN upkeep_read_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE layers ADD COLUMN last_upkeep INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

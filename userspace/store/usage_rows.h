@@ -8,6 +8,9 @@
 #include "graph/record.h"
 #include "store/change_set.h"
 
+/* Added to the index of a cell of what upkeep read. */
+#define USAGE_ROW_UPKEEP 65536
+
 /* One cell: running totals up to the last fold, and when a use was counted last. */
 struct usage_row {
 	int64_t mount_id, index; /* or the owner of a layer's own cells */

@@ -479,6 +479,8 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->file_buffer);
 	cleanup_close_fd(&maps->file_events);
 	cleanup_close_fd(&maps->lost);
+	cleanup_close_fd(&maps->upkeep_marks);
+	cleanup_close_fd(&maps->upkeep_epoch);
 }
 
 static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct error *e)
@@ -494,11 +496,14 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.file_buffer = open_pin(pin_dir, "usage_file_buffer"),
 		.file_events = open_pin(pin_dir, "usage_file_events"),
 		.lost = open_pin(pin_dir, "usage_lost"),
+		.upkeep_marks = open_pin(pin_dir, "upkeep_marks"),
+		.upkeep_epoch = open_pin(pin_dir, "upkeep_epoch"),
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
 	    maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
-	    maps.lost < 0 || bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
+	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
+	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
 

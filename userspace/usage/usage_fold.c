@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -16,6 +17,13 @@ static const enum usage_counter using_counters[] = {
 	USAGE_READS,
 	USAGE_MMAPS,
 };
+
+struct usage_fold_state *usage_fold_find_state(struct usage_fold_state **state)
+{
+	if (!*state)
+		*state = calloc(1, sizeof(**state));
+	return *state;
+}
 
 static bool runs_backwards(const struct usage_totals *before, const struct usage_totals *now)
 {

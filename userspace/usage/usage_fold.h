@@ -18,6 +18,9 @@ struct usage_fold_state {
 	int64_t last_use_boot_ns; /* when a use was counted last; 0 for never */
 };
 
+/* A state that is made when it is first needed; NULL: no memory. The caller frees it. */
+struct usage_fold_state *usage_fold_find_state(struct usage_fold_state **state);
+
 struct usage_delta {
 	uint64_t counters[USAGE_COUNTER_COUNT];
 	uint64_t uses;

@@ -174,7 +174,11 @@ void usage_handle_delete_cells(struct usage_bpf *u, const struct usage_mount *mo
 {
 	struct usage_cell_key key = { .owner = mount->id };
 
-	for (key.layer = 0; key.layer < mount->layer_count; key.layer++)
-		for (key.part = 0; key.part < u->part_count; key.part++)
+	for (uint32_t layer = 0; layer < mount->layer_count; layer++)
+		for (key.part = 0; key.part < u->part_count; key.part++) {
+			key.layer = layer;
 			(void)bpf_map_delete_elem(u->maps.cells, &key); /* there may be none */
+			key.layer |= USAGE_UPKEEP;
+			(void)bpf_map_delete_elem(u->maps.cells, &key);
+		}
 }

@@ -95,7 +95,9 @@ static int gather_part(const struct usage_cell_key *key, const struct usage_coun
 	if (!cells)
 		return -ENOMEM;
 	all->cells = cells;
-	cells[all->count] = (struct usage_cell){ .owner = key->owner, .layer = key->layer };
+	cells[all->count] = (struct usage_cell){ .owner = key->owner,
+						 .layer = key->layer & ~USAGE_UPKEEP,
+						 .upkeep = key->layer & USAGE_UPKEEP };
 	add_part(&cells[all->count++].totals, counts);
 	return 0;
 }
@@ -129,6 +131,12 @@ static void add_totals(struct usage_totals *to, const struct usage_totals *from)
 		to->last_write_boot_ns = from->last_write_boot_ns;
 }
 
+/* As the kernel has it. */
+static uint32_t cell_index(const struct usage_cell *cell)
+{
+	return cell->layer | (cell->upkeep ? USAGE_UPKEEP : 0);
+}
+
 static struct place *sort_places(const struct gathered *all)
 {
 	struct place *places = calloc(all->count + 1, sizeof(*places));
@@ -136,7 +144,8 @@ static struct place *sort_places(const struct gathered *all)
 	if (!places)
 		return NULL;
 	for (size_t i = 0; i < all->count; i++)
-		places[i] = (struct place){ all->cells[i].owner, all->cells[i].layer, (uint32_t)i };
+		places[i] = (struct place){ all->cells[i].owner, cell_index(&all->cells[i]),
+					    (uint32_t)i };
 	qsort(places, all->count, sizeof(*places), compare_places);
 	return places;
 }
@@ -185,7 +194,7 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 
 static int read_cell(struct usage_bpf *u, struct usage_cell *cell, bool *ret_found, struct error *e)
 {
-	struct usage_cell_key key = { .owner = cell->owner, .layer = cell->layer };
+	struct usage_cell_key key = { .owner = cell->owner, .layer = cell_index(cell) };
 	struct usage_counts counts;
 
 	*ret_found = false;
@@ -215,8 +224,8 @@ int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 	(void)pthread_mutex_unlock(&u->lock);
 	if (mount_id & USAGE_LAYER_OWNER)
 		layers = USAGE_AS_LOWER + 1;
-	for (uint32_t layer = 0; layer < layers; layer++) {
-		struct usage_cell cell = { .owner = mount_id, .layer = layer };
+	for (uint32_t i = 0; i < 2 * layers; i++) {
+		struct usage_cell cell = { .owner = mount_id, .layer = i / 2, .upkeep = i % 2 };
 		bool found;
 		int code = read_cell(u, &cell, &found, e);
 

@@ -43,6 +43,7 @@ struct usage_totals {
 struct usage_cell {
 	uint64_t owner; /* a mount's id, or what usage_layers_watch() returned */
 	uint32_t layer; /* 0 = upper, 1 = first lower, …; of a layer USAGE_AS_UPPER or _LOWER */
+	bool upkeep; /* what upkeep read; the layer has another cell for all else */
 	struct usage_totals totals;
 };
 

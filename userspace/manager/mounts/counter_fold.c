@@ -133,6 +133,29 @@ static bool is_empty(const struct usage_delta *d)
 	return !d->uses && !d->last_read_boot_ns && !d->last_write_boot_ns;
 }
 
+/* True: there is something new. Without memory it is found by the next fold. With the lock. */
+static bool apply_upkeep(struct layer *layer, struct usage_fold_state **state,
+			 const struct usage_cell *cell)
+{
+	struct layer_upkeep *sum = &layer->access.upkeep;
+	struct usage_delta delta;
+	int64_t last;
+
+	if (!usage_fold_find_state(state))
+		return false;
+	usage_fold(*state, &cell->totals, true, &delta);
+	if (is_empty(&delta))
+		return false;
+	sum->opens += delta.counters[USAGE_OPENS];
+	sum->reads += delta.counters[USAGE_READS];
+	sum->read_bytes += delta.counters[USAGE_READ_BYTES];
+	last = clock_boot_to_wall_ns(delta.last_read_boot_ns);
+	if (last > sum->last_ns)
+		sum->last_ns = last;
+	layer->dirty = true;
+	return true;
+}
+
 /* With the lock. */
 static void apply_cell(struct manager *m, struct mount *mount, const struct usage_cell *cell)
 {
@@ -141,6 +164,11 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	struct usage_delta delta;
 
 	manager_assert_locked(m);
+	if (cell->upkeep) {
+		if (layer && apply_upkeep(layer, &ml->upkeep, cell))
+			ml->dirty = true;
+		return;
+	}
 	usage_fold(&ml->folded, &cell->totals, false, &delta);
 	if (is_empty(&delta) || !layer)
 		return;
@@ -174,6 +202,10 @@ static void save_mount_layer(struct change_set *c, const struct mount *mount, si
 	struct usage_row row = make_row(mount->id, index, ml->name, &ml->folded);
 
 	usage_rows_set_layer(c, &row);
+	if (!ml->upkeep)
+		return;
+	row = make_row(mount->id, USAGE_ROW_UPKEEP + index, ml->name, ml->upkeep);
+	usage_rows_set_layer(c, &row);
 }
 
 static void save_layer(struct change_set *c, struct layer *layer)
@@ -190,6 +222,10 @@ static void save_watch(struct manager *m, struct change_set *c, struct layer_wat
 	for (size_t i = 0; i < ARRAY_SIZE(watch->folded); i++) {
 		struct usage_row row = make_row(watch->owner, i, watch->layer, &watch->folded[i]);
 
+		usage_rows_set_watch(c, &row);
+		if (!watch->upkeep[i])
+			continue;
+		row = make_row(watch->owner, USAGE_ROW_UPKEEP + i, watch->layer, watch->upkeep[i]);
 		usage_rows_set_watch(c, &row);
 	}
 	save_layer(c, record_graph_find_layer(m->graph, watch->layer));
@@ -268,6 +304,11 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	manager_assert_locked(m);
 	if (cell->layer >= ARRAY_SIZE(watch->folded) || !layer)
 		return;
+	if (cell->upkeep) {
+		if (apply_upkeep(layer, &watch->upkeep[cell->layer], cell))
+			save_watch(m, c, watch);
+		return;
+	}
 	usage_fold(&watch->folded[cell->layer], &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return;
@@ -316,9 +357,12 @@ static bool copy_changed(struct manager *m, const struct usage_cell *cell,
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	const struct layer_watch *watch = watch_table_find(locked, cell->owner);
+	const struct usage_fold_state *state;
 
-	if (!watch || cell->layer >= ARRAY_SIZE(watch->folded) ||
-	    memcmp(&watch->folded[cell->layer].folded, &cell->totals, sizeof(cell->totals)) == 0)
+	if (!watch || cell->layer >= ARRAY_SIZE(watch->folded))
+		return false;
+	state = cell->upkeep ? watch->upkeep[cell->layer] : &watch->folded[cell->layer];
+	if (state && memcmp(&state->folded, &cell->totals, sizeof(cell->totals)) == 0)
 		return false;
 	*ret_watch = *watch;
 	return true;

@@ -77,6 +77,8 @@ void mount_list_free(struct mount *mount)
 {
 	if (!mount)
 		return;
+	for (size_t i = 0; mount->layers && i < mount->layer_count; i++)
+		free(mount->layers[i].upkeep);
 	free(mount->layers);
 	id_map_free(&mount->id_map);
 	free(mount);

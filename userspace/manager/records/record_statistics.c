@@ -102,6 +102,18 @@ static struct record_statistics_view *add_row(struct statistics_rows *rows, cons
 	return &rows->stats[rows->count++];
 }
 
+static struct layer_upkeep mount_upkeep(const struct usage_fold_state *state)
+{
+	const struct usage_totals *folded = state ? &state->folded : NULL;
+
+	if (!folded)
+		return (struct layer_upkeep){ 0 };
+	return (struct layer_upkeep){ .opens = folded->counters[USAGE_OPENS],
+				      .reads = folded->counters[USAGE_READS],
+				      .read_bytes = folded->counters[USAGE_READ_BYTES],
+				      .last_ns = clock_boot_to_wall_ns(folded->last_read_boot_ns) };
+}
+
 /* One row of a mount for each of its layers, from the upper down. */
 static int mount_stats(const struct manager *m, const struct record *r,
 		       struct statistics_rows *rows)
@@ -121,6 +133,7 @@ static int mount_stats(const struct manager *m, const struct record *r,
 		s->access.first_ns = clock_boot_to_wall_ns(folded->first_read_boot_ns);
 		s->access.last_ns = clock_boot_to_wall_ns(folded->last_read_boot_ns);
 		s->access.last_write_ns = clock_boot_to_wall_ns(folded->last_write_boot_ns);
+		s->access.upkeep = mount_upkeep(mount->layers[i].upkeep);
 		s->mount_id = mount->id;
 		s->layer_index = (uint32_t)i;
 		free(s->mountpoint);

@@ -182,17 +182,23 @@ static int load_mount(const struct mount_row *row, void *user)
 static int load_mount_layer(const struct usage_row *row, void *user)
 {
 	struct recovering *load = user;
+	bool upkeep = row->index >= USAGE_ROW_UPKEEP;
+	int64_t index = row->index - (upkeep ? USAGE_ROW_UPKEEP : 0);
+	struct mount *mount = load->m->mounts;
+	struct usage_fold_state *state;
 	struct usage_totals *folded;
 	struct mount_layer *ml;
-	struct mount *mount = load->m->mounts;
 
 	while (mount && (int64_t)mount->id != row->mount_id)
 		mount = mount->next;
-	if (!mount || row->index < 0 || (size_t)row->index >= mount->layer_count)
+	if (!mount || index < 0 || (size_t)index >= mount->layer_count)
 		return 0;
-	ml = &mount->layers[row->index];
+	ml = &mount->layers[index];
 	memcpy(ml->name, row->layer, sizeof(ml->name));
-	folded = &ml->folded.folded;
+	state = upkeep ? usage_fold_find_state(&ml->upkeep) : &ml->folded;
+	if (!state)
+		return -ENOMEM;
+	folded = &state->folded;
 	/* Of cells that an older layout had nothing is left: the new ones start from zero. */
 	if (!usage_bpf_is_new(load->m->usage)) {
 		memcpy(folded->counters, row->counters, sizeof(folded->counters));
@@ -201,7 +207,7 @@ static int load_mount_layer(const struct usage_row *row, void *user)
 	folded->first_read_boot_ns = row->first_read_boot_ns;
 	folded->last_read_boot_ns = row->last_read_boot_ns;
 	folded->last_write_boot_ns = row->last_write_boot_ns;
-	ml->folded.last_use_boot_ns = row->last_use_boot_ns;
+	state->last_use_boot_ns = row->last_use_boot_ns;
 	return 0;
 }
 

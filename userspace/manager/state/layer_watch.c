@@ -168,13 +168,17 @@ static int load_folded(const struct usage_row *row, void *user)
 {
 	struct recovering *load = user;
 	struct layer_watch *watch = watch_table_find(load->m, (uint64_t)row->mount_id);
+	bool upkeep = row->index >= USAGE_ROW_UPKEEP;
+	int64_t index = row->index - (upkeep ? USAGE_ROW_UPKEEP : 0);
 	struct usage_fold_state *state;
 
-	if (!watch || row->index < USAGE_AS_UPPER || row->index > USAGE_AS_LOWER) {
+	if (!watch || index < USAGE_AS_UPPER || index > USAGE_AS_LOWER) {
 		usage_rows_delete_watch(load->changes, row->mount_id);
 		return 0;
 	}
-	state = &watch->folded[row->index];
+	state = upkeep ? usage_fold_find_state(&watch->upkeep[index]) : &watch->folded[index];
+	if (!state)
+		return -ENOMEM;
 	memcpy(state->folded.counters, row->counters, sizeof(row->counters));
 	state->folded.uses = row->uses;
 	state->folded.first_read_boot_ns = row->first_read_boot_ns;

@@ -26,6 +26,7 @@
 struct mount_layer {
 	char name[LAYER_NAME_LENGTH + 1];
 	struct usage_fold_state folded;
+	struct usage_fold_state *upkeep; /* likewise of what upkeep read; NULL: nothing */
 	bool dirty; /* not in the database as it is here */
 };
 

@@ -7,6 +7,13 @@
 
 #include "base/vec.h"
 
+static void free_watch(struct layer_watch *watch)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(watch->upkeep); i++)
+		free(watch->upkeep[i]);
+	free(watch);
+}
+
 int watch_table_new(struct manager *m)
 {
 	m->watches.by_layer = hashmap_new();
@@ -48,7 +55,7 @@ int watch_table_insert(struct manager *m, struct layer_watch *watch)
 	if (grown)
 		all->by_owner = grown;
 	if (!grown || hashmap_insert(all->by_layer, watch->layer, watch) < 0) {
-		free(watch);
+		free_watch(watch);
 		return -ENOMEM;
 	}
 	/* Owners grow, so that this is the end nearly always. */
@@ -69,13 +76,13 @@ void watch_table_remove(struct manager *m, struct layer_watch *watch)
 		(all->count - place - 1) * sizeof(*all->by_owner));
 	all->count--;
 	usage_layers_unwatch(m->usage, &watch->root, watch->owner);
-	free(watch);
+	free_watch(watch);
 }
 
 void watch_table_free(struct manager *m)
 {
 	for (size_t i = 0; i < m->watches.count; i++)
-		free(m->watches.by_owner[i]);
+		free_watch(m->watches.by_owner[i]);
 	free(m->watches.by_owner);
 	hashmap_free(m->watches.by_layer);
 	m->watches = (struct layer_watches){ 0 };

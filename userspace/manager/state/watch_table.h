@@ -11,6 +11,7 @@ struct layer_watch {
 	struct usage_root root;
 	int64_t born_ns; /* when the root was made; 0: the file system does not tell */
 	struct usage_fold_state folded[2]; /* by USAGE_AS_UPPER and USAGE_AS_LOWER */
+	struct usage_fold_state *upkeep[2]; /* likewise of what upkeep read; NULL: nothing */
 	bool dirty; /* not in the database as it is here */
 };
 
