@@ -1,10 +1,22 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq sqlite3 faketime umoci skopeo docker-registry
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the agent remembers of layers, and learns from it.
 
 load ../lib/helpers
+load ../lib/images
+load ../lib/registry
+
+teardown() {
+	stop_registry
+	agent_teardown
+}
+
+# Starts the agent with a clock that is so much ahead.
+start_agent_later() { # TIME
+	agent_launcher="env FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME=+$1 LD_PRELOAD=$(preload /usr/lib/*/faketime/libfaketimeMT.so.1)" start_agent
+}
 
 # Reads a record through a mount of its own.
 read_record() {
@@ -27,6 +39,75 @@ events() { # [OPTION…]
 		.[-1].size >= 1048576 and .[0].layer == .[-1].layer' <<< "$output"
 	run -0 varve history
 	assert_output_has "evicted"
+}
+
+@test "a read ten minutes and more after the one before is an event, and the reads in between are not" {
+	start_agent
+	base=$(result base)
+	id=$(result top --parent "$base")
+	read_record "$id"
+	[[ $(events) == "made made" ]]
+	stop_agent
+	start_agent_later 20m
+	read_record "$id"
+	read_record "$id"
+	[[ $(events "$id") == "made needed" ]]
+	# One event is enough: what lies below is needed along with it.
+	[[ $(events "$base") == made ]]
+	run -0 varve du -o "needed again" --no-trunc
+	assert_output_has "(records like it: read every 15 min or so, idle for "
+	stop_agent
+	start_agent_later 50m
+	read_record "$id"
+	[[ $(events "$id") == "made needed needed" ]]
+}
+
+@test "what fetching and unpacking took is the cost of a pulled layer; that of a lazy one is not known" {
+	make_images
+	start_registry
+	skopeo copy --quiet --dest-tls-verify=false "oci:$layout:one" "docker://$registry/image:one"
+	start_agent
+	id=$(varve pull --lazy "$registry/image:one")
+	varve ls --json | jq -e -s 'all(.lazy)'
+	varve du --json | jq -e -s 'length == 3 and all(.cost == null)'
+	[[ $(varve du -o cost | grep -cx ' *[–-]') == 3 ]]
+	[[ -z $(varve history -q) ]]
+	varve mount "$id" --read-only
+	varve du --json | jq -e -s 'all(.cost > 0 and .cost < 600)'
+	varve history --json | jq -e -s 'length == 3 and all(.event == "made" and .cost > 0 and .size > 0 and .record != null)'
+	run -0 varve inspect "$id"
+	assert_output_has "Cost:"
+	assert_output_has "Needed again:"
+	stop_agent
+	start_agent
+	varve du --json | jq -e -s 'all(.cost > 0)'
+}
+
+@test "a layer that falls back to lazy is evicted, and one that is filled again is a regret, also after a restart" {
+	make_images
+	start_agent
+	id=$(varve import "oci:$layout:one" 2> /dev/null)
+	varve release "$id"
+	[[ $(events) == "made made made" ]]
+	varve prune --to-lazy --scorer lru > /dev/null
+	[[ $(events) == "made made made evicted evicted evicted" ]]
+	kill_agent
+	start_agent
+	varve mount "$id" --read-only
+	[[ $(events "$id") == "made evicted made" ]]
+	varve regret --json | jq -e '.by == "prune/lru" and .evicted == 3 and .day.layers == 3 and .day.cost > 0'
+	varve umount "$id"
+	stop_agent
+	start_agent
+	[[ $(events "$id") == "made evicted made" ]]
+}
+
+@test "a plan that is executed later is regretted by the scorer that made it" {
+	start_agent
+	result planned > /dev/null
+	plan=$(varve prune --dry-run --scorer gdsf --json | jq -r 'select(.plan).plan')
+	varve prune --plan "$plan" > /dev/null
+	[[ $(varve history --json | jq -r 'select(.event == "evicted").by') == prune/gdsf ]]
 }
 
 @test "a layer that is made again after its eviction is a regret of that policy and scorer" {
@@ -118,8 +199,47 @@ events() { # [OPTION…]
 @test "prune by forecast says when a layer would be needed again" {
 	start_agent
 	result unread > /dev/null
-	run -0 varve prune --dry-run --scorer forecast
-	assert_output_has "needed again in about"
+	above=$(result above --parent "$(result below)")
+	stop_agent
+	# A cheap parent takes what lies on it along.
+	sqlite3 "$agent_root/varve.db" "UPDATE pasts SET cost = 10;
+		UPDATE pasts SET cost = 1000000 WHERE layer = (SELECT layer FROM records WHERE id = '$above')"
+	start_agent
+	run -0 varve prune --dry-run --no-trunc
+	assert_output_has "never used; would be needed again in about "
+	assert_output_has "(records like it: not read, idle for "
+	assert_output_has "; takes "
+	assert_output_has " with the 1 below it"
+	run -0 varve explain "$(varve prune --dry-run -q | head -n 1)"
+	assert_output_has "would be needed again in about "
+}
+
+@test "rows of the history that cannot be are survived, shown, and change no order but their own" {
+	start_agent
+	a=$(result a)
+	result b --parent "$a" > /dev/null
+	stop_agent
+	sqlite3 "$agent_root/varve.db" "
+		UPDATE pasts SET first = 9000000000000000000, last = -5, counted = -9000000000000000000,
+			log_gap = 9000000000000000000, needs = -1, cost = -3;
+		INSERT INTO pasts VALUES('999999', 'nonsense', '999999', 0, 0, 0, 0, 0, 0, 9000000000000000000);
+		INSERT INTO departed VALUES('sha256:0', 9000000000000000000, 'x', -1, -1, -1, -1, -1, -1, -1);
+		INSERT INTO history(at, event, layer, identity, below, record, bytes, cost, by, since) VALUES
+			(9000000000000000000, 77, 'x', 'x', 'x', 'x', -9, -9, 'no slash', -9),
+			(1, 1, '1', '1', '1', '1', 9000000000000000000, 9000000000000000000, '/', 9000000000000000000),
+			(-1, 3, '', '', '', '', 0, 0, '', 0);
+		INSERT OR REPLACE INTO store(key, value) VALUES('forecast', '1 1e300 -5 nan 3')"
+	start_agent
+	varve du --json | jq -e -s 'length == 2 and all(.cost == null and .neededAgain > 0)'
+	[[ $(varve prune --dry-run -q --all | tail -n 1) == "$a" ]]
+	[[ $(events) == *made*unknown* ]]
+	run -0 varve history
+	run -0 varve regret
+	varve history --export | varve simulate --trace - --keep-storage 1M > /dev/null
+	varve fsck
+	stop_agent
+	start_agent
+	varve du --json | jq -e -s 'all(.neededAgain > 0)'
 }
 
 @test "history and regret refuse what they cannot mean" {

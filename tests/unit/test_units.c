@@ -287,16 +287,11 @@ static void rough_durations_are_formatted(void **unused)
 	static const struct {
 		double seconds;
 		const char *text;
-	} cases[] = { { 0, "0.0 s" },
-		      { 0.26, "0.3 s" },
-		      { 40.4, "40 s" },
-		      { 119, "119 s" },
-		      { 720, "12 min" },
-		      { 4 * 3600 + 100, "4 h" },
-		      { 9.2 * 86400, "9 days" },
-		      { 3 * 365.0 * 86400, "3 years" },
-		      { 1e300, "centuries" },
-		      { INFINITY, "centuries" } };
+	} cases[] = { { 0, "less than 0.1 s" },	 { 0.26, "0.3 s" },
+		      { 40.4, "40 s" },		 { 119, "119 s" },
+		      { 720, "12 min" },	 { 4 * 3600 + 100, "4 h" },
+		      { 9.2 * 86400, "9 days" }, { 3 * 365.0 * 86400, "3 years" },
+		      { 1e300, "centuries" },	 { INFINITY, "centuries" } };
 	char buffer[UNITS_TEXT_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)

@@ -403,7 +403,10 @@ const char *units_format_about(double seconds, char buffer[UNITS_TEXT_MAX])
 				       seconds / units[i].seconds, units[i].name);
 		return buffer;
 	}
-	(void)snprintf(buffer, UNITS_TEXT_MAX, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+	if (seconds < 0.1)
+		(void)snprintf(buffer, UNITS_TEXT_MAX, "less than 0.1 s");
+	else
+		(void)snprintf(buffer, UNITS_TEXT_MAX, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
 	return buffer;
 }
 

@@ -25,7 +25,8 @@ const char *units_format_time(int64_t wall_ns, char buffer[UNITS_TEXT_MAX]);
 /* RFC 3339, with any offset from UTC; finer fractions than nanoseconds are cut. -EINVAL; -ERANGE:
  * before 1970 or after 2261. */
 int units_parse_time(const char *text, int64_t *ret_wall_ns);
-/* "40 s", "0.3 s", "12 min", "4 h", "9 days", "3 years", "centuries": rounded. */
+/* "less than 0.1 s", "0.3 s", "40 s", "12 min", "4 h", "9 days", "3 years", "centuries": rounded.
+ */
 const char *units_format_about(double seconds, char buffer[UNITS_TEXT_MAX]);
 /* "3 seconds ago", "2 days ago", "in 4 minutes", "just now"; "never" for 0. */
 const char *units_format_age(int64_t wall_ns, int64_t now_ns, char buffer[UNITS_TEXT_MAX]);

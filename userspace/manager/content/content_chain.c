@@ -18,6 +18,7 @@ static int copy_layer(const struct record *r, size_t below, struct content_chain
 {
 	l->below = below;
 	memcpy(l->layer, r->layer->name, sizeof(l->layer));
+	memcpy(l->record, r->id, sizeof(l->record));
 	l->content = record_content_copy(r->content);
 	return l->content ? 0 : -ENOMEM;
 }

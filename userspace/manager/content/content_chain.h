@@ -18,10 +18,11 @@ enum content_chain_blob {
 
 /* A layer that lacks files. */
 struct content_chain_layer {
-	char layer[LAYER_NAME_LENGTH + 1];
+	char layer[LAYER_NAME_LENGTH + 1], record[RECORD_ID_LENGTH + 1];
 	struct record_content *content;
 	size_t below; /* how many of the chain's layers it lies on */
-	enum content_chain_blob blob; /* guarded by the lock of the fetchers */
+	enum content_chain_blob blob; /* guarded by the lock of the fetchers, as is the next */
+	int64_t fetch_ns; /* that bringing the blob took; 0: it was here */
 	struct blob_pin pin;
 };
 

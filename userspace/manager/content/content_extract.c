@@ -10,6 +10,7 @@
 #include "manager/content/content_missing.h"
 #include "manager/content/content_unpack.h"
 #include "manager/content/content_use.h"
+#include "manager/history/history.h"
 
 /* A layer that is being made. Guarded by `lock`, but for the size, which is its maker's until it is
  * done. The last user frees it. */
@@ -26,6 +27,7 @@ struct extraction {
 struct source {
 	struct content_fetchers *fetchers; /* NULL: adopt the directory */
 	const char *directory;
+	int64_t took_ns; /* that the directory took to make */
 };
 
 /* With the lock. */
@@ -37,7 +39,8 @@ static void put_extraction(struct extraction *x)
 }
 
 /* With the lock. */
-static void publish(struct manager *m, struct extraction *x, int code, const struct error *e)
+static void publish(struct manager *m, const struct content_chain_layer *l, int64_t took_ns,
+		    struct extraction *x, int code, const struct error *e)
 {
 	struct layer *layer = record_graph_find_layer(m->graph, x->layer);
 
@@ -49,6 +52,7 @@ static void publish(struct manager *m, struct extraction *x, int code, const str
 		layer->inodes = x->size.inodes;
 		layer->size_known = layer->measured = true;
 		layer->upper_changes++;
+		history_filled(m, layer, l->record, took_ns);
 	}
 	x->done = true;
 	x->code = code;
@@ -110,11 +114,13 @@ static int make_own(struct content_chain *chain, const struct source *from,
 		    const struct content_chain_layer *l, struct extraction *x, struct error *e)
 {
 	struct error own = { 0 };
-	int code = from->fetchers ? content_unpack_layer(from->fetchers, l, &x->size, &own)
-				  : content_unpack_adopt(chain, l, from->directory, &x->size, &own);
+	int64_t took_ns = from->took_ns;
+	int code = from->fetchers
+			   ? content_unpack_layer(from->fetchers, l, &x->size, &took_ns, &own)
+			   : content_unpack_adopt(chain, l, from->directory, &x->size, &own);
 	cleanup(manager_unlock) struct manager *m = manager_lock(chain->m);
 
-	publish(m, x, code, &own);
+	publish(m, l, took_ns, x, code, &own);
 	put_extraction(x);
 	return code < 0 ? error_set(e, code, "%s", own.text) : 0;
 }
@@ -149,17 +155,16 @@ static int make_layers(struct content_chain *chain, struct error *e)
 	return 0;
 }
 
-/* `adopt`: the directory that has the files of the only layer, or NULL. */
+/* `adopt`: has the files of the only layer; or NULL. */
 static int make_chain(struct manager *m, struct record *r, const struct content_watch *watch,
-		      const char *adopt, struct error *e)
+		      const struct source *adopt, struct error *e)
 {
 	cleanup(content_chain_close) struct content_chain chain = { 0 };
-	struct source directory = { .directory = adopt };
 	int code = content_chain_open(m, r, watch, adopt != NULL, &chain, e);
 
 	if (code < 0 || chain.count == 0)
 		return code;
-	return adopt ? make_once(&chain, &directory, &chain.layers[0], e) : make_layers(&chain, e);
+	return adopt ? make_once(&chain, adopt, &chain.layers[0], e) : make_layers(&chain, e);
 }
 
 static bool is_of_a_source(int code)
@@ -176,7 +181,7 @@ static bool is_of_a_source(int code)
 
 /* An error that may come from a source names all blobs that are missing. */
 static int extract_chain(struct manager *m, struct record *r, const struct content_watch *watch,
-			 const char *adopt, struct error *e)
+			 const struct source *adopt, struct error *e)
 {
 	char why[sizeof(e->text)];
 	int missing, code = make_chain(m, r, watch, adopt, e);
@@ -226,7 +231,7 @@ int content_extract_if_lazy(struct manager *m, struct record **r, const atomic_b
 }
 
 static int extract_by_id(struct manager *m, const char *id, const struct content_watch *watch,
-			 const char *adopt, struct error *e)
+			 const struct source *adopt, struct error *e)
 {
 	cleanup(content_use_end) struct content_use use = { 0 };
 	int code = content_use_find(m, id, &use, e);
@@ -237,11 +242,13 @@ static int extract_by_id(struct manager *m, const char *id, const struct content
 	return code < 0 ? error_context(e, "extract %s", use.record->id) : 0;
 }
 
-int content_extract_adopt(struct manager *m, const char *id, const char *directory, struct error *e)
+int content_extract_adopt(struct manager *m, const char *id, const char *directory, int64_t took_ns,
+			  struct error *e)
 {
 	const struct content_watch no_watch = { 0 };
+	const struct source adopt = { .directory = directory, .took_ns = took_ns };
 
-	return extract_by_id(m, id, &no_watch, directory, e);
+	return extract_by_id(m, id, &no_watch, &adopt, e);
 }
 
 int content_extract(struct manager *m, const char *id, const struct content_watch *watch,

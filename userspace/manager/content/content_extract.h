@@ -15,8 +15,8 @@ int content_extract(struct manager *m, const char *id, const struct content_watc
 		    struct error *e);
 
 /* Gives a record without parents the files of a directory, a path within the store that was filled
- * from the record's blob. The directory stays when the record has files already. */
-int content_extract_adopt(struct manager *m, const char *id, const char *directory,
+ * from the record's blob in this time. The directory stays when the record has files already. */
+int content_extract_adopt(struct manager *m, const char *id, const char *directory, int64_t took_ns,
 			  struct error *e);
 
 /* Like content_extract(), with the lock, which is released while there is something to do: *r may

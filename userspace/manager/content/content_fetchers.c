@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "content/blob_fetch.h"
 #include "manager/content/content_source.h"
 
@@ -20,8 +21,9 @@ static void fetched(int64_t done_bytes, int64_t total_bytes, void *user)
 }
 
 static int bring_blob(struct content_chain *chain, const struct content_chain_layer *l,
-		      struct error *e)
+		      int64_t *ret_fetch_ns, struct error *e)
 {
+	int64_t begin = clock_monotonic_ns();
 	const struct record_content *c = l->content;
 	struct fetch_watch watch = { chain->progress, c->blob.text };
 	struct fetch_control control =
@@ -40,6 +42,7 @@ static int bring_blob(struct content_chain *chain, const struct content_chain_la
 	if (code < 0)
 		return code;
 	content_blobs_arrived(chain->m, &c->blob, c->size_bytes);
+	*ret_fetch_ns = clock_monotonic_ns() - begin;
 	return 0;
 }
 
@@ -54,11 +57,12 @@ static struct content_chain_layer *take_next(struct content_fetchers *f)
 	return &f->chain->layers[f->next++];
 }
 
-static void note_result(struct content_fetchers *f, struct content_chain_layer *l, int code,
-			const struct error *e)
+static void note_result(struct content_fetchers *f, struct content_chain_layer *l, int64_t fetch_ns,
+			int code, const struct error *e)
 {
 	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&f->lock);
 
+	l->fetch_ns = fetch_ns;
 	l->blob = code == 0 ? CONTENT_CHAIN_BLOB_HERE : CONTENT_CHAIN_BLOB_FAILED;
 	if (code < 0 && f->code == 0) {
 		f->code = code;
@@ -74,9 +78,10 @@ static void *fetch_layers(void *arg)
 
 	while ((l = take_next(f))) {
 		struct error e = { 0 };
-		int code = bring_blob(f->chain, l, &e);
+		int64_t fetch_ns = 0;
+		int code = bring_blob(f->chain, l, &fetch_ns, &e);
 
-		note_result(f, l, code, &e);
+		note_result(f, l, fetch_ns, code, &e);
 	}
 	return NULL;
 }

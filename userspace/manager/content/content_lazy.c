@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "graph/record_content.h"
 #include "manager/content/content_blobs.h"
+#include "manager/history/history.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_files.h"
 #include "store/layer_rows.h"
@@ -54,11 +56,21 @@ bool content_lazy_may_fall_back(struct manager *m, const struct record *r)
 	return content_lazy_could_be_made(m, r) && is_unneeded_by_all(m, r);
 }
 
+static void add_history(struct manager *m, struct record *const *records, size_t count,
+			const char *by, int64_t now_ns, struct change_set *c)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	for (size_t i = 0; i < count; i++)
+		history_falling_back(locked, records[i], by, now_ns, c);
+}
+
 static int write_rows(struct manager *m, struct record *const *records, size_t count,
-		      struct error *e)
+		      const char *by, int64_t now_ns, struct error *e)
 {
 	cleanup(change_set_free) struct change_set c = { 0 };
 
+	add_history(m, records, count, by, now_ns, &c);
 	for (size_t i = 0; i < count; i++) {
 		layer_rows_set_lazy(&c, records[i]->layer->name, true);
 		layer_rows_forget_files(&c, records[i]->layer->name);
@@ -81,9 +93,10 @@ static void discard_files(struct manager *m, struct record *const *records, size
 }
 
 int content_lazy_fall_back(struct manager *m, struct record *const *records, size_t count,
-			   struct error *e)
+			   const char *by, struct error *e)
 {
-	int code = write_rows(m, records, count, e);
+	int64_t now = clock_wall_ns();
+	int code = write_rows(m, records, count, by, now, e);
 
 	manager_assert_unlocked(m);
 	if (code < 0)
@@ -98,6 +111,7 @@ int content_lazy_fall_back(struct manager *m, struct record *const *records, siz
 		layer->lazy = true;
 		layer->size_known = layer->measured = false;
 		layer->upper_changes++;
+		history_fell_back(locked, layer->name, by, now);
 		manager_unreserve(locked, records[i]);
 	}
 	return 0;

@@ -16,4 +16,4 @@ bool content_lazy_may_fall_back(struct manager *m, const struct record *r);
 /* Removes the files of reserved records and ends their reservations. On failure nothing has changed
  * and the records are still reserved. Without the lock. */
 int content_lazy_fall_back(struct manager *m, struct record *const *records, size_t count,
-			   struct error *e);
+			   const char *by, struct error *e);

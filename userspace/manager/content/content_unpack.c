@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "content/blob_store.h"
 #include "layer/tar_apply.h"
 #include "manager/state/lower_directories.h"
@@ -159,10 +160,11 @@ static int make_directory(struct manager *m, const char *layer, struct error *e)
 }
 
 int content_unpack_layer(struct content_fetchers *f, const struct content_chain_layer *l,
-			 struct disk_usage *ret_size, struct error *e)
+			 struct disk_usage *ret_size, int64_t *ret_took_ns, struct error *e)
 {
 	struct content_chain *chain = f->chain;
 	int code = content_fetchers_wait(f, l, e);
+	int64_t begin = clock_monotonic_ns();
 
 	if (code < 0)
 		return code;
@@ -175,6 +177,7 @@ int content_unpack_layer(struct content_fetchers *f, const struct content_chain_
 	if (code < 0)
 		(void)store_files_discard(chain->m, l->layer,
 					  NULL); /* else the next attempt does */
+	*ret_took_ns = l->fetch_ns + clock_monotonic_ns() - begin;
 	return code;
 }
 

@@ -9,9 +9,10 @@
 #include "layer/disk_walk.h"
 #include "manager/content/content_fetchers.h"
 
-/* Fills the layer from its blob, for which it waits. On failure nothing is left of the files. */
+/* Fills the layer from its blob, for which it waits. On failure nothing is left of the files.
+ * *ret_took_ns: what fetching and unpacking took, without waiting for other layers. */
 int content_unpack_layer(struct content_fetchers *f, const struct content_chain_layer *l,
-			 struct disk_usage *ret_size, struct error *e);
+			 struct disk_usage *ret_size, int64_t *ret_took_ns, struct error *e);
 
 /* Gives the layer the files of a directory, a path within the store; it is gone afterwards. */
 int content_unpack_adopt(struct content_chain *chain, const struct content_chain_layer *l,

@@ -154,7 +154,7 @@ static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, str
 
 	if (run->dry_run || b->count == 0)
 		return 0;
-	code = to_lazy ? content_lazy_fall_back(run->m, b->records, b->count, e)
+	code = to_lazy ? content_lazy_fall_back(run->m, b->records, b->count, run->by, e)
 		       : record_delete_evicted(run->m, b->records, b->count, run->by, e);
 	if (code < 0)
 		return code;

@@ -80,17 +80,17 @@ static struct event *add_event(struct history *h, enum history_event event, cons
 	return added;
 }
 
-static void log_made(struct history *h, const struct past *p, const struct record *r,
-		     const struct departed *before)
+static void log_made(struct history *h, const struct past *p, const char *record,
+		     const struct layer *layer, const struct departed *before)
 {
 	struct event *event = add_event(h, HISTORY_MADE, p->layer, clock_wall_ns());
 
 	if (!event)
 		return;
 	memcpy(event->below, p->below, sizeof(event->below));
-	memcpy(event->record, r->id, sizeof(event->record));
+	(void)snprintf(event->record, sizeof(event->record), "%s", record);
 	memcpy(event->identity, p->identity, sizeof(event->identity));
-	event->bytes = r->layer->size_known ? r->layer->allocated_bytes : 0;
+	event->bytes = layer->size_known ? layer->allocated_bytes : 0;
 	event->cost_ms = p->cost_ms;
 	event->returned = before;
 	if (!before || !*before->by)
@@ -127,21 +127,31 @@ static void restore(struct manager *m, struct past *p, struct departed *before)
 	free(before);
 }
 
+/* The layer has its files. If it was evicted before, it gets its past back. */
+static void finish(struct manager *m, struct past *p, const char *record, const struct layer *layer)
+{
+	struct departed *before = *p->identity ? hashmap_find(m->history->departed, p->identity)
+					       : NULL;
+
+	manager_assert_locked(m);
+	p->finished = p->dirty = true;
+	log_made(m->history, p, record, layer, before);
+	if (before)
+		restore(m, p, before);
+}
+
+/* A lazy layer is finished when it has got its files. */
 static void note_made(struct manager *m, const struct record *r)
 {
 	struct past *p = history_state_find(m, r->layer->name), *parent;
-	struct departed *before = NULL;
 
 	if (!p || p->finished)
 		return;
-	p->finished = p->dirty = true;
 	parent = history_state_below(m, p);
 	history_identity_of(r, parent ? parent->identity : "", p->identity);
-	if (*p->identity)
-		before = hashmap_find(m->history->departed, p->identity);
-	log_made(m->history, p, r, before);
-	if (before)
-		restore(m, p, before);
+	p->dirty = true;
+	if (!r->layer->lazy)
+		finish(m, p, r->id, r->layer);
 }
 
 void history_made(struct manager *m, const struct record *r)
@@ -149,9 +159,21 @@ void history_made(struct manager *m, const struct record *r)
 	struct past *p = history_state_find(m, r->layer->name);
 
 	manager_assert_locked(m);
-	if (p && !p->finished)
+	if (p && !p->finished && !r->layer->lazy)
 		add_work(m->history, p, clock_wall_ns()); /* finishing it was work, too */
 	note_made(m, r);
+}
+
+void history_filled(struct manager *m, const struct layer *layer, const char *record,
+		    int64_t took_ns)
+{
+	struct past *p = history_state_find(m, layer->name);
+
+	manager_assert_locked(m);
+	if (!p || p->finished)
+		return;
+	p->cost_ms = (took_ns + NS_PER_MS - 1) / NS_PER_MS;
+	finish(m, p, record, layer);
 }
 
 /* ---- what layers cost ---- */
@@ -163,6 +185,21 @@ void history_worked(struct manager *m, const char *layer, int64_t now_ns)
 	manager_assert_locked(m);
 	if (p && !p->finished)
 		add_work(m->history, p, now_ns);
+}
+
+void history_took(struct manager *m, const char *layer, int64_t from_ns, int64_t to_ns)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p || p->finished)
+		return;
+	if (from_ns < p->worked_ns)
+		from_ns = p->worked_ns;
+	if (to_ns > from_ns)
+		p->cost_ms += (to_ns - from_ns + NS_PER_MS - 1) / NS_PER_MS;
+	p->worked_ns = to_ns;
+	p->dirty = true;
 }
 
 /* ---- needs ---- */
@@ -190,55 +227,86 @@ void history_needed(struct manager *m, const char *layer, int64_t now_ns)
 
 /* ---- layers go ---- */
 
+static void add_departed(const struct past *p, const struct record *r, const char *by,
+			 int64_t now_ns, struct change_set *c)
+{
+	int64_t bytes = r->layer->measured ? r->layer->allocated_bytes : 0;
+	const struct history_row row = { .at_ns = now_ns,
+					 .event = by ? HISTORY_EVICTED : HISTORY_REMOVED,
+					 .layer = p->layer,
+					 .identity = p->identity,
+					 .below = p->below,
+					 .record = r->id,
+					 .bytes = bytes,
+					 .cost_ms = p->cost_ms,
+					 .by = by ? by : "" };
+	const struct departed_row departed = { .identity = p->identity,
+					       .past = p->past,
+					       .at_ns = now_ns,
+					       .bytes = bytes,
+					       .cost_ms = p->cost_ms,
+					       .by = row.by };
+
+	history_rows_add(c, &row);
+	if (*p->identity)
+		history_rows_set_departed(c, &departed);
+}
+
+static void depart(struct manager *m, const struct past *p, const char *by, int64_t now_ns)
+{
+	struct departed *d = *p->identity ? history_state_depart(m->history, p->identity) : NULL;
+
+	if (!d)
+		return;
+	(void)snprintf(d->by, sizeof(d->by), "%s", by ? by : "");
+	d->past = p->past;
+	d->at_ns = now_ns;
+	d->cost_ms = p->cost_ms;
+}
+
 void history_departing(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
 		       struct change_set *c)
 {
 	const struct past *p = history_state_find(m, r->layer->name);
-	int64_t bytes = r->layer->measured ? r->layer->allocated_bytes : 0;
-	struct history_row row;
-	struct departed_row departed;
 
 	manager_assert_locked(m);
 	if (!p)
 		return;
-	row = (struct history_row){ .at_ns = now_ns,
-				    .event = by ? HISTORY_EVICTED : HISTORY_REMOVED,
-				    .layer = p->layer,
-				    .identity = p->identity,
-				    .below = p->below,
-				    .record = r->id,
-				    .bytes = bytes,
-				    .cost_ms = p->cost_ms,
-				    .by = by ? by : "" };
-	departed = (struct departed_row){ .identity = p->identity,
-					  .past = p->past,
-					  .at_ns = now_ns,
-					  .bytes = bytes,
-					  .cost_ms = row.cost_ms,
-					  .by = row.by };
-	history_rows_add(c, &row);
+	add_departed(p, r, by, now_ns, c);
 	history_rows_delete_past(c, p->layer);
-	if (*p->identity)
-		history_rows_set_departed(c, &departed);
 }
 
 void history_departed(struct manager *m, const char *layer, const char *by, int64_t now_ns)
 {
 	struct past *p = history_state_find(m, layer);
-	struct departed *d;
 
 	manager_assert_locked(m);
 	if (!p)
 		return;
 	(void)hashmap_remove(m->history->pasts, p->layer);
-	d = *p->identity ? history_state_depart(m->history, p->identity) : NULL;
-	if (d) {
-		(void)snprintf(d->by, sizeof(d->by), "%s", by ? by : "");
-		d->past = p->past;
-		d->at_ns = now_ns;
-		d->cost_ms = p->cost_ms;
-	}
+	depart(m, p, by, now_ns);
 	free(p);
+}
+
+void history_falling_back(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
+			  struct change_set *c)
+{
+	const struct past *p = history_state_find(m, r->layer->name);
+
+	manager_assert_locked(m);
+	if (p)
+		add_departed(p, r, by, now_ns, c);
+}
+
+void history_fell_back(struct manager *m, const char *layer, const char *by, int64_t now_ns)
+{
+	struct past *p = history_state_find(m, layer);
+
+	manager_assert_locked(m);
+	if (!p)
+		return;
+	depart(m, p, by, now_ns);
+	p->finished = false;
 }
 
 /* ---- records that are older than the history ---- */
@@ -266,8 +334,12 @@ static void guess_past(struct manager *m, const struct record *r)
 /* Parents first: a child's past begins with a look at its parent. Chains are at most 500 deep. */
 void history_recall(struct manager *m, const struct record *r)
 {
+	struct past *p = history_state_find(m, r->layer->name);
+
 	manager_assert_locked(m);
-	if (history_state_find(m, r->layer->name))
+	if (p && r->layer->lazy)
+		p->finished = false;
+	if (p)
 		return;
 	if (r->parent)
 		history_recall(m, r->parent);

@@ -19,8 +19,14 @@ void history_recall(struct manager *m, const struct record *r);
 void history_begin(struct manager *m, const struct record *r);
 /* The record was not made after all. */
 void history_undone(struct manager *m, const char *layer);
-/* The layer is finished. If it was evicted before, it gets its past back, and that is a regret. */
+/* The layer is finished, or is lazy. If it was evicted before, it gets its past back, and that is a
+ * regret. */
 void history_made(struct manager *m, const struct record *r);
+/* A lazy layer has got its files, by unpacking or fetching, which took so long. */
+void history_filled(struct manager *m, const struct layer *layer, const char *record,
+		    int64_t took_ns);
+/* The layer was worked on for all of this time, past the mounts that the kernel counts. */
+void history_took(struct manager *m, const char *layer, int64_t from_ns, int64_t to_ns);
 /* The kernel saw work in a layer that is being made, since the last fold. */
 void history_worked(struct manager *m, const char *layer, int64_t now_ns);
 /* The layer was read: it is needed, with all below it. */
@@ -31,3 +37,7 @@ void history_needed(struct manager *m, const char *layer, int64_t now_ns);
 void history_departing(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
 		       struct change_set *c);
 void history_departed(struct manager *m, const char *layer, const char *by, int64_t now_ns);
+/* The same for a layer that is evicted, and whose record stays, lazy. */
+void history_falling_back(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
+			  struct change_set *c);
+void history_fell_back(struct manager *m, const char *layer, const char *by, int64_t now_ns);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/regular_file.h"
 #include "content/blob_writer.h"
 #include "image/image_manifest.h"
@@ -32,6 +33,7 @@ struct tar_import {
 	struct content_progress *progress;
 	char *scratch;
 	int64_t size_bytes; /* of the file */
+	int64_t unpack_ns; /* that unpacking it took */
 	struct tar_apply_result result;
 	const char *media_type;
 };
@@ -81,6 +83,7 @@ static int unpack(struct tar_import *t, struct error *e)
 	struct tar_apply_options options = { .cancelled = content_progress_stop(t->progress),
 					     .progress = unpacked,
 					     .user = t };
+	int64_t begin;
 	int code = open_file(t, &file, e);
 
 	if (code < 0)
@@ -93,9 +96,11 @@ static int unpack(struct tar_import *t, struct error *e)
 		return error_set(e, -errno, "open %s: %s", t->scratch, strerror(errno));
 	options.source_fd = file;
 	options.layer_fd = directory;
+	begin = clock_monotonic_ns();
 	code = tar_apply(&options, &t->result, e);
 	if (code < 0)
 		return code;
+	t->unpack_ns = clock_monotonic_ns() - begin;
 	if (t->result.notes.count > 0)
 		manager_report(t->m, false, "archive=\"%s\" left out of it: %" PRIu64 " (%s)",
 			       t->reference->path, t->result.notes.count, t->result.notes.text);
@@ -173,7 +178,7 @@ static int make_record(struct tar_import *t, const struct image_import_options *
 		return code;
 	if (is_new)
 		memcpy(work->made[work->made_count++], ret_id, sizeof(work->made[0]));
-	return content_extract_adopt(t->m, ret_id, t->scratch, e);
+	return content_extract_adopt(t->m, ret_id, t->scratch, t->unpack_ns, e);
 }
 
 static int import_unpacked(struct tar_import *t, const struct image_import_options *o,

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "manager/history/history.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/snapshots/snapshot_content.h"
 #include "manager/snapshots/snapshot_keys.h"
@@ -128,13 +130,14 @@ static void refresh_mount(struct manager *m, const struct record *r)
 			       late.text);
 }
 
-static void forget_size(struct manager *m, const struct record *r)
+static void note_work(struct manager *m, const struct record *r, int64_t begin_ns)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
 	manager_assert_locked(locked);
 	r->layer->size_known = false;
 	r->layer->upper_changes++;
+	history_took(locked, r->layer->name, begin_ns, clock_wall_ns());
 }
 
 static int note_content(struct manager *m, struct record *r, const struct snapshot_apply_options *o,
@@ -155,12 +158,14 @@ int snapshot_apply(struct manager *m, const struct snapshot_mount_text *mounts, 
 {
 	cleanup(reservation_end) struct reservation reserved = { 0 };
 	cleanup(close_fd) int layer_fd = -EBADF;
+	int64_t begin;
 	struct record *r;
 	int code = reserve(m, mounts, count, &reserved, e);
 
 	if (code < 0)
 		return code;
 	r = reserved.record;
+	begin = clock_wall_ns();
 	code = store_files_open_layer(m, r->layer->name, &layer_fd, e);
 	if (code < 0)
 		return code;
@@ -169,7 +174,7 @@ int snapshot_apply(struct manager *m, const struct snapshot_mount_text *mounts, 
 		return code;
 	code = extract(m, r, layer_fd, options, ret_result, e);
 	refresh_mount(m, r);
-	forget_size(m, r);
+	note_work(m, r, begin);
 	if (code == 0)
 		code = note_content(m, r, options, ret_result, e);
 	if (code < 0)

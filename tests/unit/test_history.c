@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The history of a manager that has a graph and a database, and nothing else. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "manager/history/history.h"
+#include "manager/history/history_forecast.h"
+#include "manager/history/history_save.h"
+#include "manager/history/history_state.h"
+#include "store/statement.h"
+
+#define EVENTS_KEPT 10000 /* while the database cannot be written */
+
+struct fixture {
+	struct manager m;
+	char folder[64], path[96];
+	char reported[400];
+	unsigned reports;
+};
+
+static void note_report(bool problem, const char *text, void *user)
+{
+	struct fixture *f = user;
+
+	assert_true(problem);
+	(void)snprintf(f->reported, sizeof(f->reported), "%s", text);
+	f->reports++;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	(void)snprintf(f->folder, sizeof(f->folder), "/tmp/varve-test.XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->folder);
+	f->m.report = note_report;
+	f->m.user = f;
+	f->m.graph = record_graph_new();
+	assert_non_null(f->m.graph);
+	ranked_lock_init(&f->m.lock, MANAGER_RANK_STATE);
+	assert_int_equal(database_open(f->path, DATABASE_MAY_BE_NEW, &f->m.database, NULL), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	history_state_free(f->m.history);
+	record_graph_free(f->m.graph);
+	database_close(f->m.database);
+	ranked_lock_destroy(&f->m.lock);
+	(void)unlink(f->path);
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s-%s", f->path, i ? "wal" : "shm");
+		(void)unlink(path);
+	}
+	(void)rmdir(f->folder);
+	free(f);
+	return 0;
+}
+
+static void make_layer(struct manager *m, unsigned number)
+{
+	char id[RECORD_ID_LENGTH + 1], name[LAYER_NAME_LENGTH + 1];
+	cleanup(record_free) struct record *r = NULL;
+	struct layer *layer;
+
+	(void)snprintf(id, sizeof(id), "record%u", number);
+	(void)snprintf(name, sizeof(name), "%u", number);
+	r = record_new(id, id, "regular");
+	layer = record_graph_add_layer(m->graph, name);
+	assert_non_null(r);
+	assert_non_null(layer);
+	assert_int_equal(record_graph_insert(m->graph, r, NULL, layer), 0);
+	history_begin(m, r);
+	history_made(m, r);
+	r = NULL; /* the graph's */
+}
+
+/* A fold, of whose transaction the history says whether it was written. */
+static void fold(struct manager *m, bool can_be_written)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	manager_lock(m);
+	history_save(m, &c);
+	manager_unlock(m);
+	if (can_be_written)
+		assert_int_equal(change_set_write(&c, m->database, DATABASE_RELAXED, NULL), 0);
+	manager_lock(m);
+	history_save_done(m, can_be_written);
+	manager_unlock(m);
+}
+
+static int take_count(sqlite3_stmt *row, void *user, struct error *e)
+{
+	(void)e;
+	*(int64_t *)user = sqlite3_column_int64(row, 0);
+	return 0;
+}
+
+static int64_t count_rows(struct manager *m, const char *sql)
+{
+	sqlite3 *db = database_lock_reader(m->database);
+	int64_t count = -1;
+
+	assert_int_equal(statement_query(db, take_count, &count, NULL, sql, ""), 0);
+	database_unlock_reader(m->database);
+	return count;
+}
+
+static void
+events_beyond_the_limit_are_dropped_and_reported_once_the_database_is_written(void **state)
+{
+	struct fixture *f = *state;
+	struct manager *m = &f->m;
+
+	assert_int_equal(history_save_load(m, NULL), 0);
+	manager_lock(m);
+	for (unsigned i = 0; i < EVENTS_KEPT - 5; i++)
+		make_layer(m, i);
+	manager_unlock(m);
+	fold(m, false);
+	assert_int_equal(f->reports, 0);
+	manager_lock(m);
+	for (unsigned i = EVENTS_KEPT - 5; i < EVENTS_KEPT + 7; i++)
+		make_layer(m, i);
+	manager_unlock(m);
+	fold(m, false);
+	fold(m, true);
+	assert_int_equal(f->reports, 1);
+	assert_non_null(strstr(f->reported, "history: 7 events are lost"));
+	assert_int_equal(count_rows(m, "SELECT count(*) FROM history"), EVENTS_KEPT);
+	/* What was kept of a layer is complete, whatever was dropped of the events. */
+	assert_int_equal(count_rows(m, "SELECT count(*) FROM pasts"), EVENTS_KEPT + 7);
+	fold(m, true);
+	assert_int_equal(f->reports, 1);
+	assert_int_equal(count_rows(m, "SELECT count(*) FROM history"), EVENTS_KEPT);
+}
+
+static void a_layer_that_was_not_filled_has_no_cost_and_no_event(void **state)
+{
+	struct fixture *f = *state;
+	struct manager *m = &f->m;
+	struct history_forecast x;
+	struct record *r;
+	struct layer *layer;
+
+	assert_int_equal(history_save_load(m, NULL), 0);
+	manager_lock(m);
+	r = record_new("lazy", "lazy", "regular");
+	layer = record_graph_add_layer(m->graph, "1");
+	assert_int_equal(record_graph_insert(m->graph, r, NULL, layer), 0);
+	layer->lazy = true;
+	history_begin(m, r);
+	history_made(m, r);
+	assert_int_equal(m->history->event_count, 0);
+	assert_true(history_forecast_of(m, "1", clock_wall_ns(), &x));
+	assert_true(x.cost_s == 0);
+	layer->lazy = false;
+	history_filled(m, layer, r->id, 1500 * (NS_PER_S / 1000));
+	assert_int_equal(m->history->event_count, 1);
+	assert_true(history_forecast_of(m, "1", clock_wall_ns(), &x));
+	assert_true(x.cost_s == 1.5);
+	history_filled(m, layer, r->id, 5 * NS_PER_S); /* a layer is filled once */
+	assert_int_equal(m->history->event_count, 1);
+	manager_unlock(m);
+}
+
+static void an_expectation_is_explained_in_a_sentence(void **state)
+{
+	(void)state;
+	const struct history_forecast often = { .need_rate = 1 / (9 * 86400.0),
+						.cost_s = 40,
+						.idle_s = 2 * 86400.0,
+						.gap_s = 4 * 3600.0,
+						.needs = 9,
+						.read = true };
+	const struct history_forecast never = { .need_rate = 1 / 3600.0, .idle_s = 60, .needs = 1 };
+	const struct history_forecast once = {
+		.need_rate = 1 / 7200.0, .idle_s = 60, .needs = 1, .read = true
+	};
+	const struct history_forecast unknown = { .need_rate = 1e-300 };
+	char text[HISTORY_FORECAST_TEXT];
+
+	history_forecast_explain(&often, text);
+	assert_string_equal(text, "in about 9 days (records like it: read every 4 h or so, idle "
+				  "for 2 days); takes 40 s to make");
+	history_forecast_explain(&never, text);
+	assert_string_equal(text, "in about 60 min (records like it: not read, idle for 60 s)");
+	history_forecast_explain(&once, text);
+	assert_string_equal(text, "in about 2 h (records like it: read when they were made, idle "
+				  "for 60 s)");
+	history_forecast_explain(&unknown, text);
+	assert_string_equal(text, "in about centuries");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			events_beyond_the_limit_are_dropped_and_reported_once_the_database_is_written,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_layer_that_was_not_filled_has_no_cost_and_no_event, set_up, tear_down),
+		cmocka_unit_test(an_expectation_is_explained_in_a_sentence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
