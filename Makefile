@@ -285,4 +285,4 @@ clean:
 	rm -rf build
 
 .SECONDARY:
--include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT) -name '*.d' -type f -not -path '*/root/*' 2>/dev/null)

@@ -246,6 +246,9 @@ lacking() {
 	python3-grpc)
 		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "the package python3-grpcio is not installed"
 		;;
+	docker)
+		! "$BATS_TEST_DIRNAME/../../scripts/fetch-docker" > /dev/null && echo "no Docker of Debian 13 here, nor in reach"
+		;;
 	containerd-1.7)
 		! "$BATS_TEST_DIRNAME/../../scripts/fetch-containerd" > /dev/null && echo "no containerd 1.7 here, nor in reach"
 		;;
