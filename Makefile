@@ -51,7 +51,7 @@ VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' NEWS.md | head -n 1)
 
 PKG_CONFIG := pkg-config
 PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson \
-	libcrypto libisal libzstd libcurl libseccomp libcap-ng
+	libcrypto libisal libzstd libcurl libseccomp libcap-ng libmicrohttpd
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 DEP_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
@@ -262,6 +262,8 @@ install-data: $(MAN_PAGES)
 	install -D -m 0644 packaging/completions/varve.bash $(DATA)/bash-completion/completions/varve
 	install -D -m 0644 packaging/completions/varve.fish $(DATA)/fish/vendor_completions.d/varve.fish
 	install -D -m 0644 packaging/completions/_varve $(ZSH_DIR)/_varve
+	install -D -m 0644 -t $(DATA)/varve/prometheus packaging/prometheus/varve.rules.yml
+	install -D -m 0644 -t $(DATA)/varve/grafana packaging/grafana/varve.json
 	install -D -m 0644 -t $(DATA)/doc/varve $(DOCUMENTS)
 	install -D -m 0644 -t $(DATA)/doc/varve/doc $(wildcard doc/*.md)
 
@@ -273,7 +275,7 @@ uninstall:
 		$(addprefix $(DATA)/man/man1/,$(notdir $(filter %.1,$(MAN_PAGES)))) \
 		$(addprefix $(DATA)/man/man8/,$(notdir $(filter %.8,$(MAN_PAGES)))) \
 		$(DATA)/bash-completion/completions/varve $(DATA)/fish/vendor_completions.d/varve.fish $(ZSH_DIR)/_varve
-	rm -rf $(DATA)/doc/varve
+	rm -rf $(DATA)/doc/varve $(DATA)/varve
 
 deb:
 	scripts/make-deb

@@ -57,7 +57,8 @@ make_here() { # TARGET
 @test "man pages, completions and documents are installed" {
 	local file
 	for file in man/man1/varve.1 man/man8/varved.8 man/man8/varve-fetch.8 doc/varve/README.md \
-		doc/varve/doc/containerd.md doc/varve/doc/buildkit.md doc/varve/doc/install.md \
+		doc/varve/doc/containerd.md doc/varve/doc/buildkit.md doc/varve/doc/install.md doc/varve/doc/metrics.md \
+		varve/prometheus/varve.rules.yml varve/grafana/varve.json \
 		bash-completion/completions/varve fish/vendor_completions.d/varve.fish zsh/site-functions/_varve; do
 		[[ -s $prefix/share/$file ]] || {
 			echo "$file is missing"
@@ -67,9 +68,9 @@ make_here() { # TARGET
 }
 
 # Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords
-# is not a default, and this machine need not have the groups.
+# and the port of the metrics are not defaults, and this machine need not have the groups.
 uncomment() {
-	sed -E '/^#credentials/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
+	sed -E '/^#(credentials|address = 127)/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
 		> "$BATS_TEST_TMPDIR/all.conf"
 	[[ $(grep -c '^[a-z]' "$BATS_TEST_TMPDIR/all.conf") -ge 25 ]]
 }

@@ -165,6 +165,26 @@ static void a_yield_lets_a_waiting_thread_have_the_lock(void **state)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+static void a_measured_lock_counts_each_time_that_it_was_held(void **state)
+{
+	static struct lock_meter meter;
+	struct ranked_lock lock;
+	struct histogram_copy held, waited;
+
+	(void)state;
+	ranked_lock_init(&lock, FIRST);
+	ranked_lock_measure(&lock, &meter);
+	ranked_lock_acquire(&lock);
+	/* Waiting gives the lock back, and takes it again. */
+	(void)ranked_lock_wait_until(&lock, &condition, clock_monotonic_ns());
+	ranked_lock_release(&lock);
+	ranked_lock_destroy(&lock);
+	histogram_read(&meter.hold, &held);
+	histogram_read(&meter.wait, &waited);
+	assert_int_equal(held.count, 2);
+	assert_int_equal(waited.count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +193,7 @@ int main(void)
 		cmocka_unit_test(a_timed_wait_returns_with_the_lock_held),
 		cmocka_unit_test(a_yield_lets_a_waiting_thread_have_the_lock),
 		cmocka_unit_test(the_end_of_a_scope_releases_the_lock),
+		cmocka_unit_test(a_measured_lock_counts_each_time_that_it_was_held),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -83,6 +83,34 @@ static void a_held_record_marks_its_ancestors_as_in_use(void **unused)
 	record_graph_free(g);
 }
 
+static void one_pass_marks_the_same_as_two(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct hashmap *leases = hashmap_new();
+	struct record *a = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL);
+	struct record *b = add(g, "bbbbbbbbbbbbbbbbbbb000002", a);
+	struct record *c = add(g, "ccccccccccccccccccc000003", b);
+	struct record *d = add(g, "ddddddddddddddddddd000004", NULL);
+	struct lease *l = lease_new("l", 1, 0, 0);
+	char *references[] = { d->id };
+
+	(void)unused;
+	assert_int_equal(hashmap_insert(leases, l->name, l), 0);
+	assert_int_equal(record_refs_add(b, l, 1, 1), 0);
+	l->references = references;
+	l->reference_count = 1;
+	c->marked = a->shared = true; /* of an earlier pass */
+	assert_int_equal(record_refs_mark(g, leases), 0);
+	assert_true(a->marked && b->marked && !c->marked && !d->marked);
+	assert_true(d->shared && !a->shared && !b->shared && !c->shared);
+	l->references = NULL;
+	l->reference_count = 0;
+	record_refs_clear(b);
+	hashmap_free(leases);
+	lease_free(l);
+	record_graph_free(g);
+}
+
 /* B20: dropping the last ref that counts is a use. */
 static void the_last_ref_that_counts_is_reported_as_a_use(void **unused)
 {
@@ -133,6 +161,7 @@ int main(void)
 		cmocka_unit_test(a_unique_prefix_of_an_id_finds_its_record),
 		cmocka_unit_test(a_layer_stays_until_its_last_owner_is_removed),
 		cmocka_unit_test(a_held_record_marks_its_ancestors_as_in_use),
+		cmocka_unit_test(one_pass_marks_the_same_as_two),
 		cmocka_unit_test(the_last_ref_that_counts_is_reported_as_a_use),
 		cmocka_unit_test(one_of_two_twins_is_listed),
 	};

@@ -11,14 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
+
+/* How long threads wait for a lock, and how long they hold it. */
+struct lock_meter {
+	struct histogram wait, hold;
+};
+
 struct ranked_lock {
 	pthread_mutex_t mutex;
 	atomic_uint waiting; /* threads in ranked_lock_acquire() */
 	atomic_ulong taken; /* how often it has been acquired */
 	unsigned rank; /* 0 to 31; two locks of one rank are never held together */
+	struct lock_meter *meter; /* NULL: the lock is not measured */
+	int64_t taken_ns; /* with the lock, if it is measured */
 };
 
 void ranked_lock_init(struct ranked_lock *l, unsigned rank);
+/* Measures the lock from now on; before any other thread uses it. The meter must outlive it. */
+void ranked_lock_measure(struct ranked_lock *l, struct lock_meter *meter);
 void ranked_lock_destroy(struct ranked_lock *l);
 /* Returns its argument, for `cleanup(ranked_lock_release) struct ranked_lock *held = …`. */
 struct ranked_lock *ranked_lock_acquire(struct ranked_lock *l);

@@ -43,13 +43,12 @@ static int parse_backend(const char *name, struct config *c, struct error *e)
 			 name);
 }
 
-/* A second agent, which has a socket of its own, must not take the first one's other socket. */
-static const char *choose_read_only_socket(const struct config *c)
+/* A second agent, which has a socket of its own, must not take the first one's other sockets.
+ * `socket`: what is configured, or NULL. */
+static const char *choose_socket(const struct config *c, const char *socket, const char *by_default)
 {
-	const char *socket = c->read_only_socket ? c->read_only_socket : c->file.read_only_socket;
-
 	if (!socket && strcmp(c->socket, CONFIG_DEFAULT_SOCKET) == 0)
-		socket = CONFIG_DEFAULT_READ_ONLY_SOCKET;
+		socket = by_default;
 	return socket && strcmp(socket, CONFIG_NO_SOCKET) == 0 ? NULL : socket;
 }
 
@@ -67,7 +66,10 @@ static int apply_file(struct config *c, struct error *e)
 		c->root = c->file.root ? c->file.root : CONFIG_DEFAULT_ROOT;
 	if (!c->socket)
 		c->socket = c->file.socket ? c->file.socket : CONFIG_DEFAULT_SOCKET;
-	c->read_only_socket = choose_read_only_socket(c);
+	c->read_only_socket = choose_socket(
+		c, c->read_only_socket ? c->read_only_socket : c->file.read_only_socket,
+		CONFIG_DEFAULT_READ_ONLY_SOCKET);
+	c->metrics_socket = choose_socket(c, c->file.metrics_socket, CONFIG_DEFAULT_METRICS_SOCKET);
 	/* An empty root would be whatever folder the agent was started in. */
 	if (!*c->root || !*c->socket)
 		return error_set(e, -EINVAL, "the %s must not be empty",

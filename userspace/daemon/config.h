@@ -16,6 +16,8 @@
 #define CONFIG_DEFAULT_FILE "/etc/varve/varved.conf" /* read if it exists */
 #define CONFIG_DEFAULT_READ_ONLY_SOCKET \
 	"/run/varve/varved-ro.sock" /* used with the default socket only */
+#define CONFIG_DEFAULT_METRICS_SOCKET \
+	"/run/varve/metrics.sock" /* used with the default socket only */
 /* The groups whose members may use the sockets, if the groups exist. */
 #define CONFIG_DEFAULT_GROUP "varve"
 #define CONFIG_DEFAULT_READ_ONLY_GROUP "varve-ro"
@@ -48,6 +50,7 @@
 struct config {
 	const char *root, *socket;
 	const char *read_only_socket; /* NULL: no such socket */
+	const char *metrics_socket; /* NULL: no such socket */
 	const char *file_path; /* NULL: the default file, which may be missing */
 	struct config_file file;
 	bool check; /* read the configuration, report its faults, and exit */

@@ -8,6 +8,7 @@
  *   [containerd]     address, timeout
  *   [buildkit "name"], [docker]
  *                    address, containerd, namespace, snapshotter, evict = nothing|cache, timeout
+ *   [metrics]        socket, address
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer
@@ -26,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "daemon/loopback.h"
 #include "graph/record_filter.h"
 #include "prune/prune_score.h"
 
@@ -264,6 +266,23 @@ static int read_buildkit(struct reading *r, const char *section, const char *nam
 	return o ? read_owner(r, o, name, value) : 0;
 }
 
+static int read_metrics(struct reading *r, const char *name, const char *value)
+{
+	union loopback address;
+
+	if (strcmp(name, "socket") == 0)
+		return set_text(r, &r->file->metrics_socket, value);
+	if (strcmp(name, "address") != 0)
+		return complain(r, "unknown key '%.60s' in [metrics] (keys: socket, address)",
+				name);
+	if (loopback_parse(value, &address) < 0)
+		return complain(r,
+				"address: '%.60s' is not a loopback address with a port "
+				"(examples: 127.0.0.1:9842, [::1]:9842)",
+				value);
+	return set_text(r, &r->file->metrics_address, value);
+}
+
 static int read_prune(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "automatic") == 0)
@@ -350,6 +369,8 @@ static int read_line(void *user, const char *section, const char *name, const ch
 		return read_snapshots(r, name, value);
 	if (strcmp(section, "containerd") == 0)
 		return read_containerd(r, name, value);
+	if (strcmp(section, "metrics") == 0)
+		return read_metrics(r, name, value);
 	if (strcmp(section, "prune") == 0)
 		return read_prune(r, name, value);
 	if (strcmp(section, "docker") == 0)
@@ -360,7 +381,8 @@ static int read_line(void *user, const char *section, const char *name, const ch
 		return read_policy(r, section, name, value);
 	return complain(r,
 			"unknown section [%.60s] (sections: [agent], [snapshots], [containerd], "
-			"[buildkit \"name\"], [docker], [prune], [policy \"name\"])",
+			"[buildkit \"name\"], [docker], [metrics], "
+			"[prune], [policy \"name\"])",
 			section);
 }
 
@@ -441,6 +463,8 @@ void config_file_free(struct config_file *f)
 	free(f->group);
 	free(f->read_only_group);
 	free(f->credentials);
+	free(f->metrics_socket);
+	free(f->metrics_address);
 	free(f->containerd_address);
 	owners_settings_free(&f->owners);
 	prune_policies_free(&f->policies);

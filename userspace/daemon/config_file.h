@@ -25,6 +25,7 @@ struct config_file {
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct prune_keeping keeping; /* of layers that containerd has removed */
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */
+	char *metrics_socket, *metrics_address; /* NULL: not set */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	struct owners_settings owners;

@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "daemon/access.h"
 #include "daemon/listener.h"
+#include "daemon/loopback.h"
 #include "daemon/root_check.h"
 #include "daemon/upkeep_peers.h"
 #include "daemon/worker_pool.h"
@@ -35,6 +36,7 @@
 #include "service/snapshots_service.h"
 #include "transport/grpc_server.h"
 #include "usage/usage_folders.h"
+#include "web/web.h"
 
 #define SERVICES_MAX 10
 
@@ -56,6 +58,9 @@ struct agent {
 	struct access access;
 	struct upkeep_peers upkeep_peers;
 	struct listeners listeners;
+	struct listeners metrics_listeners; /* one at most */
+	int metrics_fd; /* of the loopback address; -EBADF: none, or the web server has it */
+	struct web *web; /* NULL: none */
 	sd_event_source *tick;
 	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
 	atomic_bool pruning; /* the same for the policies */
@@ -415,6 +420,33 @@ static int open_listeners(struct agent *a, struct error *e)
 	return listeners_open(&a->listeners, &a->access, e);
 }
 
+/* Like the read-only socket, the socket of the metrics is for those who may look. */
+static int open_metrics_listeners(struct agent *a, struct error *e)
+{
+	const char *address = a->config->file.metrics_address;
+	int code = 0;
+
+	if (a->config->metrics_socket)
+		code = listeners_add(&a->metrics_listeners, &a->access, a->config->metrics_socket,
+				     true, e);
+	return code == 0 && address ? loopback_listen(address, &a->metrics_fd, e) : code;
+}
+
+static int start_web(struct agent *a, struct error *e)
+{
+	struct web_options options = { .manager = a->manager,
+				       .calls = grpc_server_meters(a->server) };
+
+	if (a->metrics_listeners.count > 0) {
+		options.is_local[options.socket_count] = true;
+		options.sockets[options.socket_count++] =
+			take_fd(&a->metrics_listeners.items[0].fd);
+	}
+	if (a->metrics_fd >= 0)
+		options.sockets[options.socket_count++] = take_fd(&a->metrics_fd);
+	return options.socket_count > 0 ? web_start(&options, &a->web, e) : 0;
+}
+
 static int start_workers(struct agent *a, struct error *e)
 {
 	return worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
@@ -430,10 +462,12 @@ static int build(struct agent *a, struct error *e)
 		/* Sockets come before the store: if another process uses a socket, no new store may
 		 * be left behind. */
 		open_listeners,
+		open_metrics_listeners,
 		start_workers,
 		open_manager,
 		open_owners,
 		start_server,
+		start_web,
 		start_tick,
 	};
 
@@ -449,6 +483,8 @@ static int build(struct agent *a, struct error *e)
 static void dismantle(struct agent *a)
 {
 	a->tick = sd_event_source_disable_unref(a->tick);
+	if (a->web)
+		web_stop(a->web);
 	/* A worker may wait for a client that does not read. */
 	if (a->server)
 		grpc_server_close(a->server);
@@ -463,11 +499,13 @@ static void dismantle(struct agent *a)
 	free(a->fetch_helper);
 	listeners_close(&a->listeners);
 	upkeep_peers_free(&a->upkeep_peers);
+	listeners_close(&a->metrics_listeners);
+	cleanup_close_fd(&a->metrics_fd);
 }
 
 int daemon_run(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config };
+	struct agent a = { .config = config, .metrics_fd = -EBADF };
 	int code;
 
 	raise_descriptor_limit();
@@ -501,7 +539,7 @@ static int tear_down(struct agent *a, struct error *e)
 
 int daemon_quarantine_layers(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config };
+	struct agent a = { .config = config, .metrics_fd = -EBADF };
 	int code = open_existing(&a, e);
 
 	dismantle(&a);
@@ -510,7 +548,7 @@ int daemon_quarantine_layers(const struct config *config, struct error *e)
 
 int daemon_tear_down(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config };
+	struct agent a = { .config = config, .metrics_fd = -EBADF };
 	int code;
 
 	if (config->pin_folder)

@@ -63,8 +63,8 @@ static int make_folder(const char *path, struct error *e)
 	return 0;
 }
 
-static int open_socket(struct listeners *l, const struct access *access, const char *path,
-		       bool read_only, struct error *e)
+int listeners_add(struct listeners *listeners, const struct access *access, const char *path,
+		  bool read_only, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -85,9 +85,9 @@ static int open_socket(struct listeners *l, const struct access *access, const c
 	code = access_bind(access, fd, &address, read_only, e);
 	if (code < 0)
 		return code;
-	l->items[l->count++] = (struct listener){ fd, read_only, path };
+	listeners->items[listeners->count++] = (struct listener){ fd, read_only, path };
 	fd = -EBADF;
-	if (listen(l->items[l->count - 1].fd, BACKLOG) < 0)
+	if (listen(listeners->items[listeners->count - 1].fd, BACKLOG) < 0)
 		return error_set(e, -errno, "listen at %s: %s", path, strerror(errno));
 	return 0;
 }
@@ -127,9 +127,9 @@ int listeners_open(struct listeners *listeners, const struct access *access, str
 	if (count > 0) {
 		code = take_over(listeners, count, names, e);
 	} else {
-		code = open_socket(listeners, access, config->socket, false, e);
+		code = listeners_add(listeners, access, config->socket, false, e);
 		if (code == 0 && config->read_only_socket)
-			code = open_socket(listeners, access, config->read_only_socket, true, e);
+			code = listeners_add(listeners, access, config->read_only_socket, true, e);
 	}
 	for (int i = 0; i < count; i++)
 		free(names[i]);

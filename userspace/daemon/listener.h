@@ -22,5 +22,8 @@ struct listeners {
 /* -EADDRINUSE: another process listens there, or the path is not a socket. On failure, the sockets
  * that were opened before it are in *listeners, and the caller closes them. */
 int listeners_open(struct listeners *listeners, const struct access *access, struct error *e);
+/* Adds a unix socket at this path, which the agent makes. The same errors. */
+int listeners_add(struct listeners *listeners, const struct access *access, const char *path,
+		  bool read_only, struct error *e);
 /* Also removes the socket files that the agent made. */
 void listeners_close(struct listeners *listeners);

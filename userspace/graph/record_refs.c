@@ -119,6 +119,12 @@ void record_refs_clear(struct record *r)
 		unlink_hold(r->holds);
 }
 
+static void mark_chain(struct record *r)
+{
+	for (; r && !r->marked; r = r->parent)
+		r->marked = true;
+}
+
 void record_refs_mark_in_use(struct record_graph *g)
 {
 	struct record *r;
@@ -128,8 +134,7 @@ void record_refs_mark_in_use(struct record_graph *g)
 	for (size_t position = 0; (r = record_graph_next(g, &position));) {
 		if (!record_is_held(r))
 			continue;
-		for (; r && !r->marked; r = r->parent)
-			r->marked = true;
+		mark_chain(r);
 	}
 }
 
@@ -162,7 +167,8 @@ static void share_by_chain(struct record_graph *g, const struct hashmap *chains)
 	}
 }
 
-int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases)
+/* On records that are not shared, so far. */
+static int share_referenced(struct record_graph *g, const struct hashmap *leases)
 {
 	cleanup(hashmap_free) struct hashmap *chains = hashmap_new();
 	struct record *r;
@@ -170,8 +176,6 @@ int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases
 
 	if (!chains)
 		return -ENOMEM;
-	for (size_t position = 0; (r = record_graph_next(g, &position));)
-		r->shared = false;
 	for (size_t position = 0; (l = hashmap_next(leases, &position));) {
 		for (size_t i = 0; i < l->reference_count; i++) {
 			r = record_graph_find(g, l->references[i]);
@@ -183,4 +187,36 @@ int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases
 	}
 	share_by_chain(g, chains);
 	return 0;
+}
+
+int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases)
+{
+	struct record *r;
+
+	for (size_t position = 0; (r = record_graph_next(g, &position));)
+		r->shared = false;
+	return share_referenced(g, leases);
+}
+
+/* What is held has a hold of a lease, so that not every record has to be asked. */
+static void mark_held(const struct hashmap *leases)
+{
+	const struct lease *l;
+
+	for (size_t position = 0; (l = hashmap_next(leases, &position));)
+		for (const struct hold *h = l->holds; h; h = h->next_of_lease) {
+			mark_chain(h->record);
+			if (h->record->twin && h->record->twin->is_mutable)
+				mark_chain(h->record->twin);
+		}
+}
+
+int record_refs_mark(struct record_graph *g, const struct hashmap *leases)
+{
+	struct record *r;
+
+	for (size_t position = 0; (r = record_graph_next(g, &position));)
+		r->marked = r->shared = false;
+	mark_held(leases);
+	return share_referenced(g, leases);
 }

@@ -42,6 +42,9 @@ void record_refs_mark_in_use(struct record_graph *g);
  * id, and on all ancestors of such a record; clears it on all others. -ENOMEM. */
 int record_refs_mark_shared(struct record_graph *g, const struct hashmap *leases);
 
+/* Both of the above, in one pass over the records: for passes that are made often. -ENOMEM. */
+int record_refs_mark(struct record_graph *g, const struct hashmap *leases);
+
 static inline bool record_is_pinned(const struct record *r)
 {
 	return r->pinned || (r->twin && r->twin->pinned);

@@ -118,10 +118,13 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
 	m->started_ns = clock_wall_ns();
 	ranked_lock_init(&m->lock, MANAGER_RANK_STATE);
+	ranked_lock_measure(&m->lock, &m->meters.state_lock);
 	pthread_cond_init(&m->idle, NULL);
 	ranked_lock_init(&m->file_fold_lock, MANAGER_RANK_FILE_FOLD);
 	ranked_lock_init(&m->fold_lock, MANAGER_RANK_FOLD);
+	ranked_lock_measure(&m->fold_lock, &m->meters.fold_lock);
 	ranked_lock_init(&m->prune_lock, MANAGER_RANK_PRUNE);
+	ranked_lock_measure(&m->prune_lock, &m->meters.prune_lock);
 	ranked_lock_init(&m->references_lock, MANAGER_RANK_REFERENCES);
 	ranked_lock_init(&m->walk_lock, MANAGER_RANK_WALK);
 	ranked_lock_init(&m->trial_lock, MANAGER_RANK_TRIAL);

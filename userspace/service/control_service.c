@@ -150,6 +150,7 @@ static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *mess
 					    .filter_count = request->n_filter,
 					    .keep_duration_ns = request->keep_duration,
 					    .limits = read_limits(request),
+					    .trigger = METER_TRIGGER_API,
 					    .cancelled = grpc_call_cancel_flag(call) };
 	struct eviction_summary summary;
 

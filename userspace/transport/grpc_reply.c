@@ -25,7 +25,7 @@ static size_t write_trailers(const struct grpc_outbox *o, char status[STATUS_BYT
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *bytes, size_t room,
 			  uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-	const struct grpc_stream *stream = source->ptr;
+	struct grpc_stream *stream = source->ptr;
 	struct grpc_outbox *o = &stream->call->outbox;
 	cleanup(free_ptr) char *text = NULL;
 	char status[STATUS_BYTES];
@@ -42,6 +42,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *bytes, 
 	*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 	if (nghttp2_submit_trailer(session, id, trailers, count) < 0)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	stream->answered = true;
 	return (ssize_t)taken;
 }
 
@@ -62,6 +63,7 @@ static int submit_only_trailers(struct grpc_stream *stream)
 	size_t count = write_headers(headers);
 
 	count += write_trailers(o, status, text, headers + count);
+	stream->answered = true;
 	return nghttp2_submit_response(stream->session, stream->id, headers, count, NULL);
 }
 
@@ -106,7 +108,7 @@ void grpc_reply_refuse_http(struct grpc_stream *stream, const char *status)
 	nghttp2_nv headers[] = { http2_session_header(":status", status) };
 
 	stream->refused = true;
-	stream->response_submitted = true;
+	stream->response_submitted = stream->answered = true;
 	grpc_outbox_end(&stream->call->outbox, -EINVAL, NULL);
 	/* Out of memory, the stream stays open until the sweep ends it. */
 	(void)nghttp2_submit_response(stream->session, stream->id, headers, 1, NULL);

@@ -65,6 +65,8 @@ static void examine(struct grpc_stream *stream)
 	struct error e = { 0 };
 
 	stream->has_headers = true;
+	if (stream->call->method)
+		grpc_meters_begin(&stream->connection->server->meters, stream->call->method);
 	if (stream->header_bytes > HTTP2_SESSION_MAX_HEADER_BYTES)
 		grpc_reply_refuse(stream, -EMSGSIZE,
 				  "the headers are longer than the limit of 32 KiB");
@@ -127,6 +129,7 @@ static int open_stream(struct grpc_connection *c, int32_t id)
 	}
 	grpc_lane_add_call(c->origin, call);
 	stream->connection = c;
+	stream->meters = &c->server->meters;
 	stream->session = c->session.nghttp2;
 	stream->begun_us = grpc_connection_clock_us(c->server);
 	nghttp2_session_set_stream_user_data(stream->session, id, stream);

@@ -312,7 +312,7 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 	}
 	s->services = copy_services(options->services);
 	s->options.services = NULL;
-	if (!s->services)
+	if (!s->services || grpc_meters_make(s->services, &s->meters) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	if (sd_event_add_io(loop, &s->wake, s->mailbox.wake_fd, EPOLLIN, on_wake, s) < 0 ||
 	    sd_event_add_time(loop, &s->sweep, CLOCK_MONOTONIC, 0, 0, on_sweep, s) < 0 ||
@@ -322,6 +322,11 @@ int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		return error_set(e, -ENOMEM, "out of memory");
 	*ret_server = take_ptr(s);
 	return 0;
+}
+
+const struct grpc_meters *grpc_server_meters(const struct grpc_server *s)
+{
+	return &s->meters;
 }
 
 int grpc_server_listen(struct grpc_server *s, int listener,
@@ -415,6 +420,7 @@ void grpc_server_free(struct grpc_server *s)
 	grpc_mailbox_close(&s->mailbox);
 	pthread_mutex_destroy(&s->turn);
 	sd_event_unref(s->loop);
+	grpc_meters_free(&s->meters);
 	free(s->services);
 	free(s);
 }

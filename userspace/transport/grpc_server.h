@@ -15,10 +15,13 @@
 #include "transport/grpc_server_options.h"
 
 struct grpc_lane;
+struct grpc_meters;
 struct grpc_server;
 
 int grpc_server_new(sd_event *loop, const struct grpc_server_options *options,
 		    struct grpc_server **ret_server, struct error *e);
+/* What was counted of its calls; lives as long as the server. */
+const struct grpc_meters *grpc_server_meters(const struct grpc_server *s);
 /* Takes the listening socket, which must not block. May be called for several. */
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e);

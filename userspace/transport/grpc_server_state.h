@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "transport/grpc_lane.h"
+#include "transport/grpc_meters.h"
 #include "transport/grpc_server_options.h"
 
 #define GRPC_SERVER_LISTENERS_MAX 8
@@ -18,6 +19,7 @@ struct grpc_server {
 	sd_event *loop;
 	struct grpc_server_options options;
 	struct grpc_service *services;
+	struct grpc_meters meters;
 	struct grpc_lane lanes[GRPC_SERVER_LISTENERS_MAX];
 	size_t lane_count;
 	struct grpc_connection *connections; /* the open connections */

@@ -12,9 +12,11 @@
 #include "transport/grpc_call_state.h"
 
 struct grpc_connection;
+struct grpc_meters;
 
 struct grpc_stream {
 	struct grpc_connection *connection;
+	struct grpc_meters *meters; /* of the server */
 	nghttp2_session *session; /* the connection's */
 	struct grpc_stream *next, **link; /* of the connection */
 	int32_t id;
@@ -31,6 +33,7 @@ struct grpc_stream {
 	bool whole; /* the request is, and has gone to the lane */
 	bool refused; /* answered without a worker */
 	bool response_submitted;
+	bool answered; /* its trailers have been handed to the session */
 	uint64_t stalled_since_us; /* 0: its reply moves, or there is none */
 };
 

@@ -135,6 +135,19 @@ int64_t content_blobs_size(const struct manager *m, const struct record *r)
 	return b && b->size_bytes > 0 ? b->size_bytes : 0;
 }
 
+void content_blobs_total(const struct manager *m, int64_t *bytes, int64_t *count)
+{
+	const struct known_blob *b;
+
+	manager_assert_locked(m);
+	for (size_t at = 0; (b = hashmap_next(m->known_blobs, &at));) {
+		if (b->size_bytes < 0)
+			continue;
+		*bytes += b->size_bytes;
+		++*count;
+	}
+}
+
 int content_blobs_pin(struct manager *m, const struct digest *digest, struct blob_pin *ret_pin,
 		      struct error *e)
 {

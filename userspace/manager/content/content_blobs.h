@@ -29,6 +29,9 @@ bool content_blobs_is_here(struct manager *m, const struct digest *digest);
  * the lock. */
 int64_t content_blobs_size(const struct manager *m, const struct record *r);
 
+/* Adds the bytes and the number of all blobs in the store. With the lock. */
+void content_blobs_total(const struct manager *m, int64_t *bytes, int64_t *count);
+
 /* Waits while the blob is being removed. -ENOMEM. Without the lock. */
 int content_blobs_pin(struct manager *m, const struct digest *digest, struct blob_pin *ret_pin,
 		      struct error *e);

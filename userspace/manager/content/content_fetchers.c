@@ -29,6 +29,7 @@ static int bring_blob(struct content_chain *chain, const struct content_chain_la
 	struct fetch_control control =
 		content_source_control(chain->m, content_progress_stop(chain->progress));
 	struct fetch_source source = { .registry = c->registry, .repository = c->repository };
+	int64_t begun_ns;
 	int code;
 
 	if (content_blobs_is_here(chain->m, &c->blob))
@@ -38,7 +39,9 @@ static int bring_blob(struct content_chain *chain, const struct content_chain_la
 				 c->blob.text);
 	control.progress = fetched;
 	control.user = &watch;
+	begun_ns = clock_monotonic_ns();
 	code = fetch_blob(&control, chain->m->blobs, &source, &c->blob, c->size_bytes, e);
+	manager_meters_fetched(&chain->m->meters, begun_ns, c->size_bytes, code);
 	if (code < 0)
 		return code;
 	content_blobs_arrived(chain->m, &c->blob, c->size_bytes);

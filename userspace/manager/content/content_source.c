@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/regular_file.h"
+#include "base/clock.h"
 #include "content/blob_fetch.h"
 #include "content/blob_store.h"
 #include "content/oci_layout.h"
@@ -213,10 +214,14 @@ static int bring_from_registry(struct content_source *s, const struct image_desc
 	struct bring_watch watch = { s, blob->digest.text, "fetch" };
 	struct fetch_control control =
 		content_source_control(s->m, content_progress_stop(s->progress));
+	int64_t begun_ns = clock_monotonic_ns();
+	int code;
 
 	control.progress = brought;
 	control.user = &watch;
-	return fetch_blob(&control, s->m->blobs, &s->registry, &blob->digest, blob->size_bytes, e);
+	code = fetch_blob(&control, s->m->blobs, &s->registry, &blob->digest, blob->size_bytes, e);
+	manager_meters_fetched(&s->m->meters, begun_ns, blob->size_bytes, code);
+	return code;
 }
 
 int content_source_bring(struct content_source *s, const struct image_descriptor *blob,

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "manager/state/manager_meters.h"
 #include "prune/prune_policy.h"
 
 /* Of a plan's name, which eviction_plans.c makes. */
@@ -20,6 +21,7 @@ struct eviction_options {
 	const char *policy; /* the policy that these options are of; NULL: none */
 	bool to_lazy; /* a record that can be made again from its blob loses its files only */
 	bool dry_run; /* makes a plan instead */
+	enum meter_trigger trigger; /* what counts the run; 0: the command line */
 	/* The name of a plan, which is executed exactly, with all of the above ignored. -EBUSY when
 	 * one of its records has changed since. "" or NULL: none. */
 	const char *plan;

@@ -115,6 +115,9 @@ static int count_pruned(const struct evicted_record *record, void *user)
 
 void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 {
+	enum meter_trigger trigger = m->policies && space_is_low(m) ? METER_TRIGGER_PRESSURE
+								    : METER_TRIGGER_POLICY;
+
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
 		struct eviction_options options = options_of(p);
@@ -124,6 +127,7 @@ void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 		size_t evicted = 0;
 
 		options.cancelled = cancelled;
+		options.trigger = trigger;
 		if (eviction_run(m, &options, count_pruned, &evicted, &s, &e) < 0)
 			manager_report(m, true, "policy=%s %s", p->name, e.text);
 		else if (evicted > 0)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "manager/content/content_blobs.h"
 #include "manager/content/content_lazy.h"
@@ -36,6 +37,7 @@ struct prune_run {
 	void *user;
 	int64_t kept_bytes, kept_inodes; /* of planned records that have come into use meanwhile */
 	const char *by; /* of the steps */
+	enum meter_reason reason;
 };
 
 /* Steps that are taken together. */
@@ -159,6 +161,9 @@ static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, str
 	if (code < 0)
 		return code;
 	b->reserved = false;
+	for (size_t i = 0; i < b->count; i++)
+		manager_meters_pruned(&run->m->meters, b->pruned[i].type, run->reason,
+				      b->pruned[i].size_bytes);
 	return 0;
 }
 
@@ -379,6 +384,29 @@ static int execute_locked(struct prune_run *run, const char *plan, struct evicti
 	return code;
 }
 
+static enum meter_reason reason_of(const struct eviction_options *o)
+{
+	if (o->plan && *o->plan)
+		return METER_REASON_MANUAL;
+	if (prune_limits_are_set(&o->limits))
+		return METER_REASON_SPACE;
+	return o->keep_duration_ns ? METER_REASON_AGE : METER_REASON_MANUAL;
+}
+
+static void count_run(struct manager *m, const struct eviction_options *o, int code,
+		      const struct eviction_summary *s, int64_t begun_ns)
+{
+	enum meter_result result = code < 0	     ? METER_RESULT_FAILED
+				   : s->goal_reached ? METER_RESULT_DONE
+						     : METER_RESULT_SHORT;
+
+	if (o->dry_run)
+		return;
+	histogram_add(&m->meters.prunes, clock_monotonic_ns() - begun_ns);
+	atomic_fetch_add(&m->meters.prune_runs[o->trigger][result], 1);
+	atomic_store(&m->meters.prune_shortfall_bytes, s->missed_bytes);
+}
+
 int eviction_run(struct manager *m, const struct eviction_options *options,
 		 int (*pruned)(const struct evicted_record *record, void *user), void *user,
 		 struct eviction_summary *ret_summary, struct error *e)
@@ -387,10 +415,15 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 				 .cancelled = options->cancelled,
 				 .dry_run = options->dry_run,
 				 .pruned = pruned,
-				 .user = user };
+				 .user = user,
+				 .reason = reason_of(options) };
 	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->prune_lock);
+	int64_t begun_ns = clock_monotonic_ns();
+	int code;
 
 	*ret_summary = (struct eviction_summary){ 0 };
-	return options->plan && *options->plan ? execute_locked(&run, options->plan, ret_summary, e)
+	code = options->plan && *options->plan ? execute_locked(&run, options->plan, ret_summary, e)
 					       : prune_locked(&run, options, ret_summary, e);
+	count_run(m, options, code, ret_summary, begun_ns);
+	return code;
 }

@@ -136,6 +136,9 @@ static void finish(struct manager *m, struct past *p, const char *record, const 
 	manager_assert_locked(m);
 	p->finished = p->dirty = true;
 	log_made(m->history, p, record, layer, before);
+	if (before && *before->by)
+		manager_meters_regret(&m->meters, clock_wall_ns() - before->at_ns,
+				      layer->size_known ? layer->allocated_bytes : 0);
 	if (before)
 		restore(m, p, before);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "content/blob_fetch.h"
 #include "content/blob_writer.h"
 #include "graph/record_content.h"
@@ -93,12 +94,14 @@ static int fetch_layer(struct exporting *x, const struct export_layer *l, struct
 		content_source_control(x->m, content_progress_stop(x->progress));
 	struct fetch_source source = { .registry = l->content->registry,
 				       .repository = l->content->repository };
+	int64_t begun_ns = clock_monotonic_ns();
 	int code;
 
 	control.progress = fetched;
 	control.user = &watch;
 	code = fetch_blob(&control, x->m->blobs, &source, &l->content->blob, l->content->size_bytes,
 			  e);
+	manager_meters_fetched(&x->m->meters, begun_ns, l->content->size_bytes, code);
 	if (code < 0)
 		return code;
 	content_blobs_arrived(x->m, &l->content->blob, l->content->size_bytes);

@@ -175,6 +175,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	ml->dirty = true;
 	tell_history(m, ml->name, cell->layer == 0 && mount->writable, &delta);
 	credit(layer, &delta, cell->layer == 0);
+	manager_meters_accessed(&m->meters, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
 }
@@ -314,6 +315,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 		return;
 	tell_history(m, watch->layer, cell->layer == 0, &delta);
 	credit(layer, &delta, cell->layer == USAGE_AS_UPPER);
+	manager_meters_accessed(&m->meters, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);
 	save_watch(m, c, watch);

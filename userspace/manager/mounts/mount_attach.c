@@ -191,10 +191,12 @@ static int create_and_attach(struct manager *m, const struct record *r, struct m
 
 int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mount, struct error *e)
 {
+	int64_t begun_ns = clock_monotonic_ns();
 	int code;
 
 	manager_assert_unlocked(m);
 	code = create_and_attach(m, r, mount, e);
+	histogram_add(&m->meters.mounts, clock_monotonic_ns() - begun_ns);
 	if (code < 0) {
 		forget_unseen(m, mount);
 		mount_list_free(mount);

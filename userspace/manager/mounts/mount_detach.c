@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fail_point.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_lingering.h"
@@ -18,12 +19,14 @@
 static int unmount_point(struct manager *m, const struct record *r, bool clone, struct error *e)
 {
 	char name[MOUNT_POINT_NAME_SIZE];
+	int64_t begun_ns = clock_monotonic_ns();
 	int code;
 
 	mount_list_point_name(r, clone, name);
 	code = fail_point_error("mount.unmount", e);
 	if (code == 0)
 		code = overlay_unmount(m->mounts_fd, name, e);
+	histogram_add(&m->meters.unmounts, clock_monotonic_ns() - begun_ns);
 	if (code < 0 && code != -EINVAL && code != -ENOENT) /* another program unmounted it */
 		return error_context(e, "unmount %s", r->id);
 	fail_point("mount.unmounted");

@@ -17,6 +17,7 @@
 #include "base/ranked_lock.h"
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
+#include "manager/state/manager_meters.h"
 #include "overlay/overlay_probe.h"
 #include "prune/prune_keeping.h"
 #include "store/change_set.h"
@@ -89,6 +90,8 @@ struct manager {
 	atomic_uint_fast64_t disk_walks, folds, folds_begun;
 	uint64_t
 		folds_whole; /* the last fold of all mounts, of `folds_begun`; with the fold lock */
+
+	struct manager_meters meters;
 
 	struct ranked_lock lock;
 	pthread_cond_t idle; /* some record is no longer busy */
