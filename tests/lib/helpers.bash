@@ -57,13 +57,13 @@ agent_teardown() {
 
 # Prints mounts below the store, pins, and processes that have the store's path among their arguments.
 agent_leftovers() {
-	local cmdline
+	local process
 	awk -v root="$agent_root/" 'index($5, root) == 1 { print "mount " $5 }' /proc/self/mountinfo
 	[[ -z $agent_pins || ! -e $agent_pins ]] || echo "pins $agent_pins"
 	list_pins "$agent_root" "$BATS_TEST_TMPDIR"
-	for cmdline in /proc/[0-9]*/cmdline; do
-		[[ $(tr '\0' ' ' 2> /dev/null < "$cmdline") != *"--root $agent_root"* ]] ||
-			echo "process ${cmdline//[^0-9]/}"
+	# One grep, because there are hundreds of processes. The path is no argument of its own.
+	grep -lsazxF -f - /proc/[0-9]*/cmdline <<< "$agent_root" | while read -r process; do
+		echo "process ${process//[^0-9]/}"
 	done
 }
 
