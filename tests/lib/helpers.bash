@@ -62,7 +62,7 @@ agent_leftovers() {
 	[[ -z $agent_pins || ! -e $agent_pins ]] || echo "pins $agent_pins"
 	list_pins "$agent_root" "$BATS_TEST_TMPDIR"
 	# One grep, because there are hundreds of processes. The path is no argument of its own.
-	grep -lsazxF --file=- /proc/[0-9]*/cmdline <<< "$agent_root" | while read -r process; do
+	grep -lsazxF -f <(echo "$agent_root") -- /proc/[0-9]*/cmdline | while read -r process; do
 		echo "process ${process//[^0-9]/}"
 	done
 }
