@@ -10,6 +10,7 @@ setup() {
 	agent_setup
 	own=$agent_root
 	gone=$BATS_TEST_TMPDIR/gone/store
+	mkdir -m 700 "$own" # now, so that it does not get the inode number of a store that was deleted
 }
 
 # counted_store ROOT: makes a store on which an agent has counted; sets $pins to its pin folder.
