@@ -330,6 +330,28 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 	assert_output_has "an owner's records cannot become lazy"
 }
 
+@test "a policy with an owner asks it by itself, and no other policy waits for an owner that hangs" {
+	configure_owner cache '[policy "builds"]' 'owner = kit' 'max_used_space = 500000' 'scorer = lru' \
+		'[policy "own"]' 'max_used_space = 1000'
+	sed -i 's/^automatic = no/automatic = yes\ninterval = 1s/' "$agent_config"
+	behave hang
+	begin
+	own=$(result mine)
+	retry 300 grep -q 'policy=builds owner=kit .*has not answered' "$agent_log"
+	# The store's own record went, whatever the owner does.
+	retry 300 not_there "$own"
+	behave good
+	retry 600 lacks_snapshot buildkit/1/old
+	retry 300 grep -q 'policy=builds owner=kit evicted=' "$agent_log"
+	run varve policy show --json
+	assert_json_lines '.[0].owner == "kit" and .[1].owner == null'
+	! prunes | grep -v '^id==[a-z]*$'
+}
+
+not_there() { # ID
+	! varve inspect "$1" > /dev/null 2>&1
+}
+
 @test "faults in the section of an owner are named" {
 	check() { # TEXT, and the configuration on standard input
 		cat > "$BATS_TEST_TMPDIR/bad.conf"
@@ -342,6 +364,7 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 	check "bad.conf:2: address: 'x' is not the absolute path of a socket" <<< $'[buildkit "a"]\naddress = x'
 	check "the section of a BuildKit is [buildkit \"name\"]" <<< $'[buildkit]\nevict = cache'
 	check "bad.conf:6: owner 'a' exists already" <<< $'[buildkit "a"]\nevict = cache\n[docker]\nevict = cache\n[buildkit "a"]\nevict = nothing'
+	check "policy 'a' is about the owner 'kit', for which there is no section" <<< $'[policy "a"]\nowner = kit\nmax_used_space = 1G'
 	check "bad.conf:2: namespace: invalid name 'a/b'" <<< $'[docker]\nnamespace = a/b'
 	check "bad.conf:2: timeout: '0s' is not longer than zero" <<< $'[docker]\ntimeout = 0s'
 }

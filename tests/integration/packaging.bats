@@ -68,9 +68,9 @@ make_here() { # TARGET
 }
 
 # Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords
-# and the port of the metrics are not defaults, and this machine need not have the groups.
+# the owner of a policy and the port of the metrics are not defaults, and this machine need not have the groups.
 uncomment() {
-	sed -E '/^#(credentials|address = 127)/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
+	sed -E '/^#(credentials|owner|address = 127)/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \
 		> "$BATS_TEST_TMPDIR/all.conf"
 	[[ $(grep -c '^[a-z]' "$BATS_TEST_TMPDIR/all.conf") -ge 25 ]]
 }

@@ -19,6 +19,7 @@ enum show_column {
 	SHOW_MAX_USED,
 	SHOW_MIN_FREE,
 	SHOW_SCORER,
+	SHOW_OWNER,
 	SHOW_USED,
 	SHOW_KEEP,
 	SHOW_END,
@@ -38,6 +39,8 @@ static const struct output_column show_columns[] = {
 	[SHOW_MIN_FREE] = { "MIN FREE", "free space to keep on the file system", OUTPUT_TABLE_RIGHT,
 			    0 },
 	[SHOW_SCORER] = { "SCORER", "decides which record is evicted first", OUTPUT_TABLE_LEFT, 0 },
+	[SHOW_OWNER] = { "OWNER", "whose records it is about; a dash: the store's own",
+			 OUTPUT_TABLE_LEFT, 0 },
 	[SHOW_USED] = { "USED", "the store uses this much now", OUTPUT_TABLE_RIGHT, 0 },
 	[SHOW_KEEP] = { "KEEP", "the store may keep this much now", OUTPUT_TABLE_RIGHT, 0 },
 	[SHOW_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
@@ -70,6 +73,7 @@ static void show_json(struct output *o, const Varve__V1__Policy *p)
 	output_json_size(&w, "maxUsedSpace", limit_or_unknown(p->max_used));
 	output_json_size(&w, "minFreeSpace", limit_or_unknown(p->min_free));
 	json_string(&w, "scorer", p->scorer);
+	json_string(&w, "owner", p->owner[0] ? p->owner : NULL);
 	json_int(&w, "used", p->used);
 	output_json_size(&w, "keep", is_limited(p) ? p->keep : -1);
 	json_close_object(&w);
@@ -96,6 +100,7 @@ static void show_row(struct output_table *t, const Varve__V1__Policy *p)
 	output_table_size(t, SHOW_MAX_USED, limit_or_unknown(p->max_used), "");
 	output_table_size(t, SHOW_MIN_FREE, limit_or_unknown(p->min_free), "");
 	output_table_text(t, SHOW_SCORER, p->scorer);
+	output_table_text(t, SHOW_OWNER, p->owner[0] ? p->owner : NULL);
 	output_table_size(t, SHOW_USED, p->used, "");
 	output_table_size(t, SHOW_KEEP, is_limited(p) ? p->keep : -1, "");
 }

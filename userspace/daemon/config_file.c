@@ -11,7 +11,7 @@
  *   [metrics]        socket, address
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
- *                    min_free_space, scorer
+ *                    min_free_space, scorer, owner
  *
  * With any [policy] of its own the file replaces the default ones.
  */
@@ -353,9 +353,11 @@ static int read_policy(struct reading *r, const char *section, const char *name,
 		return set_space(r, &p->limits.min_free, name, value);
 	if (strcmp(name, "scorer") == 0)
 		return set_scorer(r, p, value);
+	if (strcmp(name, "owner") == 0)
+		return prune_policy_set_owner(p, value) == 0 ? 1 : complain(r, "out of memory");
 	return complain(r,
 			"unknown key '%.60s' in a policy (keys: filter, all, keep_duration, "
-			"reserved_space, max_used_space, min_free_space, scorer)",
+			"reserved_space, max_used_space, min_free_space, scorer, owner)",
 			name);
 }
 
@@ -397,6 +399,11 @@ static int check_policies(const char *path, const struct config_file *f, struct 
 					 "%s: policy '%s' would evict everything that it matches, "
 					 "at once: it needs a keep_duration or a limit",
 					 path, p->name);
+		if (*p->owner && !owner_settings_find(&f->owners, p->owner))
+			return error_set(e, -EINVAL,
+					 "%s: policy '%s' is about the owner '%.60s', for which "
+					 "there is no section [buildkit] or [docker]",
+					 path, p->name, p->owner);
 	}
 	return 0;
 }

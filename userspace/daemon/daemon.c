@@ -24,7 +24,7 @@
 #include "manager/manager.h"
 #include "manager/eviction/eviction.h"
 #include "manager/housekeeping.h"
-#include "owners/owners.h"
+#include "owners/owner_policies.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
 #include "service/diff_service.h"
@@ -64,6 +64,7 @@ struct agent {
 	sd_event_source *tick;
 	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
 	atomic_bool pruning; /* the same for the policies */
+	atomic_bool asking_owners; /* the same for policies about owners */
 	atomic_bool ending; /* tells a run of policies to stop before its next record */
 };
 
@@ -119,13 +120,33 @@ static void tick(void *arg)
 	atomic_store(&a->ticking, false);
 }
 
+static void run_owner_policies(void *arg)
+{
+	struct agent *a = arg;
+
+	owner_policies_run(a->owners, &a->config->file.policies, &a->ending);
+	atomic_store(&a->asking_owners, false);
+}
+
+/* Apart from the store's own evictions, which an owner that hangs must not delay. */
+static void start_owner_policies(struct agent *a)
+{
+	if (!owner_policies_exist(&a->config->file.policies) ||
+	    atomic_exchange(&a->asking_owners, true))
+		return;
+	if (submit(run_owner_policies, a, a) < 0)
+		atomic_store(&a->asking_owners, false); /* until the next run */
+}
+
 static void run_evictions(void *arg)
 {
 	struct agent *a = arg;
 
 	eviction_kept_run(a->manager, &a->ending);
-	if (eviction_policies_are_due(a->manager))
+	if (eviction_policies_are_due(a->manager)) {
 		eviction_policies_run(a->manager, &a->ending);
+		start_owner_policies(a);
+	}
 	atomic_store(&a->pruning, false);
 }
 

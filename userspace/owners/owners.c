@@ -59,8 +59,7 @@ void owners_free(struct owners *all)
 	free(all);
 }
 
-__attribute__((format(printf, 3, 4))) static void report(struct owners *all, bool problem,
-							 const char *format, ...)
+void owners_report(struct owners *all, bool problem, const char *format, ...)
 {
 	char text[700];
 	va_list args;
@@ -100,9 +99,9 @@ static void note_state(struct owner *o, struct owner_state *state, int code, con
 	o->state = *state;
 	pthread_mutex_unlock(&o->all->lock);
 	if (code < 0 && strcmp(before.problem, state->problem) != 0)
-		report(o->all, true, "owner=%s %s", o->settings->name, state->problem);
+		owners_report(o->all, true, "owner=%s %s", o->settings->name, state->problem);
 	else if (code == 0 && before.problem[0])
-		report(o->all, false, "owner=%s answers again", o->settings->name);
+		owners_report(o->all, false, "owner=%s answers again", o->settings->name);
 }
 
 static int view(struct owner *o, const struct prune_rule *rule, const atomic_bool *cancelled,
@@ -259,12 +258,13 @@ static void summarize(const struct owner_view *v, const struct owner_pruning *p,
 static void report_oddities(struct owner *o, const struct owner_pruning *p)
 {
 	if (p->others > 0)
-		report(o->all, true,
-		       "owner=%s it removed %zu records that it was not asked to remove",
-		       o->settings->name, p->others);
+		owners_report(o->all, true,
+			      "owner=%s it removed %zu records that it was not asked to remove",
+			      o->settings->name, p->others);
 	if (p->returned > 0)
-		report(o->all, true, "owner=%s it lists %zu records that it says it has removed",
-		       o->settings->name, p->returned);
+		owners_report(o->all, true,
+			      "owner=%s it lists %zu records that it says it has removed",
+			      o->settings->name, p->returned);
 }
 
 /* The part that asks for removals: the owner is marked, and has to allow it. */

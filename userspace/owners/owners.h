@@ -48,6 +48,10 @@ struct owner_state {
 int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_state **ret_states,
 		size_t *ret_count, struct error *e);
 
+/* A line of the report. */
+void owners_report(struct owners *all, bool problem, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Whether the plan is one of an owner. */
 bool owners_have_plan(struct owners *all, const char *plan);
 

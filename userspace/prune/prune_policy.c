@@ -119,9 +119,11 @@ struct prune_policy *prune_policies_add(struct prune_policies *p, const char *na
 	if (!items)
 		return NULL;
 	p->items = items;
-	items[p->count] = (struct prune_policy){ .name = strdup(name), .scorer = strdup("") };
-	p->count++;
-	return items[p->count - 1].name && items[p->count - 1].scorer ? &items[p->count - 1] : NULL;
+	items[p->count] = (struct prune_policy){ .name = strdup(name),
+						 .scorer = strdup(""),
+						 .owner = strdup("") };
+	items += p->count++;
+	return items->name && items->scorer && items->owner ? items : NULL;
 }
 
 int prune_policy_add_filter(struct prune_policy *policy, const char *filter)
@@ -135,15 +137,25 @@ int prune_policy_add_filter(struct prune_policy *policy, const char *filter)
 	return filters[policy->filter_count++] ? 0 : -ENOMEM;
 }
 
-int prune_policy_set_scorer(struct prune_policy *policy, const char *scorer)
+static int set_text(char **text, const char *value)
 {
-	char *copy = strdup(scorer);
+	char *copy = strdup(value);
 
 	if (!copy)
 		return -ENOMEM;
-	free(policy->scorer);
-	policy->scorer = copy;
+	free(*text);
+	*text = copy;
 	return 0;
+}
+
+int prune_policy_set_scorer(struct prune_policy *policy, const char *scorer)
+{
+	return set_text(&policy->scorer, scorer);
+}
+
+int prune_policy_set_owner(struct prune_policy *policy, const char *owner)
+{
+	return set_text(&policy->owner, owner);
 }
 
 const struct prune_policy *prune_policies_find(const struct prune_policies *p, const char *name)
@@ -197,6 +209,7 @@ void prune_policies_free(struct prune_policies *p)
 		free(policy->filters);
 		free(policy->name);
 		free(policy->scorer);
+		free(policy->owner);
 	}
 	free(p->items);
 	*p = (struct prune_policies){ 0 };

@@ -31,6 +31,7 @@ struct prune_policy {
 	int64_t keep_duration_ns; /* 0: no matter how young */
 	struct prune_limits limits;
 	char *scorer; /* "" for the default one */
+	char *owner; /* whose records it is about; "" for the store's own */
 };
 
 struct prune_policies {
@@ -74,6 +75,7 @@ int64_t prune_limits_free_inodes(const struct prune_limits *limits, const struct
 struct prune_policy *prune_policies_add(struct prune_policies *p, const char *name);
 int prune_policy_add_filter(struct prune_policy *policy, const char *filter); /* -ENOMEM */
 int prune_policy_set_scorer(struct prune_policy *policy, const char *scorer); /* -ENOMEM */
+int prune_policy_set_owner(struct prune_policy *policy, const char *owner); /* -ENOMEM */
 const struct prune_policy *prune_policies_find(const struct prune_policies *p, const char *name);
 /* The policies of an agent whose configuration has none, modelled on BuildKit's: sources and cache
  * mounts are evicted first, then records unused for long, then what exceeds the limits. -ENOMEM. */

@@ -87,11 +87,11 @@ static void fill_policy(Moby__Buildkit__V1__GCPolicy *m, const struct eviction_p
 	m->min_free_space = prune_space_bytes(&p->limits.min_free, &v->disk);
 }
 
-/* The policies that the agent runs by itself. */
+/* The policies that the agent runs by itself over its own records. */
 static int fill_policies(struct control_worker *w, struct manager *m, struct error *e)
 {
 	cleanup(free_ptr) struct eviction_policy_view *views = NULL;
-	size_t count = 0;
+	size_t count = 0, used = 0;
 	int code = 0;
 
 	if (eviction_policies_are_automatic(m))
@@ -103,11 +103,14 @@ static int fill_policies(struct control_worker *w, struct manager *m, struct err
 	if (!w->policies || !w->policy_pointers)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < count; i++) {
-		fill_policy(&w->policies[i], &views[i]);
-		w->policy_pointers[i] = &w->policies[i];
+		if (*views[i].policy->owner)
+			continue;
+		fill_policy(&w->policies[used], &views[i]);
+		w->policy_pointers[used] = &w->policies[used];
+		used++;
 	}
 	w->record.gc_policy = w->policy_pointers;
-	w->record.n_gc_policy = count;
+	w->record.n_gc_policy = used;
 	return 0;
 }
 

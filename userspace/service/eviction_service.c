@@ -53,7 +53,8 @@ static int read_prune(struct manager *m, const Varve__V1__PruneRequest *request,
 				      .filters = (const char *const *)request->filters,
 				      .filter_count = request->n_filters,
 				      .keep_duration_ns = request->keep_duration_ns,
-				      .scorer = request->scorer };
+				      .scorer = request->scorer,
+				      .owner = request->owner };
 	int code = 0;
 
 	if (limits) {
@@ -77,11 +78,11 @@ static int prune(struct grpc_call *call, const struct eviction_service *service,
 		 const Varve__V1__PruneRequest *request, const struct eviction_options *options,
 		 struct eviction_summary *ret_summary, struct error *e)
 {
-	bool owned = request->owner[0] ||
+	const char *owner = options->owner ? options->owner : "";
+	bool owned = *owner ||
 		     (request->plan[0] && owners_have_plan(service->owners, request->plan));
 
-	return owned ? owners_service_prune(call, service->owners, request->owner, options,
-					    ret_summary, e)
+	return owned ? owners_service_prune(call, service->owners, owner, options, ret_summary, e)
 		     : eviction_run(service->manager, options, send_pruned, call, ret_summary, e);
 }
 

@@ -407,6 +407,7 @@ static Varve__V1__Policy *make_policy(struct build *b, const struct eviction_pol
 	m->all = p->all;
 	m->keep_duration_ns = p->keep_duration_ns;
 	m->scorer = copy_text(b, v->scorer);
+	m->owner = copy_text(b, p->owner);
 	m->reserved = prune_space_bytes(&p->limits.reserved, &v->disk);
 	m->max_used = prune_space_bytes(&p->limits.max_used, &v->disk);
 	m->min_free = prune_space_bytes(&p->limits.min_free, &v->disk);

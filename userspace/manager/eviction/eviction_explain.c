@@ -186,6 +186,8 @@ static int explain_policies(struct manager *m, const atomic_bool *cancelled,
 
 		if (code < 0)
 			return code;
+		if (*p->owner)
+			continue;
 		options.cancelled = cancelled;
 		code = eviction_steps_plan(m, &options, &candidates, &steps, &goal, e);
 		if (code < 0)

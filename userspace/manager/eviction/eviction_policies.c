@@ -17,7 +17,7 @@
 /* Other programs may keep the disk full: the agent does not look at every record all the time. */
 #define LOW_SPACE_PAUSE_NS (60 * NS_PER_S)
 
-static struct eviction_options options_of(const struct prune_policy *p)
+struct eviction_options eviction_policies_options_of(const struct prune_policy *p)
 {
 	return (struct eviction_options){ .policy = p->name,
 					  .all = p->all,
@@ -25,7 +25,8 @@ static struct eviction_options options_of(const struct prune_policy *p)
 					  .filter_count = p->filter_count,
 					  .keep_duration_ns = p->keep_duration_ns,
 					  .limits = p->limits,
-					  .scorer = p->scorer };
+					  .scorer = p->scorer,
+					  .owner = p->owner };
 }
 
 int eviction_policies_options(struct manager *m, const char *name,
@@ -35,7 +36,7 @@ int eviction_policies_options(struct manager *m, const char *name,
 
 	if (!p)
 		return error_set(e, -ENOENT, "no policy '%.100s' (varve policy show)", name);
-	*ret_options = options_of(p);
+	*ret_options = eviction_policies_options_of(p);
 	return 0;
 }
 
@@ -120,12 +121,14 @@ void eviction_policies_run(struct manager *m, const atomic_bool *cancelled)
 
 	for (size_t i = 0; m->policies && i < m->policies->count; i++) {
 		const struct prune_policy *p = &m->policies->items[i];
-		struct eviction_options options = options_of(p);
+		struct eviction_options options = eviction_policies_options_of(p);
 		struct eviction_summary s;
 		char freed[UNITS_TEXT_MAX];
 		struct error e = { 0 };
 		size_t evicted = 0;
 
+		if (*p->owner) /* the owner is asked later, by owners/owner_policies.c */
+			continue;
 		options.cancelled = cancelled;
 		options.trigger = trigger;
 		if (eviction_run(m, &options, count_pruned, &evicted, &s, &e) < 0)

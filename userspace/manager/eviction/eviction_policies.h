@@ -21,6 +21,8 @@ int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool
 /* Whether policies run by themselves. */
 bool eviction_policies_are_automatic(const struct manager *m);
 
+/* What a policy means as options, whose texts are the policy's. */
+struct eviction_options eviction_policies_options_of(const struct prune_policy *p);
 /* The options of the policy of that name, whose texts live as long as the manager. -ENOENT. */
 int eviction_policies_options(struct manager *m, const char *name,
 			      struct eviction_options *ret_options, struct error *e);
@@ -29,5 +31,6 @@ int eviction_policies_options(struct manager *m, const char *name,
  * has less space free than a policy demands. Cheap. */
 bool eviction_policies_are_due(struct manager *m);
 
-/* Runs all policies, and reports what they evicted, and goals that they missed. */
+/* Runs all policies about the store's own records, and reports what they evicted, and goals that
+ * they missed. */
 void eviction_policies_run(struct manager *m, const atomic_bool *cancelled);
