@@ -93,7 +93,8 @@ PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
 # Programs with the code of containerd, which is written in Go.
 PEER := $(OUT)/tests/bench/peer_snapshotter
 SUITE := $(OUT)/tests/tools/containerd_suite
-GO_TOOLS := $(PEER) $(SUITE) $(OUT)/tests/tools/containerd_mount $(OUT)/tests/bench/export_image
+GO_TOOLS := $(PEER) $(SUITE) $(OUT)/tests/tools/containerd_mount \
+	$(OUT)/tests/tools/containerd_pull $(OUT)/tests/bench/export_image
 GO = GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go
 LIBRARY := $(OUT)/libvarve.a
 TEST_LIBRARY := $(OUT)/libtest.a

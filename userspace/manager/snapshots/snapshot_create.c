@@ -19,6 +19,7 @@
 #include "manager/mounts/unmount_queue.h"
 #include "manager/records/record_draft.h"
 #include "manager/snapshots/snapshot_keys.h"
+#include "manager/snapshots/snapshot_known.h"
 #include "manager/snapshots/snapshot_remove.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/store_files.h"
@@ -265,6 +266,9 @@ int snapshot_create(struct manager *m, const struct snapshot_request *request,
 	struct creation n = { .m = m, .written = -ECANCELED };
 	int code = snapshot_keys_check("key", request->key, e);
 
+	if (code < 0)
+		return code;
+	code = snapshot_known_find(m, request, e);
 	if (code < 0)
 		return code;
 	code = build_record(request, &unborn, e);

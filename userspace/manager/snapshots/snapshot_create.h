@@ -9,16 +9,10 @@
 #pragma once
 
 #include "manager/snapshots/snapshot_answer.h"
+#include "manager/snapshots/snapshot_request.h"
 #include "manager/state/manager_state.h"
 
-struct snapshot_request {
-	enum snapshot_kind kind; /* active or view */
-	const char *key;
-	const char *parent; /* "" : none */
-	const struct record_label *labels; /* those with an empty value are left out */
-	size_t label_count;
-};
-
-/* Prepare and View. -EINVAL: the parent is not committed. */
+/* Prepare and View. -EINVAL: the parent is not committed. -EEXIST also when the store has the layer
+ * that the client is about to unpack: see snapshot_known.h. */
 int snapshot_create(struct manager *m, const struct snapshot_request *request,
 		    struct snapshot_mount *ret_mount, struct error *e);

@@ -7,12 +7,23 @@
 #include "manager/snapshots/snapshot_keys.h"
 #include "store/record_rows.h"
 
-/* Another record of the chain that will keep the layer. */
-static bool is_kept_by_another(const struct record *r)
+static bool is_same_chain(const struct record *r, const struct record *other)
 {
-	for (const struct record *other = r->layer->first_owner; other; other = other->next_owner)
-		if (other != r && other->content &&
-		    digest_equal(&other->content->chain_id, &r->content->chain_id))
+	return other != r && other->content && !other->is_mutable && !other->layer->lazy &&
+	       digest_equal(&other->content->chain_id, &r->content->chain_id);
+}
+
+/* Whether the chain will be found all the same: one layer of it is enough. */
+static bool is_found_without(const struct manager *m, const struct record *r)
+{
+	const struct record *other;
+	size_t at = 0;
+
+	for (other = r->layer->first_owner; other; other = other->next_owner)
+		if (is_same_chain(r, other))
+			return true;
+	while (m->share_namespaces && (other = record_graph_next(m->graph, &at)))
+		if (is_same_chain(r, other))
 			return true;
 	return false;
 }
@@ -26,8 +37,8 @@ bool snapshot_kept_is_wanted(const struct manager *m, const struct record *r,
 		return false;
 	if (r->first_child || r->pinned) /* it stays in any case */
 		return true;
-	return !is_kept_by_another(r) &&
-	       prune_keeping_may_keep(&m->keeping, disk, r->layer->allocated_bytes);
+	return prune_keeping_may_keep(&m->keeping, disk, r->layer->allocated_bytes) &&
+	       !is_found_without(m, r);
 }
 
 static int copy_labels(const struct record *from, struct record *to)

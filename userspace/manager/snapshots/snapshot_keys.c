@@ -156,6 +156,13 @@ char *snapshot_keys_namespace(const char *key)
 	return strndup(key, strcspn(key, "/"));
 }
 
+bool snapshot_keys_is_in(const char *key, const char *namespace)
+{
+	size_t length = strlen(namespace);
+
+	return strncmp(key, namespace, length) == 0 && key[length] == '/';
+}
+
 const char *snapshot_keys_name(const char *key)
 {
 	const char *number = strchr(key, '/');

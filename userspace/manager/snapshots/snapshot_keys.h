@@ -20,6 +20,8 @@ char *snapshot_keys_describe(const char *key);
 /* The namespace of containerd that a key starts with, the caller's to free; NULL: no memory. */
 char *snapshot_keys_namespace(const char *key);
 
+bool snapshot_keys_is_in(const char *key, const char *namespace);
+
 /* What containerd's client calls the snapshot: the key without "NAMESPACE/NUMBER/" before it. */
 const char *snapshot_keys_name(const char *key);
 

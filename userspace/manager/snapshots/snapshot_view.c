@@ -11,6 +11,7 @@
 #include "manager/state/reservation.h"
 #include "manager/state/manager_state.h"
 #include "manager/snapshots/snapshot_keys.h"
+#include "manager/snapshots/snapshot_known.h"
 #include "manager/state/store_files.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
@@ -49,6 +50,7 @@ static int make_view(const struct snapshot *s, struct snapshot_view *v)
 				     .kind = s->kind,
 				     .created_ns = s->created_ns,
 				     .updated_ns = s->updated_ns,
+				     .is_known = snapshot_known_is_one(r),
 				     .labels = calloc(r->label_count + 1, sizeof(*v->labels)) };
 	if (!v->name || !v->parent || !v->labels)
 		return -ENOMEM;
@@ -203,6 +205,17 @@ static int apply_filter(struct listing *l, const struct record_filter *filter,
 	return 0;
 }
 
+static int known_first(const void *a, const void *b)
+{
+	const struct snapshot_view *x = a, *y = b;
+
+	if (x->is_known != y->is_known)
+		return x->is_known ? -1 : 1;
+	if (x->is_known && x->created_ns != y->created_ns)
+		return x->created_ns > y->created_ns ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
 		       const atomic_bool *cancelled, struct snapshot_view **ret_views,
 		       size_t *ret_count, struct error *e)
@@ -221,6 +234,8 @@ int snapshot_view_list(struct manager *m, const char *const *filters, size_t fil
 	code = apply_filter(&l, filter, cancelled, e);
 	if (code < 0)
 		return code;
+	if (filter_count > 0)
+		qsort(l.views, l.count, sizeof(*l.views), known_first);
 	*ret_count = l.count;
 	*ret_views = take_ptr(l.views);
 	l.count = 0;

@@ -10,6 +10,7 @@ struct snapshot_view {
 	int64_t created_ns, updated_ns;
 	struct record_label *labels;
 	size_t label_count;
+	bool is_known; /* it is certainly the chain that its label says: see snapshot_known.h */
 };
 
 int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
@@ -20,7 +21,9 @@ int snapshot_view_update(struct manager *m, const char *key, const char *const *
 			 size_t path_count, const struct record_label *labels, size_t label_count,
 			 struct snapshot_view *ret_view, struct error *e);
 
-/* In the order of their names. */
+/* In the order of their names. With filters, those whose content is known come first, the newest
+ * at the beginning: of several snapshots that are labelled as a chain, containerd takes the first
+ * one. */
 int snapshot_view_list(struct manager *m, const char *const *filters, size_t filter_count,
 		       const atomic_bool *cancelled, struct snapshot_view **ret_views,
 		       size_t *ret_count, struct error *e);
