@@ -24,6 +24,7 @@ extern const struct cli_verb command_files;
 extern const struct cli_verb command_prune;
 extern const struct cli_verb command_simulate;
 extern const struct cli_verb command_owners;
+extern const struct cli_verb command_images;
 extern const struct cli_verb command_explain;
 extern const struct cli_verb command_history;
 extern const struct cli_verb command_regret;

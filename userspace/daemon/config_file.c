@@ -5,7 +5,7 @@
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
  *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
- *   [containerd]     address, timeout
+ *   [containerd]     address, timeout, evict = nothing|images
  *   [buildkit "name"], [docker]
  *                    address, containerd, namespace, snapshotter, evict = nothing|cache, timeout
  *   [metrics]        socket, address
@@ -185,13 +185,24 @@ static int set_timeout(struct reading *r, int64_t *timeout_ns, const char *value
 	return 1;
 }
 
+static int set_containerd_evict(struct reading *r, const char *value)
+{
+	r->file->containerd_evict_images = strcmp(value, "images") == 0;
+	if (r->file->containerd_evict_images || strcmp(value, "nothing") == 0)
+		return 1;
+	return complain(r, "evict: invalid value '%.60s' (nothing or images)", value);
+}
+
 static int read_containerd(struct reading *r, const char *name, const char *value)
 {
 	if (strcmp(name, "address") == 0)
 		return set_socket(r, &r->file->containerd_address, name, value);
 	if (strcmp(name, "timeout") == 0)
 		return set_timeout(r, &r->file->containerd_timeout_ns, value);
-	return complain(r, "unknown key '%.60s' in [containerd] (keys: address, timeout)", name);
+	if (strcmp(name, "evict") == 0)
+		return set_containerd_evict(r, value);
+	return complain(r, "unknown key '%.60s' in [containerd] (keys: address, timeout, evict)",
+			name);
 }
 
 static int set_name(struct reading *r, char **text, const char *name, const char *value)

@@ -28,6 +28,7 @@ struct config_file {
 	char *metrics_socket, *metrics_address; /* NULL: not set */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
+	bool containerd_evict_images; /* it may be asked to remove images */
 	struct owners_settings owners;
 	struct prune_policies policies;
 	bool automatic; /* the agent runs policies by itself */

@@ -31,6 +31,7 @@
 #include "service/eviction_service.h"
 #include "service/history_service.h"
 #include "service/health_service.h"
+#include "service/images_service.h"
 #include "service/native_service.h"
 #include "service/owners_service.h"
 #include "service/snapshots_service.h"
@@ -38,7 +39,8 @@
 #include "usage/usage_folders.h"
 #include "web/web.h"
 
-#define SERVICES_MAX 10
+#define SERVICES_MAX 11
+#define IMAGES_PATIENCE_NS (10 * NS_PER_S) /* with containerd, for a list of its images */
 
 struct agent {
 	const struct config *config;
@@ -53,6 +55,7 @@ struct agent {
 	struct control_service control;
 	struct health_service health;
 	struct diff_service diff;
+	struct images_service images;
 	struct grpc_service services[SERVICES_MAX];
 	struct grpc_server *server;
 	struct access access;
@@ -334,6 +337,7 @@ static int start_server(struct agent *a, struct error *e)
 		{ content_service_methods, a->manager },
 		{ eviction_service_methods, &a->eviction },
 		{ owners_service_methods, a->owners },
+		{ images_service_methods, &a->images },
 		{ snapshots_service_methods, a->manager },
 		{ history_service_methods, a->manager },
 		{ diff_service_methods, &a->diff },
@@ -365,6 +369,11 @@ static int start_server(struct agent *a, struct error *e)
 	a->diff = (struct diff_service){ .manager = a->manager,
 					 .containerd = a->config->file.containerd_address,
 					 .patience_ns = a->config->file.containerd_timeout_ns };
+	a->images =
+		(struct images_service){ .manager = a->manager,
+					 .containerd = a->config->file.containerd_address,
+					 .patience_ns = IMAGES_PATIENCE_NS,
+					 .may_remove = a->config->file.containerd_evict_images };
 	a->health = (struct health_service){ .services = a->services };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)

@@ -1,0 +1,143 @@
+#!/usr/bin/env bats
+# requires root overlay bpf jq containerd-1.7 ctr docker-registry skopeo
+# SPDX-License-Identifier: Apache-2.0
+#
+# `varve images`: those of the real containerd, and those that Varve has pulled.
+
+# retry evaluates conditions, and jq's variables look like the shell's.
+# shellcheck disable=SC2016
+
+load ../lib/helpers
+load ../lib/containerd
+load ../lib/images
+load ../lib/registry
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	agent_setup
+	containerd_setup
+	PATH=$("$BATS_TEST_DIRNAME/../../scripts/fetch-containerd"):$PATH
+	containerd_diff varve-diff walking
+	printf '[containerd]\naddress = %s\n' "$CONTAINERD_ADDRESS" >> "$agent_config"
+}
+
+teardown() {
+	stop_registry
+	containerd_teardown
+	agent_teardown
+}
+
+# Makes the images "base" (one layer), "app" (that and another one) and "other" (a layer of its own) in a registry.
+make_remote_images() {
+	local n
+	layout_new oci
+	for n in 1 2 3; do
+		mkdir -p "tree$n/bin"
+		head -c $((n * 200000)) /dev/urandom > "tree$n/bin/$n"
+		head -c $((n * 200000)) /dev/urandom > "tree$n/bin/unread$n"
+		tar_of "tree$n" "$n.tar"
+		gzip "$n.tar"
+	done
+	layout_image oci base 1.tar.gz
+	layout_image oci app 1.tar.gz 2.tar.gz
+	layout_image oci other 3.tar.gz
+	start_registry
+	for n in base app other; do
+		skopeo copy --quiet --dest-tls-verify=false "oci:oci:$n" "docker://$registry/$n:1"
+	done
+}
+
+pull() { # NAMESPACE IMAGE
+	"$VARVE_BUILD/tests/tools/containerd_pull" "$CONTAINERD_ADDRESS" "$1" "$registry/$2:1"
+}
+
+top_chain() { # NAMESPACE IMAGE
+	varve inspect --json "$(image "$1" "$2" | jq -r .record)" | jq -r '.snapshot.key | split("/")[2]'
+}
+
+# image NAMESPACE NAME: its line.
+image() {
+	varve images --read-share --json | jq -c --arg n "$1" --arg t "$registry/$2:1" 'select(.namespace == $n and (.tags | index($t)))'
+}
+
+@test "images of all namespaces are shown with what they take, what they share and what was read of them" {
+	make_remote_images
+	start_agent
+	start_containerd
+	pull one base
+	pull one app
+	pull two other
+	ctr --namespace one images tag "$registry/app:1" "$registry/app:2" > /dev/null
+	varve pull "$registry/other:1" > /dev/null 2>&1
+	[[ $(varve images --json | jq -rs 'map(.namespace) | join(",")') == one,one,two, ]]
+	run -0 image one app
+	assert_json '.tags == [$t + "1", $t + "2"] and .layers == 2 and .sharedSize < .size and .uniqueSize == .size - .sharedSize
+		and .containers == [] and .inUse == false and .pinned == false and .lastReadAt == null and .readFileBytes == 0
+		and .fileBytes == 1200000 and (.digest | startswith("sha256:")) and .pulledAt != null' --arg t "$registry/app:"
+	run -0 image one base
+	assert_json '.layers == 1 and .uniqueSize == 0' # app has its layer, too
+	run -0 image two other
+	assert_json '.layers == 1 and .uniqueSize == 0' # as has the image that Varve pulled
+	# A container that reads one file of two in the top layer.
+	ctr --namespace one snapshots --snapshotter varve prepare box "$(top_chain one app)" > /dev/null
+	mkdir at
+	sh -c "$(ctr --namespace one snapshots --snapshotter varve mounts at box)"
+	cat at/bin/2 > /dev/null
+	umount at
+	run -0 image one app
+	assert_json '.readFileBytes == 400000 and .lastReadAt != null'
+	run -0 varve images
+	[[ ${lines[0]} == NAMESPACE*TAG*SIZE*SHARED*UNIQUE*CONTAINERS*STATE*PULLED*LAST\ READ*EVER\ READ && ${#lines[@]} == 5 ]]
+	[[ $(varve images -q | head -n 1) == "$registry/app:1" ]]
+}
+
+@test "images prune removes what was not read, and neither what is pinned nor what a container uses" {
+	printf 'evict = images\n' >> "$agent_config"
+	make_remote_images
+	start_agent
+	start_containerd
+	pull one base
+	pull one app
+	pull two base
+	pull two other
+	ctr --namespace two images label "$registry/base:1" io.cri-containerd.pinned=pinned > /dev/null
+	ctr --namespace one containers create --snapshotter varve "$registry/app:1" box > /dev/null
+	[[ $(image one app | jq -c '[.containers, .inUse]') == '[["box"],true]' ]]
+	# base is part of app, but another image: only its name goes.
+	run -0 varve images prune --unread-for 30d --dry-run --json
+	[[ -z $output ]]
+	sleep 1 # so that all of them are older than a second
+	run -0 varve images prune --unread-for 1s --dry-run --json
+	[[ $(jq -rs 'map(.namespace + " " + .tags[0]) | sort | join(", ")' <<< "$output") == "one $registry/base:1, two $registry/other:1" ]]
+	[[ $(varve images -q | wc -l) == 4 ]]
+	run -0 varve images prune --unread-for 1s --json
+	[[ $(jq -rs 'map(.refused) | unique | tojson' <<< "$output") == '[null]' ]]
+	[[ $(varve images --json | jq -rs 'map(.namespace + " " + .tags[0]) | join(", ")') == "one $registry/app:1, two $registry/base:1" ]]
+	[[ $(ctr --namespace one images ls -q) == "$registry/app:1" && $(ctr --namespace two images ls -q) == "$registry/base:1" ]]
+}
+
+@test "containerd is not asked to remove images unless the configuration says so" {
+	make_remote_images
+	start_agent
+	start_containerd
+	pull one base
+	sleep 1 # so that it is older than a second
+	run -0 varve images prune --unread-for 1s --dry-run -q
+	[[ $output == "$registry/base:1" ]]
+	run ! varve images prune --unread-for 1s
+	assert_output_has "set evict = images in the section [containerd]"
+	[[ $(ctr --namespace one images ls -q) == "$registry/base:1" ]]
+	run -2 varve images prune
+	run -2 varve images --dry-run
+	run -2 varve images remove
+}
+
+@test "without containerd, Varve's own images are shown, and why the others are missing" {
+	make_remote_images
+	start_agent
+	varve pull "$registry/app:1" > /dev/null 2>&1
+	run -0 --separate-stderr varve images --json
+	assert_json '.namespace == null and .tags == [$t] and .layers == 2 and .held == true' --arg t "docker://$registry/app:1"
+	[[ $stderr == *"the images of containerd are missing"* ]]
+	run ! varve images prune --unread-for 1s --dry-run
+}
