@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq mkfs.ext4 setfattr getfattr
 # SPDX-License-Identifier: Apache-2.0
 #
 # containerd's Snapshots service, called by a client of Python's gRPC, and compared with containerd's own
@@ -275,4 +275,50 @@ mounts_130_layers() { # client|agent
 	assert_json '.readBytes == 30'
 	run varve fsck
 	assert_status 0
+}
+
+# The copy of a disk has what was written to it, and not what the kernel still has in memory.
+@test "a committed snapshot is on the disk when its commit is answered, with all that it has" {
+	local disk=$BATS_TEST_TMPDIR/disk cut=$BATS_TEST_TMPDIR/cut layer point
+	truncate -s 128M "$disk"
+	mkfs.ext4 -q "$disk"
+	mkdir "$agent_root" "$cut"
+	mount -o loop "$disk" "$agent_root"
+	start_agent_with client
+	call Prepare key=work > /dev/null
+	point=$(mount_snapshot work)
+	mkdir -p "$point/a/b"
+	seq 100000 > "$point/a/b/large"
+	for name in {1..200}; do
+		echo "$name" > "$point/a/$name"
+	done
+	ln "$point/a/1" "$point/linked"
+	ln -s a "$point/link"
+	mknod "$point/device" c 1 3
+	truncate -s 1M "$point/sparse"
+	setfattr -n user.x -v y "$point/a"
+	umount "$point"
+	call Commit key=work name=done > /dev/null
+	cp --sparse=always "$disk" "$disk.cut"
+
+	kill_agent
+	mount -o loop "$disk.cut" "$cut"
+	layer=$(find "$agent_root/layers" -name large)
+	layer=${layer#"$agent_root/"}
+	layer=${layer%/a/b/large}
+	diff -r --no-dereference "$agent_root/$layer" "$cut/$layer"
+	[[ $(getfattr --only-values -n user.x "$cut/$layer/a") == y ]]
+	[[ $cut/$layer/a/1 -ef $cut/$layer/linked ]]
+	umount "$agent_root"
+	umount "$cut"
+
+	# What the agent of before the power cut has left in the kernel is of no use after it.
+	mount -o loop "$disk.cut" "$agent_root"
+	start_agent_with client
+	call Stat key=done
+	run varve fsck
+	assert_status 0
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
 }

@@ -4,7 +4,7 @@
  * takes both digests on the way: one pass. Whiteouts become overlayfs' own. Nothing outside of the
  * directory is ever touched, whatever the archive says. Needs CAP_SYS_ADMIN and CAP_MKNOD.
  *
- * What is applied is not synced: the caller calls syncfs(layer_fd) before it says that the layer is
+ * What is applied is not synced: the caller calls layer_sync() before it says that the layer is
  * there, once for all that it applied. A sync of each file would cost a journal commit each.
  *
  * Names: leading slashes and "." go; ".." that would lead above the root is refused. Where an

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "content/blob_store.h"
+#include "layer/layer_sync.h"
 #include "layer/tar_apply.h"
 #include "manager/state/lower_directories.h"
 #include "manager/state/store_files.h"
@@ -57,9 +58,9 @@ static int open_lowers(struct content_chain *chain, const struct content_chain_l
 /* Otherwise a power cut might leave files without content behind a row that says not lazy. */
 static int sync_layer(const char *layer, int directory, struct error *e)
 {
-	if (syncfs(directory) < 0)
-		return error_set(e, -errno, "sync layer %s: %s", layer, strerror(errno));
-	return 0;
+	int code = layer_sync(directory, e);
+
+	return code < 0 ? error_context(e, "sync layer %s", layer) : 0;
 }
 
 static int apply_blob(struct content_chain *chain, const struct content_chain_layer *l,

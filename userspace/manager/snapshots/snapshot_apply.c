@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "manager/history/history.h"
+#include "layer/layer_sync.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/snapshots/snapshot_content.h"
 #include "manager/snapshots/snapshot_keys.h"
@@ -108,9 +109,7 @@ static int extract(struct manager *m, const struct record *r, int layer_fd,
 	code = check_result(o, ret_result, e);
 	if (code < 0)
 		return code;
-	if (o->sync && syncfs(layer_fd) < 0)
-		return error_set(e, -errno, "write the layer to the disk: %s", strerror(errno));
-	return 0;
+	return o->sync ? layer_sync(layer_fd, e) : 0;
 }
 
 /* The files came past the overlay that the agent has mounted. Most clients look up nothing in it

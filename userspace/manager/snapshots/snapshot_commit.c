@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "layer/disk_walk.h"
+#include "layer/layer_sync.h"
 #include "manager/mounts/counter_fold.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/unmount_queue.h"
@@ -91,11 +92,11 @@ static int measure_and_sync(struct commit *commit, struct error *e)
 		return code;
 	if (fstat(fd, &root) < 0)
 		return error_set(e, -errno, "the layer's root: %s", strerror(errno));
-	if ((commit->size.inodes > 0 ||
-	     snapshot_keys_root_ctime_ns(&root) != commit->r->snapshot->root_ctime_ns) &&
-	    syncfs(fd) < 0)
-		return error_set(e, -errno, "write the snapshot's layer to the disk: %s",
-				 strerror(errno));
+	if (commit->size.inodes > 0 ||
+	    snapshot_keys_root_ctime_ns(&root) != commit->r->snapshot->root_ctime_ns)
+		code = layer_sync(fd, e);
+	if (code < 0)
+		return code;
 	commit->committed->size_bytes =
 		commit->size.allocated_bytes + snapshot_keys_root_bytes(&root);
 	commit->committed->inodes = commit->size.inodes + 1;

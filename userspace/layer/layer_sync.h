@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes a layer to the disk, so that it survives a power cut, without writing what else the file
+ * system has not written yet: that may be gigabytes of other programs.
+ */
+#pragma once
+
+#include "base/error.h"
+
+/* Everything in the directory, and the directory with its name. */
+int layer_sync(int directory, struct error *e);
