@@ -32,13 +32,16 @@ struct task {
 
 struct unmount_queue {
 	struct ranked_lock lock;
-	pthread_cond_t changed;
+	/* For the threads: there is something to wait for, or to do. Each add wakes one at most. */
+	pthread_cond_t work;
+	pthread_cond_t changed; /* for callers: a task was taken or is done */
 	/* In the order in which they came; a thread takes the first that no other one has. */
 	struct task *first, **last;
 	struct task *taken[THREADS];
 	size_t waiting, busy;
 	size_t unfolded; /* tasks that were done since the last fold */
 	int64_t due_ns; /* by the monotonic clock: when the first has waited long enough */
+	bool watched; /* a thread waits until then */
 	bool going; /* until none is left */
 	uint64_t last_number;
 	bool stopping;
@@ -104,10 +107,13 @@ static void wait_for_due(struct unmount_queue *queue)
 {
 	assert(ranked_lock_is_held(&queue->lock));
 	while (!is_due(queue) && !queue->stopping) {
-		if (queue->first)
-			(void)ranked_lock_wait_until(&queue->lock, &queue->changed, queue->due_ns);
-		else
-			ranked_lock_wait(&queue->lock, &queue->changed);
+		if (queue->first && !queue->watched) {
+			queue->watched = true;
+			(void)ranked_lock_wait_until(&queue->lock, &queue->work, queue->due_ns);
+			queue->watched = false;
+		} else {
+			ranked_lock_wait(&queue->lock, &queue->work);
+		}
 	}
 }
 
@@ -126,6 +132,8 @@ static void *do_tasks(void *arg)
 		if (!queue->first)
 			break;
 		task = take_task(queue, thread);
+		if (queue->first)
+			pthread_cond_signal(&queue->work);
 		ranked_lock_release(&queue->lock);
 		do_task(m, &task->what);
 		ranked_lock_acquire(&queue->lock);
@@ -155,6 +163,7 @@ int unmount_queue_start(struct manager *m, struct error *e)
 	if (!queue)
 		return error_set(e, -ENOMEM, "out of memory");
 	ranked_lock_init(&queue->lock, MANAGER_RANK_UNMOUNT_QUEUE);
+	pthread_cond_init(&queue->work, NULL);
 	pthread_cond_init(&queue->changed, NULL);
 	queue->last = &queue->first;
 	m->unmount_queue = queue;
@@ -165,7 +174,7 @@ int unmount_queue_start(struct manager *m, struct error *e)
 		return 0;
 	ranked_lock_acquire(&queue->lock);
 	queue->stopping = true;
-	pthread_cond_broadcast(&queue->changed);
+	pthread_cond_broadcast(&queue->work);
 	ranked_lock_release(&queue->lock);
 	while (started > 0)
 		pthread_join(queue->threads[--started], NULL);
@@ -182,11 +191,12 @@ void unmount_queue_stop(struct manager *m)
 		return;
 	ranked_lock_acquire(&queue->lock);
 	queue->stopping = true;
-	pthread_cond_broadcast(&queue->changed);
+	pthread_cond_broadcast(&queue->work);
 	ranked_lock_release(&queue->lock);
 	for (size_t i = 0; i < THREADS; i++)
 		pthread_join(queue->threads[i], NULL);
 	ranked_lock_destroy(&queue->lock);
+	pthread_cond_destroy(&queue->work);
 	pthread_cond_destroy(&queue->changed);
 	free(queue);
 	m->unmount_queue = NULL;
@@ -211,7 +221,8 @@ void unmount_queue_add(struct manager *m, const struct unmount_task *what)
 	*queue->last = task;
 	queue->last = &task->next;
 	queue->waiting++;
-	pthread_cond_broadcast(&queue->changed);
+	if (queue->first == task || queue->going || queue->waiting == TOGETHER)
+		pthread_cond_signal(&queue->work);
 	ranked_lock_release(&queue->lock);
 }
 
@@ -241,7 +252,7 @@ static void hurry(struct unmount_queue *queue)
 	if (queue->going || !queue->first)
 		return;
 	queue->going = true;
-	pthread_cond_broadcast(&queue->changed);
+	pthread_cond_signal(&queue->work);
 }
 
 bool unmount_queue_has(struct manager *m, const char *layer_or_id)
