@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * With one fsync(2) for each file, the journal would be committed for each of them. Instead the data
- * of all files is written first, then the journal is committed once. That is enough where the file
- * system has one journal, or log, for all its inodes, which is written in order: when the data of a
- * file is on the disk, its blocks and its size are in a transaction that is not newer than that of
- * an inode which is changed afterwards, and fsync(2) of this inode commits all of them, together
- * with the names. ext4 with a journal and XFS are like that (they write sizes and unwritten extents
- * before they end the writing of a page). Other file systems are synced as a whole.
+ * With one fsync(2) for each file, the journal would be committed for each of them. Instead the
+ * data of all files is written first, then the journal is committed once. That is enough where the
+ * file system has one journal, or log, for all its inodes, which is written in order: when the data
+ * of a file is on the disk, its blocks and its size are in a transaction that is not newer than
+ * that of an inode which is changed afterwards, and fsync(2) of this inode commits all of them,
+ * together with the names. ext4 with a journal and XFS are like that (they write sizes and
+ * unwritten extents before they end the writing of a page). Other file systems are synced as a
+ * whole.
  */
 #include "layer/layer_sync.h"
 

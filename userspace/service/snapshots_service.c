@@ -139,13 +139,12 @@ static void run_clean_up(struct grpc_call *call, void *user, ProtobufCMessage *m
 struct info {
 	SNAPSHOTS(Info) message;
 	SNAPSHOTS(Timestamp) created, updated;
-	SNAPSHOTS(Info__LabelsEntry) * labels, **pointers;
+	void *labels;
 };
 
 static void free_info(struct info *info)
 {
 	free(info->labels);
-	free(info->pointers);
 }
 
 static void set_time(SNAPSHOTS(Timestamp) * to, int64_t ns)
@@ -155,21 +154,32 @@ static void set_time(SNAPSHOTS(Timestamp) * to, int64_t ns)
 	to->nanos = (int32_t)(ns % NS_PER_S);
 }
 
+/* One allocation has the entries, and the pointers to them. */
+static int set_labels(const struct snapshot_view *v, struct info *info)
+{
+	SNAPSHOTS(Info__LabelsEntry) * entries, **pointers;
+
+	info->labels = malloc(v->label_count * (sizeof(*entries) + sizeof(*pointers)));
+	if (!info->labels)
+		return -ENOMEM;
+	entries = info->labels;
+	pointers = (SNAPSHOTS(Info__LabelsEntry) **)(entries + v->label_count);
+	for (size_t i = 0; i < v->label_count; i++) {
+		containerd__services__snapshots__v1__info__labels_entry__init(&entries[i]);
+		entries[i].key = v->labels[i].key;
+		entries[i].value = v->labels[i].value;
+		pointers[i] = &entries[i];
+	}
+	info->message.labels = pointers;
+	info->message.n_labels = v->label_count;
+	return 0;
+}
+
 static int make_info(const struct snapshot_view *v, struct info *info)
 {
 	*info = (struct info){ .message = INIT(INFO) };
-	info->labels = calloc(v->label_count + 1, sizeof(*info->labels));
-	info->pointers = calloc(v->label_count + 1, sizeof(*info->pointers));
-	if (!info->labels || !info->pointers) {
-		free_info(info);
+	if (v->label_count > 0 && set_labels(v, info) < 0)
 		return -ENOMEM;
-	}
-	for (size_t i = 0; i < v->label_count; i++) {
-		containerd__services__snapshots__v1__info__labels_entry__init(&info->labels[i]);
-		info->labels[i].key = v->labels[i].key;
-		info->labels[i].value = v->labels[i].value;
-		info->pointers[i] = &info->labels[i];
-	}
 	set_time(&info->created, v->created_ns);
 	set_time(&info->updated, v->updated_ns);
 	info->message.name = v->name;
@@ -177,8 +187,6 @@ static int make_info(const struct snapshot_view *v, struct info *info)
 	info->message.kind = (SNAPSHOTS(Kind))v->kind;
 	info->message.created_at = &info->created;
 	info->message.updated_at = &info->updated;
-	info->message.labels = info->pointers;
-	info->message.n_labels = v->label_count;
 	return 0;
 }
 

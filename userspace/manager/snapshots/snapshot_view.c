@@ -26,9 +26,7 @@ static const char *parent_of(const struct snapshot *s)
 
 void snapshot_view_free(struct snapshot_view *v)
 {
-	free(v->name);
-	free(v->parent);
-	record_labels_free(v->labels, v->label_count);
+	free(v->memory);
 	*v = (struct snapshot_view){ 0 };
 }
 
@@ -39,46 +37,56 @@ void snapshot_views_free(struct snapshot_view *views, size_t count)
 	free(views);
 }
 
-/* With the lock. What is there of it is to be freed even when it fails. */
-static int make_view(const struct snapshot *s, struct snapshot_view *v)
+static size_t text_bytes(const struct snapshot *s)
 {
 	const struct record *r = s->record;
+	size_t bytes = strlen(s->key) + strlen(parent_of(s)) + 2;
+
+	for (size_t i = 0; i < r->label_count; i++)
+		bytes += strlen(r->labels[i].key) + strlen(r->labels[i].value) + 2;
+	return bytes;
+}
+
+/* Moves *end behind the copy. */
+static char *copy_text(char **end, const char *text)
+{
+	char *copy = *end;
+
+	*end = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+/* With the lock, which a listing holds for all its views: so each takes one allocation. */
+static int make_view(const struct snapshot *s, struct snapshot_view *ret_view)
+{
+	const struct record *r = s->record;
+	struct snapshot_view v = { .kind = s->kind,
+				   .created_ns = s->created_ns,
+				   .updated_ns = s->updated_ns,
+				   .is_known = snapshot_known_is_one(r),
+				   .label_count = r->label_count };
+	size_t label_bytes = r->label_count * sizeof(*v.labels);
+	char *end;
 
 	manager_assert_some_locked();
-	*v = (struct snapshot_view){ .name = strdup(s->key),
-				     .parent = strdup(parent_of(s)),
-				     .kind = s->kind,
-				     .created_ns = s->created_ns,
-				     .updated_ns = s->updated_ns,
-				     .is_known = snapshot_known_is_one(r),
-				     .labels = calloc(r->label_count + 1, sizeof(*v->labels)) };
-	if (!v->name || !v->parent || !v->labels)
+	v.memory = malloc(label_bytes + text_bytes(s));
+	if (!v.memory)
 		return -ENOMEM;
-	for (; v->label_count < r->label_count; v->label_count++) {
-		struct record_label *copy = &v->labels[v->label_count];
-
-		copy->key = strdup(r->labels[v->label_count].key);
-		copy->value = strdup(r->labels[v->label_count].value);
-		if (!copy->key || !copy->value) {
-			free(copy->key);
-			free(copy->value);
-			return -ENOMEM;
-		}
+	v.labels = v.memory;
+	end = (char *)v.memory + label_bytes;
+	v.name = copy_text(&end, s->key);
+	v.parent = copy_text(&end, parent_of(s));
+	for (size_t i = 0; i < r->label_count; i++) {
+		v.labels[i].key = copy_text(&end, r->labels[i].key);
+		v.labels[i].value = copy_text(&end, r->labels[i].value);
 	}
+	*ret_view = v;
 	return 0;
 }
 
 static int give_view(const struct snapshot *s, struct snapshot_view *ret_view, struct error *e)
 {
-	struct snapshot_view v;
-	int code = make_view(s, &v);
-
-	if (code < 0) {
-		snapshot_view_free(&v);
-		return error_set(e, code, "out of memory");
-	}
-	*ret_view = v;
-	return 0;
+	return make_view(s, ret_view) < 0 ? error_set(e, -ENOMEM, "out of memory") : 0;
 }
 
 /* Neither being made nor the new name of a commit under way. */
@@ -172,12 +180,16 @@ static int view_all(struct manager *m, const atomic_bool *cancelled, struct list
 	manager_assert_locked(m);
 	sorted = snapshot_keys_sorted(m, &count);
 	if (sorted)
-		l->views = calloc(count + 1, sizeof(*l->views));
+		l->views = malloc((count + 1) * sizeof(*l->views));
 	if (!l->views)
 		return error_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < count && !is_cancelled(cancelled); i++)
-		if (is_listed(sorted[i]) && make_view(sorted[i], &l->views[l->count++]) < 0)
+	for (size_t i = 0; i < count && !is_cancelled(cancelled); i++) {
+		if (!is_listed(sorted[i]))
+			continue;
+		if (make_view(sorted[i], &l->views[l->count]) < 0)
 			return error_set(e, -ENOMEM, "out of memory");
+		l->count++;
+	}
 	return cancellation_check(cancelled, e);
 }
 

@@ -11,6 +11,7 @@ struct snapshot_view {
 	struct record_label *labels;
 	size_t label_count;
 	bool is_known; /* it is certainly the chain that its label says: see snapshot_known.h */
+	void *memory; /* what has the texts and the labels */
 };
 
 int snapshot_view_stat(struct manager *m, const char *key, struct snapshot_view *ret_view,
