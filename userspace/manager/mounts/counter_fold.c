@@ -217,17 +217,23 @@ static void save_layer(struct change_set *c, struct layer *layer)
 	layer->dirty = false;
 }
 
+static void save_cell(struct change_set *c, const struct layer_watch *watch, size_t index,
+		      const struct usage_fold_state *state)
+{
+	struct usage_row row;
+
+	if (!state)
+		return;
+	row = make_row(watch->owner, index, watch->layer, state);
+	usage_rows_set_watch(c, &row);
+}
+
 /* With the lock. */
 static void save_watch(struct manager *m, struct change_set *c, struct layer_watch *watch)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(watch->folded); i++) {
-		struct usage_row row = make_row(watch->owner, i, watch->layer, &watch->folded[i]);
-
-		usage_rows_set_watch(c, &row);
-		if (!watch->upkeep[i])
-			continue;
-		row = make_row(watch->owner, USAGE_ROW_UPKEEP + i, watch->layer, watch->upkeep[i]);
-		usage_rows_set_watch(c, &row);
+		save_cell(c, watch, i, watch->folded[i]);
+		save_cell(c, watch, USAGE_ROW_UPKEEP + i, watch->upkeep[i]);
 	}
 	save_layer(c, record_graph_find_layer(m->graph, watch->layer));
 	watch->dirty = false;
@@ -236,6 +242,7 @@ static void save_watch(struct manager *m, struct change_set *c, struct layer_wat
 /* With the lock: everything that is dirty, layers by way of the mounts that they are in. */
 static void save_dirty(struct manager *m, struct change_set *c)
 {
+	struct layer_watch *watch;
 	struct layer *layer;
 
 	manager_assert_locked(m);
@@ -249,9 +256,9 @@ static void save_dirty(struct manager *m, struct change_set *c)
 				save_layer(c, record_graph_find_layer(m->graph, ml->name));
 			ml->dirty = false;
 		}
-	for (size_t i = 0; m->unsaved && i < m->watches.count; i++)
-		if (m->watches.by_owner[i]->dirty)
-			save_watch(m, c, m->watches.by_owner[i]);
+	for (size_t at = 0; m->unsaved && (watch = watch_table_next(m, &at));)
+		if (watch->dirty)
+			save_watch(m, c, watch);
 	for (size_t at = 0; m->unsaved && (layer = record_graph_next_layer(m->graph, &at));)
 		save_layer(c, layer);
 	m->unsaved = false;
@@ -260,14 +267,15 @@ static void save_dirty(struct manager *m, struct change_set *c)
 /* With the lock: after a write that failed, everything is to be written again. */
 static void mark_unsaved(struct manager *m)
 {
+	struct layer_watch *watch;
 	struct layer *layer;
 
 	manager_assert_locked(m);
 	for (struct mount *mount = m->mounts; mount; mount = mount->next)
 		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
 			mount->layers[i].dirty = true;
-	for (size_t i = 0; i < m->watches.count; i++)
-		m->watches.by_owner[i]->dirty = true;
+	for (size_t at = 0; (watch = watch_table_next(m, &at));)
+		watch->dirty = true;
 	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
 		layer->dirty = true;
 	m->unsaved = true;
@@ -300,6 +308,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 			struct change_set *c)
 {
 	struct layer *layer = record_graph_find_layer(m->graph, watch->layer);
+	struct usage_fold_state *folded;
 	struct usage_delta delta;
 
 	manager_assert_locked(m);
@@ -310,7 +319,10 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 			save_watch(m, c, watch);
 		return;
 	}
-	usage_fold(&watch->folded[cell->layer], &cell->totals, true, &delta);
+	folded = usage_fold_find_state(&watch->folded[cell->layer]);
+	if (!folded) /* out of memory: the cell keeps it for the next fold */
+		return;
+	usage_fold(folded, &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return;
 	tell_history(m, watch->layer, cell->layer == 0, &delta);
@@ -358,13 +370,14 @@ static bool copy_changed(struct manager *m, const struct usage_cell *cell,
 			 struct layer_watch *ret_watch)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+	static const struct usage_totals none;
 	const struct layer_watch *watch = watch_table_find(locked, cell->owner);
 	const struct usage_fold_state *state;
 
 	if (!watch || cell->layer >= ARRAY_SIZE(watch->folded))
 		return false;
-	state = cell->upkeep ? watch->upkeep[cell->layer] : &watch->folded[cell->layer];
-	if (state && memcmp(&state->folded, &cell->totals, sizeof(cell->totals)) == 0)
+	state = (cell->upkeep ? watch->upkeep : watch->folded)[cell->layer];
+	if (memcmp(state ? &state->folded : &none, &cell->totals, sizeof(cell->totals)) == 0)
 		return false;
 	*ret_watch = *watch;
 	return true;

@@ -189,7 +189,7 @@ static int count_graph(struct manager *m, struct numbers *n)
 	content_blobs_total(locked, &n->bytes[NUMBERS_BLOB], &n->inodes[NUMBERS_BLOB]);
 	n->quarantined = hashmap_count(locked->quarantined);
 	n->leases = hashmap_count(locked->leases);
-	n->watched_layers = locked->watches.count;
+	n->watched_layers = hashmap_count(locked->watches.by_layer);
 	return 0;
 }
 

@@ -2,8 +2,10 @@
 #include "manager/recovery/recover_rows.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/vec.h"
@@ -172,9 +174,11 @@ static int load_reference(const char *lease, const char *what, void *user)
 
 static bool layer_exists(struct manager *m, const char *name)
 {
-	cleanup(close_fd) int fd = -EBADF;
+	char path[STORE_FILES_PATH_SIZE];
+	struct stat st;
 
-	return store_files_open_layer(m, name, &fd, NULL) == 0;
+	store_files_layer_path(name, path);
+	return fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
 static bool has_fallen(const struct pending_record *p)

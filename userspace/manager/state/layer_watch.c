@@ -176,7 +176,7 @@ static int load_folded(const struct usage_row *row, void *user)
 		usage_rows_delete_watch(load->changes, row->mount_id);
 		return 0;
 	}
-	state = upkeep ? usage_fold_find_state(&watch->upkeep[index]) : &watch->folded[index];
+	state = usage_fold_find_state(upkeep ? &watch->upkeep[index] : &watch->folded[index]);
 	if (!state)
 		return -ENOMEM;
 	memcpy(state->folded.counters, row->counters, sizeof(row->counters));
@@ -203,7 +203,7 @@ static void watch_all(struct manager *m)
 	const struct layer *layer;
 
 	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
-		if (!layer->lazy)
+		if (!layer->lazy && !watch_table_find_layer(m, layer->name))
 			layer_watch_layer(m, layer->name);
 }
 

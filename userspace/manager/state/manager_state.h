@@ -55,9 +55,7 @@ struct layer_watch;
 
 /* What layer_watch.h looks after. */
 struct layer_watches {
-	struct hashmap *by_layer;
-	struct layer_watch **by_owner; /* sorted */
-	size_t count, capacity;
+	struct hashmap *by_layer, *by_owner;
 	atomic_bool has_failed; /* once: reported */
 };
 

@@ -2,88 +2,75 @@
 #include "manager/state/watch_table.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/vec.h"
-
 static void free_watch(struct layer_watch *watch)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(watch->upkeep); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(watch->upkeep); i++) {
+		free(watch->folded[i]);
 		free(watch->upkeep[i]);
+	}
 	free(watch);
 }
 
 int watch_table_new(struct manager *m)
 {
 	m->watches.by_layer = hashmap_new();
-	return m->watches.by_layer ? 0 : -ENOMEM;
+	m->watches.by_owner = hashmap_new();
+	return m->watches.by_layer && m->watches.by_owner ? 0 : -ENOMEM;
 }
 
-/* The place of the first watch whose owner is not less. */
-static size_t find_place(const struct layer_watches *all, uint64_t owner)
+static void write_owner(uint64_t owner, char text[WATCH_OWNER_SIZE])
 {
-	size_t low = 0, high = all->count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (all->by_owner[middle]->owner < owner)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	(void)snprintf(text, WATCH_OWNER_SIZE, "%" PRIx64, owner);
 }
 
 struct layer_watch *watch_table_find(const struct manager *m, uint64_t owner)
 {
-	const struct layer_watches *all = &m->watches;
-	size_t place = find_place(all, owner);
+	char text[WATCH_OWNER_SIZE];
 
-	return place < all->count && all->by_owner[place]->owner == owner ? all->by_owner[place]
-									  : NULL;
+	write_owner(owner, text);
+	return hashmap_find(m->watches.by_owner, text);
 }
 
 int watch_table_insert(struct manager *m, struct layer_watch *watch)
 {
 	struct layer_watches *all = &m->watches;
-	struct layer_watch **grown =
-		vec_reserve(all->by_owner, &all->capacity, all->count + 1, sizeof(*grown));
-	size_t place;
+	int code = hashmap_insert(all->by_layer, watch->layer, watch);
 
-	if (grown)
-		all->by_owner = grown;
-	if (!grown || hashmap_insert(all->by_layer, watch->layer, watch) < 0) {
-		free_watch(watch);
-		return -ENOMEM;
-	}
-	/* Owners grow, so that this is the end nearly always. */
-	place = find_place(all, watch->owner);
-	memmove(&grown[place + 1], &grown[place], (all->count - place) * sizeof(*grown));
-	grown[place] = watch;
-	all->count++;
-	return 0;
+	write_owner(watch->owner, watch->owner_text);
+	if (code == 0 && (code = hashmap_insert(all->by_owner, watch->owner_text, watch)) < 0)
+		(void)hashmap_remove(all->by_layer, watch->layer);
+	if (code == 0)
+		return 0;
+	free_watch(watch);
+	return -ENOMEM;
 }
 
 void watch_table_remove(struct manager *m, struct layer_watch *watch)
 {
-	struct layer_watches *all = &m->watches;
-	size_t place = find_place(all, watch->owner);
-
-	(void)hashmap_remove(all->by_layer, watch->layer);
-	memmove(&all->by_owner[place], &all->by_owner[place + 1],
-		(all->count - place - 1) * sizeof(*all->by_owner));
-	all->count--;
+	(void)hashmap_remove(m->watches.by_layer, watch->layer);
+	(void)hashmap_remove(m->watches.by_owner, watch->owner_text);
 	usage_layers_unwatch(m->usage, &watch->root, watch->owner);
 	free_watch(watch);
 }
 
+struct layer_watch *watch_table_next(const struct manager *m, size_t *position)
+{
+	return hashmap_next(m->watches.by_layer, position);
+}
+
 void watch_table_free(struct manager *m)
 {
-	for (size_t i = 0; i < m->watches.count; i++)
-		free_watch(m->watches.by_owner[i]);
-	free(m->watches.by_owner);
+	struct layer_watch *watch;
+	size_t at = 0;
+
+	hashmap_free(m->watches.by_owner);
+	while (m->watches.by_layer && (watch = watch_table_next(m, &at)))
+		free_watch(watch);
 	hashmap_free(m->watches.by_layer);
 	m->watches = (struct layer_watches){ 0 };
 }

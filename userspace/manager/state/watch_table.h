@@ -5,13 +5,17 @@
 #include "manager/state/manager_state.h"
 #include "usage/usage_layers.h"
 
+#define WATCH_OWNER_SIZE 17
+
 struct layer_watch {
 	char layer[LAYER_NAME_LENGTH + 1];
+	char owner_text[WATCH_OWNER_SIZE]; /* the table's */
 	uint64_t owner; /* of the kernel's cells; never used twice */
 	struct usage_root root;
 	int64_t born_ns; /* when the root was made; 0: the file system does not tell */
-	struct usage_fold_state folded[2]; /* by USAGE_AS_UPPER and USAGE_AS_LOWER */
-	struct usage_fold_state *upkeep[2]; /* likewise of what upkeep read; NULL: nothing */
+	/* By USAGE_AS_UPPER and USAGE_AS_LOWER; NULL: nothing, as of most layers. */
+	struct usage_fold_state *folded[2];
+	struct usage_fold_state *upkeep[2]; /* likewise of what upkeep read */
 	bool dirty; /* not in the database as it is here */
 };
 
@@ -20,6 +24,8 @@ void watch_table_free(struct manager *m);
 
 /* Takes the watch; -ENOMEM: it has been freed. */
 int watch_table_insert(struct manager *m, struct layer_watch *watch);
+/* Like hashmap_next(). */
+struct layer_watch *watch_table_next(const struct manager *m, size_t *position);
 /* Ends and frees it. */
 void watch_table_remove(struct manager *m, struct layer_watch *watch);
 
