@@ -88,6 +88,22 @@ du_ids() {
 	[[ $(docker run --rm --network none test/built cat /one /two | wc -c) -eq 1000000 ]]
 }
 
+@test "explain and inspect name a container of dockerd, and the record of its builder" {
+	start_all
+	build "$two_steps"
+	id=$(docker run --detach --network none test/built sh -c 'while :; do cat /one > /dev/null; done')
+	top=$(varve ls --json | jq -r --arg id "$id" 'select(.snapshot.key | endswith("/" + $id)) | .id')
+	run varve explain "$top"
+	assert_output_has "the container ${id:0:12} of docker needs it"
+	# So do the layers of its image.
+	run varve explain "$(varve inspect --json "$top" | jq -r '.parents[0]')"
+	assert_output_has "the container ${id:0:12} of docker needs it"
+	docker rm -f "$id"
+	upper=$(docker buildx du --verbose | awk '/^ID:/ { id = $2 } /700000/ { print id }')
+	run varve ls --json
+	assert_json_lines '[.[] | select(any(.owners[]; .id == $id))] | length == 1 and .[0].owners[0].owner == "docker"' --arg id "$upper"
+}
+
 @test "with --all go the records that an image shares, and neither the image nor the next build suffers" {
 	start_all
 	build "$two_steps"

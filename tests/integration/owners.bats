@@ -55,6 +55,32 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	assert_output_has reachable
 }
 
+@test "inspect, explain, ls and du name the owner of a record, its id there, and what would free it" {
+	begin
+	change_buildkit '(.records[] | select(.id == "new")).in_use = true'
+	change_buildkit '.containers = [{id: "c0ffee", image: "docker.io/library/app", key: "buildkit/1/step"}]'
+	run varve inspect --json "$(record_of buildkit/1/old)"
+	assert_json '.owners == [{owner: "kit", kind: "record", id: "old", description: "step old", lastUsedAt: "2001-09-09T01:46:40Z", kept: null}]'
+	run varve explain "$(record_of buildkit/1/old)"
+	assert_output_has "it is the record old of kit (step old), which can be asked to remove it: varve prune --owner kit --filter id==old"
+	run varve explain "$(record_of buildkit/1/new)"
+	assert_output_has "it is the record new of kit (step new), which is not asked to remove it: in use"
+	# A container needs its snapshot and those below.
+	run varve explain "$(record_of buildkit/1/base)"
+	assert_output_has "the container c0ffee of kit needs it (image docker.io/library/app)"
+	# What was learned is shown without asking again.
+	stop_buildkit
+	run varve ls --json
+	assert_json_lines '[.[] | select(.owners[0].id == "step")] | length == 1 and (.[0].owners | map(.kind)) == ["record", "container"]'
+	run varve du -o ID,OWNER,OWNER\ USED
+	assert_output_has kit:step,kit:c0ffee
+	run varve inspect "$(record_of buildkit/1/old)"
+	assert_output_has "kit: record old (step old)"
+	own=$(result mine)
+	run varve inspect --json "$own"
+	assert_json '.owners == []'
+}
+
 @test "without owners in the configuration, owners prints none, and a prune of one fails" {
 	printf '[prune]\nautomatic = no\n' > "$agent_config"
 	start_agent

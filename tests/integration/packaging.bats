@@ -67,7 +67,7 @@ make_here() { # TARGET
 	done
 }
 
-# Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords
+# Makes $BATS_TEST_TMPDIR/all.conf: the configuration with all its defaults as settings. The file for passwords,
 # the owner of a policy and the port of the metrics are not defaults, and this machine need not have the groups.
 uncomment() {
 	sed -E '/^#(credentials|owner|address = 127)/d; s/^#([a-z_]* = |\[(policy|buildkit|docker))/\1/; s/^((read_only_)?group) = .*/\1 = root/' "$conf" \

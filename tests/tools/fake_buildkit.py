@@ -68,6 +68,7 @@ def listed_id(record):
 def message_of(record, old=False):
     fields = {k: record[k] for k in ('mutable', 'in_use', 'shared', 'size', 'description', 'record_type') if k in record}
     parents = record.get('parents', [])
+    fields['last_used_at'] = pb.Timestamp(seconds=1000000000)
     if old:
         return pb.UsageRecord(id=listed_id(record), parent=parents[0] if parents else '', **fields)
     return pb.UsageRecord(id=listed_id(record), parents=parents, **fields)
@@ -179,6 +180,12 @@ def list_resources(request, context):
     context.abort(grpc.StatusCode.NOT_FOUND, 'lease %s: not found' % request.id)
 
 
+def list_containers(_request, _context):
+    return containerd_pb2.ListContainersReply(containers=[
+        containerd_pb2.Container(id=c['id'], image=c['image'], snapshotter='varve', snapshot_key=c['key'].split('/', 2)[2])
+        for c in load().get('containers', [])])
+
+
 def dumb(answer):
     """A method whose reply may be bytes that are not a message."""
     def call(request, context):
@@ -195,6 +202,7 @@ METHODS = {
     SERVICE + 'DiskUsage': (UNARY, dumb(disk_usage), pb.DiskUsageRequest),
     SERVICE + 'Info': (UNARY, dumb(info), pb.InfoRequest),
     SERVICE + 'Prune': (grpc.unary_stream_rpc_method_handler, prune, pb.PruneRequest),
+    '/containerd.services.containers.v1.Containers/List': (UNARY, list_containers, containerd_pb2.ListContainersRequest),
     LEASES + 'List': (UNARY, list_leases, containerd_pb2.ListLeasesRequest),
     LEASES + 'ListResources': (UNARY, list_resources, containerd_pb2.ListResourcesRequest),
 }

@@ -43,6 +43,10 @@ const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_BLOB_SIZE] = { "BLOB SIZE", "the size of its blob", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_IMAGES] = { "IMAGES", "image references, separated by commas",
 				 OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_OWNER] = { "OWNER", "programs whose record or container it is, with its id",
+				OUTPUT_TABLE_CUT, 0 },
+	[CLI_RECORDS_OWNER_USED] = { "OWNER USED", "last use, as the owner says", OUTPUT_TABLE_LEFT,
+				     0 },
 	[CLI_RECORDS_LABELS] = { "LABELS", "KEY=VALUE, separated by commas", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_DESCRIPTION] = { "DESCRIPTION", "the description", OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
@@ -127,6 +131,38 @@ static void content_cells(struct output_table *t, const Varve__V1__Record *r)
 	output_table_size(t, CLI_RECORDS_BLOB_SIZE, r->blob ? r->blob->size : -1, "");
 }
 
+static void owner_cells(struct output_table *t, const Varve__V1__Record *r)
+{
+	cleanup(strbuf_free) struct strbuf names = { 0 };
+	int64_t used_ns = 0;
+
+	for (size_t i = 0; i < r->n_owners; i++) {
+		const Varve__V1__OwnerName *name = r->owners[i];
+
+		strbuf_appendf(&names, "%s%s:%s", i > 0 ? "," : "", name->owner, name->id);
+		used_ns = name->last_used_ns > used_ns ? name->last_used_ns : used_ns;
+	}
+	output_table_text(t, CLI_RECORDS_OWNER, strbuf_failed(&names) ? NULL : names.text);
+	output_table_age(t, CLI_RECORDS_OWNER_USED, used_ns, used_ns != 0);
+}
+
+void cli_records_owners_json(struct json_writer *w, Varve__V1__OwnerName *const *names,
+			     size_t count)
+{
+	json_open_array(w, "owners");
+	for (size_t i = 0; i < count; i++) {
+		json_open_object(w, NULL);
+		json_string(w, "owner", names[i]->owner);
+		json_string(w, "kind", names[i]->kind);
+		json_string(w, "id", names[i]->id);
+		json_string(w, "description", names[i]->description);
+		output_json_time(w, "lastUsedAt", names[i]->last_used_ns);
+		json_string(w, "kept", names[i]->kept[0] ? names[i]->kept : NULL);
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
 static void expected_cells(struct output_table *t, const Varve__V1__Record *r)
 {
 	char cost[UNITS_TEXT_MAX];
@@ -174,6 +210,7 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 	output_table_text(t, CLI_RECORDS_DESCRIPTION, r->description);
 	labels_cell(t, r);
 	content_cells(t, r);
+	owner_cells(t, r);
 	access_cells(t, r);
 	expected_cells(t, r);
 }
@@ -187,6 +224,7 @@ static void content_json(struct json_writer *w, const Varve__V1__Record *r)
 	for (size_t i = 0; i < r->n_image_refs; i++)
 		json_string(w, NULL, r->image_refs[i]);
 	json_close_array(w);
+	cli_records_owners_json(w, r->owners, r->n_owners);
 	if (!b) {
 		json_null(w, "blob");
 		return;

@@ -37,6 +37,8 @@ enum cli_records_column {
 	CLI_RECORDS_BLOB,
 	CLI_RECORDS_BLOB_SIZE,
 	CLI_RECORDS_IMAGES,
+	CLI_RECORDS_OWNER,
+	CLI_RECORDS_OWNER_USED,
 	CLI_RECORDS_LABELS,
 	CLI_RECORDS_DESCRIPTION,
 	CLI_RECORDS_END,
@@ -64,6 +66,9 @@ void cli_records_json(struct json_writer *w, const Varve__V1__Record *record);
 void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind);
 /* Writes the member "upkeep". */
 void cli_records_upkeep_json(struct json_writer *w, const Varve__V1__Upkeep *upkeep, bool known);
+/* Writes the member "owners": by which names owners know the record. */
+void cli_records_owners_json(struct json_writer *w, Varve__V1__OwnerName *const *names,
+			     size_t count);
 /* Prints the records for --json or -q; false, and nothing printed, without either option. */
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
 /* Whether the accesses of a record were ever counted; if not, its zeros mean "unknown". */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_records.h"
 #include "cli/commands.h"
 #include "varve.pb-c.h"
 
@@ -23,8 +26,32 @@ static void print_json(struct output *o, const Varve__V1__ExplainReply *x)
 		json_uint(&w, "places", x->places);
 		json_double(&w, "score", x->score);
 	}
+	cli_records_owners_json(&w, x->owners, x->n_owners);
 	json_close_object(&w);
 	output_json_line(o, &w);
+}
+
+/* A sentence: who has the record, and what would free it. */
+static void print_owner(struct output *o, const Varve__V1__OwnerName *name)
+{
+	cleanup(strbuf_free) struct strbuf text = { 0 };
+	bool container = strcmp(name->kind, "container") == 0;
+
+	if (container)
+		strbuf_appendf(&text, "the container %.12s of %s needs it", name->id, name->owner);
+	else
+		strbuf_appendf(&text, "it is the record %s of %s", name->id, name->owner);
+	if (name->description[0])
+		strbuf_appendf(&text, " (%s%s)", container ? "image " : "", name->description);
+	if (!container && name->kept[0])
+		strbuf_appendf(&text, ", which is not asked to remove it: %s", name->kept);
+	else if (!container)
+		strbuf_appendf(&text,
+			       ", which can be asked to remove it: varve prune --owner %s --filter "
+			       "id==%s",
+			       name->owner, name->id);
+	if (!strbuf_failed(&text))
+		output_text(o, text.text);
 }
 
 static int run(struct cli *c, struct error *e)
@@ -43,6 +70,8 @@ static int run(struct cli *c, struct error *e)
 	output_text(&c->out, x->why);
 	if (x->policy[0])
 		output_text(&c->out, x->policy);
+	for (size_t i = 0; i < x->n_owners; i++)
+		print_owner(&c->out, x->owners[i]);
 	return 0;
 }
 

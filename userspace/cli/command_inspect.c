@@ -84,6 +84,22 @@ static void print_storage(struct output *o, const Varve__V1__Record *r)
 		print_id_map(o, "Mounted with", r->mount_id_map);
 }
 
+static void print_owners(struct output *o, const Varve__V1__Record *r)
+{
+	char time[2 * UNITS_TEXT_MAX];
+
+	for (size_t i = 0; i < r->n_owners; i++) {
+		const Varve__V1__OwnerName *name = r->owners[i];
+
+		output_field(o, i == 0 ? "Owners" : "", "%s: %s %s%s%s%s", name->owner, name->kind,
+			     name->id, name->description[0] ? " (" : "", name->description,
+			     name->description[0] ? ")" : "");
+		if (name->last_used_ns)
+			output_field(o, "", "last used, as %s says, %s", name->owner,
+				     output_time(o, name->last_used_ns, time));
+	}
+}
+
 static void print_record(struct output *o, const Varve__V1__Record *r)
 {
 	char time[2 * UNITS_TEXT_MAX];
@@ -113,6 +129,7 @@ static void print_record(struct output *o, const Varve__V1__Record *r)
 	for (size_t i = 0; i < r->n_holds; i++)
 		output_field(o, i == 0 ? "Held by" : "", "%s (%" PRIu32 " refs)",
 			     r->holds[i]->lease, r->holds[i]->refs);
+	print_owners(o, r);
 }
 
 static void write_names(struct json_writer *w, const char *key, char *const *names, size_t count)
@@ -163,6 +180,7 @@ static int run(struct cli *c, struct error *e)
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
 	request.disk_usage = true; /* measures stale sizes */
+	request.ask_owners = true;
 	code = cli_records_fetch(c, &request, &records, e);
 	if (code < 0)
 		return code;

@@ -363,7 +363,9 @@ static int start_server(struct agent *a, struct error *e)
 
 	memcpy(a->services, services, sizeof(services));
 	a->upkeep_peers.manager = a->manager;
-	a->native = (struct native_service){ .manager = a->manager, .socket = a->config->socket };
+	a->native = (struct native_service){ .manager = a->manager,
+					     .owners = a->owners,
+					     .socket = a->config->socket };
 	a->eviction = (struct eviction_service){ .manager = a->manager, .owners = a->owners };
 	a->control = (struct control_service){ .manager = a->manager };
 	a->diff = (struct diff_service){ .manager = a->manager,

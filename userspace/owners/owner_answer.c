@@ -77,11 +77,57 @@ static int find_snapshot(struct grpc_channel *ch, const struct owner_settings *o
 	r->leased = hashmap_find(leases, r->said->id) != NULL;
 	if (!r->leased)
 		return 0;
-	code = containerd_query_lease_snapshot(ch, r->said->id, o->snapshotter, &r->snapshot, e);
+	code = containerd_query_lease_snapshot(ch, r->said->id, o->snapshotter, NULL, &r->snapshot,
+					       e);
 	if (code != -ENOENT)
 		return code;
 	r->leased = false;
 	return 0;
+}
+
+/* A container names its snapshot. Docker's do not: their leases have the id of the container, and
+ * keep the snapshot of that name. */
+static int find_container_snapshot(struct grpc_channel *ch, const struct owner_settings *o,
+				   const struct hashmap *leases,
+				   const Varve__Containerd__Container *c, char **ret_key,
+				   struct error *e)
+{
+	int code;
+
+	if (c->snapshot_key[0]) {
+		if (strcmp(c->snapshotter, o->snapshotter) != 0)
+			return 0;
+		*ret_key = strdup(c->snapshot_key);
+		return *ret_key ? 0 : error_set(e, -ENOMEM, "out of memory");
+	}
+	if (!hashmap_find(leases, c->id))
+		return 0;
+	code = containerd_query_lease_snapshot(ch, c->id, o->snapshotter, c->id, ret_key, e);
+	return code == -ENOENT ? 0 : code;
+}
+
+static int find_container_snapshots(struct grpc_channel *ch, const struct owner_settings *o,
+				    const struct hashmap *leases, int64_t until_ns,
+				    struct owner_answer *a, struct error *e)
+{
+	int code = containerd_query_containers(ch, &a->containers, e);
+
+	if (code < 0)
+		return code;
+	a->container_snapshots =
+		calloc(a->containers->n_containers + 1, sizeof(*a->container_snapshots));
+	if (!a->container_snapshots)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < a->containers->n_containers && code == 0; i++) {
+		if (clock_monotonic_ns() > until_ns)
+			return error_set(e, -ETIMEDOUT,
+					 "containerd is too slow: %zu of %zu "
+					 "containers were looked up",
+					 i, a->containers->n_containers);
+		code = find_container_snapshot(ch, o, leases, a->containers->containers[i],
+					       &a->container_snapshots[i], e);
+	}
+	return code;
 }
 
 static int ask_containerd(const struct owner_settings *o, const char *containerd,
@@ -105,6 +151,8 @@ static int ask_containerd(const struct owner_settings *o, const char *containerd
 	if (code < 0)
 		return code;
 	code = index_leases(reply, &leases, e);
+	if (code == 0)
+		code = find_container_snapshots(ch, o, leases, until_ns, a, e);
 	for (size_t i = 0; i < a->count && code == 0; i++) {
 		if (clock_monotonic_ns() > until_ns)
 			return error_set(e, -ETIMEDOUT,
@@ -139,5 +187,10 @@ void owner_answer_free(struct owner_answer *a)
 	free(a->version);
 	if (a->usage)
 		protobuf_c_message_free_unpacked(&a->usage->base, NULL);
+	for (size_t i = 0; a->container_snapshots && i < a->containers->n_containers; i++)
+		free(a->container_snapshots[i]);
+	free(a->container_snapshots);
+	if (a->containers)
+		protobuf_c_message_free_unpacked(&a->containers->base, NULL);
 	*a = (struct owner_answer){ 0 };
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/cleanup.h"
+#include "containerd.pb-c.h"
 #include "control.pb-c.h"
 #include "owners/owner_settings.h"
 
@@ -23,6 +24,8 @@ struct owner_answer {
 	struct owner_record *records;
 	size_t count;
 	Moby__Buildkit__V1__DiskUsageResponse *usage;
+	Varve__Containerd__ListContainersReply *containers; /* of its namespace */
+	char **container_snapshots; /* of each container; NULL: none is known */
 };
 
 /* Asks the owner and containerd. The settings say how long each may be silent, and one call may

@@ -79,6 +79,20 @@ static int index_layers(struct making *g)
 	return 0;
 }
 
+/* The layers of containers' own snapshots. */
+static int find_container_layers(struct making *g)
+{
+	struct owner_view *v = g->v;
+	const Varve__Containerd__ListContainersReply *reply = v->answer.containers;
+
+	v->container_layer = calloc(reply->n_containers + 1, sizeof(*v->container_layer));
+	for (size_t i = 0; v->container_layer && i < reply->n_containers; i++)
+		if (v->answer.container_snapshots[i])
+			v->container_layer[i] =
+				hashmap_find(g->by_key, v->answer.container_snapshots[i]);
+	return v->container_layer ? 0 : -ENOMEM;
+}
+
 /* ---- records ---- */
 
 static size_t layer_index(const struct owner_view *v, size_t record)
@@ -319,7 +333,7 @@ int owner_view_make(struct manager *m, const struct owner_settings *o, struct ow
 	code = eviction_owned_gather(m, rule->scorer, cancelled, &v.layers, e);
 	if (code < 0)
 		return code;
-	if (index_layers(&g) < 0 || index_records(&g) < 0)
+	if (index_layers(&g) < 0 || find_container_layers(&g) < 0 || index_records(&g) < 0)
 		return error_set(e, -ENOMEM, "out of memory for %zu records", v.count);
 	link_parents(&g);
 	keep_needed(&g);
@@ -336,6 +350,7 @@ void owner_view_free(struct owner_view *v)
 	owner_answer_free(&v->answer);
 	eviction_owned_free(&v->layers);
 	free(v->layer_of);
+	free(v->container_layer);
 	free(v->records);
 	free(v->kept);
 	*v = (struct owner_view){ 0 };

@@ -32,6 +32,7 @@ struct owner_view {
 	struct eviction_owned_list layers;
 	/* By the answer's records: */
 	const struct eviction_owned **layer_of; /* NULL: the store has no such snapshot */
+	const struct eviction_owned **container_layer; /* by the answer's containers; may be NULL */
 	struct prune_record *records;
 	enum owner_keep *kept;
 	size_t count;

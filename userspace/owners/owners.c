@@ -13,12 +13,15 @@
 #include "manager/eviction/eviction_steps.h"
 #include "owners/owner_plans.h"
 
+#define FRESH_NS (5 * NS_PER_S) /* for so long names need not be asked for again */
+
 struct owner {
 	struct owners *all;
 	const struct owner_settings *settings;
 	atomic_bool asking; /* for its state: one thread at a time */
 	atomic_bool pruning;
-	struct owner_state state; /* with the lock of all */
+	struct owner_state state; /* with the lock of all, as is what follows */
+	struct owner_names names;
 };
 
 struct owners {
@@ -54,6 +57,8 @@ void owners_free(struct owners *all)
 {
 	if (!all)
 		return;
+	for (size_t i = 0; i < all->count; i++)
+		owner_names_free(&all->items[i].names);
 	owner_plans_destroy(&all->plans);
 	pthread_mutex_destroy(&all->lock);
 	free(all);
@@ -104,6 +109,23 @@ static void note_state(struct owner *o, struct owner_state *state, int code, con
 		owners_report(o->all, false, "owner=%s answers again", o->settings->name);
 }
 
+/* What the owner calls the store's records, for those who ask without asking the owner. */
+static int note_names(struct owner *o, const struct owner_view *v, struct error *e)
+{
+	cleanup(owner_names_free) struct owner_names names = { 0 };
+	struct owner_names before;
+	int code = owner_names_make(v, o->settings, &names, e);
+
+	if (code < 0)
+		return code;
+	pthread_mutex_lock(&o->all->lock);
+	before = o->names;
+	o->names = names;
+	pthread_mutex_unlock(&o->all->lock);
+	names = before;
+	return 0;
+}
+
 static int view(struct owner *o, const struct prune_rule *rule, const atomic_bool *cancelled,
 		struct owner_view *ret_view, struct error *e)
 {
@@ -128,6 +150,9 @@ static int find_state(struct owner *o, const atomic_bool *cancelled, struct owne
 	if (code < 0)
 		return code;
 	code = prune_plan(v.records, v.count, &everything, rule.scorer, &plan, e);
+	if (code < 0)
+		return code;
+	code = note_names(o, &v, e);
 	if (code < 0)
 		return code;
 	(void)snprintf(state->version, sizeof(state->version), "%.63s", v.answer.version);
@@ -192,6 +217,29 @@ int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_s
 	*ret_states = take_ptr(states);
 	*ret_count = all->count;
 	return 0;
+}
+
+int owners_refresh(struct owners *all, const atomic_bool *cancelled, struct error *e)
+{
+	cleanup(free_ptr) struct owner_state *states = NULL;
+	size_t count;
+	bool wanted = false;
+
+	for (size_t i = 0; i < all->count; i++)
+		wanted |= clock_wall_ns() - read_state(&all->items[i]).asked_ns > FRESH_NS;
+	return wanted ? owners_list(all, cancelled, &states, &count, e) : 0;
+}
+
+int owners_visit_names(struct owners *all, const char *record,
+		       int (*visit)(const struct owner_name *name, void *user), void *user)
+{
+	int code = 0;
+
+	pthread_mutex_lock(&all->lock);
+	for (size_t i = 0; i < all->count && code == 0; i++)
+		code = owner_names_visit(&all->items[i].names, record, visit, user);
+	pthread_mutex_unlock(&all->lock);
+	return code;
 }
 
 /* ---- prune ---- */

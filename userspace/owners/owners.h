@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "manager/eviction/eviction_run.h"
+#include "owners/owner_names.h"
 #include "owners/owner_prune.h"
 #include "owners/owner_settings.h"
 
@@ -47,6 +48,13 @@ struct owner_state {
  * with free(3). */
 int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_state **ret_states,
 		size_t *ret_count, struct error *e);
+
+/* Asks the owners that were not asked in the last seconds, so that their names are of now. */
+int owners_refresh(struct owners *all, const atomic_bool *cancelled, struct error *e);
+/* Visits the names that owners have for a record, as they answered last; nobody is asked. A lock is
+ * held, so the visit must not take long; a negative return ends it, and is returned. */
+int owners_visit_names(struct owners *all, const char *record,
+		       int (*visit)(const struct owner_name *name, void *user), void *user);
 
 /* A line of the report. */
 void owners_report(struct owners *all, bool problem, const char *format, ...)

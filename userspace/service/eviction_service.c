@@ -118,9 +118,14 @@ static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *me
 	struct error e = { 0 };
 	int code;
 	Varve__V1__ExplainReply explained = VARVE__V1__EXPLAIN_REPLY__INIT;
+	struct owners *owners = ((struct eviction_service *)user)->owners;
 	struct eviction_explanation x;
 
 	code = eviction_explain(manager_of(user), request->id, grpc_call_cancel_flag(call), &x, &e);
+	if (code == 0)
+		code = owners_refresh(owners, grpc_call_cancel_flag(call), &e);
+	if (code == 0)
+		code = owners_service_names(owners, x.id, &explained.owners, &explained.n_owners);
 	if (code == 0) {
 		explained.id = x.id;
 		explained.kept = x.kept;
@@ -131,6 +136,7 @@ static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *me
 		explained.score = x.score;
 	}
 	service_call_reply(call, code, &explained.base, &e);
+	owners_service_free_names(explained.owners, explained.n_owners);
 }
 
 static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage *message)

@@ -13,6 +13,7 @@
 #include "manager/manager.h"
 #include "manager/recovery/recovery.h"
 #include "service/native_messages.h"
+#include "service/owners_service.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 
@@ -197,14 +198,27 @@ static void run_label(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	reply_id(call, code, id, &e);
 }
 
-static int send_records(struct grpc_call *call, const struct record_view *views, size_t count,
-			const char *backend)
+static int add_owner_names(struct owners *owners, Varve__V1__RecordBatch *batch)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < batch->n_records && code == 0; i++)
+		code = owners_service_names(owners, batch->records[i]->id,
+					    &batch->records[i]->owners,
+					    &batch->records[i]->n_owners);
+	return code;
+}
+
+static int send_records(struct grpc_call *call, struct owners *owners,
+			const struct record_view *views, size_t count, const char *backend)
 {
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__RecordBatch *batch = native_messages_records(&views[at], part, backend);
-		int code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
+		int code = batch ? add_owner_names(owners, batch) : -ENOMEM;
 
+		if (code == 0)
+			code = service_call_send(call, &batch->base);
 		native_messages_free(batch ? &batch->base : NULL);
 		if (code < 0)
 			return code;
@@ -227,8 +241,9 @@ static const char *backend_name(struct manager *m)
 static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	Varve__V1__ListRequest *request = (Varve__V1__ListRequest *)message;
+	struct owners *owners = ((struct native_service *)user)->owners;
 	struct error e = { 0 };
-	int code;
+	int code = 0;
 	struct record_query query = { .ids = (const char *const *)request->ids,
 				      .id_count = request->n_ids,
 				      .filters = (const char *const *)request->filters,
@@ -238,9 +253,12 @@ static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	struct record_view *views = NULL;
 	size_t count = 0;
 
-	code = record_list(manager_of(user), &query, &views, &count, &e);
+	if (request->ask_owners)
+		code = owners_refresh(owners, query.cancelled, &e);
 	if (code == 0)
-		code = send_records(call, views, count, backend_name(manager_of(user)));
+		code = record_list(manager_of(user), &query, &views, &count, &e);
+	if (code == 0)
+		code = send_records(call, owners, views, count, backend_name(manager_of(user)));
 	record_list_free(views, count);
 	service_call_finish(call, code, &e);
 }

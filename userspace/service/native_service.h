@@ -6,10 +6,12 @@
 #include "transport/grpc_service.h"
 
 struct manager;
+struct owners;
 
 /* What the methods need; the user pointer of every call. */
 struct native_service {
 	struct manager *manager;
+	struct owners *owners;
 	const char *socket; /* for Info */
 };
 

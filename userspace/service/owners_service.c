@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/vec.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
 
@@ -59,6 +61,66 @@ static void run_owners(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	if (code < 0)
 		service_call_finish(call, code, &e);
 }
+
+/* ---- names ---- */
+
+struct names {
+	Varve__V1__OwnerName **items;
+	size_t count, capacity;
+};
+
+static char *copy_text(const char *text)
+{
+	return strdup(text ? text : "");
+}
+
+/* What is allocated here is freed as unpacking would have allocated it. */
+static int add_name(const struct owner_name *from, void *user)
+{
+	struct names *names = user;
+	Varve__V1__OwnerName **items =
+		vec_reserve(names->items, &names->capacity, names->count + 1, sizeof(*items));
+	Varve__V1__OwnerName *name = items ? malloc(sizeof(*name)) : NULL;
+
+	if (items)
+		names->items = items;
+	if (!name)
+		return -ENOMEM;
+	varve__v1__owner_name__init(name);
+	name->owner = copy_text(from->owner);
+	name->kind = copy_text(from->kind);
+	name->id = copy_text(from->id);
+	name->description = copy_text(from->description);
+	name->last_used_ns = from->last_used_ns;
+	name->kept = copy_text(from->kept);
+	names->items[names->count++] = name;
+	return name->owner && name->kind && name->id && name->description && name->kept ? 0
+											: -ENOMEM;
+}
+
+int owners_service_names(struct owners *owners, const char *record,
+			 Varve__V1__OwnerName ***ret_names, size_t *ret_count)
+{
+	struct names names = { 0 };
+	int code = owners_visit_names(owners, record, add_name, &names);
+
+	if (code == 0) {
+		*ret_names = names.items;
+		*ret_count = names.count;
+		return 0;
+	}
+	owners_service_free_names(names.items, names.count);
+	return code;
+}
+
+void owners_service_free_names(Varve__V1__OwnerName **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		varve__v1__owner_name__free_unpacked(names[i], NULL);
+	free(names);
+}
+
+/* ---- prune ---- */
 
 static int send_step(const struct owner_outcome *outcome, void *user)
 {

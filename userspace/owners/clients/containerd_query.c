@@ -6,6 +6,7 @@
 
 #include "owners/clients/message_call.h"
 
+#define CONTAINERS "/containerd.services.containers.v1.Containers/"
 #define LEASES "/containerd.services.leases.v1.Leases/"
 
 #define SNAPSHOTS "snapshots/" /* and the name of the snapshotter: the type of a resource */
@@ -20,6 +21,17 @@ int containerd_query_leases(struct grpc_channel *ch, Varve__Containerd__ListLeas
 				(ProtobufCMessage **)ret_reply, e);
 }
 
+int containerd_query_containers(struct grpc_channel *ch,
+				Varve__Containerd__ListContainersReply **ret_reply, struct error *e)
+{
+	Varve__Containerd__ListContainersRequest request =
+		VARVE__CONTAINERD__LIST_CONTAINERS_REQUEST__INIT;
+
+	return message_call_one(ch, CONTAINERS "List", &request.base,
+				&varve__containerd__list_containers_reply__descriptor,
+				(ProtobufCMessage **)ret_reply, e);
+}
+
 static bool is_snapshot_of(const Varve__Containerd__Resource *resource, const char *snapshotter)
 {
 	return strncmp(resource->type, SNAPSHOTS, strlen(SNAPSHOTS)) == 0 &&
@@ -27,7 +39,8 @@ static bool is_snapshot_of(const Varve__Containerd__Resource *resource, const ch
 }
 
 int containerd_query_lease_snapshot(struct grpc_channel *ch, const char *lease,
-				    const char *snapshotter, char **ret_key, struct error *e)
+				    const char *snapshotter, const char *name, char **ret_key,
+				    struct error *e)
 {
 	Varve__Containerd__ListResourcesRequest request =
 		VARVE__CONTAINERD__LIST_RESOURCES_REQUEST__INIT;
@@ -44,7 +57,8 @@ int containerd_query_lease_snapshot(struct grpc_channel *ch, const char *lease,
 		return code;
 	reply = (const Varve__Containerd__ListResourcesReply *)message;
 	for (size_t i = 0; i < reply->n_resources; i++) {
-		if (!is_snapshot_of(reply->resources[i], snapshotter))
+		if (!is_snapshot_of(reply->resources[i], snapshotter) ||
+		    (name && strcmp(reply->resources[i]->id, name) != 0))
 			continue;
 		key = reply->resources[i]->id;
 		count++;

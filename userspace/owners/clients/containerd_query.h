@@ -8,7 +8,12 @@
 
 int containerd_query_leases(struct grpc_channel *ch, Varve__Containerd__ListLeasesReply **ret_reply,
 			    struct error *e);
-/* The snapshot that a lease keeps, without the namespace; NULL: it keeps none of this snapshotter,
- * or more than one, which no record of a cache does. -ENOENT: there is no such lease any more. */
+int containerd_query_containers(struct grpc_channel *ch,
+				Varve__Containerd__ListContainersReply **ret_reply,
+				struct error *e);
+/* The snapshot that a lease keeps, without the namespace, and with `name` the one of that name;
+ * NULL: it keeps none of this snapshotter, or without `name` more than one, which no record of a
+ * cache does. -ENOENT: there is no such lease any more. */
 int containerd_query_lease_snapshot(struct grpc_channel *ch, const char *lease,
-				    const char *snapshotter, char **ret_key, struct error *e);
+				    const char *snapshotter, const char *name, char **ret_key,
+				    struct error *e);
