@@ -90,7 +90,32 @@ struct cred {
 
 struct mm_struct {
 	unsigned long start_stack; /* random: another one after each exec */
+	struct file *exe_file;
 } relocated;
+
+struct kernfs_node {
+	__u64 id;
+	const char *name;
+} relocated;
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[0]; /* itself included; since 6.1 */
+} relocated;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+} relocated;
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[0];
+	struct cgroup *dfl_cgrp; /* of cgroup v2 */
+} relocated;
+
+enum cgroup_subsys_id {
+	memory_cgrp_id = 4,
+};
 
 struct task_struct {
 	struct mm_struct *mm;
@@ -98,6 +123,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct fs_struct *fs;
 	const struct cred *cred;
+	struct css_set *cgroups;
 	struct task_struct *group_leader;
 	__u64 self_exec_id; /* another one after each exec */
 } relocated;

@@ -104,7 +104,7 @@ static __always_inline bool find_credited(struct super_block *super, __u32 layer
 /* What the current task reads may be upkeep, which is never a use. */
 static __always_inline void note_reader(struct credited *to)
 {
-	if (is_upkeep()) {
+	if (is_upkeep(current_cgroup())) {
 		to->layer |= USAGE_UPKEEP;
 		to->superblock = 0;
 	}

@@ -129,12 +129,31 @@ struct usage_mark {
 };
 _Static_assert(sizeof(struct usage_mark) == 8, "layout of upkeep_marks");
 
-/* task_verdicts: what a task's accesses are, as of an epoch and a program. */
+/* Of upkeep_programs, instead of a generation that the file system does not tell. */
+#define USAGE_ANY_GENERATION (~0U)
+
+/* upkeep_cgroups: the state that a name leads to from the state of the names before it, 0 at the
+ * root of the hierarchy. */
+#define USAGE_CGROUP_DEPTH 16
+#define USAGE_CGROUP_NAME_SIZE 124
+struct usage_cgroup_step {
+	__u32 state;
+	char name[USAGE_CGROUP_NAME_SIZE]; /* zeros after its end */
+};
+_Static_assert(sizeof(struct usage_cgroup_step) == 128, "layout of the key of upkeep_cgroups");
+
+struct usage_cgroup_state {
+	__u32 state;
+	__u32 upkeep; /* the path ends here */
+};
+_Static_assert(sizeof(struct usage_cgroup_state) == 8, "layout of upkeep_cgroups");
+
+/* task_verdicts: what a task's accesses are, as of an epoch, a program and a cgroup. */
 struct usage_verdict {
-	__u64 epoch, program;
+	__u64 epoch, program, cgroup;
 	__u32 upkeep, zero;
 };
-_Static_assert(sizeof(struct usage_verdict) == 24, "layout of task_verdicts");
+_Static_assert(sizeof(struct usage_verdict) == 32, "layout of task_verdicts");
 
 /* usage_lost, for each CPU: what could not be counted, or not where it belongs. */
 struct usage_lost_counts {

@@ -24,9 +24,6 @@ const volatile __u32 calls[USAGE_MAX_CALLS] = {};
 const volatile __u32 ring_calls[USAGE_MAX_RING_CALLS] = {};
 /* Where the mounts are, with a final slash; empty: not known. */
 const volatile char mount_prefix[USAGE_MOUNT_PREFIX_SIZE] = {};
-/* The agent's root directory; 0: not known. */
-const volatile __u64 agent_root_inode = 0;
-const volatile __u32 agent_root_device = 0;
 
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 call_number(struct pt_regs *regs)
@@ -193,13 +190,8 @@ static __always_inline bool is_below_mounts(const char *user_path)
  * process could make a folder of that name and keep the agent busy. */
 static __always_inline bool may_reach_mounts(struct task_struct *task)
 {
-	struct inode *root;
-
-	if (BPF_CORE_READ(task, cred, fsuid.val) || !agent_root_inode)
-		return 0;
-	root = dentry_inode(as_dentry((__u64)BPF_CORE_READ(task, fs, root.dentry)));
-	return root && inode_number(root) == agent_root_inode &&
-	       inode_device(root) == agent_root_device;
+	return !BPF_CORE_READ(task, cred, fsuid.val) &&
+	       is_agent_root((__u64)BPF_CORE_READ(task, fs, root.dentry));
 }
 
 /* The directory that a path call starts from stands for the mount that it changes. */

@@ -8,6 +8,13 @@
 
 #include "usage_maps.h"
 
+/* The agent's root directory; 0: not known. */
+const volatile __u64 agent_root_inode = 0;
+const volatile __u32 agent_root_device = 0;
+/* The host uses cgroup v1. */
+const volatile bool cgroup_v1_knob = 0;
+#define cgroup_v1 read_knob(&cgroup_v1_knob)
+
 /* On the leader of a marked process; the agent writes it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -15,6 +22,24 @@ struct {
 	__type(key, int);
 	__type(value, struct usage_mark);
 } upkeep_marks SEC(".maps");
+
+/* Programs whose reads are upkeep, by the identity of their files. Full: the agent reports it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct usage_root);
+	__type(value, __u32);
+} upkeep_programs SEC(".maps");
+
+/* Cgroups whose reads are upkeep, a step for each name of their paths. Full: likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct usage_cgroup_step);
+	__type(value, struct usage_cgroup_state);
+} upkeep_cgroups SEC(".maps");
 
 /* One entry: grows after each change of what is upkeep. */
 struct {
@@ -32,6 +57,14 @@ struct {
 	__type(value, struct usage_verdict);
 } task_verdicts SEC(".maps");
 
+static __always_inline bool is_agent_root(__u64 dentry)
+{
+	struct inode *root = dentry && agent_root_inode ? dentry_inode(as_dentry(dentry)) : 0;
+
+	return root && inode_number(root) == agent_root_inode &&
+	       inode_device(root) == agent_root_device;
+}
+
 /* A child of a marked process is not marked: it may be a container's. */
 static __always_inline bool is_marked(struct task_struct *task)
 {
@@ -40,18 +73,123 @@ static __always_inline bool is_marked(struct task_struct *task)
 	return mark && (!mark->start_stack || mark->start_stack == task->mm->start_stack);
 }
 
-static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch)
+/* Where cgroup v1 is in use, a task is in one cgroup of each hierarchy: that of the memory counts.
+ */
+static __always_inline void *find_cgroup(struct task_struct *task)
+{
+	void *set = task->cgroups;
+	void *state;
+
+	if (!cgroup_v1)
+		return (void *)load_word(set + bpf_core_field_offset(struct css_set, dfl_cgrp));
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return 0;
+	state = (void *)load_word(
+		set + bpf_core_field_offset(struct css_set, subsys) +
+		sizeof(void *) * bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+	if (!state)
+		return 0;
+	return (void *)load_word(state + bpf_core_field_offset(struct cgroup_subsys_state, cgroup));
+}
+
+static __always_inline void *cgroup_node(void *cgroup)
+{
+	return (void *)load_word(cgroup + bpf_core_field_offset(struct cgroup, kn));
+}
+
+/* The number that name_to_handle_at(2) shows. */
+static __always_inline __u64 cgroup_number(void *cgroup)
+{
+	return load_word(cgroup_node(cgroup) + bpf_core_field_offset(struct kernfs_node, id));
+}
+
+static __always_inline void *cgroup_ancestor(void *cgroup, __u32 level)
+{
+	return (void *)load_word(cgroup + bpf_core_field_offset(struct cgroup, ancestors) +
+				 level * sizeof(void *));
+}
+
+static __always_inline long read_cgroup_name(void *cgroup, char *name, __u32 size)
+{
+	return bpf_probe_read_kernel_str(
+		name, size,
+		(void *)load_word(cgroup_node(cgroup) +
+				  bpf_core_field_offset(struct kernfs_node, name)));
+}
+
+/* From the root down. One below a named one is meant, too. */
+static __noinline bool is_cgroup_named(struct task_struct *task)
+{
+	void *cgroup = find_cgroup(task);
+	struct usage_cgroup_step step = {};
+	__u32 depth = cgroup ? load_word(cgroup + bpf_core_field_offset(struct cgroup, level)) : 0;
+
+	for (__u32 level = 1; level <= USAGE_CGROUP_DEPTH; level++) {
+		struct usage_cgroup_state *next;
+
+		if (level > depth)
+			break;
+		__builtin_memset(step.name, 0, sizeof(step.name));
+		if (read_cgroup_name(cgroup_ancestor(cgroup, level), step.name, sizeof(step.name)) <
+		    0)
+			break;
+		next = bpf_map_lookup_elem(&upkeep_cgroups, &step);
+		if (!next)
+			break;
+		if (next->upkeep)
+			return 1;
+		step.state = next->state;
+	}
+	return 0;
+}
+
+static __noinline bool is_program_named(struct task_struct *task)
+{
+	struct file *program = as_file((__u64)BPF_CORE_READ(task, mm, exe_file));
+	struct inode *inode = program ? file_inode(program) : 0;
+	struct usage_root root = {};
+
+	if (!inode)
+		return 0;
+	root.inode = inode_number(inode);
+	root.device = inode_device(inode);
+	root.generation = inode_generation(inode);
+	if (bpf_map_lookup_elem(&upkeep_programs, &root))
+		return 1;
+	root.generation = USAGE_ANY_GENERATION;
+	return bpf_map_lookup_elem(&upkeep_programs, &root);
+}
+
+/* A container has another root directory than the agent: its processes are never meant. */
+static __always_inline bool is_named(struct task_struct *task)
+{
+	return is_agent_root((__u64)BPF_CORE_READ(task, group_leader, fs, root.dentry)) &&
+	       (is_program_named(task) || is_cgroup_named(task));
+}
+
+static __always_inline __u64 current_cgroup(void)
+{
+	void *cgroup;
+
+	if (!cgroup_v1)
+		return bpf_get_current_cgroup_id();
+	cgroup = find_cgroup(bpf_get_current_task_btf());
+	return cgroup ? cgroup_number(cgroup) : 0;
+}
+
+static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, __u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	verdict->program = task->self_exec_id;
-	verdict->upkeep = is_marked(task);
+	verdict->cgroup = cgroup;
+	verdict->upkeep = is_marked(task) || is_named(task);
 	verdict->epoch = epoch;
 	return verdict->upkeep;
 }
 
-/* Whether what the task reads is upkeep. */
-static __noinline bool is_upkeep(void)
+/* Whether what the task reads, which is in this cgroup, is upkeep. */
+static __noinline bool is_upkeep(__u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct usage_verdict unknown = {}, *verdict;
@@ -62,8 +200,9 @@ static __noinline bool is_upkeep(void)
 		return 0;
 	verdict = bpf_task_storage_get(&task_verdicts, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!verdict)
-		return find_verdict(&unknown, *epoch);
-	if (verdict->epoch == *epoch && verdict->program == task->self_exec_id)
+		return find_verdict(&unknown, *epoch, cgroup);
+	if (verdict->epoch == *epoch && verdict->program == task->self_exec_id &&
+	    verdict->cgroup == cgroup)
 		return verdict->upkeep;
-	return find_verdict(verdict, *epoch);
+	return find_verdict(verdict, *epoch, cgroup);
 }

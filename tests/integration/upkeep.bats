@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq busybox
 # SPDX-License-Identifier: Apache-2.0
 #
 # Upkeep: what containerd and the agent read in layers is counted apart, and is not a use.
@@ -13,13 +13,14 @@ setup() {
 }
 
 teardown() {
+	[[ -z ${cgroup-} ]] || rmdir "$cgroup/inner" "$cgroup"
 	snapshots_teardown
 	agent_teardown
 }
 
 # A committed snapshot `base` with a file of that name, and a view of it: $dir.
 make_view() {
-	start_agent_with "$1"
+	start_agent_with "$@"
 	committed base
 	base=$(record_of base)
 	call View key=view parent=base > /dev/null
@@ -105,4 +106,91 @@ reads_by_a_client_are_upkeep() { # client|agent: who mounts
 	call reads "$dir/base"
 	run varve stats --mounts --json
 	assert_json_lines 'any(.upkeep.readBytes == 5 and .readBytes == 0)'
+}
+
+# make_view_with NAME…: a view as above, whose agent is configured so that this is upkeep.
+make_view_with() {
+	printf '[prune]\nautomatic = no\n' > "$agent_config"
+	printf '[accounting]\n' >> "$agent_config"
+	printf 'upkeep = %s\n' "$@" >> "$agent_config"
+	start_agent
+	committed base
+	base=$(record_of base)
+	call View key=view parent=base > /dev/null
+	dir=$(mount_snapshot view)
+}
+
+@test "what a program reads that the configuration names is upkeep, and what the same program reads in a container is a use" {
+	local scanner=$BATS_TEST_TMPDIR/bin/busybox-scanner other=$BATS_TEST_TMPDIR/other
+	mkdir -p "${scanner%/*}" "$other/mnt"
+	cp "$(command -v busybox)" "$scanner"
+	make_view_with "/does/not/exist, $scanner"
+	"$scanner" cat "$dir/base"
+	[[ $(counts "$base") == "0 0 0 | 1 "[0-9]*" 5" ]]
+	busybox cat "$dir/base"
+	[[ $(counts "$base") == "1 "[0-9]*" 5 | 1 "[0-9]*" 5" ]]
+	ln "$scanner" "$other/busybox-scanner"
+	mount --rbind "$dir" "$other/mnt"
+	chroot "$other" /busybox-scanner cat /mnt/base
+	umount "$other/mnt"
+	[[ $(counts "$base") == "2 "[0-9]*" 10 | 1 "[0-9]*" 5" ]]
+}
+
+counts_upkeep() { # COMMAND…: whether its reads of the file are upkeep
+	local before after
+	before=$(varve stats "$base" --json | jq .upkeep.readBytes)
+	"$@" cat "$dir/base" > /dev/null
+	after=$(varve stats "$base" --json | jq .upkeep.readBytes)
+	((after > before))
+}
+
+@test "a program that is installed after the agent has started is found" {
+	local scanner=$BATS_TEST_TMPDIR/busybox-scanner
+	make_view_with "$scanner"
+	cp "$(command -v busybox)" "$scanner"
+	retry 60 counts_upkeep "$scanner"
+}
+
+# in_cgroup FOLDER COMMAND…
+in_cgroup() {
+	# shellcheck disable=SC2016
+	sh -c 'echo $$ > "$0/cgroup.procs" && exec "$@"' "$@"
+}
+
+@test "what is read in a cgroup that the configuration names is upkeep, and in one below it" {
+	local top=/sys/fs/cgroup name=varve-$$-$BATS_TEST_NUMBER
+	[[ ! -e $top/memory/cgroup.procs ]] || top=$top/memory
+	mkdir "$top/$name" || skip "no cgroup can be made here"
+	cgroup=$top/$name
+	mkdir "$cgroup/inner"
+	make_view_with "cgroup:/$name"
+	in_cgroup "$cgroup" cat "$dir/base"
+	[[ $(counts "$base") == "0 0 0 | 1 "[0-9]*" 5" ]]
+	in_cgroup "$cgroup/inner" cat "$dir/base"
+	[[ $(counts "$base") == "0 0 0 | 2 "[0-9]*" 10" ]]
+	cat "$dir/base"
+	[[ $(counts "$base") == "1 "[0-9]*" 5 | 2 "[0-9]*" 10" ]]
+	# A task that goes elsewhere takes nothing with it.
+	in_cgroup "$cgroup" sh -c 'read -r line < "$0/base"; echo $$ > "$1/cgroup.procs"; read -r line < "$0/base"' "$dir" "$top"
+	[[ $(counts "$base") == "2 "*" | 3 "* ]]
+}
+
+@test "another configuration takes the place of the former one" {
+	make_view_with "$(command -v busybox)"
+	counts_upkeep busybox
+	stop_agent
+	printf '[prune]\nautomatic = no\n[accounting]\nupkeep =\n' > "$agent_config"
+	start_agent
+	run counts_upkeep busybox
+	assert_status 1
+}
+
+@test "a name of upkeep that is neither a program's path nor a cgroup's is refused" {
+	local name
+	for name in buildkitd cgroup:backup cgroup:/ "/$(printf 'a/%.0s' {1..17}).slice"; do
+		printf '[accounting]\nupkeep = /usr/bin/true, %s\n' "$name" > "$agent_config"
+		run "$VARVE_BUILD/varved" --config "$agent_config" --check-config
+		assert_status 2
+		assert_output_has "upkeep: '$name'"
+	done
 }

@@ -4,6 +4,7 @@
  *
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
+ *   [accounting]     upkeep (once or more)
  *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
  *   [containerd]     address, timeout, evict = nothing|images
  *   [buildkit "name"], [docker]
@@ -30,9 +31,19 @@
 #include "daemon/loopback.h"
 #include "graph/record_filter.h"
 #include "prune/prune_score.h"
+#include "usage/usage_upkeep_names.h"
+
+/* Where packages put the programs that keep layers, and are not clients of the agent itself. */
+static const char *const default_upkeep[] = {
+	"/usr/bin/dockerd",
+	"/usr/sbin/dockerd",
+	"/usr/bin/buildkitd",
+	"/usr/local/bin/buildkitd",
+};
 
 struct reading {
 	struct config_file *file;
+	bool upkeep_given;
 	char problem[200]; /* the first fault; inih returns its line */
 };
 
@@ -160,6 +171,47 @@ static int read_snapshots(struct reading *r, const char *name, const char *value
 	if (r->file->agent_mounts || strcmp(value, "client") == 0)
 		return 1;
 	return complain(r, "mounts: invalid value '%.60s' (client or agent)", value);
+}
+
+static int add_upkeep(struct config_file *f, const char *name)
+{
+	char **grown = realloc(f->upkeep, (f->upkeep_count + 1) * sizeof(char *));
+
+	if (!grown)
+		return -ENOMEM;
+	f->upkeep = grown;
+	grown[f->upkeep_count] = strdup(name);
+	return grown[f->upkeep_count] ? (f->upkeep_count++, 0) : -ENOMEM;
+}
+
+/* A list by commas. */
+static int read_upkeep(struct reading *r, const char *value)
+{
+	cleanup(free_ptr) char *list = strdup(value);
+	char *save = NULL;
+
+	r->upkeep_given = true;
+	if (!list)
+		return complain(r, "out of memory");
+	for (char *name = strtok_r(list, ", \t", &save); name;
+	     name = strtok_r(NULL, ", \t", &save)) {
+		struct error e = { 0 };
+
+		if (usage_upkeep_names_check(name, &e) < 0)
+			return complain(r, "upkeep: %s", e.text);
+		if (r->file->upkeep_count == USAGE_UPKEEP_NAMES_MAX)
+			return complain(r, "upkeep: more than %d names", USAGE_UPKEEP_NAMES_MAX);
+		if (add_upkeep(r->file, name) < 0)
+			return complain(r, "out of memory");
+	}
+	return 1;
+}
+
+static int read_accounting(struct reading *r, const char *name, const char *value)
+{
+	if (strcmp(name, "upkeep") == 0)
+		return read_upkeep(r, value);
+	return complain(r, "unknown key '%.60s' in [accounting] (keys: upkeep)", name);
 }
 
 static int set_socket(struct reading *r, char **text, const char *name, const char *value)
@@ -378,6 +430,8 @@ static int read_line(void *user, const char *section, const char *name, const ch
 
 	if (strcmp(section, "agent") == 0)
 		return read_agent(r, name, value);
+	if (strcmp(section, "accounting") == 0)
+		return read_accounting(r, name, value);
 	if (strcmp(section, "snapshots") == 0)
 		return read_snapshots(r, name, value);
 	if (strcmp(section, "containerd") == 0)
@@ -393,8 +447,8 @@ static int read_line(void *user, const char *section, const char *name, const ch
 	if (strncmp(section, "policy", strlen("policy")) == 0)
 		return read_policy(r, section, name, value);
 	return complain(r,
-			"unknown section [%.60s] (sections: [agent], [snapshots], [containerd], "
-			"[buildkit \"name\"], [docker], [metrics], "
+			"unknown section [%.60s] (sections: [agent], [accounting], [snapshots], "
+			"[containerd], [buildkit \"name\"], [docker], [metrics], "
 			"[prune], [policy \"name\"])",
 			section);
 }
@@ -419,7 +473,16 @@ static int check_policies(const char *path, const struct config_file *f, struct 
 	return 0;
 }
 
-static int read_stream(FILE *stream, const char *path, struct config_file *f, struct error *e)
+static int set_default_upkeep(struct config_file *f, struct error *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(default_upkeep); i++)
+		if (add_upkeep(f, default_upkeep[i]) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int read_stream(FILE *stream, const char *path, struct config_file *f,
+		       bool *ret_upkeep_given, struct error *e)
 {
 	struct reading r = { .file = f };
 	int line;
@@ -437,6 +500,7 @@ static int read_stream(FILE *stream, const char *path, struct config_file *f, st
 					 ? r.problem
 					 : "this is not a [section] or a line name = value, or it "
 					   "is too long");
+	*ret_upkeep_given = r.upkeep_given;
 	return 0;
 }
 
@@ -451,11 +515,14 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 		.containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS,
 	};
 	cleanup(close_file) FILE *stream = fopen(path, "re");
+	bool upkeep_given = false;
 	int code;
 
 	if (!stream && (required || errno != ENOENT))
 		return error_set(e, -errno, "open %s: %s", path, strerror(errno));
-	code = stream ? read_stream(stream, path, &f, e) : 0;
+	code = stream ? read_stream(stream, path, &f, &upkeep_given, e) : 0;
+	if (code == 0 && !upkeep_given)
+		code = set_default_upkeep(&f, e);
 	if (code < 0)
 		return code;
 	if (!f.containerd_address)
@@ -485,6 +552,9 @@ void config_file_free(struct config_file *f)
 	free(f->metrics_address);
 	free(f->containerd_address);
 	owners_settings_free(&f->owners);
+	for (size_t i = 0; i < f->upkeep_count; i++)
+		free(f->upkeep[i]);
+	free(f->upkeep);
 	prune_policies_free(&f->policies);
 	*f = (struct config_file){ 0 };
 }

@@ -26,6 +26,8 @@ struct config_file {
 	struct prune_keeping keeping; /* of layers that containerd has removed */
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	char *metrics_socket, *metrics_address; /* NULL: not set */
+	char **upkeep; /* names of programs and cgroups, see usage_upkeep_names.h */
+	size_t upkeep_count;
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	bool containerd_evict_images; /* it may be asked to remove images */

@@ -253,6 +253,8 @@ static int open_manager(struct agent *a, struct error *e)
 		.policy_interval_ns = a->config->file.interval_ns,
 		.credentials_file = a->config->file.credentials,
 		.drop_blobs = !a->config->file.keep_blobs,
+		.upkeep = (const char *const *)a->config->file.upkeep,
+		.upkeep_count = a->config->file.upkeep_count,
 		.agent_mounts = a->config->file.agent_mounts,
 		.keeping = a->config->file.keeping,
 		.share_namespaces = a->config->file.share_namespaces,

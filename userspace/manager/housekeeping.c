@@ -11,6 +11,7 @@
 #include "manager/mounts/mount_lingering.h"
 #include "manager/records/record_delete.h"
 #include "manager/mounts/counter_fold.h"
+#include "usage/usage_upkeep_names.h"
 
 #define COLLECT_INTERVAL_NS (600 * NS_PER_S)
 
@@ -132,8 +133,17 @@ static void collect_blobs(struct manager *m)
 		manager_report(m, true, "%s; it will be tried again", e.text);
 }
 
+static void refresh_upkeep(struct manager *m)
+{
+	struct error e = { 0 };
+
+	if (usage_upkeep_names_refresh(m->usage, m->upkeep, m->upkeep_count, &e) < 0)
+		manager_report(m, true, "[accounting] upkeep: %s; it will be tried again", e.text);
+}
+
 void housekeeping_run(struct manager *m)
 {
+	refresh_upkeep(m);
 	mount_lingering_check(m);
 	counter_fold(m);
 	collect_blobs(m);

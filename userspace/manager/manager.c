@@ -32,6 +32,7 @@
 #include "store/store_rows.h"
 #include "usage/usage_folders.h"
 #include "usage/usage_upkeep.h"
+#include "usage/usage_upkeep_names.h"
 
 static int read_boot_id(struct manager *m, struct error *e)
 {
@@ -113,6 +114,8 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->automatic = options->automatic;
 	m->policy_interval_ns = options->policy_interval_ns;
 	m->drop_blobs = options->drop_blobs;
+	m->upkeep = options->upkeep;
+	m->upkeep_count = options->upkeep_count;
 	m->agent_mounts = options->agent_mounts;
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */
@@ -259,10 +262,12 @@ static void choose_who_mounts(struct manager *m)
 		       m->root);
 }
 
-static void mark_itself(struct manager *m)
+static void set_upkeep(struct manager *m)
 {
 	struct error e = { 0 };
 
+	if (usage_upkeep_names_set(m->usage, m->upkeep, m->upkeep_count, &e) < 0)
+		manager_report(m, true, "[accounting] upkeep: %s", e.text);
 	if (usage_upkeep_mark_self(m->usage, &e) < 0)
 		manager_report(m, true, "what the agent reads counts as use: %s", e.text);
 }
@@ -291,7 +296,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 		m->unpin = m->usage && usage_bpf_is_new(m->usage);
 		return code;
 	}
-	mark_itself(m);
+	set_upkeep(m);
 	remove_gone_pins(m);
 	store_root_reserve(m);
 	*ret_manager = take_ptr(m);

@@ -456,6 +456,7 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
 				 parts < (uint32_t)cpus;
 	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
+	s->rodata->cgroup_v1_knob = !usage_kernel_has_unified_cgroups();
 	if (stat("/", &root) == 0) {
 		s->rodata->agent_root_inode = root.st_ino;
 		s->rodata->agent_root_device =
@@ -481,6 +482,8 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->lost);
 	cleanup_close_fd(&maps->upkeep_marks);
 	cleanup_close_fd(&maps->upkeep_epoch);
+	cleanup_close_fd(&maps->upkeep_programs);
+	cleanup_close_fd(&maps->upkeep_cgroups);
 }
 
 static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct error *e)
@@ -498,11 +501,14 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.lost = open_pin(pin_dir, "usage_lost"),
 		.upkeep_marks = open_pin(pin_dir, "upkeep_marks"),
 		.upkeep_epoch = open_pin(pin_dir, "upkeep_epoch"),
+		.upkeep_programs = open_pin(pin_dir, "upkeep_programs"),
+		.upkeep_cgroups = open_pin(pin_dir, "upkeep_cgroups"),
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
 	    maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
 	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
+	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 ||
 	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));

@@ -206,7 +206,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	(void)pthread_mutex_init(&u->files_lock, NULL);
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
 	u->max_files = options->max_files;
 	u->pin_dir = strdup(options->pin_dir);
 	if (!u->pin_dir)

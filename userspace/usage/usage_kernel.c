@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
@@ -76,6 +78,14 @@ bool usage_kernel_has_hook(const struct usage_kernel *k, enum usage_backend back
 		return usage_kernel_has(k, hook, BTF_KIND_FUNC);
 	(void)snprintf(type, sizeof(type), "btf_trace_%s", hook); /* our own, short names */
 	return usage_kernel_has(k, type, BTF_KIND_TYPEDEF);
+}
+
+bool usage_kernel_has_unified_cgroups(void)
+{
+	struct statfs fs;
+
+	return access("/sys/fs/cgroup/memory/cgroup.procs", F_OK) < 0 ||
+	       (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC);
 }
 
 void usage_kernel_close(struct usage_kernel *k)

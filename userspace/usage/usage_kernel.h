@@ -20,6 +20,9 @@ struct usage_kernel {
 /* Loads the module of overlayfs where it is one. -ENOENT: the kernel does not describe its types,
  * or not those of overlayfs. */
 int usage_kernel_open(struct usage_kernel *ret_kernel, struct error *e);
+/* Whether tasks are told by cgroup v2, and not by the hierarchies of v1. */
+bool usage_kernel_has_unified_cgroups(void);
+
 void usage_kernel_close(struct usage_kernel *k);
 DEFINE_CLEANUP_VALUE(struct usage_kernel, usage_kernel_close)
 

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "usage/usage_handle.h"
 
-/* Tasks look at their verdicts again. With the lock. */
+/* With the lock. */
 static int change_epoch(struct usage_bpf *u, struct error *e)
 {
 	uint32_t zero = 0;
@@ -24,6 +24,16 @@ static int change_epoch(struct usage_bpf *u, struct error *e)
 	if (bpf_map_update_elem(u->maps.upkeep_epoch, &zero, &epoch, BPF_ANY) < 0)
 		return error_set(e, -errno, "set the epoch of upkeep: %s", strerror(errno));
 	return 0;
+}
+
+int usage_upkeep_changed(struct usage_bpf *u, struct error *e)
+{
+	int code;
+
+	(void)pthread_mutex_lock(&u->lock);
+	code = change_epoch(u, e);
+	(void)pthread_mutex_unlock(&u->lock);
+	return code;
 }
 
 /* Its number here; 0: it has none, or has ended. */
@@ -62,17 +72,13 @@ static uint64_t find_start_stack(int pidfd)
 int usage_upkeep_mark(struct usage_bpf *u, int pidfd, struct error *e)
 {
 	struct usage_mark mark = { 0 };
-	int code;
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
 	mark.start_stack = find_start_stack(pidfd);
 	if (bpf_map_update_elem(u->maps.upkeep_marks, &pidfd, &mark, BPF_ANY) < 0)
 		return error_set(e, -errno, "mark a process as upkeep: %s", strerror(errno));
-	(void)pthread_mutex_lock(&u->lock);
-	code = change_epoch(u, e);
-	(void)pthread_mutex_unlock(&u->lock);
-	return code;
+	return usage_upkeep_changed(u, e);
 }
 
 int usage_upkeep_mark_self(struct usage_bpf *u, struct error *e)

@@ -81,6 +81,8 @@ struct manager {
 	char store_id[RECORD_ID_LENGTH + 1];
 	struct overlay_features features;
 	struct usage_bpf *usage;
+	const char *const *upkeep; /* names of programs and cgroups; borrowed */
+	size_t upkeep_count;
 	struct database *database;
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
