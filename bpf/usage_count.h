@@ -14,6 +14,7 @@ struct credited {
 	__u64 owner;
 	__u32 layer; /* index among the owner's */
 	__u64 superblock; /* of a layer's use: see superblock_token() */
+	__u64 reader; /* the number of the cgroup; of a read only */
 };
 
 /* Device numbers are reused as soon as a mount is gone; a root directory of the same inode number
@@ -104,7 +105,8 @@ static __always_inline bool find_credited(struct super_block *super, __u32 layer
 /* What the current task reads may be upkeep, which is never a use. */
 static __always_inline void note_reader(struct credited *to)
 {
-	if (is_upkeep(current_cgroup())) {
+	to->reader = current_cgroup();
+	if (is_upkeep(to->reader)) {
 		to->layer |= USAGE_UPKEEP;
 		to->superblock = 0;
 	}
@@ -233,6 +235,32 @@ static __always_inline struct usage_file_counts *touch_file(struct counted_file 
 	return file;
 }
 
+/* What a reader has read of a layer: one look more for each read. */
+static __noinline int count_reader(const struct credited *to, __u64 last_read, __u32 opens,
+				   __u32 reads, __u64 bytes)
+{
+	struct usage_file_key key = {
+		.mount_id = to->owner, .inode = to->reader, .layer = to->layer, .kind = USAGE_READER
+	};
+	struct usage_file_counts *reader = find_reader_entry(&key);
+	struct usage_lost_counts *lost;
+
+	if (!reader) {
+		lost = lost_counts();
+		if (lost)
+			__sync_fetch_and_add(&lost->files, 1);
+		return 0;
+	}
+	reader->last_access = last_read;
+	if (opens)
+		__sync_fetch_and_add(&reader->opens, 1);
+	if (reads)
+		__sync_fetch_and_add(&reader->reads, 1);
+	if (bytes)
+		__sync_fetch_and_add(&reader->read_bytes, bytes);
+	return 0;
+}
+
 static __always_inline bool find_source(struct super_block *super, struct inode *inode,
 					struct dentry *dentry, struct counted_file *ret)
 {
@@ -326,6 +354,7 @@ static __always_inline void count_open(struct counted_file *counted, __u32 mode)
 		return;
 	add(&counted->cell->read_opens, 1);
 	stamp_read(counted->cell, &counted->to);
+	count_reader(&counted->to, counted->cell->last_read, 1, 0, 0);
 	file = touch_file(counted);
 	if (file)
 		__sync_fetch_and_add(&file->opens, 1);
@@ -346,6 +375,7 @@ static __noinline int count_read(struct file *file, __u64 bytes)
 	add(&counted.cell->reads, 1);
 	add(&counted.cell->read_bytes, bytes);
 	stamp_read(counted.cell, &counted.to);
+	count_reader(&counted.to, counted.cell->last_read, 0, 1, bytes);
 	counts = touch_file(&counted);
 	if (counts && bytes)
 		__sync_fetch_and_add(&counts->read_bytes, bytes);
@@ -374,6 +404,7 @@ static __noinline int count_mmap(struct file *file, bool shared)
 		return 0;
 	add(&counted.cell->mmaps, 1);
 	stamp_read(counted.cell, &counted.to);
+	count_reader(&counted.to, counted.cell->last_read, 0, 0, 0);
 	(void)touch_file(&counted);
 	if (shared && file_mode(file) & FMODE_WRITE)
 		note_change_by(&counted);

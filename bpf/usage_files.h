@@ -66,6 +66,42 @@ static __always_inline struct usage_file_counts *find_or_make_entry(void *buffer
 	return bpf_map_lookup_elem(buffer, key);
 }
 
+/* Of a buffer: how many readers it takes, and how many of one mount. */
+const volatile __u32 readers_max = 0, readers_per_mount = 0;
+
+/* A reader's first entry in the buffer. Without room, that of all such readers of the layer. */
+static __noinline struct usage_file_counts *make_reader_entry(struct usage_file_key *key)
+{
+	struct usage_file_key mount_key = { .mount_id = key->mount_id, .layer = USAGE_WHOLE_MOUNT };
+	struct usage_file_key total_key = {};
+	struct usage_file_counts none = {};
+	struct usage_file_counts *total, *mount;
+	void *buffer = file_buffer();
+
+	if (!buffer)
+		return 0;
+	total = bpf_map_lookup_elem(buffer, &total_key);
+	mount = find_or_make_entry(buffer, &mount_key);
+	if (!total || !mount || mount->readers >= readers_per_mount ||
+	    total->readers >= readers_max)
+		key->inode = USAGE_OTHER_READERS;
+	else if (!bpf_map_update_elem(buffer, key, &none, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&mount->readers, 1);
+		__sync_fetch_and_add(&total->readers, 1);
+	}
+	return find_or_make_entry(buffer, key);
+}
+
+static __always_inline struct usage_file_counts *find_reader_entry(struct usage_file_key *key)
+{
+	struct usage_file_counts *reader = 0;
+	void *buffer = file_buffer();
+
+	if (buffer)
+		reader = bpf_map_lookup_elem(buffer, key);
+	return reader ? reader : make_reader_entry(key);
+}
+
 /* An access of a file that has no entry: the layer may have been read more than is known. */
 static __noinline int lose_file(struct usage_file_key *key)
 {

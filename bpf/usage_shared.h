@@ -102,8 +102,12 @@ struct usage_file_key {
 	__u64 mount_id; /* or another owner */
 	__u64 inode;
 	__u32 layer;
-	__u32 zero;
+	__u32 kind; /* 0: of a file, or of the bookkeeping */
 };
+/* The number of a cgroup instead of an inode's: what its tasks read in the layer; the index may
+ * have USAGE_UPKEEP. With USAGE_OTHER_READERS, all that found no room for themselves. */
+#define USAGE_READER 1
+#define USAGE_OTHER_READERS (~0ULL)
 _Static_assert(sizeof(struct usage_file_key) == 24, "layout of the key of a file buffer");
 
 struct usage_file_counts {
@@ -119,7 +123,10 @@ struct usage_file_counts {
 		__u64 last_access;
 		__u64 told; /* of the whole buffer: the agent knows that it fills */
 	};
-	__u64 zero;
+	union {
+		__u64 reads; /* of a reader */
+		__u64 readers; /* of the mount, of the whole buffer */
+	};
 };
 _Static_assert(sizeof(struct usage_file_counts) == 32, "layout of a file buffer");
 
@@ -147,6 +154,14 @@ struct usage_cgroup_state {
 	__u32 upkeep; /* the path ends here */
 };
 _Static_assert(sizeof(struct usage_cgroup_state) == 8, "layout of upkeep_cgroups");
+
+/* cgroup_names: what the path of a cgroup is made of. */
+struct usage_cgroup_name {
+	__u64 parent; /* 0: the hierarchy's root is above it, or it is too deep */
+	char name[USAGE_CGROUP_NAME_SIZE]; /* cut when it is longer */
+	__u32 zero;
+};
+_Static_assert(sizeof(struct usage_cgroup_name) == 136, "layout of cgroup_names");
 
 /* task_verdicts: what a task's accesses are, as of an epoch, a program and a cgroup. */
 struct usage_verdict {

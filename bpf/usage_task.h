@@ -41,6 +41,16 @@ struct {
 	__type(value, struct usage_cgroup_state);
 } upkeep_cgroups SEC(".maps");
 
+/* The names of cgroups whose tasks have accessed a layer, and of those above them. Full: a reader's
+ * name is not known. Userspace empties it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct usage_cgroup_name);
+} cgroup_names SEC(".maps");
+
 /* One entry: grows after each change of what is upkeep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -167,6 +177,29 @@ static __always_inline bool is_named(struct task_struct *task)
 	       (is_program_named(task) || is_cgroup_named(task));
 }
 
+/* Up to the root, or to one that is known. */
+static __noinline int note_cgroup_names(struct task_struct *task)
+{
+	void *cgroup = find_cgroup(task);
+	__u32 depth = cgroup ? load_word(cgroup + bpf_core_field_offset(struct cgroup, level)) : 0;
+
+	for (__u32 i = 0; i < USAGE_CGROUP_DEPTH; i++) {
+		struct usage_cgroup_name name = {};
+		__u64 number;
+
+		if (i >= depth)
+			break;
+		number = cgroup_number(cgroup);
+		(void)read_cgroup_name(cgroup, name.name, sizeof(name.name));
+		cgroup = cgroup_ancestor(cgroup, depth - i - 1);
+		if (i + 1 < depth)
+			name.parent = cgroup_number(cgroup);
+		if (bpf_map_update_elem(&cgroup_names, &number, &name, BPF_NOEXIST))
+			break;
+	}
+	return 0;
+}
+
 static __always_inline __u64 current_cgroup(void)
 {
 	void *cgroup;
@@ -185,6 +218,7 @@ static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, 
 	verdict->cgroup = cgroup;
 	verdict->upkeep = is_marked(task) || is_named(task);
 	verdict->epoch = epoch;
+	note_cgroup_names(task);
 	return verdict->upkeep;
 }
 

@@ -171,6 +171,7 @@ in_cgroup() {
 	cat "$dir/base"
 	[[ $(counts "$base") == "1 "[0-9]*" 5 | 2 "[0-9]*" 10" ]]
 	# A task that goes elsewhere takes nothing with it.
+	# shellcheck disable=SC2016
 	in_cgroup "$cgroup" sh -c 'read -r line < "$0/base"; echo $$ > "$1/cgroup.procs"; read -r line < "$0/base"' "$dir" "$top"
 	[[ $(counts "$base") == "2 "*" | 3 "* ]]
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
@@ -35,6 +36,8 @@ enum column {
 	COLUMN_LAST_ACCESS,
 	COLUMN_BACKEND,
 	COLUMN_MOUNTPOINT,
+	COLUMN_WHO,
+	COLUMN_LAYERS,
 	COLUMN_END,
 };
 
@@ -66,6 +69,9 @@ static const struct output_column columns[] = {
 	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_MOUNTPOINT] = { "MOUNTPOINT", "where it is mounted", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_WHO] = { "WHO", "with --by who: the container, unit or cgroup that has read",
+			 OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_LAYERS] = { "LAYERS", "with --by who: number of layers", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -187,7 +193,7 @@ static void print_one(struct cli *c, struct output_table *table, const Varve__V1
 	}
 }
 
-static int run(struct cli *c, struct error *e)
+static int run_by_layer(struct cli *c, bool by_mount, struct error *e)
 {
 	cleanup(cli_call_free_replies) struct cli_replies replies = { 0 };
 	cleanup(output_table_free) struct output_table *table = NULL;
@@ -197,7 +203,7 @@ static int run(struct cli *c, struct error *e)
 
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
-	request.by_mount = c->line.given_count > 0; /* its only option */
+	request.by_mount = by_mount;
 	code = cli_call_all(c, "Stats", &request.base, &varve__v1__stats_batch__descriptor,
 			    &replies, e);
 	if (code < 0)
@@ -226,8 +232,105 @@ static int run(struct cli *c, struct error *e)
 	return 0;
 }
 
+/* ---- by reader ---- */
+
+static void print_reader_json(struct output *o, const Varve__V1__Reader *r)
+{
+	cleanup(strbuf_free) struct strbuf line = { 0 };
+	struct json_writer w = { .out = &line };
+
+	json_open_object(&w, NULL);
+	json_string(&w, "who", r->reader[0] ? r->reader : NULL);
+	json_bool(&w, "upkeep", r->upkeep);
+	if (r->layers)
+		json_uint(&w, "layers", r->layers);
+	else
+		json_null(&w, "layers");
+	json_uint(&w, "opens", r->opens);
+	json_uint(&w, "reads", r->reads);
+	json_uint(&w, "readBytes", r->read_bytes);
+	output_json_time(&w, "firstReadAt", r->first_read_ns);
+	output_json_time(&w, "lastReadAt", r->last_read_ns);
+	json_close_object(&w);
+	output_json_line(o, &w);
+}
+
+static void print_reader(struct cli *c, struct output_table *t, const Varve__V1__Reader *r)
+{
+	const char *name = r->reader[0] ? r->reader : "other";
+
+	if (c->line.globals.json) {
+		print_reader_json(&c->out, r);
+		return;
+	}
+	if (c->line.globals.quiet) {
+		output_text(&c->out, name);
+		return;
+	}
+	output_table_row(t, NULL);
+	output_table_text(t, COLUMN_WHO, name);
+	output_table_count(t, COLUMN_LAYERS, r->layers, r->layers > 0);
+	output_table_count(t, r->upkeep ? COLUMN_UPKEEP_OPENS : COLUMN_OPENS, r->opens, true);
+	output_table_count(t, r->upkeep ? COLUMN_UPKEEP_READS : COLUMN_READS, r->reads, true);
+	output_table_size(t, r->upkeep ? COLUMN_UPKEEP : COLUMN_READ, (int64_t)r->read_bytes, "");
+	output_table_age(t, COLUMN_FIRST_ACCESS, r->first_read_ns, true);
+	output_table_age(t, COLUMN_LAST_ACCESS, r->last_read_ns, true);
+}
+
+static int run_by_who(struct cli *c, struct error *e)
+{
+	Varve__V1__ReadersRequest request = VARVE__V1__READERS_REQUEST__INIT;
+	cleanup(output_table_free) struct output_table *table = NULL;
+	cleanup(free_reply) Varve__V1__ReadersReply *reply = NULL;
+
+	request.ids = c->line.words;
+	request.n_ids = c->line.word_count;
+	reply = cli_call_one(c, "Readers", &request.base, &varve__v1__readers_reply__descriptor, e);
+	if (!reply)
+		return e->code;
+	table = output_table_new(&c->out, columns,
+				 "WHO,LAYERS,OPENS,READS,READ,UPKEEP,LAST ACCESS");
+	if (!table)
+		return error_set(e, -ENOMEM, "out of memory for the table");
+	for (size_t i = 0; i < reply->n_readers; i++)
+		print_reader(c, table, reply->readers[i]);
+	output_table_print(table);
+	return 0;
+}
+
+enum option { OPTION_MOUNTS, OPTION_BY };
+
+static int read_options(struct cli *c, bool *ret_by_mount, bool *ret_by_who, struct error *e)
+{
+	for (size_t i = 0; i < c->line.given_count; i++) {
+		const struct cli_given *given = &c->line.given[i];
+
+		if (given->option == OPTION_MOUNTS)
+			*ret_by_mount = true;
+		else if (strcmp(given->value, "who") == 0)
+			*ret_by_who = true;
+		else
+			return cli_usage(c, e, "invalid value '%s' of --by (values: who)",
+					 given->value);
+	}
+	if (*ret_by_mount && *ret_by_who)
+		return cli_usage(c, e, "--mounts and --by cannot be combined");
+	return 0;
+}
+
+static int run(struct cli *c, struct error *e)
+{
+	bool by_mount = false, by_who = false;
+	int code = read_options(c, &by_mount, &by_who, e);
+
+	if (code < 0)
+		return code;
+	return by_who ? run_by_who(c, e) : run_by_layer(c, by_mount, e);
+}
+
 static const struct cli_option options[] = {
-	{ 0, "mounts", NULL, "print a line for each layer of each mount" },
+	[OPTION_MOUNTS] = { 0, "mounts", NULL, "print a line for each layer of each mount" },
+	[OPTION_BY] = { 0, "by", "WHO", "who: print a line for each container and unit that read" },
 	{ 0, NULL, NULL, NULL },
 };
 

@@ -4,7 +4,7 @@
  *
  *   [agent]          root, socket, read_only_socket, group, read_only_group, backend, credentials,
  *                    keep_blobs
- *   [accounting]     upkeep (once or more)
+ *   [accounting]     upkeep (once or more), keep_readers
  *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
  *   [containerd]     address, timeout, evict = nothing|images
  *   [buildkit "name"], [docker]
@@ -211,7 +211,10 @@ static int read_accounting(struct reading *r, const char *name, const char *valu
 {
 	if (strcmp(name, "upkeep") == 0)
 		return read_upkeep(r, value);
-	return complain(r, "unknown key '%.60s' in [accounting] (keys: upkeep)", name);
+	if (strcmp(name, "keep_readers") == 0)
+		return set_duration(r, &r->file->keep_readers_ns, name, value);
+	return complain(r, "unknown key '%.60s' in [accounting] (keys: upkeep, keep_readers)",
+			name);
 }
 
 static int set_socket(struct reading *r, char **text, const char *name, const char *value)
@@ -510,6 +513,7 @@ int config_file_read(const char *path, bool required, struct config_file *ret_fi
 		.automatic = true,
 		.interval_ns = CONFIG_POLICY_INTERVAL_NS,
 		.keep_blobs = true,
+		.keep_readers_ns = CONFIG_KEEP_READERS_NS,
 		.keeping = PRUNE_KEEPING_DEFAULTS,
 		.share_namespaces = true,
 		.containerd_timeout_ns = CONFIG_CONTAINERD_TIMEOUT_NS,

@@ -14,6 +14,7 @@
 
 #define CONFIG_CONTAINERD_ADDRESS "/run/containerd/containerd.sock"
 #define CONFIG_CONTAINERD_TIMEOUT_NS (60 * NS_PER_S)
+#define CONFIG_KEEP_READERS_NS (90 * 86400 * NS_PER_S)
 #define CONFIG_POLICY_INTERVAL_NS (600 * NS_PER_S)
 
 /* The settings of the file, which the command line overrides. */
@@ -28,6 +29,7 @@ struct config_file {
 	char *metrics_socket, *metrics_address; /* NULL: not set */
 	char **upkeep; /* names of programs and cgroups, see usage_upkeep_names.h */
 	size_t upkeep_count;
+	int64_t keep_readers_ns; /* how long it is kept who read in a layer; 0: always */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
 	bool containerd_evict_images; /* it may be asked to remove images */

@@ -255,6 +255,7 @@ static int open_manager(struct agent *a, struct error *e)
 		.drop_blobs = !a->config->file.keep_blobs,
 		.upkeep = (const char *const *)a->config->file.upkeep,
 		.upkeep_count = a->config->file.upkeep_count,
+		.keep_readers_ns = a->config->file.keep_readers_ns,
 		.agent_mounts = a->config->file.agent_mounts,
 		.keeping = a->config->file.keeping,
 		.share_namespaces = a->config->file.share_namespaces,

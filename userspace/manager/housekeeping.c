@@ -11,6 +11,8 @@
 #include "manager/mounts/mount_lingering.h"
 #include "manager/records/record_delete.h"
 #include "manager/mounts/counter_fold.h"
+#include "store/reader_rows.h"
+#include "usage/usage_cgroups.h"
 #include "usage/usage_upkeep_names.h"
 
 #define COLLECT_INTERVAL_NS (600 * NS_PER_S)
@@ -133,6 +135,25 @@ static void collect_blobs(struct manager *m)
 		manager_report(m, true, "%s; it will be tried again", e.text);
 }
 
+/* Rows of readers that read nothing for long, now and then. */
+static void expire_readers(struct manager *m)
+{
+	cleanup(change_set_free) struct change_set c = { 0 };
+	int64_t now = clock_boot_ns(), every = COLLECT_INTERVAL_NS;
+	struct error e = { 0 };
+
+	usage_cgroups_sweep(m->usage);
+	if (m->keep_readers_ns < every)
+		every = m->keep_readers_ns;
+	if (!m->keep_readers_ns || now - atomic_load(&m->readers_expired_boot_ns) < every)
+		return;
+	atomic_store(&m->readers_expired_boot_ns, now);
+	reader_rows_expire(&c, clock_wall_ns() - m->keep_readers_ns);
+	if (change_set_write(&c, m->database, DATABASE_RELAXED, &e) < 0)
+		manager_report(m, true, "delete old rows of readers: %s; it will be tried again",
+			       e.text);
+}
+
 static void refresh_upkeep(struct manager *m)
 {
 	struct error e = { 0 };
@@ -146,6 +167,7 @@ void housekeeping_run(struct manager *m)
 	refresh_upkeep(m);
 	mount_lingering_check(m);
 	counter_fold(m);
+	expire_readers(m);
 	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mount(m);

@@ -116,6 +116,7 @@ static void initialise(struct manager *m, const struct manager_options *options)
 	m->drop_blobs = options->drop_blobs;
 	m->upkeep = options->upkeep;
 	m->upkeep_count = options->upkeep_count;
+	m->keep_readers_ns = options->keep_readers_ns;
 	m->agent_mounts = options->agent_mounts;
 	atomic_store(&m->policies_ran_boot_ns, clock_boot_ns());
 	atomic_store(&m->space_was_low_boot_ns, INT64_MIN / 2); /* long ago */

@@ -33,6 +33,7 @@ struct manager_options {
 	bool drop_blobs; /* of layers that have their files: they are fetched or packed anew */
 	const char *const *upkeep; /* whose reads are upkeep: see usage_upkeep_names.h; borrowed */
 	size_t upkeep_count;
+	int64_t keep_readers_ns; /* after their last read; 0: always */
 	bool agent_mounts; /* snapshots are mounted by the agent, not by its clients */
 	struct prune_keeping keeping; /* of layers that containerd has removed */
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */

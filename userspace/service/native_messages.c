@@ -302,6 +302,40 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	return m;
 }
 
+static Varve__V1__Reader *make_reader(struct build *b, const struct record_reader_view *v)
+{
+	Varve__V1__Reader *m = NEW_MESSAGE(b, Varve__V1__Reader, varve__v1__reader__init);
+
+	if (!m)
+		return NULL;
+	m->reader = copy_text(b, v->reader);
+	m->upkeep = v->upkeep;
+	m->layers = v->layers;
+	m->opens = v->opens;
+	m->reads = v->reads;
+	m->read_bytes = v->read_bytes;
+	m->first_read_ns = v->first_ns;
+	m->last_read_ns = v->last_ns;
+	return m;
+}
+
+Varve__V1__ReadersReply *native_messages_readers(const struct record_reader_view *readers,
+						 size_t count, enum usage_backend backend)
+{
+	struct build b = { 0 };
+	Varve__V1__ReadersReply *reply =
+		NEW_MESSAGE(&b, Varve__V1__ReadersReply, varve__v1__readers_reply__init);
+
+	if (!reply)
+		return NULL;
+	reply->counted = backend != USAGE_BACKEND_NONE;
+	reply->n_readers = count;
+	reply->readers = allocate(&b, count, sizeof(*reply->readers));
+	for (size_t i = 0; reply->readers && i < count; i++)
+		reply->readers[i] = make_reader(&b, &readers[i]);
+	return finish(&b, reply);
+}
+
 Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view *stats,
 					     size_t count, enum usage_backend backend,
 					     uint64_t lost)

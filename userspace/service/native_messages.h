@@ -9,6 +9,8 @@
 
 Varve__V1__RecordBatch *native_messages_records(const struct record_view *views, size_t count,
 						const char *backend);
+Varve__V1__ReadersReply *native_messages_readers(const struct record_reader_view *readers,
+						 size_t count, enum usage_backend backend);
 Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view *stats,
 					     size_t count, enum usage_backend backend,
 					     uint64_t lost);

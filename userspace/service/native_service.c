@@ -284,6 +284,30 @@ static int send_stats(struct grpc_call *call, struct manager *m,
 	return 0;
 }
 
+static void run_readers(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	Varve__V1__ReadersRequest *request = (Varve__V1__ReadersRequest *)message;
+	struct manager *m = manager_of(user);
+	struct record_reader_view *readers = NULL;
+	Varve__V1__ReadersReply *reply = NULL;
+	struct manager_info info;
+	struct error e = { 0 };
+	size_t count = 0;
+	int code = record_readers(m, (const char *const *)request->ids, request->n_ids,
+				  grpc_call_cancel_flag(call), &readers, &count, &e);
+
+	if (code == 0)
+		code = manager_info(m, &info, &e);
+	if (code == 0) {
+		reply = native_messages_readers(readers, count, info.backend);
+		manager_info_free(&info);
+		code = reply ? 0 : -ENOMEM;
+	}
+	service_call_reply(call, code, reply ? &reply->base : NULL, &e);
+	native_messages_free(reply ? &reply->base : NULL);
+	record_readers_free(readers, count);
+}
+
 static void run_stats(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	Varve__V1__StatsRequest *request = (Varve__V1__StatsRequest *)message;
@@ -522,6 +546,8 @@ const struct grpc_method native_service_methods[] = {
 	  &(const struct service_handler){ &varve__v1__label_request__descriptor, run_label } },
 	{ "/varve.v1.Cache/List", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__list_request__descriptor, run_list } },
+	{ "/varve.v1.Cache/Readers", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__readers_request__descriptor, run_readers } },
 	{ "/varve.v1.Cache/Stats", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__stats_request__descriptor, run_stats } },
 	{ "/varve.v1.Cache/Files", service_call_run, GRPC_METHOD_READS,

@@ -132,6 +132,8 @@ static int write_rows(sqlite3 *db, void *arg, struct error *e)
 		code = add_group(db, &w->rows[first], end - first, w->now_ns, &in_all, e);
 		first = end;
 	}
+	if (code == 0)
+		code = reader_rows_add(db, w->readers, w->reader_count, e);
 	if (code < 0)
 		return code;
 	return statement_run(db, e, "INSERT OR REPLACE INTO store(key, value) VALUES(:key, :value)",

@@ -7,6 +7,7 @@
 
 #include "graph/record.h"
 #include "store/change_set.h"
+#include "store/reader_rows.h"
 
 #define FILE_ROWS_PER_LAYER (INT64_C(1) << 20)
 #define FILE_ROWS_IN_ALL (INT64_C(1) << 23)
@@ -23,6 +24,8 @@ struct file_row {
 struct file_rows {
 	const struct file_row *rows; /* sorted by file_rows_compare() */
 	size_t count;
+	const struct reader_row *readers; /* sorted by reader_rows_compare() */
+	size_t reader_count;
 	int64_t now_ns;
 	const char *progress; /* kept with them, for file_rows_find_progress() */
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/reader_rows.h"
 #include "store/statement.h"
 
 void layer_rows_insert(struct change_set *c, const char *name)
@@ -68,6 +69,7 @@ void layer_rows_forget_files(struct change_set *c, const char *name)
 void layer_rows_delete(struct change_set *c, const char *name)
 {
 	layer_rows_forget_files(c, name);
+	reader_rows_forget(c, name);
 	change_set_add(c, "DELETE FROM watch_layers WHERE layer = :name", "t", name);
 	change_set_add(c, "DELETE FROM layers WHERE name = :name", "t", name);
 }

@@ -172,6 +172,14 @@ static const char *const migrations[] = {
 	"ALTER TABLE layers ADD COLUMN upkeep_reads INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE layers ADD COLUMN upkeep_read_bytes INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE layers ADD COLUMN last_upkeep INTEGER NOT NULL DEFAULT 0;",
+
+	/* 10: what containers and units have read; "" are those without a row of their own */
+	"CREATE TABLE layer_readers("
+	"  layer TEXT NOT NULL, reader TEXT NOT NULL, upkeep INTEGER NOT NULL,"
+	"  opens INTEGER NOT NULL, reads INTEGER NOT NULL, read_bytes INTEGER NOT NULL,"
+	"  first INTEGER NOT NULL, last INTEGER NOT NULL,"
+	"  PRIMARY KEY(layer, reader, upkeep)"
+	") STRICT, WITHOUT ROWID;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

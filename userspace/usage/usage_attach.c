@@ -465,6 +465,8 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	s->rodata->files_max = usage_file_buffer_size(attempt->options->max_files);
 	s->rodata->files_per_mount = s->rodata->files_max / 3;
 	s->rodata->files_reserved = USAGE_FILES_RESERVED;
+	s->rodata->readers_max = s->rodata->files_max / 6;
+	s->rodata->readers_per_mount = USAGE_READERS_PER_MOUNT;
 	s->rodata->files_notify = s->rodata->files_max / 12;
 	usage_calls_fill((uint32_t *)s->rodata->calls, (uint32_t *)s->rodata->ring_calls);
 	return 0;
@@ -484,6 +486,7 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->upkeep_epoch);
 	cleanup_close_fd(&maps->upkeep_programs);
 	cleanup_close_fd(&maps->upkeep_cgroups);
+	cleanup_close_fd(&maps->cgroup_names);
 }
 
 static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct error *e)
@@ -503,12 +506,13 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.upkeep_epoch = open_pin(pin_dir, "upkeep_epoch"),
 		.upkeep_programs = open_pin(pin_dir, "upkeep_programs"),
 		.upkeep_cgroups = open_pin(pin_dir, "upkeep_cgroups"),
+		.cgroup_names = open_pin(pin_dir, "cgroup_names"),
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
 	    maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
 	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
-	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 ||
+	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 || maps.cgroup_names < 0 ||
 	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));

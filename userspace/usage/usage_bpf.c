@@ -17,6 +17,7 @@
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_pins.h"
+#include "usage/usage_upkeep.h"
 
 #define MAX_LAYERS 1024 /* twice what overlayfs takes */
 
@@ -162,7 +163,8 @@ static int adopt_state(struct usage_bpf *u, struct error *e)
 	code = adopt_slots(u);
 	if (code == 0)
 		code = usage_layers_adopt(u);
-	return code < 0 ? error_set(e, code, "read the pinned counters: %s", strerror(-code)) : 0;
+	return code < 0 ? error_set(e, code, "read the pinned counters: %s", strerror(-code))
+			: usage_upkeep_changed(u, e);
 }
 
 /* ---- the handle ---- */
@@ -206,7 +208,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	(void)pthread_mutex_init(&u->files_lock, NULL);
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
 	u->max_files = options->max_files;
 	u->pin_dir = strdup(options->pin_dir);
 	if (!u->pin_dir)

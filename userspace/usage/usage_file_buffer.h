@@ -13,6 +13,8 @@
 
 /* Files of each mount that have room however full a buffer is: of 4096 mounts a quarter of it. */
 #define USAGE_FILES_RESERVED 12
+/* Readers of each mount that have entries of their own in a buffer. */
+#define USAGE_READERS_PER_MOUNT 4096
 /* The pin of one that was put aside, by its id. */
 #define USAGE_FILE_BUFFER_PIN "usage_files_%" PRIu32
 

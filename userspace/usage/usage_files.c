@@ -37,7 +37,7 @@ static bool is_empty(int map)
 	struct usage_file_counts total;
 
 	return bpf_map_lookup_elem(map, &whole, &total) == 0 && total.entries == 0 &&
-	       total.lost == 0;
+	       total.lost == 0 && total.readers == 0;
 }
 
 /* With the lock: the number of those that wait, and the id of the oldest. One that is pinned and
@@ -154,14 +154,20 @@ static int visit_entry(const struct usage_file_key *key, const struct usage_file
 				   .layer = key->layer,
 				   .inode = key->inode };
 
-	if (key->inode) {
+	file.is_reader = key->kind == USAGE_READER;
+	if (file.is_reader) {
+		file.upkeep = key->layer & USAGE_UPKEEP;
+		file.layer = key->layer & ~USAGE_UPKEEP;
+		file.reads = counts->reads;
+	}
+	if (key->inode || file.is_reader) {
 		file.opens = counts->opens;
 		file.read_bytes = counts->read_bytes;
 		file.last_access_boot_ns = (int64_t)counts->last_access;
 	} else if (key->layer != USAGE_WHOLE_MOUNT) {
 		file.lost = counts->lost;
 	}
-	return file.inode || file.lost ? visit(&file, user) : 0;
+	return file.inode || file.is_reader || file.lost ? visit(&file, user) : 0;
 }
 
 int usage_files_read(struct usage_taken *taken,

@@ -57,6 +57,10 @@ struct usage_file {
 	uint64_t
 		lost; /* accesses of unknown files: of the layer; of any layer when mount_id is 0 */
 	int64_t last_access_boot_ns;
+	/* Not a file, but what the tasks of a cgroup read in the layer: `inode` is the cgroup's
+	 * number (0: none is known), or USAGE_OTHER_READERS. */
+	bool is_reader, upkeep;
+	uint64_t reads;
 };
 
 /* False for a file that was only mapped, or only written. */

@@ -413,7 +413,8 @@ struct settling {
 static bool was_accessed(const struct mount *mount)
 {
 	for (size_t i = 0; i < mount->layer_count; i++)
-		if (mount->layers[i].folded.folded.last_read_boot_ns)
+		if (mount->layers[i].folded.folded.last_read_boot_ns ||
+		    (mount->layers[i].upkeep && mount->layers[i].upkeep->folded.last_read_boot_ns))
 			return true;
 	return false;
 }

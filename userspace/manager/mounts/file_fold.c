@@ -11,6 +11,7 @@
 #include "base/fail_point.h"
 #include "base/vec.h"
 #include "manager/mounts/mount_list.h"
+#include "manager/mounts/reader_fold.h"
 #include "store/file_rows.h"
 #include "store/usage_rows.h"
 #include "usage/usage_files.h"
@@ -127,10 +128,12 @@ struct rows {
 	const struct names *names;
 	struct file_row *rows;
 	size_t count, capacity;
+	struct reader_fold readers;
 };
 
 static void rows_free(struct rows *rows)
 {
+	reader_fold_free(&rows->readers);
 	free(rows->rows);
 }
 
@@ -180,7 +183,10 @@ static int add_file(const struct usage_file *file, void *user)
 	if (file->mount_id == 0)
 		return add_to_all(rows, file);
 	layer = find_layer(rows->names, file);
-	return layer ? add_row(rows, layer, file) : 0;
+	if (!layer)
+		return 0;
+	return file->is_reader ? reader_fold_add(&rows->readers, layer, file)
+			       : add_row(rows, layer, file);
 }
 
 /* Sorts them, and makes one of those of the same file, which several mounts have read. */
@@ -214,7 +220,11 @@ static void merge(struct rows *rows)
 #define ROWS_AT_ONCE 4096
 #define PROGRESS_SIZE 128
 
-/* "BOOT BUFFER LAYER INODE": the rows of that buffer up to this one have been added. */
+/* Before the first file: all layers' names come later. */
+#define NO_LAYER "-"
+
+/* "BOOT BUFFER LAYER INODE": the rows of that buffer up to this one have been added, and all of its
+ * readers. */
 static void format_progress(const struct manager *m, const struct usage_taken *taken,
 			    const struct file_row *last, char text[PROGRESS_SIZE])
 {
@@ -222,9 +232,9 @@ static void format_progress(const struct manager *m, const struct usage_taken *t
 		       usage_files_id(taken), last->layer, last->inode);
 }
 
-/* The first row that an agent which was interrupted has not added. */
+/* The first row that an agent which was interrupted has not added; *ret_begun when it had begun. */
 static int find_begin(struct manager *m, const struct usage_taken *taken, const struct rows *rows,
-		      size_t *ret_begin, struct error *e)
+		      size_t *ret_begin, bool *ret_begun, struct error *e)
 {
 	cleanup(free_ptr) char *noted = NULL;
 	struct file_row last = { 0 };
@@ -234,12 +244,14 @@ static int find_begin(struct manager *m, const struct usage_taken *taken, const 
 
 	database_unlock_reader(m->database);
 	*ret_begin = 0;
+	*ret_begun = false;
 	if (code < 0 || !noted ||
 	    sscanf(noted, "%*s %*u %6s %" SCNu64, last.layer, &last.inode) != 2)
 		return code;
 	_Static_assert(LAYER_NAME_LENGTH == 6, "the format above");
 	format_progress(m, taken, &last, same);
-	while (strcmp(noted, same) == 0 && *ret_begin < rows->count &&
+	*ret_begun = strcmp(noted, same) == 0;
+	while (*ret_begun && *ret_begin < rows->count &&
 	       file_rows_compare(&rows->rows[*ret_begin], &last) <= 0)
 		++*ret_begin;
 	return 0;
@@ -248,20 +260,28 @@ static int find_begin(struct manager *m, const struct usage_taken *taken, const 
 static int write_all(struct manager *m, const struct usage_taken *taken, const struct rows *rows,
 		     struct error *e)
 {
+	const struct file_row none = { .layer = NO_LAYER };
+	bool begun = false;
 	size_t begin;
-	int code = find_begin(m, taken, rows, &begin, e);
+	int code = find_begin(m, taken, rows, &begin, &begun, e);
 
-	while (code == 0 && begin < rows->count) {
+	/* Readers go with the first part, or alone. */
+	while (code == 0 && (begin < rows->count || (!begun && rows->readers.count))) {
 		char progress[PROGRESS_SIZE];
 		struct file_rows part = { .rows = &rows->rows[begin],
 					  .count = rows->count - begin,
 					  .now_ns = clock_wall_ns(),
 					  .progress = progress };
 
+		if (!begun) {
+			part.readers = rows->readers.rows;
+			part.reader_count = rows->readers.count;
+		}
+		begun = true;
 		if (part.count > ROWS_AT_ONCE)
 			part.count = ROWS_AT_ONCE;
 		begin += part.count;
-		format_progress(m, taken, &rows->rows[begin - 1], progress);
+		format_progress(m, taken, begin ? &rows->rows[begin - 1] : &none, progress);
 		code = file_rows_write(m->database, &part, e);
 		fail_point("files.written");
 	}
@@ -280,6 +300,9 @@ static int fold_oldest(struct manager *m, const struct names *names, struct erro
 	if (code < 0)
 		return code;
 	merge(&rows);
+	code = reader_fold_finish(&rows.readers, m, e);
+	if (code < 0)
+		return code;
 	code = write_all(m, taken, &rows, e);
 	return code < 0 ? code : usage_files_drop(m->usage, taken, e);
 }

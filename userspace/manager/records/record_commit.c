@@ -21,6 +21,7 @@
 #include "manager/state/snapshot_lease.h"
 #include "store/lease_rows.h"
 #include "store/layer_rows.h"
+#include "store/reader_rows.h"
 #include "store/record_rows.h"
 
 static int check_can_commit(const struct record *r, bool adopt, struct error *e)
@@ -83,6 +84,7 @@ static int insert_twin(struct manager *m, struct record *r, struct record *twin,
 	r->layer->size_known = false;
 	layer_forget_uses(r->layer);
 	layer_rows_update(c, r->layer);
+	reader_rows_forget(c, r->layer->name);
 	return 0;
 }
 

@@ -13,4 +13,5 @@
 #include "manager/records/leases.h"
 #include "manager/records/record_list.h"
 #include "manager/records/record_mount.h"
+#include "manager/records/record_readers.h"
 #include "manager/records/record_statistics.h"

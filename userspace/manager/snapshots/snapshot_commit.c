@@ -24,6 +24,7 @@
 #include "manager/state/store_files.h"
 #include "store/content_rows.h"
 #include "store/layer_rows.h"
+#include "store/reader_rows.h"
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 
@@ -130,6 +131,7 @@ static int write_committed(struct commit *commit, struct error *e)
 	r->layer->size_known = r->layer->measured = true;
 	layer_forget_uses(r->layer);
 	layer_rows_update(&c, r->layer);
+	reader_rows_forget(&c, r->layer->name);
 	manager_unlock(commit->m);
 	return change_set_write(&c, commit->m->database, DATABASE_DURABLE, e);
 }

@@ -83,6 +83,8 @@ struct manager {
 	struct usage_bpf *usage;
 	const char *const *upkeep; /* names of programs and cgroups; borrowed */
 	size_t upkeep_count;
+	int64_t keep_readers_ns; /* after their last read; 0: always */
+	atomic_int_fast64_t readers_expired_boot_ns; /* when housekeeping deleted old ones last */
 	struct database *database;
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
