@@ -64,7 +64,7 @@ facts() {
 	} | jq -rs '(map(select(.mutable != null) | { (.id): "\(.description)/\(.mutable)" }) | add // {}) as $name |
 		[.[] | if .mutable != null then
 			"record \($name[.id]) parent=\($name[.parents[0] // ""] // "") twin=\($name[.twin // ""] // "") " +
-			"retain=\(.retain) pinned=\(.pinned) labels=\(.labels) uses=\(.usageCount)",
+			"retain=\(.retain) pinned=\(.pinned) labels=\(.labels | to_entries | sort_by(.key) | from_entries) uses=\(.usageCount)",
 			(.holds[] as $h | "hold \($h.lease) \($name[.id]) \($h.refs)")
 		else "lease \(.name)", (.name as $lease | .needs[] | "need \($lease) \(.)") end] | sort | .[]'
 }
