@@ -191,6 +191,23 @@ counts_what_is_read() { # client|agent
 	assert_status 0
 }
 
+reads_of_workloads() {
+	varve stats --json | jq -c '[.id, .opens, .reads, .readBytes, .lastAccessAt]' | sort
+}
+
+@test "what containerd reads to take a difference is upkeep" {
+	local before id
+	unpack
+	run_container c1 -- /bin/sh -c 'echo new > /data/new'
+	id=$(varve ls --json | jq -r 'select(.snapshot.key | endswith("/c1")) | .id')
+	before=$(reads_of_workloads)
+	snapshots diff c1 > /dev/null
+	# Meanwhile there may be a view for the comparison.
+	[[ -z $(comm -23 <(echo "$before") <(reads_of_workloads)) ]]
+	run varve stats "$id" --json
+	assert_json '.upkeep.readBytes >= 4'
+}
+
 @test "containerd's snapshots are records that only containerd can remove" {
 	local key
 	unpack
