@@ -79,6 +79,15 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	own=$(result mine)
 	run varve inspect --json "$own"
 	assert_json '.owners == []'
+	# An owner that hangs is not asked again by each of them.
+	behave hang
+	start_buildkit
+	varve owners > /dev/null
+	asked=$(grep -c '"call": "DiskUsage"' "$buildkit_calls")
+	for round in 1 2 3; do
+		varve explain "$(record_of buildkit/1/old)" > /dev/null
+	done
+	[[ $(grep -c '"call": "DiskUsage"' "$buildkit_calls") -eq $asked ]]
 }
 
 @test "without owners in the configuration, owners prints none, and a prune of one fails" {

@@ -13,7 +13,10 @@
 #include "manager/eviction/eviction_steps.h"
 #include "owners/owner_plans.h"
 
-#define FRESH_NS (5 * NS_PER_S) /* for so long names need not be asked for again */
+/* For so long names need not be asked for again; of an owner that did not answer, it is longer:
+ * callers that want names would wait for it each time. */
+#define FRESH_NS (5 * NS_PER_S)
+#define FAILED_NS (60 * NS_PER_S)
 
 struct owner {
 	struct owners *all;
@@ -192,42 +195,57 @@ static void *ask(void *arg)
 	return NULL;
 }
 
-int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_state **ret_states,
-		size_t *ret_count, struct error *e)
+static bool is_stale(struct owner *o)
+{
+	struct owner_state state = read_state(o);
+
+	return clock_wall_ns() - state.asked_ns > (state.reachable ? FRESH_NS : FAILED_NS);
+}
+
+/* All owners, or those that are stale; *ret_states has the states of all that were asked. */
+static int ask_owners(struct owners *all, bool stale_only, const atomic_bool *cancelled,
+		      struct owner_state **ret_states, size_t *ret_count, struct error *e)
 {
 	cleanup(free_ptr) struct owner_state *states = calloc(all->count + 1, sizeof(*states));
+	size_t count = 0;
 	struct question questions[OWNERS_MAX];
 
 	if (!states)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < all->count; i++) {
-		struct question *q = &questions[i];
+		struct question *q = &questions[count];
 
+		if (stale_only && !is_stale(&all->items[i]))
+			continue;
 		*q = (struct question){ .owner = &all->items[i],
 					.cancelled = cancelled,
-					.state = &states[i] };
+					.state = &states[count] };
 		q->runs = pthread_create(&q->thread, NULL, ask, q) == 0;
+		count++;
 	}
-	for (size_t i = 0; i < all->count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (questions[i].runs)
 			(void)pthread_join(questions[i].thread, NULL); /* it is ours */
 		else
 			(void)ask(&questions[i]);
 	}
 	*ret_states = take_ptr(states);
-	*ret_count = all->count;
+	*ret_count = count;
 	return 0;
+}
+
+int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_state **ret_states,
+		size_t *ret_count, struct error *e)
+{
+	return ask_owners(all, false, cancelled, ret_states, ret_count, e);
 }
 
 int owners_refresh(struct owners *all, const atomic_bool *cancelled, struct error *e)
 {
 	cleanup(free_ptr) struct owner_state *states = NULL;
 	size_t count;
-	bool wanted = false;
 
-	for (size_t i = 0; i < all->count; i++)
-		wanted |= clock_wall_ns() - read_state(&all->items[i]).asked_ns > FRESH_NS;
-	return wanted ? owners_list(all, cancelled, &states, &count, e) : 0;
+	return ask_owners(all, true, cancelled, &states, &count, e);
 }
 
 int owners_visit_names(struct owners *all, const char *record,

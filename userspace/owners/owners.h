@@ -49,7 +49,8 @@ struct owner_state {
 int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_state **ret_states,
 		size_t *ret_count, struct error *e);
 
-/* Asks the owners that were not asked in the last seconds, so that their names are of now. */
+/* Asks the owners that were not asked in the last seconds, so that their names are of now; those
+ * that did not answer then, not for a minute. */
 int owners_refresh(struct owners *all, const atomic_bool *cancelled, struct error *e);
 /* Visits the names that owners have for a record, as they answered last; nobody is asked. A lock is
  * held, so the visit must not take long; a negative return ends it, and is returned. */
