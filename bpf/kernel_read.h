@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Reads kernel memory in one of two ways. Where the kernel has bpf_rdonly_cast() (6.2) a field
- * costs one load; elsewhere it costs a call of bpf_probe_read_kernel(). The knob is constant when
- * the verifier sees it, so that the way not taken is cut out and need not even exist.
+ * Reads kernel memory in one of two ways. A field of an object whose type the verifier knows costs
+ * one load; elsewhere it costs a call of bpf_probe_read_kernel(). The verifier knows the types of
+ * what a function's hook is passed and of all that is followed from there, and, where the kernel
+ * has bpf_rdonly_cast() (6.2), of what was found by its address. The knobs are constant when the
+ * verifier sees them, so that the way not taken is cut out and need not even exist.
  */
 #pragma once
 
 #include "kernel_types.h"
 
-/* Both are set before the programs are loaded. */
-const volatile bool typed_loads_knob = 0;
+/* All are set before the programs are loaded. */
+const volatile bool typed_loads_knob = 0; /* of what was found by its address */
+const volatile bool direct_loads_knob = 0; /* of what was followed from a hook's arguments */
 /* A counter may change between its load and its store: the programs are preemptible (fexit), or
  * several processors share a cell. */
 const volatile bool atomic_knob = 0;
@@ -25,6 +28,7 @@ static __always_inline bool read_knob(const volatile bool *knob)
 }
 
 #define typed_loads read_knob(&typed_loads_knob)
+#define direct_loads read_knob(&direct_loads_knob)
 #define atomic read_knob(&atomic_knob)
 
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
@@ -72,76 +76,99 @@ static __always_inline struct io_kiocb *as_request(void *address)
 	return address;
 }
 
+/* ---- of what was followed from a hook's arguments ---- */
+
+#define follow(object, field) (direct_loads ? (object)->field : BPF_CORE_READ(object, field))
+
 static __always_inline struct inode *file_inode(struct file *file)
 {
-	return typed_loads ? file->f_inode : BPF_CORE_READ(file, f_inode);
+	return follow(file, f_inode);
 }
 
 static __always_inline struct dentry *file_dentry(struct file *file)
 {
-	return typed_loads ? file->f_path.dentry : BPF_CORE_READ(file, f_path.dentry);
+	return follow(file, f_path.dentry);
 }
 
 static __always_inline __u32 file_mode(struct file *file)
 {
-	return typed_loads ? file->f_mode : BPF_CORE_READ(file, f_mode);
+	return follow(file, f_mode);
 }
 
 static __always_inline __u32 file_flags(struct file *file)
 {
-	return typed_loads ? file->f_flags : BPF_CORE_READ(file, f_flags);
+	return follow(file, f_flags);
 }
 
 static __always_inline struct super_block *inode_super(struct inode *inode)
 {
-	return typed_loads ? inode->i_sb : BPF_CORE_READ(inode, i_sb);
-}
-
-static __always_inline __u64 inode_number(struct inode *inode)
-{
-	return typed_loads ? inode->i_ino : BPF_CORE_READ(inode, i_ino);
-}
-
-static __always_inline __u32 inode_generation(struct inode *inode)
-{
-	return typed_loads ? inode->i_generation : BPF_CORE_READ(inode, i_generation);
-}
-
-static __always_inline __u64 inode_size(struct inode *inode)
-{
-	return typed_loads ? inode->i_size : BPF_CORE_READ(inode, i_size);
+	return follow(inode, i_sb);
 }
 
 static __always_inline bool inode_is_regular(struct inode *inode)
 {
-	__u32 mode = typed_loads ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
+	__u32 mode = follow(inode, i_mode);
 
 	return (mode & S_IFMT) == S_IFREG;
 }
 
 static __always_inline struct inode *dentry_inode(struct dentry *dentry)
 {
-	return typed_loads ? dentry->d_inode : BPF_CORE_READ(dentry, d_inode);
+	return follow(dentry, d_inode);
 }
 
 static __always_inline struct super_block *dentry_super(struct dentry *dentry)
 {
-	return typed_loads ? dentry->d_sb : BPF_CORE_READ(dentry, d_sb);
+	return follow(dentry, d_sb);
 }
 
 static __always_inline __u32 super_device(struct super_block *super)
 {
-	return typed_loads ? super->s_dev : BPF_CORE_READ(super, s_dev);
-}
-
-static __always_inline __u64 super_magic(struct super_block *super)
-{
-	return typed_loads ? super->s_magic : BPF_CORE_READ(super, s_magic);
+	return follow(super, s_dev);
 }
 
 static __always_inline bool super_is_overlay(struct super_block *super)
 {
-	return super_magic(super) == OVERLAYFS_SUPER_MAGIC;
+	return follow(super, s_magic) == OVERLAYFS_SUPER_MAGIC;
+}
+
+static __always_inline void *super_private(struct super_block *super)
+{
+	return follow(super, s_fs_info);
+}
+
+/* ---- of what was found by its address: the inodes and dentries of layers ---- */
+
+#define found(object, field) (typed_loads ? (object)->field : BPF_CORE_READ(object, field))
+
+static __always_inline struct inode *found_inode(struct dentry *dentry)
+{
+	return found(dentry, d_inode);
+}
+
+static __always_inline struct super_block *found_super(struct inode *inode)
+{
+	return found(inode, i_sb);
+}
+
+static __always_inline __u64 found_magic(struct super_block *super)
+{
+	return found(super, s_magic);
+}
+
+static __always_inline __u64 inode_number(struct inode *inode)
+{
+	return found(inode, i_ino);
+}
+
+static __always_inline __u32 inode_generation(struct inode *inode)
+{
+	return found(inode, i_generation);
+}
+
+static __always_inline __u64 inode_size(struct inode *inode)
+{
+	return found(inode, i_size);
 }
 
 /* The number that stat(2) shows for inodes of btrfs: they are unique within a subvolume only. 0
@@ -158,14 +185,17 @@ static __noinline __u32 btrfs_device(struct inode *inode)
 	return root ? load_word(root + bpf_core_field_offset(struct btrfs_root, anon_dev)) : 0;
 }
 
-static __always_inline __u32 inode_device(struct inode *inode)
+/* The number of the superblock, which is not that of stat(2) on btrfs. */
+static __always_inline __u32 inode_super_device(struct inode *inode)
 {
-	struct super_block *super = inode_super(inode);
+	struct super_block *super = found_super(inode);
 
-	return super_magic(super) == BTRFS_SUPER_MAGIC ? btrfs_device(inode) : super_device(super);
+	return found(super, s_dev);
 }
 
-static __always_inline void *super_private(struct super_block *super)
+static __always_inline __u32 inode_device(struct inode *inode)
 {
-	return typed_loads ? super->s_fs_info : BPF_CORE_READ(super, s_fs_info);
+	struct super_block *super = found_super(inode);
+
+	return found_magic(super) == BTRFS_SUPER_MAGIC ? btrfs_device(inode) : found(super, s_dev);
 }

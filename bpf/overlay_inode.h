@@ -50,7 +50,7 @@ static __always_inline void *overlay_lower_before_6_5(struct inode *inode, struc
 	/* The dentry knows the whole stack, but must be ours: the real file of an overlay stacked
 	 * on this one carries that overlay's path. */
 	if (last && dentry && dentry_super(dentry) == inode_super(inode)) {
-		entry = BPF_CORE_READ(dentry, d_fsdata);
+		entry = follow(dentry, d_fsdata);
 		if (!entry)
 			return 0;
 		return overlay_stack_end(
@@ -112,7 +112,7 @@ static __always_inline struct overlay_source overlay_data_source(struct inode *i
 /* The inode in the layer's own file system; NULL when it is not known. */
 static __always_inline struct inode *overlay_source_inode(const struct overlay_source *source)
 {
-	return source->dentry ? dentry_inode(as_dentry(source->dentry)) : 0;
+	return source->dentry ? found_inode(as_dentry(source->dentry)) : 0;
 }
 
 /* Where the attributes of any inode come from: for a merged directory its top-most layer. */
@@ -137,7 +137,7 @@ static __always_inline __u64 overlay_layer_mount(struct super_block *super, __u3
 static __always_inline struct inode *overlay_layer_root(__u64 mount)
 {
 	struct vfsmount *vfsmount = as_mount(mount);
-	struct dentry *root = typed_loads ? vfsmount->mnt_root : BPF_CORE_READ(vfsmount, mnt_root);
+	struct dentry *root = found(vfsmount, mnt_root);
 
-	return dentry_inode(root);
+	return found_inode(root);
 }

@@ -29,7 +29,7 @@ static __always_inline bool is_identical(struct super_block *super, struct usage
 		slot->flags & USAGE_SLOT_WITHOUT_GENERATION) &&
 	       slot->identity.device == (slot->flags & USAGE_SLOT_SUBVOLUMES
 						 ? btrfs_device(root)
-						 : super_device(inode_super(root)));
+						 : inode_super_device(root));
 }
 
 /* The mount that is registered for a superblock of overlayfs; NULL when there is none. */

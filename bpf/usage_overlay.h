@@ -126,7 +126,7 @@ int BPF_PROG(link_read, struct dentry *dentry, struct inode *inode, void *done, 
 
 static __always_inline void count_copied_bytes(struct usage_counts *cell, struct dentry *upper)
 {
-	struct inode *real = dentry_inode(upper);
+	struct inode *real = found_inode(upper);
 
 	if (real)
 		add(&cell->copied_up_bytes, inode_size(real));

@@ -69,7 +69,7 @@ struct {
 
 static __always_inline bool is_agent_root(__u64 dentry)
 {
-	struct inode *root = dentry && agent_root_inode ? dentry_inode(as_dentry(dentry)) : 0;
+	struct inode *root = dentry && agent_root_inode ? found_inode(as_dentry(dentry)) : 0;
 
 	return root && inode_number(root) == agent_root_inode &&
 	       inode_device(root) == agent_root_device;

@@ -450,6 +450,9 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	if (prefix)
 		memcpy((char *)s->rodata->mount_prefix, prefix, strlen(prefix));
 	s->rodata->typed_loads_knob = attempt->typed_loads;
+	/* Of the files that a system call is about, the syscall backend knows the address alone. */
+	s->rodata->direct_loads_knob = attempt->typed_loads ||
+				       attempt->backend == USAGE_BACKEND_OVERLAY;
 	while (parts < (uint32_t)cpus && parts < USAGE_MAX_PARTS)
 		parts *= 2;
 	s->rodata->part_mask = parts - 1;
