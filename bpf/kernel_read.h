@@ -90,6 +90,11 @@ static __always_inline struct dentry *file_dentry(struct file *file)
 	return follow(file, f_path.dentry);
 }
 
+static __always_inline struct vfsmount *file_mount(struct file *file)
+{
+	return follow(file, f_path.mnt);
+}
+
 static __always_inline __u32 file_mode(struct file *file)
 {
 	return follow(file, f_mode);

@@ -46,6 +46,7 @@ struct mount {
 } relocated;
 
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
 } relocated;
 
@@ -255,6 +256,7 @@ struct ovl_layer {
 } relocated;
 
 struct ovl_fs {
+	unsigned int numlayer;
 	struct ovl_layer *layers;
 } relocated;
 

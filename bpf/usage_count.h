@@ -7,13 +7,14 @@
 #pragma once
 
 #include "usage_files.h"
+#include "usage_foreign.h"
 #include "usage_task.h"
 
 /* What an access is credited to. */
 struct credited {
 	__u64 owner;
 	__u32 layer; /* index among the owner's */
-	__u64 superblock; /* of a layer's use: see superblock_token() */
+	__u64 superblock; /* of a layer's use: see mount_token() */
 	__u64 reader; /* the number of the cgroup; of a read only */
 };
 
@@ -32,35 +33,9 @@ static __always_inline bool is_identical(struct super_block *super, struct usage
 						 : inode_super_device(root));
 }
 
-/* The mount that is registered for a superblock of overlayfs; NULL when there is none. */
-static __always_inline struct usage_slot *find_slot(struct super_block *super)
+static __always_inline bool is_registered(struct super_block *super, struct usage_slot *slot)
 {
-	__u32 device = super_device(super);
-	struct usage_slot *slot = bpf_map_lookup_elem(&mount_by_minor, &device);
-
-	if (!slot || !slot->mount_id || !is_identical(super, slot) || !is_active())
-		return 0;
-	return slot;
-}
-
-/* What tells a use from others: the id of the layer's private mount within the superblock, which
- * is never used twice. Before 6.8 its address, which the next mount may get. */
-static __always_inline __u64 superblock_token(__u64 mount)
-{
-	void *containing = (void *)mount - bpf_core_field_offset(struct mount, mnt);
-
-	if (!bpf_core_field_exists(struct mount, mnt_id_unique))
-		return mount;
-	return load_word(containing + bpf_core_field_offset(struct mount, mnt_id_unique));
-}
-
-static __always_inline bool may_be_watched(const struct usage_root *root)
-{
-	__u64 bit = USAGE_FILTER_BIT(root);
-	__u32 word = bit >> 6;
-	__u64 *bits = bpf_map_lookup_elem(&root_filter, &word);
-
-	return bits && *bits & 1ULL << (bit & 63);
+	return slot && slot->mount_id && is_identical(super, slot) && is_active();
 }
 
 /* The watched layer that has this index in a superblock which is not registered. */
@@ -68,21 +43,13 @@ static __noinline bool find_layer(struct super_block *super, __u32 layer, struct
 {
 	__u64 mount = layer == UNKNOWN_LAYER ? 0 : overlay_layer_mount(super, layer);
 	struct inode *inode = mount ? overlay_layer_root(mount) : 0;
-	struct usage_layer *known;
-	struct usage_root root;
+	struct usage_layer *known = inode ? find_watch(inode) : 0;
 
-	if (!inode)
-		return 0;
-	root = (struct usage_root){ .inode = inode_number(inode), .device = inode_device(inode) };
-	if (!may_be_watched(&root))
-		return 0;
-	root.generation = inode_generation(inode);
-	known = bpf_map_lookup_elem(&layer_by_root, &root);
 	if (!known || !is_active())
 		return 0;
 	ret->owner = known->owner;
 	ret->layer = layer ? USAGE_AS_LOWER : USAGE_AS_UPPER;
-	ret->superblock = superblock_token(mount);
+	ret->superblock = mount_token(mount);
 	return 1;
 }
 
@@ -90,9 +57,9 @@ static __noinline bool find_layer(struct super_block *super, __u32 layer, struct
 static __always_inline bool find_credited(struct super_block *super, __u32 layer,
 					  struct credited *ret)
 {
-	struct usage_slot *slot = find_slot(super);
+	struct usage_slot *slot = slot_of(super);
 
-	if (!slot)
+	if (!is_registered(super, slot))
 		return find_layer(super, layer, ret);
 	if (layer == UNKNOWN_LAYER) {
 		lose_cell();
@@ -283,9 +250,13 @@ static __noinline bool find_source_below(struct counted_file *counted)
 
 static __always_inline bool find_file(struct file *file, bool reads, struct counted_file *ret)
 {
-	struct inode *inode = file ? file_inode(file) : 0;
-	struct super_block *super = inode ? inode_super(inode) : 0;
+	struct super_block *super;
+	struct inode *inode;
 
+	if (!file || is_foreign(file))
+		return 0;
+	inode = file_inode(file);
+	super = inode ? inode_super(inode) : 0;
 	if (!super || !super_is_overlay(super) || !inode_is_regular(inode))
 		return 0;
 	if (!find_source(super, inode, file_dentry(file), ret) &&
@@ -304,13 +275,15 @@ static __always_inline bool note_change_in(struct super_block *super)
 	struct usage_counts *upper;
 	struct usage_slot *slot;
 	struct credited to;
+	bool registered;
 
 	if (!super || !super_is_overlay(super))
 		return 0;
-	slot = find_slot(super);
-	if (slot && !(slot->flags & USAGE_SLOT_WRITABLE))
+	slot = slot_of(super);
+	registered = is_registered(super, slot);
+	if (registered && !(slot->flags & USAGE_SLOT_WRITABLE))
 		return 1;
-	if (slot)
+	if (registered)
 		to = (struct credited){ .owner = slot->mount_id };
 	else if (!find_layer(super, 0, &to))
 		return 0;

@@ -58,6 +58,22 @@ struct usage_slot {
 #define USAGE_SLOT_SUBVOLUMES 4 /* the device is that of a subvolume of btrfs */
 #define USAGE_SLOT_WITHOUT_GENERATION 2 /* the layers' file system has none: not compared */
 _Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_minor");
+#define USAGE_LAYERS_MAX 1024 /* of a mount: twice what overlayfs takes */
+
+/* mount_verdicts: whether a mount is foreign, see usage_foreign.h. Userspace counts the epoch. From
+ * USAGE_EPOCH_MAX on there are no verdicts. Tokens are ids of mounts, which the kernel counts from
+ * 1 << 31 on. */
+#define USAGE_MOUNT_VERDICTS 4096
+struct usage_mount_verdicts {
+	__u64 epoch;
+	__u64 by_mount[USAGE_MOUNT_VERDICTS];
+};
+_Static_assert(sizeof(struct usage_mount_verdicts) == 8 + 8 * USAGE_MOUNT_VERDICTS,
+	       "layout of mount_verdicts");
+#define USAGE_EPOCH_BITS 27
+#define USAGE_EPOCH_MAX ((1ULL << USAGE_EPOCH_BITS) - 1)
+#define USAGE_MOUNT_VERDICT(token, epoch, foreign) \
+	((__u64)(token) << (USAGE_EPOCH_BITS + 1) | (__u64)(epoch) << 1 | (foreign))
 
 /* usage_cells: one layer of one owner, as far as some of the processors counted it. */
 struct usage_cell_key {
@@ -88,7 +104,7 @@ _Static_assert(sizeof(struct usage_counts) == 152, "layout of usage_cells");
 /* layer_uses: when a use of a layer through a superblock was counted last. */
 struct usage_use_key {
 	__u64 owner;
-	__u64 superblock; /* see superblock_token() */
+	__u64 superblock; /* see mount_token() */
 };
 _Static_assert(sizeof(struct usage_use_key) == 16, "layout of the key of layer_uses");
 #define USAGE_USE_EVERY_NS 3600000000000ULL

@@ -109,7 +109,7 @@ static __noinline int count_copy_up(struct file *file)
 	__u64 counts = 1;
 	__u32 layer;
 
-	if (!super_is_overlay(super) || !inode_is_regular(inode))
+	if (!super_is_overlay(super) || is_foreign(file) || !inode_is_regular(inode))
 		return 0;
 	source = overlay_data_source(inode, file_dentry(file));
 	upper = overlay_source_inode(&source);

@@ -156,7 +156,7 @@ static __noinline bool is_cgroup_named(struct task_struct *task)
 static __noinline bool is_program_named(struct task_struct *task)
 {
 	struct file *program = as_file((__u64)BPF_CORE_READ(task, mm, exe_file));
-	struct inode *inode = program ? file_inode(program) : 0;
+	struct inode *inode = program ? found(program, f_inode) : 0;
 	struct usage_root root = {};
 
 	if (!inode)

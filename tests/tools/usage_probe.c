@@ -724,8 +724,73 @@ static void check_foreign_uses(const struct fixture *f)
 	    "a layer that is watched no more is not counted", "it was");
 }
 
+/* What the kernel has found out about a mount ends when one of its layers is watched. */
+static void check_late_watch(const struct fixture *f)
+{
+	struct foreign foreign = { .layer = add_layer((struct check *)&f->store) };
+	bool done = mount_foreign(f, &foreign, false) && read_foreign(&foreign) &&
+		    watch(f, &foreign, false) && read_foreign(&foreign);
+
+	if (done)
+		compare_foreign("a layer that is watched after it was read", &foreign,
+				USAGE_AS_LOWER, true);
+	else
+		say(false, "a layer that is watched after it was read", strerror(errno));
+	usage_layers_unwatch(usage, &foreign.root, foreign.owner);
+	(void)umount(foreign.path);
+}
+
+/* In turns an overlay without and one with a watched layer, which get the same device numbers and,
+ * mostly, the same memory. */
+static void check_recycled_superblocks(const struct fixture *f)
+{
+	struct foreign turns[2] = { { .layer = add_layer((struct check *)&f->store) },
+				    { .layer = add_layer((struct check *)&f->store) } };
+	uint64_t rounds = 100;
+	struct totals found;
+	bool done = watch(f, &turns[1], false);
+
+	for (uint64_t i = 0; i < 2 * rounds && done; i++) {
+		struct foreign *turn = &turns[i % 2];
+
+		done = mount_foreign(f, turn, false) && read_foreign(turn) && read_foreign(turn);
+		(void)umount(turn->path);
+	}
+	found = read_totals(turns[1].owner);
+	say(done && found.counters[USAGE_AS_LOWER][USAGE_OPENS] == 2 * rounds,
+	    "a watched layer where a foreign overlay was before", "it was not counted exactly");
+	usage_layers_unwatch(usage, &turns[1].root, turns[1].owner);
+}
+
+/* A mount that was read before the agent registered it. */
+static void check_late_registration(const struct fixture *f)
+{
+	struct foreign foreign = { .layer = add_layer((struct check *)&f->store) };
+	struct fixture late = { .store = f->store, .root = -EBADF };
+	static const struct expected read[] = {
+		OPENED(1), READ(1, ANY, FOREIGN_BYTES), { 1, USAGE_STATS, ANY }, { 0 }
+	};
+	struct totals before = { 0 }, after;
+	bool done = mount_foreign(f, &foreign, false) && read_foreign(&foreign);
+
+	late.root = open(foreign.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	done = done && register_mount(&late, foreign.layer.text, false, NULL) == 0 &&
+	       read_foreign(&foreign);
+	after = read_totals(late.mount_id);
+	if (done)
+		compare("a mount that is registered after it was read", &before, &after, read);
+	else
+		say(false, "a mount that is registered after it was read", strerror(errno));
+	(void)close(late.root);
+	usage_bpf_forget(usage, late.mount_id);
+	(void)umount(foreign.path);
+}
+
 static void check_layers(const struct fixture *f)
 {
+	check_late_watch(f);
+	check_recycled_superblocks(f);
+	check_late_registration(f);
 	check_foreign(f, "a layer in an overlay that is not registered", false, false);
 	check_foreign(f, "a layer as the upper of such an overlay", true, false);
 	check_foreign(f, "a directory of another generation", false, true);
@@ -890,7 +955,8 @@ static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *f
 {
 	static const char *const seldom[] = { "lose_cell",	 "lose_file",	    "make_cell",
 					      "make_file_entry", "stamp_read_tick", "count_use",
-					      "find_layer",	 "btrfs_device" };
+					      "find_layer",	 "btrfs_device",    "note_verdict",
+					      "judge_layer",	 "find_verdict" };
 	const struct btf_type *type = btf__type_by_id(types, function->type_id);
 	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";
 

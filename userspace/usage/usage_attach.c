@@ -480,6 +480,7 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->mount_by_minor);
 	cleanup_close_fd(&maps->layer_by_root);
 	cleanup_close_fd(&maps->root_filter);
+	cleanup_close_fd(&maps->verdicts);
 	cleanup_close_fd(&maps->cells);
 	cleanup_close_fd(&maps->layer_uses);
 	cleanup_close_fd(&maps->file_buffer);
@@ -500,6 +501,7 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.mount_by_minor = open_pin(pin_dir, "mount_by_minor"),
 		.layer_by_root = open_pin(pin_dir, "layer_by_root"),
 		.root_filter = open_pin(pin_dir, "root_filter"),
+		.verdicts = open_pin(pin_dir, "mount_verdicts"),
 		.cells = open_pin(pin_dir, "usage_cells"),
 		.layer_uses = open_pin(pin_dir, "layer_uses"),
 		.file_buffer = open_pin(pin_dir, "usage_file_buffer"),
@@ -513,9 +515,10 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
-	    maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
-	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
-	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 || maps.cgroup_names < 0 ||
+	    maps.verdicts < 0 || maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 ||
+	    maps.file_events < 0 || maps.lost < 0 || maps.upkeep_marks < 0 ||
+	    maps.upkeep_epoch < 0 || maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 ||
+	    maps.cgroup_names < 0 ||
 	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));

@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -18,8 +19,6 @@
 #include "usage/usage_layers.h"
 #include "usage/usage_pins.h"
 #include "usage/usage_upkeep.h"
-
-#define MAX_LAYERS 1024 /* twice what overlayfs takes */
 
 /* ---- slots ---- */
 
@@ -83,6 +82,7 @@ static int write_slot(struct usage_bpf *u, struct usage_mount *mount, struct usa
 	slot->layer_count = mount->layer_count;
 	if (bpf_map_update_elem(u->maps.mount_by_minor, &mount->device, slot, BPF_ANY) == 0) {
 		mount->registered = true;
+		usage_layers_end_verdicts(u);
 		return 0;
 	}
 	if (errno != E2BIG)
@@ -150,11 +150,24 @@ static int adopt_slots(struct usage_bpf *u)
 	return code;
 }
 
+static int map_verdicts(struct usage_bpf *u, struct error *e)
+{
+	void *verdicts = mmap(NULL, sizeof(*u->verdicts), PROT_READ | PROT_WRITE, MAP_SHARED,
+			      u->maps.verdicts, 0);
+
+	if (verdicts == MAP_FAILED)
+		return error_set(e, -errno, "map the verdicts on mounts: %s", strerror(errno));
+	u->verdicts = verdicts;
+	return 0;
+}
+
 static int adopt_state(struct usage_bpf *u, struct error *e)
 {
 	int cpus = libbpf_num_possible_cpus();
-	int code;
+	int code = map_verdicts(u, e);
 
+	if (code < 0)
+		return code;
 	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
 	u->part_count = u->cpu_count < USAGE_MAX_PARTS ? u->cpu_count : USAGE_MAX_PARTS;
 	code = usage_handle_walk_cells(u, adopt_cell, u, e);
@@ -208,7 +221,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	(void)pthread_mutex_init(&u->files_lock, NULL);
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
 	u->max_files = options->max_files;
 	u->pin_dir = strdup(options->pin_dir);
 	if (!u->pin_dir)
@@ -234,6 +247,8 @@ void usage_bpf_close(struct usage_bpf *u)
 	if (!u)
 		return;
 	ring_buffer__free(u->file_events);
+	if (u->verdicts)
+		(void)munmap(u->verdicts, sizeof(*u->verdicts)); /* cannot fail */
 	usage_attach_close(&u->maps);
 	free((char *)u->pin_dir);
 	(void)pthread_mutex_destroy(&u->files_lock);
@@ -309,7 +324,7 @@ int usage_bpf_register(struct usage_bpf *u, uint64_t mount_id, int root_fd, int 
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
-	if (mount_id == 0 || layer_count < 2 || layer_count > MAX_LAYERS)
+	if (mount_id == 0 || layer_count < 2 || layer_count > USAGE_LAYERS_MAX)
 		return error_set(e, -EINVAL, "mount id %" PRIu64 " with %" PRIu32 " layers",
 				 mount_id, layer_count);
 	code = find_device(root_fd, &device, e);

@@ -29,6 +29,7 @@ struct usage_bpf {
 	struct error refusals[USAGE_BACKEND_COUNT];
 	bool is_new; /* no agent had pinned anything there before */
 	struct usage_maps maps;
+	struct usage_mount_verdicts *verdicts; /* the map itself; NULL while there is no backend */
 	uint32_t cpu_count; /* a per-CPU value has that many parts */
 	uint32_t part_count; /* and a cell up to that many */
 	struct usage_mount *mounts; /* sorted by id */

@@ -141,11 +141,21 @@ static int adopt_owner(const struct usage_root *root, const char *name, uint64_t
 	return usage_handle_add_owner(user, owner);
 }
 
+void usage_layers_end_verdicts(struct usage_bpf *u)
+{
+	if (__atomic_load_n(&u->verdicts->epoch, __ATOMIC_RELAXED) < USAGE_EPOCH_MAX)
+		(void)__atomic_add_fetch(&u->verdicts->epoch, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The agent before this one may have been killed before it ended the verdicts. */
 int usage_layers_adopt(struct usage_bpf *u)
 {
 	int code = walk_layers(u, adopt_owner, u, NULL);
 
-	return code < 0 ? code : rebuild_filter(u);
+	if (code == 0)
+		code = rebuild_filter(u);
+	usage_layers_end_verdicts(u);
+	return code;
 }
 
 /* ---- watching ---- */
@@ -173,8 +183,10 @@ static int watch(struct usage_bpf *u, const struct usage_root *root, const char 
 		code = usage_handle_add_owner(u, *owner);
 	if (code < 0)
 		return code;
-	if (bpf_map_update_elem(u->maps.layer_by_root, root, &layer, BPF_ANY) == 0)
+	if (bpf_map_update_elem(u->maps.layer_by_root, root, &layer, BPF_ANY) == 0) {
+		usage_layers_end_verdicts(u);
 		return 0;
+	}
 	code = -errno;
 	usage_handle_remove_owner(u, *owner);
 	return code;

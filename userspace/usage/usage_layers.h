@@ -35,5 +35,8 @@ int usage_layers_list(struct usage_bpf *u,
 
 /* For usage_bpf.c: makes the filter agree with what is watched. */
 int usage_layers_adopt(struct usage_bpf *u);
+/* For usage_bpf.c, with the lock: the kernel finds out anew which mounts are foreign. After a layer
+ * or a mount was added to those that are counted. */
+void usage_layers_end_verdicts(struct usage_bpf *u);
 /* For usage_reader.c: deletes the times of uses that are too old to matter, now and then. */
 void usage_layers_sweep_uses(struct usage_bpf *u);
