@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the kernel's cells into the records. A fold's totals and the layers' sums are written in one
- * transaction, so nothing is counted twice, whenever the agent ends.
+ * From the kernel's cells into the records. What was folded of a cell and its layer's sums are
+ * written in one transaction, so nothing is counted twice, whenever the agent ends. A fold of many
+ * layers is many transactions, and gives back the manager's lock between them.
  */
 #include "manager/mounts/counter_fold.h"
 
@@ -24,6 +25,8 @@
 #include "store/usage_rows.h"
 
 _Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");
+
+#define CELLS_PER_LOCK 1024
 
 struct cells {
 	struct usage_cell *cells;
@@ -333,8 +336,10 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	save_watch(m, c, watch);
 }
 
-static int apply_cells(struct manager *m, const struct cells *all, struct change_set *c,
-		       struct error *e)
+/* The cells of mounts, and what belongs to no cell. There are as many as mounts that live, or have
+ * just ended, have layers. */
+static int apply_mounts(struct manager *m, const struct cells *all, struct change_set *c,
+			struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	size_t count = 0;
@@ -344,15 +349,10 @@ static int apply_cells(struct manager *m, const struct cells *all, struct change
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < all->count; i++) {
 		const struct usage_cell *cell = &all->cells[i];
-		struct layer_watch *watch;
 		struct mount *mount;
 
-		if (cell->owner & USAGE_LAYER_OWNER) {
-			watch = watch_table_find(locked, cell->owner);
-			if (watch)
-				apply_watch(locked, watch, cell, c);
+		if (cell->owner & USAGE_LAYER_OWNER)
 			continue;
-		}
 		mount = find_mount(sorted, count, cell->owner);
 		if (mount && cell->layer < mount->layer_count)
 			apply_cell(locked, mount, cell);
@@ -360,6 +360,41 @@ static int apply_cells(struct manager *m, const struct cells *all, struct change
 	apply_unplaced_changes(locked);
 	save_dirty(locked, c);
 	history_save(locked, c);
+	return 0;
+}
+
+/* The layers' own cells from the first one on, as many as are looked at without giving back the
+ * lock. */
+static void apply_portion(struct manager *m, const struct cells *all, size_t first,
+			  struct change_set *c)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	for (size_t i = first; i < all->count && i < first + CELLS_PER_LOCK; i++) {
+		const struct usage_cell *cell = &all->cells[i];
+		struct layer_watch *watch = NULL;
+
+		if (cell->owner & USAGE_LAYER_OWNER)
+			watch = watch_table_find(locked, cell->owner);
+		if (watch)
+			apply_watch(locked, watch, cell, c);
+	}
+}
+
+/* There may be a cell for each layer of the store. Each portion is written before the next one is
+ * looked at: a row that waited for the others could replace what was written meanwhile. */
+static int apply_layers(struct manager *m, const struct cells *all, struct error *e)
+{
+	for (size_t first = 0; first < all->count; first += CELLS_PER_LOCK) {
+		cleanup(change_set_free) struct change_set portion = { 0 };
+		int code;
+
+		apply_portion(m, all, first, &portion);
+		code = change_set_write(&portion, m->database, DATABASE_RELAXED, e);
+		if (code < 0)
+			return code;
+		fail_point("fold.portion");
+	}
 	return 0;
 }
 
@@ -485,7 +520,9 @@ static int try_fold(struct manager *m, bool gone_only, bool *ret_waiting, struct
 	if (code < 0)
 		return code;
 	drop_replaced(m, &all);
-	code = apply_cells(m, &all, &changes, e);
+	code = apply_layers(m, &all, e);
+	if (code == 0)
+		code = apply_mounts(m, &all, &changes, e);
 	if (code < 0)
 		return code;
 	settle(m, &settling);
