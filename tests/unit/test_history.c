@@ -47,6 +47,7 @@ static int set_up(void **state)
 	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->folder);
 	f->m.report = note_report;
 	f->m.user = f;
+	f->m.events = event_ring_new();
 	f->m.graph = record_graph_new();
 	assert_non_null(f->m.graph);
 	ranked_lock_init(&f->m.lock, MANAGER_RANK_STATE);
@@ -62,6 +63,7 @@ static int tear_down(void **state)
 
 	history_state_free(f->m.history);
 	record_graph_free(f->m.graph);
+	event_ring_free(f->m.events);
 	database_close(f->m.database);
 	ranked_lock_destroy(&f->m.lock);
 	(void)unlink(f->path);

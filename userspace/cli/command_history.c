@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cli/cli_call.h"
 #include "cli/cli_history.h"
+#include "cli/cli_since.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "varve.pb-c.h"
@@ -119,20 +120,6 @@ static int print_batch(const ProtobufCMessage *reply, void *user, struct error *
 	return 0;
 }
 
-/* A time, or how long ago. */
-static int parse_since(struct cli *c, const char *text, int64_t *ret_ns, struct error *e)
-{
-	int64_t duration;
-
-	if (units_parse_time(text, ret_ns) == 0)
-		return 0;
-	if (units_parse_duration(text, &duration) < 0)
-		return cli_usage(c, e, "invalid time '%s' (examples: 7d, 2024-05-01T10:00:00Z)",
-				 text);
-	*ret_ns = clock_wall_ns() - duration;
-	return 0;
-}
-
 static int read_options(struct history *h, struct error *e)
 {
 	struct cli *c = h->c;
@@ -144,7 +131,7 @@ static int read_options(struct history *h, struct error *e)
 			h->export = true;
 		else if (given->option == OPTION_NAMES)
 			h->names = true;
-		else if (parse_since(c, given->value, &h->request.since_ns, e) < 0)
+		else if (cli_since_parse(c, given->value, &h->request.since_ns, e) < 0)
 			return e->code;
 	}
 	if (h->names && !h->export)

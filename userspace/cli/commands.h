@@ -28,6 +28,7 @@ extern const struct cli_verb command_images;
 extern const struct cli_verb command_explain;
 extern const struct cli_verb command_history;
 extern const struct cli_verb command_regret;
+extern const struct cli_verb command_events;
 extern const struct cli_verb command_policy_show;
 extern const struct cli_verb command_policy_check;
 extern const struct cli_verb command_lease_ls;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/access.h"
+#include "daemon/event_journal.h"
 #include "daemon/listener.h"
 #include "daemon/loopback.h"
 #include "daemon/root_check.h"
@@ -29,6 +30,7 @@
 #include "service/control_service.h"
 #include "service/diff_service.h"
 #include "service/eviction_service.h"
+#include "service/events_service.h"
 #include "service/history_service.h"
 #include "service/health_service.h"
 #include "service/images_service.h"
@@ -39,7 +41,7 @@
 #include "usage/usage_folders.h"
 #include "web/web.h"
 
-#define SERVICES_MAX 11
+#define SERVICES_MAX 12
 #define IMAGES_PATIENCE_NS (10 * NS_PER_S) /* with containerd, for a list of its images */
 
 struct agent {
@@ -64,6 +66,8 @@ struct agent {
 	struct listeners metrics_listeners; /* one at most */
 	int metrics_fd; /* of the loopback address; -EBADF: none, or the web server has it */
 	struct web *web; /* NULL: none */
+	struct events_service *events;
+	struct event_journal *journal; /* NULL: none */
 	sd_event_source *tick;
 	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
 	atomic_bool pruning; /* the same for the policies */
@@ -190,6 +194,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 	(void)sd_notify(0, "STOPPING=1"); /* fails without systemd */
 	atomic_store(&a->ending, true);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	event_ring_close(manager_events(a->manager)); /* followers end */
 	grpc_server_shut_down(a->server, end_loop);
 	return 0;
 }
@@ -343,6 +348,7 @@ static int start_server(struct agent *a, struct error *e)
 		{ images_service_methods, &a->images },
 		{ snapshots_service_methods, a->manager },
 		{ history_service_methods, a->manager },
+		{ events_service_methods, a->events },
 		{ diff_service_methods, &a->diff },
 		{ control_service_methods, &a->control },
 		{ health_service_methods, &a->health },
@@ -467,6 +473,14 @@ static int open_metrics_listeners(struct agent *a, struct error *e)
 	return code == 0 && address ? loopback_listen(address, &a->metrics_fd, e) : code;
 }
 
+static int start_events(struct agent *a, struct error *e)
+{
+	a->events = events_service_new(a->manager);
+	if (!a->events)
+		return error_set(e, -ENOMEM, "out of memory");
+	return event_journal_start(manager_events(a->manager), &a->journal, e);
+}
+
 static int start_web(struct agent *a, struct error *e)
 {
 	struct web_options options = { .manager = a->manager,
@@ -501,6 +515,7 @@ static int build(struct agent *a, struct error *e)
 		start_workers,
 		open_manager,
 		open_owners,
+		start_events,
 		start_server,
 		start_web,
 		start_tick,
@@ -523,10 +538,16 @@ static void dismantle(struct agent *a)
 	/* A worker may wait for a client that does not read. */
 	if (a->server)
 		grpc_server_close(a->server);
+	if (a->events)
+		events_service_stop(a->events);
+	if (a->journal)
+		event_journal_stop(a->journal);
 	/* Workers end first: they may still answer calls, and they use the manager. */
 	worker_pool_free(a->workers);
 	a->workers = NULL;
 	grpc_server_free(a->server);
+	if (a->events)
+		events_service_free(a->events);
 	owners_free(a->owners);
 	manager_close(a->manager);
 	sd_event_unref(a->loop);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/housekeeping.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,6 +16,7 @@
 #include "store/reader_rows.h"
 #include "usage/usage_cgroups.h"
 #include "usage/usage_upkeep_names.h"
+#include "usage/usage_reader.h"
 
 #define COLLECT_INTERVAL_NS (600 * NS_PER_S)
 
@@ -162,12 +165,27 @@ static void refresh_upkeep(struct manager *m)
 		manager_report(m, true, "[accounting] upkeep: %s; it will be tried again", e.text);
 }
 
+static void tell_lost(struct manager *m)
+{
+	struct usage_lost lost = usage_read_lost(m->usage);
+	uint64_t now = lost.cells + lost.files, seen = atomic_exchange(&m->lost_seen, now);
+	struct ring_event event = { .kind = EVENT_LOST, .bytes = -1 };
+
+	if (now <= seen)
+		return;
+	(void)snprintf(event.detail, sizeof(event.detail),
+		       "%" PRIu64 " accesses could not be counted, or their files are not known",
+		       now - seen);
+	event_ring_add(m->events, &event);
+}
+
 void housekeeping_run(struct manager *m)
 {
 	refresh_upkeep(m);
 	mount_lingering_check(m);
 	counter_fold(m);
 	expire_readers(m);
+	tell_lost(m);
 	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mount(m);

@@ -221,13 +221,14 @@ static int start_threads(struct manager *m, struct error *e)
 
 static int make_tables(struct manager *m, struct error *e)
 {
+	m->events = event_ring_new();
 	m->graph = record_graph_new();
 	m->leases = hashmap_new();
 	m->snapshots = hashmap_new();
 	m->quarantined = hashmap_new();
 	m->quarantined_layers = hashmap_new();
-	if (!m->graph || !m->leases || !m->snapshots || !m->quarantined || !m->quarantined_layers ||
-	    watch_table_new(m) < 0)
+	if (!m->events || !m->graph || !m->leases || !m->snapshots || !m->quarantined ||
+	    !m->quarantined_layers || watch_table_new(m) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -373,6 +374,8 @@ void manager_close(struct manager *m)
 	cleanup_close_fd(&m->mounts_fd);
 	cleanup_close_fd(&m->lock_fd);
 	cleanup_close_fd(&m->root_fd);
+	if (m->events)
+		event_ring_free(m->events);
 	free(m->pin_directory);
 	free(m->root);
 	ranked_lock_destroy(&m->lock);
@@ -443,6 +446,11 @@ static size_t count_mounted(const struct manager *m)
 	for (const struct mount *mount = m->mounts; mount; mount = mount->next)
 		count += mount->record != NULL;
 	return count;
+}
+
+struct event_ring *manager_events(struct manager *m)
+{
+	return m->events;
 }
 
 int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e)

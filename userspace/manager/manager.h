@@ -59,6 +59,11 @@ int manager_tear_down(struct manager *m, struct error *e);
 /* What this process reads in layers is upkeep, and not a use: see usage_upkeep.h. */
 int manager_mark_upkeep(struct manager *m, int pidfd, struct error *e);
 
+struct event_ring;
+
+/* What happens, see event_ring.h. It lives as long as the manager. */
+struct event_ring *manager_events(struct manager *m);
+
 struct manager_info {
 	char store_id[RECORD_ID_LENGTH + 1];
 	char *root, *pin_directory;

@@ -91,6 +91,14 @@ void grpc_call_finish(struct grpc_call *call, int code, const char *text)
 	grpc_mailbox_post(call->mailbox, &call->mail, true);
 }
 
+void grpc_call_finish_outside(struct grpc_call *call, int code, const char *text)
+{
+	struct grpc_mailbox *box = call->mailbox; /* once it has ended, the call may be gone */
+
+	grpc_call_finish(call, code, text);
+	grpc_mailbox_wake(box); /* a worker would deliver it; see grpc_call_run() */
+}
+
 void grpc_call_reply(struct grpc_call *call, const void *message, size_t length)
 {
 	int code = grpc_outbox_put(&call->outbox, message, length);

@@ -30,5 +30,8 @@ int grpc_call_send(struct grpc_call *call, const void *message, size_t length);
 /* Ends the call with trailers: code is 0 or a negative errno (grpc_status.h), text may be NULL.
  * The call must not be touched afterwards. */
 void grpc_call_finish(struct grpc_call *call, int code, const char *text);
+/* The same, for a thread that is not a worker and to which a method handed its call. The server
+ * must live until it returns. */
+void grpc_call_finish_outside(struct grpc_call *call, int code, const char *text);
 /* Queues the last or only message, and ends the call with OK. */
 void grpc_call_reply(struct grpc_call *call, const void *message, size_t length);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "content/blob_fetch.h"
+#include "manager/content/fetch_note.h"
 #include "manager/content/content_source.h"
 
 struct fetch_watch {
@@ -41,7 +42,7 @@ static int bring_blob(struct content_chain *chain, const struct content_chain_la
 	control.user = &watch;
 	begun_ns = clock_monotonic_ns();
 	code = fetch_blob(&control, chain->m->blobs, &source, &c->blob, c->size_bytes, e);
-	manager_meters_fetched(&chain->m->meters, begun_ns, c->size_bytes, code);
+	fetch_note(chain->m, c->blob.text, begun_ns, c->size_bytes, code);
 	if (code < 0)
 		return code;
 	content_blobs_arrived(chain->m, &c->blob, c->size_bytes);

@@ -10,6 +10,7 @@
 #include "base/regular_file.h"
 #include "base/clock.h"
 #include "content/blob_fetch.h"
+#include "manager/content/fetch_note.h"
 #include "content/blob_store.h"
 #include "content/oci_layout.h"
 #include "image/image_manifest.h"
@@ -220,7 +221,7 @@ static int bring_from_registry(struct content_source *s, const struct image_desc
 	control.progress = brought;
 	control.user = &watch;
 	code = fetch_blob(&control, s->m->blobs, &s->registry, &blob->digest, blob->size_bytes, e);
-	manager_meters_fetched(&s->m->meters, begun_ns, blob->size_bytes, code);
+	fetch_note(s->m, blob->digest.text, begun_ns, blob->size_bytes, code);
 	return code;
 }
 

@@ -92,6 +92,16 @@ static bool space_is_low(struct manager *m)
 	return false;
 }
 
+static void tell_low_space(struct manager *m)
+{
+	struct prune_disk disk = store_disk_read(m);
+	struct ring_event event = { .kind = EVENT_LOW_SPACE, .bytes = disk.free_bytes };
+
+	(void)snprintf(event.detail, sizeof(event.detail),
+		       "the file system of the store has less free than a policy wants");
+	event_ring_add(m->events, &event);
+}
+
 bool eviction_policies_are_due(struct manager *m)
 {
 	int64_t now = clock_boot_ns();
@@ -104,6 +114,7 @@ bool eviction_policies_are_due(struct manager *m)
 	if (now - atomic_load(&m->space_was_low_boot_ns) < LOW_SPACE_PAUSE_NS || !space_is_low(m))
 		return false;
 	atomic_store(&m->space_was_low_boot_ns, now);
+	tell_low_space(m);
 	return true;
 }
 

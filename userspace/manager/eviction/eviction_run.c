@@ -37,6 +37,7 @@ struct prune_run {
 	void *user;
 	int64_t kept_bytes, kept_inodes; /* of planned records that have come into use meanwhile */
 	const char *by; /* of the steps */
+	const char *plan; /* that is executed, or "" */
 	enum meter_reason reason;
 };
 
@@ -150,6 +151,18 @@ static int fill_batch(struct prune_run *run, const struct eviction_planned *plan
 	return 0;
 }
 
+static void tell_evicted(const struct prune_run *run, const struct evicted_record *evicted)
+{
+	struct ring_event event = { .kind = EVENT_EVICTED, .bytes = evicted->size_bytes };
+
+	memcpy(event.record, evicted->id, sizeof(event.record));
+	(void)snprintf(event.by, sizeof(event.by), "%s", run->by);
+	(void)snprintf(event.plan, sizeof(event.plan), "%s", run->plan);
+	(void)snprintf(event.detail, sizeof(event.detail), "%s", evicted->reason);
+	event_ring_add(run->m->events, &event);
+	manager_meters_pruned(&run->m->meters, evicted->type, run->reason, evicted->size_bytes);
+}
+
 static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, struct error *e)
 {
 	int code;
@@ -162,8 +175,7 @@ static int evict_batch(struct prune_run *run, struct batch *b, bool to_lazy, str
 		return code;
 	b->reserved = false;
 	for (size_t i = 0; i < b->count; i++)
-		manager_meters_pruned(&run->m->meters, b->pruned[i].type, run->reason,
-				      b->pruned[i].size_bytes);
+		tell_evicted(run, &b->pruned[i]);
 	return 0;
 }
 
@@ -416,6 +428,7 @@ int eviction_run(struct manager *m, const struct eviction_options *options,
 				 .dry_run = options->dry_run,
 				 .pruned = pruned,
 				 .user = user,
+				 .plan = options->plan ? options->plan : "",
 				 .reason = reason_of(options) };
 	cleanup(ranked_lock_release) struct ranked_lock *held = ranked_lock_acquire(&m->prune_lock);
 	int64_t begun_ns = clock_monotonic_ns();

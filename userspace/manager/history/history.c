@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "base/vec.h"
 #include "manager/history/history_identity.h"
 #include "manager/history/history_state.h"
@@ -40,9 +41,24 @@ static struct past *begin(struct manager *m, const struct record *r, double made
 	return p;
 }
 
+/* Tells readers of events; with the lock. */
+static void tell(struct manager *m, enum event_kind kind, const char *record,
+		 const struct layer *layer, const char *by, const char *detail)
+{
+	struct ring_event event = { .kind = kind,
+				    .bytes = layer->size_known ? layer->allocated_bytes : -1 };
+
+	(void)snprintf(event.record, sizeof(event.record), "%s", record);
+	(void)snprintf(event.layer, sizeof(event.layer), "%s", layer->name);
+	(void)snprintf(event.by, sizeof(event.by), "%s", by);
+	(void)snprintf(event.detail, sizeof(event.detail), "%s", detail);
+	event_ring_add(m->events, &event);
+}
+
 void history_begin(struct manager *m, const struct record *r)
 {
 	manager_assert_locked(m);
+	tell(m, EVENT_CREATED, r->id, r->layer, "", r->description);
 	if (!m->history)
 		return;
 	forecast_advance(&m->history->forecast, clock_wall_ns());
@@ -127,6 +143,19 @@ static void restore(struct manager *m, struct past *p, struct departed *before)
 	free(before);
 }
 
+/* With the lock. */
+static void regret(struct manager *m, const char *record, const struct layer *layer,
+		   const struct departed *before)
+{
+	int64_t since_ns = clock_wall_ns() - before->at_ns;
+	char age[UNITS_TEXT_MAX], detail[UNITS_TEXT_MAX + 20];
+
+	(void)snprintf(detail, sizeof(detail), "%s after its eviction",
+		       units_format_duration(since_ns / NS_PER_S * NS_PER_S, age));
+	tell(m, EVENT_REGRETTED, record, layer, before->by, detail);
+	manager_meters_regret(&m->meters, since_ns, layer->size_known ? layer->allocated_bytes : 0);
+}
+
 /* The layer has its files. If it was evicted before, it gets its past back. */
 static void finish(struct manager *m, struct past *p, const char *record, const struct layer *layer)
 {
@@ -136,9 +165,9 @@ static void finish(struct manager *m, struct past *p, const char *record, const 
 	manager_assert_locked(m);
 	p->finished = p->dirty = true;
 	log_made(m->history, p, record, layer, before);
+	tell(m, EVENT_COMMITTED, record, layer, "", "");
 	if (before && *before->by)
-		manager_meters_regret(&m->meters, clock_wall_ns() - before->at_ns,
-				      layer->size_known ? layer->allocated_bytes : 0);
+		regret(m, record, layer, before);
 	if (before)
 		restore(m, p, before);
 }

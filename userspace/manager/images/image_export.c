@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "content/blob_fetch.h"
+#include "manager/content/fetch_note.h"
 #include "content/blob_writer.h"
 #include "graph/record_content.h"
 #include "image/chain_id.h"
@@ -101,7 +102,7 @@ static int fetch_layer(struct exporting *x, const struct export_layer *l, struct
 	control.user = &watch;
 	code = fetch_blob(&control, x->m->blobs, &source, &l->content->blob, l->content->size_bytes,
 			  e);
-	manager_meters_fetched(&x->m->meters, begun_ns, l->content->size_bytes, code);
+	fetch_note(x->m, l->content->blob.text, begun_ns, l->content->size_bytes, code);
 	if (code < 0)
 		return code;
 	content_blobs_arrived(x->m, &l->content->blob, l->content->size_bytes);

@@ -128,6 +128,21 @@ static void credit(struct layer *layer, const struct usage_delta *delta, bool as
 		a->last_ns = last;
 }
 
+/* Before and after what was read is credited to the layer. With the lock. */
+static void tell_first_read(struct manager *m, const struct layer *layer, int64_t first_ns_before)
+{
+	struct ring_event event = { .kind = EVENT_FIRST_READ, .bytes = -1 };
+
+	manager_assert_locked(m);
+	if (first_ns_before || !layer->access.first_ns)
+		return;
+	for (const struct record *r = layer->first_owner; r; r = r->next_owner)
+		if (record_is_listed(r))
+			memcpy(event.record, r->id, sizeof(event.record));
+	memcpy(event.layer, layer->name, sizeof(event.layer));
+	event_ring_add(m->events, &event);
+}
+
 static bool is_empty(const struct usage_delta *d)
 {
 	for (int i = 0; i < LAYER_COUNTERS; i++)
@@ -165,6 +180,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	struct mount_layer *ml = &mount->layers[cell->layer];
 	struct layer *layer = record_graph_find_layer(m->graph, ml->name);
 	struct usage_delta delta;
+	int64_t first_ns;
 
 	manager_assert_locked(m);
 	if (cell->upkeep) {
@@ -177,7 +193,9 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 		return;
 	ml->dirty = true;
 	tell_history(m, ml->name, cell->layer == 0 && mount->writable, &delta);
+	first_ns = layer->access.first_ns;
 	credit(layer, &delta, cell->layer == 0);
+	tell_first_read(m, layer, first_ns);
 	manager_meters_accessed(&m->meters, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
@@ -313,6 +331,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	struct layer *layer = record_graph_find_layer(m->graph, watch->layer);
 	struct usage_fold_state *folded;
 	struct usage_delta delta;
+	int64_t first_ns;
 
 	manager_assert_locked(m);
 	if (cell->layer >= ARRAY_SIZE(watch->folded) || !layer)
@@ -329,7 +348,9 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	if (is_empty(&delta))
 		return;
 	tell_history(m, watch->layer, cell->layer == 0, &delta);
+	first_ns = layer->access.first_ns;
 	credit(layer, &delta, cell->layer == USAGE_AS_UPPER);
+	tell_first_read(m, layer, first_ns);
 	manager_meters_accessed(&m->meters, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);

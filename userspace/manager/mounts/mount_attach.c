@@ -189,6 +189,17 @@ static int create_and_attach(struct manager *m, const struct record *r, struct m
 	return attach_at(m, fd, name, e);
 }
 
+/* With the lock. */
+static void tell_mounted(struct manager *m, const struct record *r)
+{
+	struct ring_event event = { .kind = EVENT_MOUNTED, .bytes = -1 };
+
+	manager_assert_locked(m);
+	memcpy(event.record, r->id, sizeof(event.record));
+	memcpy(event.layer, r->layer->name, sizeof(event.layer));
+	event_ring_add(m->events, &event);
+}
+
 int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mount, struct error *e)
 {
 	int64_t begun_ns = clock_monotonic_ns();
@@ -204,6 +215,7 @@ int mount_attach_prepared(struct manager *m, struct record *r, struct mount *mou
 	}
 	manager_lock(m);
 	mount_list_link(m, mount, r);
+	tell_mounted(m, r);
 	manager_unlock(m);
 	return 0;
 }

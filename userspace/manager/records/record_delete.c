@@ -8,6 +8,7 @@
 #include "manager/records/record_delete.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -85,6 +86,17 @@ static void discard_layers(struct manager *m, struct record *const *records, siz
 	}
 }
 
+/* What is evicted is told by the eviction, which knows why. With the lock. */
+static void tell_removed(struct manager *m, const struct record *r)
+{
+	struct ring_event event = { .kind = EVENT_REMOVED, .bytes = -1 };
+
+	manager_assert_locked(m);
+	memcpy(event.record, r->id, sizeof(event.record));
+	memcpy(event.layer, r->layer->name, sizeof(event.layer));
+	event_ring_add(m->events, &event);
+}
+
 int record_delete_evicted(struct manager *m, struct record *const *records, size_t count,
 			  const char *by, struct error *e)
 {
@@ -111,6 +123,8 @@ int record_delete_evicted(struct manager *m, struct record *const *records, size
 
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	for (size_t i = 0; i < count; i++) {
+		if (!by)
+			tell_removed(locked, records[i]);
 		if (owns_layer(records[i]))
 			history_departed(locked, records[i]->layer->name, by, departure.at_ns);
 		if (records[i]->twin)

@@ -17,6 +17,7 @@
 #include "base/ranked_lock.h"
 #include "graph/record_graph.h"
 #include "graph/record_refs.h"
+#include "manager/state/event_ring.h"
 #include "manager/state/manager_meters.h"
 #include "overlay/overlay_probe.h"
 #include "prune/prune_keeping.h"
@@ -94,6 +95,8 @@ struct manager {
 		folds_whole; /* the last fold of all mounts, of `folds_begun`; with the fold lock */
 
 	struct manager_meters meters;
+	struct event_ring *events;
+	atomic_uint_fast64_t lost_seen; /* lost accesses that an event has told of */
 
 	struct ranked_lock lock;
 	pthread_cond_t idle; /* some record is no longer busy */
