@@ -19,6 +19,7 @@
 #include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/file_fold.h"
+#include "manager/mounts/mount_index.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
 #include "store/layer_rows.h"
@@ -50,42 +51,6 @@ static int gather_cell(const struct usage_cell *cell, void *user)
 	all->cells = cells;
 	all->cells[all->count++] = *cell;
 	return 0;
-}
-
-static int by_mount_id(const void *a, const void *b)
-{
-	uint64_t x = (*(struct mount *const *)a)->id, y = (*(struct mount *const *)b)->id;
-
-	return (x > y) - (x < y);
-}
-
-/* With the lock: the mounts sorted by id, those that are gone only or all. */
-static struct mount **sorted_mounts(struct manager *m, bool gone_only, size_t *ret_count)
-{
-	struct mount **sorted;
-	size_t count = 0;
-
-	manager_assert_locked(m);
-	for (struct mount *mount = m->mounts; mount; mount = mount->next)
-		count++;
-	sorted = calloc(count + 1, sizeof(struct mount *));
-	if (!sorted)
-		return NULL;
-	count = 0;
-	for (struct mount *mount = m->mounts; mount; mount = mount->next)
-		if (!gone_only || (!mount->record && !mount->lingers))
-			sorted[count++] = mount;
-	qsort(sorted, count, sizeof(struct mount *), by_mount_id);
-	*ret_count = count;
-	return sorted;
-}
-
-static struct mount *find_mount(struct mount **sorted, size_t count, uint64_t id)
-{
-	struct mount key = { .id = id }, *wanted = &key, **found;
-
-	found = bsearch(&wanted, sorted, count, sizeof(struct mount *), by_mount_id);
-	return found ? *found : NULL;
 }
 
 /* What happens in a layer that is an upper is work on it. With the lock. */
@@ -363,10 +328,9 @@ static int apply_mounts(struct manager *m, const struct cells *all, struct chang
 			struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	size_t count = 0;
-	cleanup(free_ptr) struct mount **sorted = sorted_mounts(locked, false, &count);
+	cleanup(mount_index_free) struct mount_index mounts = { .count = 0 };
 
-	if (!sorted)
+	if (mount_index_make(locked, false, &mounts) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < all->count; i++) {
 		const struct usage_cell *cell = &all->cells[i];
@@ -374,7 +338,7 @@ static int apply_mounts(struct manager *m, const struct cells *all, struct chang
 
 		if (cell->owner & USAGE_LAYER_OWNER)
 			continue;
-		mount = find_mount(sorted, count, cell->owner);
+		mount = mount_index_find(&mounts, cell->owner);
 		if (mount && cell->layer < mount->layer_count)
 			apply_cell(locked, mount, cell);
 	}
@@ -517,12 +481,12 @@ static int gather_cells(struct manager *m, const struct settling *s, bool gone_o
 	return code;
 }
 
-static struct mount **list_gone(struct manager *m, size_t *ret_count)
+static int list_gone(struct manager *m, struct mount_index *ret_gone)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
 	mount_lingering_update(locked);
-	return sorted_mounts(locked, true, ret_count);
+	return mount_index_make(locked, true, ret_gone);
 }
 
 static int try_fold(struct manager *m, bool gone_only, bool *ret_waiting, struct error *e)
@@ -530,13 +494,14 @@ static int try_fold(struct manager *m, bool gone_only, bool *ret_waiting, struct
 	cleanup(change_set_free) struct change_set changes = { 0 };
 	cleanup(cells_free) struct cells all = { 0 };
 	struct settling settling = { .changes = &changes };
+	cleanup(mount_index_free) struct mount_index gone = { .count = 0 };
 	/* Before the cells are read: a mount that ends afterwards has its last fold later. */
-	cleanup(free_ptr) struct mount **gone = list_gone(m, &settling.count);
-	int code;
+	int code = list_gone(m, &gone);
 
-	if (!gone)
-		return error_set(e, -ENOMEM, "out of memory");
-	settling.gone = gone;
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	settling.gone = gone.sorted;
+	settling.count = gone.count;
 	code = gather_cells(m, &settling, gone_only, &all, e);
 	if (code < 0)
 		return code;

@@ -18,6 +18,7 @@
 #include "base/units.h"
 #include "manager/recovery/clock_check.h"
 #include "manager/state/manager_state.h"
+#include "manager/mounts/mount_index.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
@@ -41,6 +42,7 @@
 struct recovering {
 	struct manager *m;
 	struct change_set *changes;
+	struct mount_index mounts; /* once their rows are loaded */
 };
 
 /* Whether the directory was made about now, give or take what a crash and the restart after it may
@@ -179,18 +181,25 @@ static int load_mount(const struct mount_row *row, void *user)
 	return 0;
 }
 
+static int index_mounts(struct manager *m, struct mount_index *ret_index, struct error *e)
+{
+	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
+
+	return mount_index_make(locked, false, ret_index) < 0
+		       ? error_set(e, -ENOMEM, "out of memory")
+		       : 0;
+}
+
 static int load_mount_layer(const struct usage_row *row, void *user)
 {
 	struct recovering *load = user;
 	bool upkeep = row->index >= USAGE_ROW_UPKEEP;
 	int64_t index = row->index - (upkeep ? USAGE_ROW_UPKEEP : 0);
-	struct mount *mount = load->m->mounts;
+	struct mount *mount = mount_index_find(&load->mounts, (uint64_t)row->mount_id);
 	struct usage_fold_state *state;
 	struct usage_totals *folded;
 	struct mount_layer *ml;
 
-	while (mount && (int64_t)mount->id != row->mount_id)
-		mount = mount->next;
 	if (!mount || index < 0 || (size_t)index >= mount->layer_count)
 		return 0;
 	ml = &mount->layers[index];
@@ -296,7 +305,7 @@ static int reconcile_mounts(struct manager *m, struct error *e)
 }
 
 struct strangers {
-	struct manager *m;
+	struct mount_index mounts;
 	uint64_t *ids;
 	size_t count;
 };
@@ -306,9 +315,8 @@ static int note_stranger(const struct usage_cell *cell, void *user)
 	struct strangers *s = user;
 	uint64_t *ids;
 
-	for (const struct mount *mount = s->m->mounts; mount; mount = mount->next)
-		if (mount->id == cell->owner)
-			return 0;
+	if (mount_index_find(&s->mounts, cell->owner))
+		return 0;
 	if (cell->owner & USAGE_LAYER_OWNER)
 		return 0; /* whose layer it is, is known by the kernel's map of layers */
 	if (s->count > 0 && s->ids[s->count - 1] == cell->owner)
@@ -324,14 +332,18 @@ static int note_stranger(const struct usage_cell *cell, void *user)
 /* Counters of mounts whose rows were never written. */
 static int forget_strangers(struct manager *m, struct error *e)
 {
-	struct strangers s = { .m = m };
-	int code = usage_read_cells(m->usage, note_stranger, &s, e);
+	struct strangers s = { .count = 0 };
+	int code = index_mounts(m, &s.mounts, e);
 
+	if (code < 0)
+		return code;
+	code = usage_read_cells(m->usage, note_stranger, &s, e);
 	for (size_t i = 0; i < s.count; i++) {
 		usage_bpf_retire(m->usage, s.ids[i]);
 		usage_bpf_forget(m->usage, s.ids[i]);
 	}
 	free(s.ids);
+	mount_index_free(&s.mounts);
 	return code;
 }
 
@@ -399,6 +411,8 @@ static int load_mount_rows(sqlite3 *db, struct recovering *r, struct error *e)
 {
 	int code = usage_rows_load_mounts(db, load_mount, r, e);
 
+	if (code == 0)
+		code = index_mounts(r->m, &r->mounts, e);
 	return code < 0 ? code : usage_rows_load_layers(db, load_mount_layer, r, e);
 }
 
@@ -430,6 +444,7 @@ static int load(struct manager *m, struct change_set *changes, struct error *e)
 	if (code < 0)
 		return code;
 	code = load_mounts(&r, e);
+	mount_index_free(&r.mounts);
 	return code < 0 ? code : fail_point_error("recover.loaded", e);
 }
 
