@@ -114,7 +114,7 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 @test "a prune asks for each record by its id alone, and counts what the layers freed" {
 	begin
 	before=$(count_layers)
-	run varve prune --owner kit --keep-storage 500000 --json
+	run varve prune --owner kit --keep-storage 500000 --scorer access --json
 	assert_status 0
 	assert_json_lines '[.[] | select(has("id")) | .id] | length > 0'
 	assert_json_lines 'last | .goalReached and .freed == .predicted and .freed > 500000'

@@ -111,11 +111,15 @@ def remove_snapshots(keys, pause):
     with grpc.insecure_channel('unix:' + AGENT, [('grpc.use_local_subchannel_pool', 1)]) as channel:
         remove = channel.unary_unary('/containerd.services.snapshots.v1.Snapshots/Remove')
         for key in keys:
-            try:
-                remove(snapshots_pb2.KeyRequest(key=key).SerializeToString(), timeout=60)
-                note(call='Removed', key=key)
-            except grpc.RpcError as error:
-                note(call='Removed', key=key, error=error.details())
+            # As containerd's collection does, until what lies on top of it is gone.
+            for _attempt in range(100):
+                try:
+                    remove(snapshots_pb2.KeyRequest(key=key).SerializeToString(), timeout=60)
+                    note(call='Removed', key=key)
+                    break
+                except grpc.RpcError as error:
+                    note(call='Removed', key=key, error=error.details())
+                    time.sleep(0.05)
 
 
 def may_go(record, records, request):
