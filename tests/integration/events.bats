@@ -174,6 +174,7 @@ followed() { # JQ: whether an event for which this is true has been printed
 	retry 50 told
 	stop_agent
 	kill "$journal"
+	wait "$journal" || true
 	umount /run/systemd/journal
 	grep -qx 'MESSAGE_ID=[0-9a-f]\{32\}' "$BATS_TEST_TMPDIR/journal"
 	# Each kind has an id of its own.
