@@ -133,9 +133,10 @@ followed() { # JQ: whether an event for which this is true has been printed
 
 @test "a follower ends when the reader of its output does" {
 	start_agent
-	"$VARVE_BUILD/varve" -H "unix://$agent_socket" events -f --json 2> "$BATS_TEST_TMPDIR/errors" 3>&- | head -n 1 > "$BATS_TEST_TMPDIR/first" &
-	pipeline=$!
-	retry 100 eval 'varve new > /dev/null; ! kill -0 $pipeline 2> /dev/null'
+	"$VARVE_BUILD/varve" -H "unix://$agent_socket" events -f --json \
+		> >(head -n 1 > "$BATS_TEST_TMPDIR/first" 3>&-) 2> "$BATS_TEST_TMPDIR/errors" 3>&- &
+	follower=$!
+	retry 100 eval 'varve new > /dev/null; ! kill -0 "$follower" 2> /dev/null'
 	[[ $(jq -r .event "$BATS_TEST_TMPDIR/first") == created ]]
 	[[ ! -s $BATS_TEST_TMPDIR/errors ]]
 }
