@@ -222,8 +222,11 @@ static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, 
 	return verdict->upkeep;
 }
 
-/* Whether what the task reads, which is in this cgroup, is upkeep. */
-static __noinline bool is_upkeep(__u64 cgroup)
+/* Whether what the task reads, which is in this cgroup, is upkeep. Not static: so the kernel
+ * verifies it once, and not again for each way to each of its calls. */
+int is_upkeep(__u64 cgroup);
+
+__noinline int is_upkeep(__u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct usage_verdict unknown = {}, *verdict;
