@@ -103,10 +103,11 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools tests check check-root check-many-files check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
-tests: all tools $(UNIT_TESTS) $(PYTHON_PROTOS) $(GO_TOOLS)
+python-protos: $(PYTHON_PROTOS)
+tests: all tools $(UNIT_TESTS) python-protos $(GO_TOOLS)
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
@@ -218,7 +219,7 @@ $(OUT)/analyzed/%: %.c $(OUT)/%.o .clang-tidy
 analyze: $(SOURCES:%.c=$(OUT)/analyzed/%) $(MAINS:%.c=$(OUT)/analyzed/%)
 
 check-crash:
-	$(MAKE) FAIL_POINTS=1 all
+	$(MAKE) FAIL_POINTS=1 all python-protos
 	scripts/run-bats build/failpoints tests/crash
 
 check-hardening: all
