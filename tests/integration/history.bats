@@ -242,6 +242,83 @@ events() { # [OPTION…]
 	varve du --json | jq -e -s 'all(.neededAgain > 0)'
 }
 
+@test "forecast show has what was learned, also after a restart" {
+	start_agent
+	id=$(result seen)
+	[[ -z $(varve forecast show --json | jq 'select(.returns > 0)') ]]
+	stop_agent
+	start_agent_later 20m
+	read_record "$id"
+	varve forecast show --json > "$BATS_TEST_TMPDIR/learned"
+	jq -e -s 'map(select(.returns > 0)) | length == 1 and .[0].needsFrom == 1 and (.[0].returns | . > 0.9 and . < 1.1) and
+		(.[0].trust | . > 0 and . < 0.1) and (.[0].cells | map(.returns) | add | . > 0.9)' "$BATS_TEST_TMPDIR/learned"
+	run -0 varve forecast show
+	assert_output_has "NEEDS"
+	assert_output_has "1, and 0 that are gone"
+	stop_agent
+	start_agent_later 20m
+	returns() {
+		varve forecast show --json | jq -s 'map(.returns) | add * 1000 | round'
+	}
+	[[ $(returns) == $(jq -s 'map(.returns) | add * 1000 | round' "$BATS_TEST_TMPDIR/learned") ]]
+	run -2 varve forecast show -q
+}
+
+@test "policy show and info say what a policy has regretted" {
+	printf '[prune]\nautomatic = no\n[policy "tight"]\nmax_used_space = 1K\nscorer = gdsf\n[policy "other"]\nmax_used_space = 1K\n' > "$agent_config"
+	start_agent
+	result "compile the kernel" > /dev/null
+	varve policy show --json | jq -e -s 'map(select(.name == \"tight\"))[0] | .regrets == [] and .scorer == "gdsf"'
+	varve policy show --json | jq -e -s 'map(select(.name == \"other\"))[0] | .scorer == "forecast"'
+	varve prune --policy tight > /dev/null
+	result "compile the kernel" > /dev/null
+	[[ $(varve regret --json | jq -r .by) == tight/gdsf ]] # which folds
+	varve policy show --json | jq -e -s 'map(select(.name == \"tight\"))[0] | .regrets[0].week.layers == 1 and .regrets[0].evicted == 1'
+	varve policy show --json | jq -e -s 'map(select(.name == \"other\"))[0] | .regrets == []'
+	run -0 varve policy show -o name,regret --no-trunc
+	assert_output_has "1 of 1 evicted layers made again within 7 days (1 MiB, "
+	varve info --json | jq -e '.regrets[0].by == "tight/gdsf"'
+	run -0 varve info
+	assert_output_has "tight/gdsf: 1 of 1 evicted layers made again within 7 days"
+}
+
+@test "regrets are read from an index, not from the whole history" {
+	start_agent
+	stop_agent
+	sqlite3 "$agent_root/varve.db" "EXPLAIN QUERY PLAN SELECT by, count(*) FROM history WHERE by <> '' GROUP BY by" |
+		grep -q "INDEX history_by"
+}
+
+@test "policy advise replays the host's own history with each scorer, and changes nothing" {
+	printf '[prune]\nautomatic = no\n[policy "mine"]\nmax_used_space = 3M\nscorer = lru\n' > "$agent_config"
+	start_agent
+	for i in 1 2 3 4 5; do
+		result "step $i" > /dev/null
+	done
+	varve prune --all > /dev/null
+	for i in 1 2 3 4 5; do
+		result "step $i" > /dev/null
+	done
+	before=$(varve ls -q | sort)
+	events_before=$(events)
+	run -0 varve policy advise
+	[[ ${lines[0]} == "On your last 0.0 days, with a limit of 3 MiB:" ]]
+	assert_output_has "forecast"
+	assert_output_has "mine: "
+	varve policy advise --keep-storage 4M --since 7d --json |
+		jq -e '(.scorers | length) == 5 and .limit == 4194304 and (.scorers | map(select(.scorer == "lru"))[0].policies) == "mine"'
+	# Where nothing has to go, there is nothing to advise.
+	run -0 varve policy advise --keep-storage 1G
+	assert_output_has "Nothing would have been evicted."
+	[[ $(varve ls -q | sort) == "$before" && $(events) == "$events_before" ]]
+	run -2 varve policy advise --since noon
+	run -2 varve policy advise --keep-storage lots
+	stop_agent
+	printf '[prune]\nautomatic = no\n' > "$agent_config"
+	start_agent
+	run -0 varve policy advise
+}
+
 @test "history and regret refuse what they cannot mean" {
 	start_agent
 	run -2 varve history --since noon

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -189,4 +190,97 @@ int cli_history_export(struct cli *c, int64_t since_ns, bool names, FILE *out, s
 	if (fflush(out) != 0 || ferror(out))
 		return error_set(e, -errno, "write the trace: %s", strerror(errno));
 	return 0;
+}
+
+int cli_history_trace(struct cli *c, int64_t since_ns, struct trace *ret_trace, struct error *e)
+{
+	cleanup(close_fd) int fd = memfd_create("history", MFD_CLOEXEC);
+	cleanup(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	char path[32];
+	int code;
+
+	if (!file)
+		return error_set(e, -errno, "memory for the history: %s", strerror(errno));
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", take_fd(&fd));
+	code = cli_history_export(c, since_ns, false, file, e);
+	return code < 0 ? code : trace_read(path, ret_trace, e);
+}
+
+/* ---- regrets ---- */
+
+static bool is_of_policy(const Varve__V1__Regret *regret, const char *policy)
+{
+	size_t length = policy ? strlen(policy) : 0;
+
+	return !policy || (strncmp(regret->by, policy, length) == 0 && regret->by[length] == '/');
+}
+
+bool cli_history_regret_text(const struct output *o, const Varve__V1__RegretReply *reply,
+			     const char *policy, char *text, size_t size)
+{
+	char bytes[UNITS_TEXT_MAX], cost[UNITS_TEXT_MAX];
+	uint64_t evicted = 0, layers = 0;
+	int64_t size_bytes = 0, cost_ns = 0;
+
+	for (size_t i = 0; i < reply->n_regrets; i++) {
+		const Varve__V1__Regret *regret = reply->regrets[i];
+
+		if (!is_of_policy(regret, policy))
+			continue;
+		evicted += regret->evicted;
+		layers += regret->week->layers;
+		size_bytes += regret->week->bytes;
+		cost_ns += regret->week->cost_ns;
+	}
+	if (evicted == 0)
+		return false;
+	(void)snprintf(text, size,
+		       "%" PRIu64 " of %" PRIu64 " evicted layers made again within 7 days", layers,
+		       evicted);
+	if (layers > 0)
+		(void)snprintf(text + strlen(text), size - strlen(text), " (%s, %s)",
+			       output_size(o, size_bytes, bytes),
+			       units_format_about((double)cost_ns / NS_PER_S, cost));
+	return true;
+}
+
+static void regretted_json(struct json_writer *w, const char *key,
+			   const Varve__V1__Regretted *regretted)
+{
+	json_open_object(w, key);
+	json_uint(w, "layers", regretted->layers);
+	output_json_size(w, "size", regretted->bytes);
+	json_double(w, "cost", (double)regretted->cost_ns / NS_PER_S);
+	json_close_object(w);
+}
+
+void cli_history_regret_json(struct json_writer *w, const Varve__V1__Regret *regret)
+{
+	json_string(w, "by", regret->by);
+	json_uint(w, "evicted", regret->evicted);
+	output_json_size(w, "evictedSize", regret->evicted_bytes);
+	regretted_json(w, "day", regret->day);
+	regretted_json(w, "week", regret->week);
+}
+
+void cli_history_regrets_json(struct json_writer *w, const Varve__V1__RegretReply *reply,
+			      const char *policy)
+{
+	json_open_array(w, "regrets");
+	for (size_t i = 0; i < reply->n_regrets; i++) {
+		if (!is_of_policy(reply->regrets[i], policy))
+			continue;
+		json_open_object(w, NULL);
+		cli_history_regret_json(w, reply->regrets[i]);
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
+Varve__V1__RegretReply *cli_history_regrets(struct cli *c, struct error *e)
+{
+	Varve__V1__RegretRequest request = VARVE__V1__REGRET_REQUEST__INIT;
+
+	request.as_written = true;
+	return cli_call_one(c, "Regret", &request.base, &varve__v1__regret_reply__descriptor, e);
 }

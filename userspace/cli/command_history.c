@@ -208,27 +208,13 @@ static const struct output_column regret_columns[] = {
 	[REGRET_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
-static void write_regretted(struct json_writer *w, const char *key,
-			    const Varve__V1__Regretted *regretted)
-{
-	json_open_object(w, key);
-	json_uint(w, "layers", regretted->layers);
-	output_json_size(w, "size", regretted->bytes);
-	json_double(w, "cost", (double)regretted->cost_ns / NS_PER_S);
-	json_close_object(w);
-}
-
 static void print_regret_json(struct output *o, const Varve__V1__Regret *regret)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "by", regret->by);
-	json_uint(&w, "evicted", regret->evicted);
-	output_json_size(&w, "evictedSize", regret->evicted_bytes);
-	write_regretted(&w, "day", regret->day);
-	write_regretted(&w, "week", regret->week);
+	cli_history_regret_json(&w, regret);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -253,7 +239,7 @@ static int run_regret(struct cli *c, struct error *e)
 	cleanup(free_reply) Varve__V1__RegretReply *reply = NULL;
 	cleanup(output_table_free) struct output_table *table = output_table_new(
 		&c->out, regret_columns, "BY,EVICTED,SIZE,AGAIN 24H,AGAIN 7D,SIZE 7D,COST 7D");
-	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
+	Varve__V1__RegretRequest request = VARVE__V1__REGRET_REQUEST__INIT;
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");

@@ -6,9 +6,12 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
+#include "cli/cli_history.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
 #include "varve.pb-c.h"
+
+#define REGRET_TEXT 160
 
 enum show_column {
 	SHOW_NAME,
@@ -22,6 +25,7 @@ enum show_column {
 	SHOW_OWNER,
 	SHOW_USED,
 	SHOW_KEEP,
+	SHOW_REGRET,
 	SHOW_END,
 };
 
@@ -43,6 +47,7 @@ static const struct output_column show_columns[] = {
 			 OUTPUT_TABLE_LEFT, 0 },
 	[SHOW_USED] = { "USED", "the store uses this much now", OUTPUT_TABLE_RIGHT, 0 },
 	[SHOW_KEEP] = { "KEEP", "the store may keep this much now", OUTPUT_TABLE_RIGHT, 0 },
+	[SHOW_REGRET] = { "REGRET", "what of its evictions was made again", OUTPUT_TABLE_CUT, 0 },
 	[SHOW_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -56,7 +61,8 @@ static int64_t limit_or_unknown(int64_t bytes)
 	return bytes > 0 ? bytes : -1;
 }
 
-static void show_json(struct output *o, const Varve__V1__Policy *p)
+static void show_json(struct output *o, const Varve__V1__Policy *p,
+		      const Varve__V1__RegretReply *regrets)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
@@ -76,12 +82,15 @@ static void show_json(struct output *o, const Varve__V1__Policy *p)
 	json_string(&w, "owner", p->owner[0] ? p->owner : NULL);
 	json_int(&w, "used", p->used);
 	output_json_size(&w, "keep", is_limited(p) ? p->keep : -1);
+	cli_history_regrets_json(&w, regrets, p->name);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
 
-static void show_row(struct output_table *t, const Varve__V1__Policy *p)
+static void show_row(const struct output *o, struct output_table *t, const Varve__V1__Policy *p,
+		     const Varve__V1__RegretReply *regrets)
 {
+	char regret[REGRET_TEXT];
 	cleanup(strbuf_free) struct strbuf filters = { 0 };
 	char duration[UNITS_TEXT_MAX];
 
@@ -103,6 +112,10 @@ static void show_row(struct output_table *t, const Varve__V1__Policy *p)
 	output_table_text(t, SHOW_OWNER, p->owner[0] ? p->owner : NULL);
 	output_table_size(t, SHOW_USED, p->used, "");
 	output_table_size(t, SHOW_KEEP, is_limited(p) ? p->keep : -1, "");
+	output_table_text(t, SHOW_REGRET,
+			  cli_history_regret_text(o, regrets, p->name, regret, sizeof(regret))
+				  ? regret
+				  : NULL);
 }
 
 static Varve__V1__PolicyReply *list_policies(struct cli *c, struct error *e)
@@ -116,22 +129,24 @@ static Varve__V1__PolicyReply *list_policies(struct cli *c, struct error *e)
 static int run_show(struct cli *c, struct error *e)
 {
 	cleanup(free_reply) Varve__V1__PolicyReply *reply = list_policies(c, e);
+	cleanup(free_reply) Varve__V1__RegretReply *regrets = reply ? cli_history_regrets(c, e)
+								    : NULL;
 	cleanup(output_table_free) struct output_table *table = NULL;
 
-	if (!reply)
+	if (!regrets)
 		return e->code;
 	table = output_table_new(
 		&c->out, show_columns,
-		"NAME,FILTERS,ALL,UNUSED FOR,RESERVED,MAX USED,MIN FREE,USED,KEEP");
+		"NAME,FILTERS,ALL,UNUSED FOR,RESERVED,MAX USED,MIN FREE,SCORER,USED,KEEP,REGRET");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	for (size_t i = 0; i < reply->n_policies; i++) {
 		if (c->line.globals.json)
-			show_json(&c->out, reply->policies[i]);
+			show_json(&c->out, reply->policies[i], regrets);
 		else if (c->line.globals.quiet)
 			output_text(&c->out, reply->policies[i]->name);
 		else
-			show_row(table, reply->policies[i]);
+			show_row(&c->out, table, reply->policies[i], regrets);
 	}
 	output_table_print(table);
 	return 0;

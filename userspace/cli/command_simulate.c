@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -266,7 +265,8 @@ static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
-	if (trace_read(s->trace, &trace, e) < 0)
+	if (s->history ? cli_history_trace(c, 0, &trace, e) < 0
+		       : trace_read(s->trace, &trace, e) < 0)
 		return e->code;
 	for (size_t i = 0; i < PRUNE_SCORERS; i++) {
 		const char *name = prune_scorers[i]->name;
@@ -288,24 +288,6 @@ static int run_trace(struct cli *c, const struct simulation *s, struct error *e)
 	return 0;
 }
 
-/* Replays the agent's own trace, which is kept in memory meanwhile. */
-static int run_history(struct cli *c, struct simulation *s, struct error *e)
-{
-	cleanup(close_fd) int fd = memfd_create("history", MFD_CLOEXEC);
-	cleanup(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-	char path[32];
-	int code;
-
-	if (!file)
-		return error_set(e, -errno, "memory for the history: %s", strerror(errno));
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", take_fd(&fd));
-	code = cli_history_export(c, 0, false, file, e);
-	if (code < 0)
-		return code;
-	s->trace = path;
-	return run_trace(c, s, e);
-}
-
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_ptr) const char **filters = calloc(c->line.given_count + 1, sizeof(*filters));
@@ -319,8 +301,6 @@ static int run(struct cli *c, struct error *e)
 			return e->code;
 	if (check_options(c, &s, e) < 0)
 		return e->code;
-	if (s.history)
-		return run_history(c, &s, e);
 	return s.state ? run_state(c, &s, e) : run_trace(c, &s, e);
 }
 

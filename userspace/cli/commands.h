@@ -29,6 +29,8 @@ extern const struct cli_verb command_explain;
 extern const struct cli_verb command_history;
 extern const struct cli_verb command_regret;
 extern const struct cli_verb command_events;
+extern const struct cli_verb command_forecast_show;
+extern const struct cli_verb command_policy_advise;
 extern const struct cli_verb command_policy_show;
 extern const struct cli_verb command_policy_check;
 extern const struct cli_verb command_lease_ls;

@@ -311,3 +311,49 @@ double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t
 
 	return rate_by_formula(&past, false, now_s);
 }
+
+/* ---- for people ---- */
+
+double forecast_half_life_s(void)
+{
+	return HALF_LIFE_S;
+}
+
+/* The reverse of class_of(). */
+static struct forecast_class decode_class(size_t class)
+{
+	static const uint32_t needs[][2] = { { 1, 1 }, { 2, 2 }, { 3, 5 }, { 6, 0 } };
+	size_t gap = class / 2 % GAP_STEPS, count = class / 2 / GAP_STEPS;
+	struct forecast_class c = { .superseded = class % 2,
+				    .needs_from = needs[count][0],
+				    .needs_to = needs[count][1] };
+
+	if (count == 0)
+		return c;
+	c.gap_from_s = gap == 0 ? 0 : FIRST_GAP_S * pow(GAP_FACTOR, (double)gap);
+	c.gap_to_s = gap == GAP_STEPS - 1 ? 0 : FIRST_GAP_S * pow(GAP_FACTOR, (double)gap + 1);
+	return c;
+}
+
+bool forecast_describe(const struct forecast *f, size_t class, struct forecast_class *ret_class)
+{
+	const struct forecast_row *row = &f->rows[class];
+	struct forecast_class c = decode_class(class);
+
+	for (size_t bin = 0; bin < FORECAST_BINS; bin++) {
+		c.cells[bin] = (struct forecast_cell){
+			.from_s = bin_begin_s(bin),
+			.to_s = bin == FORECAST_BINS - 1 ? 0 : bin_end_s(bin),
+			.returns = row->returns[bin] / f->weight,
+			.idle_s = row->idle_s[bin] / f->weight,
+			.needed_again_s = 1 / rate_by_table(f, row, bin_begin_s(bin)),
+		};
+		c.returns += c.cells[bin].returns;
+		c.idle_s += c.cells[bin].idle_s;
+	}
+	if (!(c.returns > 0) && !(c.idle_s > 0))
+		return false;
+	c.trust = c.returns / (c.returns + TRUSTED_RETURNS);
+	*ret_class = c;
+	return true;
+}

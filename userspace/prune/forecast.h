@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define FORECAST_CLASSES 64
@@ -82,3 +83,21 @@ double forecast_rate(const struct forecast *f, const struct forecast_past *recor
  * seconds. last_used_ns 0: never. */
 double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t uses,
 			      int64_t wall_ns);
+
+/* What the table knows of records of one class, for people. */
+struct forecast_class {
+	uint32_t needs_from, needs_to; /* its creation included; to 0: and more */
+	double gap_from_s, gap_to_s; /* usual time between needs; to 0: and more; both 0: none */
+	bool superseded; /* a younger sibling was made since the last need */
+	double returns, idle_s; /* as if they had happened now */
+	double trust; /* from 0 to 1: how much the table counts, against the formula */
+	struct forecast_cell {
+		double from_s, to_s; /* idle time; to 0: and more */
+		double returns, idle_s;
+		double needed_again_s; /* expected after so much idle time */
+	} cells[FORECAST_BINS];
+};
+
+/* False for a class that has learned nothing. */
+bool forecast_describe(const struct forecast *f, size_t class, struct forecast_class *ret_class);
+double forecast_half_life_s(void);

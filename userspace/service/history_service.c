@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/eviction/eviction_forecast.h"
 #include "manager/eviction/eviction_history.h"
 #include "service/service_call.h"
 #include "varve.pb-c.h"
@@ -122,13 +123,13 @@ static void run_regret(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	cleanup(free_ptr) struct history_regret *regrets = NULL;
 	struct error e = { 0 };
 	size_t count = 0;
-	int code = eviction_history_regrets(user, grpc_call_cancel_flag(call), &regrets, &count,
-					    &reply.since_ns, &e);
+	const Varve__V1__RegretRequest *request = (const Varve__V1__RegretRequest *)message;
+	int code = eviction_history_regrets(user, request->as_written, grpc_call_cancel_flag(call),
+					    &regrets, &count, &reply.since_ns, &e);
 	cleanup(free_ptr) struct regret_message *messages = calloc(count + 1, sizeof(*messages));
 	cleanup(free_ptr)
 		Varve__V1__Regret **pointers = calloc(count + 1, sizeof(Varve__V1__Regret *));
 
-	(void)message; /* it is empty */
 	if (code == 0 && (!messages || !pointers))
 		code = -ENOMEM;
 	for (size_t i = 0; code == 0 && i < count; i++) {
@@ -140,10 +141,73 @@ static void run_regret(struct grpc_call *call, void *user, ProtobufCMessage *mes
 	service_call_reply(call, code, &reply.base, &e);
 }
 
+/* A class on its way to the client. */
+struct class_message {
+	Varve__V1__ForecastClass class;
+	Varve__V1__ForecastCell cells[FORECAST_BINS];
+	Varve__V1__ForecastCell *pointers[FORECAST_BINS];
+};
+
+static void fill_class(struct class_message *message, const struct forecast_class *c)
+{
+	Varve__V1__ForecastClass *m = &message->class;
+
+	varve__v1__forecast_class__init(m);
+	m->needs_from = c->needs_from;
+	m->needs_to = c->needs_to;
+	m->gap_from_s = c->gap_from_s;
+	m->gap_to_s = c->gap_to_s;
+	m->superseded = c->superseded;
+	m->returns = c->returns;
+	m->idle_s = c->idle_s;
+	m->trust = c->trust;
+	for (size_t i = 0; i < FORECAST_BINS; i++) {
+		Varve__V1__ForecastCell *cell = &message->cells[i];
+
+		varve__v1__forecast_cell__init(cell);
+		cell->from_s = c->cells[i].from_s;
+		cell->to_s = c->cells[i].to_s;
+		cell->returns = c->cells[i].returns;
+		cell->idle_s = c->cells[i].idle_s;
+		cell->needed_again_s = c->cells[i].needed_again_s;
+		message->pointers[i] = cell;
+	}
+	m->cells = message->pointers;
+	m->n_cells = FORECAST_BINS;
+}
+
+static void run_forecast(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	cleanup(eviction_forecast_free) struct eviction_forecast f = { 0 };
+	Varve__V1__ForecastReply reply = VARVE__V1__FORECAST_REPLY__INIT;
+	struct error e = { 0 };
+	int code = eviction_forecast_describe(user, &f, &e);
+	cleanup(free_ptr) struct class_message *messages = calloc(f.count + 1, sizeof(*messages));
+	cleanup(free_ptr) Varve__V1__ForecastClass **pointers =
+		calloc(f.count + 1, sizeof(Varve__V1__ForecastClass *));
+
+	(void)message; /* it is empty */
+	if (code == 0 && (!messages || !pointers))
+		code = -ENOMEM;
+	for (size_t i = 0; code == 0 && i < f.count; i++) {
+		fill_class(&messages[i], &f.classes[i]);
+		pointers[i] = &messages[i].class;
+	}
+	reply.busy_s = f.busy_s;
+	reply.half_life_s = f.half_life_s;
+	reply.layers = f.layers;
+	reply.departed = f.departed;
+	reply.classes = pointers;
+	reply.n_classes = code == 0 ? f.count : 0;
+	service_call_reply(call, code, &reply.base, &e);
+}
+
 const struct grpc_method history_service_methods[] = {
 	{ "/varve.v1.Cache/History", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__history_request__descriptor, run_history } },
 	{ "/varve.v1.Cache/Regret", service_call_run, GRPC_METHOD_READS,
-	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_regret } },
+	  &(const struct service_handler){ &varve__v1__regret_request__descriptor, run_regret } },
+	{ "/varve.v1.Cache/Forecast", service_call_run, GRPC_METHOD_READS,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_forecast } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

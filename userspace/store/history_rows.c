@@ -7,6 +7,7 @@
 #include "store/statement.h"
 
 #define MICRO 1e6
+#define DAY_NS (INT64_C(86400) * 1000000000)
 
 static int64_t to_ms(double seconds)
 {
@@ -87,6 +88,7 @@ struct visit {
 		int (*event)(const struct history_row *row, void *user);
 		int (*past)(const struct past_row *row, void *user);
 		int (*departed)(const struct departed_row *row, void *user);
+		int (*regret)(const struct regret_row *row, void *user);
 	};
 	void *user;
 };
@@ -195,4 +197,68 @@ int history_rows_load_departed(sqlite3 *db,
 			       "SELECT identity, at, by, bytes, cost, first, last, counted,"
 			       " log_gap, needs FROM departed",
 			       "");
+}
+
+/* ---- regrets ---- */
+
+static struct regretted_row read_regretted(sqlite3_stmt *row, int column)
+{
+	return (struct regretted_row){ .layers = sqlite3_column_int64(row, column),
+				       .bytes = sqlite3_column_int64(row, column + 1),
+				       .cost_ms = sqlite3_column_int64(row, column + 2) };
+}
+
+static int visit_regret(sqlite3_stmt *row, void *user, struct error *e)
+{
+	struct visit *v = user;
+	struct regret_row r = {
+		.by = statement_text(row, 0),
+		.evicted = sqlite3_column_int64(row, 1),
+		.evicted_bytes = sqlite3_column_int64(row, 2),
+		.day = read_regretted(row, 3),
+		.week = read_regretted(row, 6),
+	};
+
+	return end_visit(v->regret(&r, v->user), e);
+}
+
+/* Of rows that lie, the amounts are bounded, so that no sum overflows. */
+int history_rows_load_regrets(sqlite3 *db, int (*visit)(const struct regret_row *row, void *user),
+			      void *user, struct error *e)
+{
+	struct visit v = { .regret = visit, .user = user };
+
+	return statement_query(
+		db, visit_regret, &v, e,
+		"SELECT by, count(*) FILTER (WHERE event = 3),"
+		" coalesce(sum(size) FILTER (WHERE event = 3), 0) AS evicted,"
+		" count(*) FILTER (WHERE event = 1 AND since <= :day),"
+		" coalesce(sum(size) FILTER (WHERE event = 1 AND since <= :day), 0),"
+		" coalesce(sum(ms) FILTER (WHERE event = 1 AND since <= :day), 0),"
+		" count(*) FILTER (WHERE event = 1 AND since <= :week),"
+		" coalesce(sum(size) FILTER (WHERE event = 1 AND since <= :week), 0),"
+		" coalesce(sum(ms) FILTER (WHERE event = 1 AND since <= :week), 0)"
+		" FROM (SELECT by, event, since, min(max(cost, 0), 1 << 40) AS ms,"
+		"  min(max(CASE WHEN bytes > 0 THEN bytes ELSE coalesce((SELECT allocated FROM"
+		"   layers WHERE name = history.layer), 0) END, 0), 1 << 45) AS size"
+		"  FROM history WHERE by <> '')"
+		" GROUP BY by ORDER BY evicted DESC, by",
+		"ii", DAY_NS, 7 * DAY_NS);
+}
+
+static int visit_begin(sqlite3_stmt *row, void *user, struct error *e)
+{
+	(void)e;
+	*(int64_t *)user = sqlite3_column_int64(row, 0);
+	return 0;
+}
+
+int history_rows_find_begin(sqlite3 *db, int64_t *ret_at_ns, struct error *e)
+{
+	int64_t at_ns = 0;
+	int code = statement_query(db, visit_begin, &at_ns, e, "SELECT min(at) FROM history", "");
+
+	if (code == 0)
+		*ret_at_ns = at_ns > 0 ? at_ns : 0;
+	return code;
 }

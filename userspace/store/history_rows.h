@@ -46,6 +46,17 @@ struct departed_row {
 	const char *by; /* "" when its owner removed it */
 };
 
+/* What was evicted by a policy and scorer, and of that made again. */
+struct regretted_row {
+	int64_t layers, bytes, cost_ms;
+};
+
+struct regret_row {
+	const char *by;
+	int64_t evicted, evicted_bytes;
+	struct regretted_row day, week; /* within 24 hours, within 7 days */
+};
+
 void history_rows_add(struct change_set *c, const struct history_row *row);
 /* Deletes rows older than this, but those of layers that are there; and departed ones. */
 void history_rows_trim(struct change_set *c, int64_t before_ns);
@@ -66,3 +77,8 @@ int history_rows_load_pasts(sqlite3 *db, int (*visit)(const struct past_row *row
 int history_rows_load_departed(sqlite3 *db,
 			       int (*visit)(const struct departed_row *row, void *user), void *user,
 			       struct error *e);
+/* Looks at evictions and regrets alone; the most evicted bytes first. */
+int history_rows_load_regrets(sqlite3 *db, int (*visit)(const struct regret_row *row, void *user),
+			      void *user, struct error *e);
+/* When the history begins; 0: it is empty. */
+int history_rows_find_begin(sqlite3 *db, int64_t *ret_at_ns, struct error *e);

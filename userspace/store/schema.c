@@ -180,6 +180,9 @@ static const char *const migrations[] = {
 	"  first INTEGER NOT NULL, last INTEGER NOT NULL,"
 	"  PRIMARY KEY(layer, reader, upkeep)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* 11: evictions and their regrets are found without the rest of the history */
+	"CREATE INDEX history_by ON history(by) WHERE by <> '';",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

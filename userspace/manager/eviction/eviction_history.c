@@ -12,8 +12,6 @@
 #include "manager/mounts/counter_fold.h"
 #include "manager/state/manager_state.h"
 
-#define DAY_NS (24 * 3600 * NS_PER_S)
-
 #define PAGE 500 /* events that are read at once */
 
 /* ---- events ---- */
@@ -104,81 +102,55 @@ int eviction_history(struct manager *m, const struct history_query *query,
 struct regrets {
 	struct history_regret *items;
 	size_t count, capacity;
-	int64_t since_ns;
 };
 
-static struct history_regret *find_regret(struct regrets *all, const char *by)
+static struct history_regretted copy_regretted(const struct regretted_row *row)
 {
-	struct history_regret *items, *added;
-
-	for (size_t i = 0; i < all->count; i++)
-		if (strcmp(all->items[i].by, by) == 0)
-			return &all->items[i];
-	items = vec_reserve(all->items, &all->capacity, all->count + 1, sizeof(*items));
-	if (!items)
-		return NULL;
-	all->items = items;
-	added = &all->items[all->count++];
-	*added = (struct history_regret){ 0 };
-	(void)snprintf(added->by, sizeof(added->by), "%s", by);
-	return added;
+	return (struct history_regretted){ .layers = (uint64_t)row->layers,
+					   .bytes = row->bytes,
+					   .cost_ms = row->cost_ms };
 }
 
-static void regret(struct history_regretted *r, const struct history_view *row)
-{
-	r->layers++;
-	r->bytes += row->bytes;
-	r->cost_ms += row->cost_ms;
-}
-
-static int add_regret(const struct history_view *row, void *user)
+static int add_regret(const struct regret_row *row, void *user)
 {
 	struct regrets *all = user;
-	struct history_regret *r;
+	struct history_regret *items =
+		vec_reserve(all->items, &all->capacity, all->count + 1, sizeof(*items));
+	struct history_regret *added;
 
-	if (!all->since_ns)
-		all->since_ns = row->at_ns;
-	if (!*row->by)
-		return 0;
-	r = find_regret(all, row->by);
-	if (!r)
+	if (!items)
 		return -ENOMEM;
-	if (row->event == HISTORY_EVICTED) {
-		r->evicted++;
-		r->evicted_bytes += row->bytes;
-	} else if (row->event == HISTORY_MADE) {
-		if (row->since_ns <= DAY_NS)
-			regret(&r->day, row);
-		if (row->since_ns <= 7 * DAY_NS)
-			regret(&r->week, row);
-	}
+	all->items = items;
+	added = &all->items[all->count++];
+	*added = (struct history_regret){ .evicted = (uint64_t)row->evicted,
+					  .evicted_bytes = row->evicted_bytes,
+					  .day = copy_regretted(&row->day),
+					  .week = copy_regretted(&row->week) };
+	(void)snprintf(added->by, sizeof(added->by), "%s", row->by);
 	return 0;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	int64_t x = ((const struct history_regret *)a)->evicted_bytes;
-	int64_t y = ((const struct history_regret *)b)->evicted_bytes;
-
-	return (x < y) - (x > y);
-}
-
-int eviction_history_regrets(struct manager *m, const atomic_bool *cancelled,
+int eviction_history_regrets(struct manager *m, bool as_written, const atomic_bool *cancelled,
 			     struct history_regret **ret_regrets, size_t *ret_count,
 			     int64_t *ret_since_ns, struct error *e)
 {
-	const struct history_query everything = { .id = "", .cancelled = cancelled };
 	struct regrets all = { 0 };
-	int code = eviction_history(m, &everything, add_regret, &all, e);
+	sqlite3 *db;
+	int code;
 
+	manager_assert_unlocked(m);
+	if (!as_written)
+		counter_fold_for_call(m, cancelled);
+	db = database_lock_reader(m->database);
+	code = history_rows_load_regrets(db, add_regret, &all, e);
+	if (code == 0)
+		code = history_rows_find_begin(db, ret_since_ns, e);
+	database_unlock_reader(m->database);
 	if (code < 0) {
 		free(all.items);
 		return code;
 	}
-	if (all.count > 0)
-		qsort(all.items, all.count, sizeof(*all.items), by_bytes);
 	*ret_regrets = all.items;
 	*ret_count = all.count;
-	*ret_since_ns = all.since_ns;
 	return 0;
 }

@@ -48,7 +48,8 @@ struct history_regret {
 	struct history_regretted day, week; /* within 24 hours, within 7 days */
 };
 
-/* *ret_regrets is the caller's, the most evicted bytes first. -ENOMEM, -ECANCELED. */
-int eviction_history_regrets(struct manager *m, const atomic_bool *cancelled,
+/* *ret_regrets is the caller's, the most evicted bytes first. `as_written`: without what happened
+ * in the last seconds, for callers that must not wait. -ENOMEM. */
+int eviction_history_regrets(struct manager *m, bool as_written, const atomic_bool *cancelled,
 			     struct history_regret **ret_regrets, size_t *ret_count,
 			     int64_t *ret_since_ns, struct error *e);

@@ -37,6 +37,20 @@ bool history_forecast_of(const struct manager *m, const char *layer, int64_t now
 	return true;
 }
 
+void history_forecast_copy(struct manager *m, int64_t now_ns, struct forecast *ret_table,
+			   size_t *ret_layers, size_t *ret_departed)
+{
+	manager_assert_locked(m);
+	forecast_init(ret_table);
+	*ret_layers = *ret_departed = 0;
+	if (!m->history)
+		return;
+	history_forecast_count_idle(m, now_ns);
+	*ret_table = m->history->forecast;
+	*ret_layers = hashmap_count(m->history->pasts);
+	*ret_departed = hashmap_count(m->history->departed);
+}
+
 /* Writes "read every 4 h or so, idle for 2 days". */
 static void explain_class(const struct history_forecast *x, char *text, size_t size)
 {

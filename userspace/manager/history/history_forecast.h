@@ -3,6 +3,7 @@
 #pragma once
 
 #include "manager/state/manager_state.h"
+#include "prune/forecast.h"
 
 struct history_forecast {
 	double need_rate; /* needs in each busy second; 0: the layer has no past */
@@ -19,6 +20,10 @@ void history_forecast_count_idle(struct manager *m, int64_t now_ns);
 /* False when the layer has no past. */
 bool history_forecast_of(const struct manager *m, const char *layer, int64_t now_ns,
 			 struct history_forecast *ret_forecast);
+
+/* A copy of what was learned, and of how many layers. */
+void history_forecast_copy(struct manager *m, int64_t now_ns, struct forecast *ret_table,
+			   size_t *ret_layers, size_t *ret_departed);
 
 #define HISTORY_FORECAST_TEXT 160
 /* Writes "in about 9 days (records like it: read every 4 h or so, idle for 2 days); takes 40 s to
