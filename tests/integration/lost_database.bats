@@ -155,3 +155,58 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	[[ $(modes) == 600 ]]
 	umask 022
 }
+
+@test "a store whose database was lost is restored from a backup that was made while the agent worked" {
+	start_agent
+	a=$(result a)
+	b=$(result b --parent "$a")
+	varve pin "$a"
+	varve label "$b" key=value
+	# Writers go on meanwhile.
+	(for i in {1..20}; do varve new --retain --description "busy $i"; done) > "$BATS_TEST_TMPDIR/busy" 3>&- &
+	writer=$!
+	run -0 varve backup "$BATS_TEST_TMPDIR/backup" --json
+	[[ $(jq -r .size <<< "$output") == "$(stat -c %s "$BATS_TEST_TMPDIR/backup")" ]]
+	wait "$writer"
+	[[ $(stat -c '%a %F' "$BATS_TEST_TMPDIR/backup") == "600 regular file" ]]
+	[[ $(sqlite3 "$BATS_TEST_TMPDIR/backup" "PRAGMA integrity_check") == ok ]]
+	[[ $(find "$BATS_TEST_TMPDIR" -maxdepth 1 -name 'backup*') == "$BATS_TEST_TMPDIR/backup" ]]
+	[[ $(find "$agent_root/scratch" -mindepth 1 2> /dev/null) == "" ]]
+	varve du --json | jq -c --arg a "$a" --arg b "$b" 'select(.id == $a or .id == $b) | del(.neededAgain)' | sort > "$BATS_TEST_TMPDIR/before"
+	stop_agent
+	files=$(layer_files | grep data)
+	rm "$agent_root"/varve.db*
+	refused
+	[[ $output == *"restore it from a backup"* ]]
+	cp "$BATS_TEST_TMPDIR/backup" "$agent_root/varve.db"
+	start_agent
+	varve du --json | jq -c --arg a "$a" --arg b "$b" 'select(.id == $a or .id == $b) | del(.neededAgain)' | sort |
+		diff "$BATS_TEST_TMPDIR/before" -
+	[[ $(cat "$(varve mount "$b" --read-only)/data" | wc -c) == 1048576 ]]
+	varve umount "$b"
+	[[ $(layer_files | grep data) == "$files" ]]
+	run -0 varve fsck
+}
+
+@test "backup never writes over a file, and leaves nothing when it fails" {
+	start_agent
+	result a > /dev/null
+	echo old > "$BATS_TEST_TMPDIR/file"
+	ln -s /nowhere "$BATS_TEST_TMPDIR/link"
+	for name in file link; do
+		run -5 varve backup "$BATS_TEST_TMPDIR/$name"
+		assert_output_has "exists: name a new file"
+	done
+	[[ $(< "$BATS_TEST_TMPDIR/file") == old && -L $BATS_TEST_TMPDIR/link ]]
+	run -4 varve backup "$BATS_TEST_TMPDIR/no/folder"
+	run -2 varve backup
+	mkdir "$BATS_TEST_TMPDIR/small"
+	mount -t tmpfs -o size=16K tmpfs "$BATS_TEST_TMPDIR/small"
+	run -1 varve backup "$BATS_TEST_TMPDIR/small/backup"
+	assert_output_has "No space left on device"
+	[[ -z $(ls "$BATS_TEST_TMPDIR/small") ]]
+	umount "$BATS_TEST_TMPDIR/small"
+	[[ $(find "$agent_root/scratch" -mindepth 1 2> /dev/null) == "" ]]
+	run -3 env VARVE_ADDRESS=unix:///nowhere "$VARVE_BUILD/varve" backup "$BATS_TEST_TMPDIR/unreached"
+	[[ ! -e $BATS_TEST_TMPDIR/unreached && -z $(find "$BATS_TEST_TMPDIR" -name '*.partial') ]]
+}

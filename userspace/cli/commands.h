@@ -46,5 +46,6 @@ extern const struct cli_verb command_diff;
 extern const struct cli_verb command_info;
 extern const struct cli_verb command_doctor;
 extern const struct cli_verb command_fsck;
+extern const struct cli_verb command_backup;
 extern const struct cli_verb command_completion;
 extern const struct cli_verb command_version;

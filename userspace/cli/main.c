@@ -60,6 +60,7 @@ static const struct cli_verb *const verbs[] = {
 	&command_info,
 	&command_doctor,
 	&command_fsck,
+	&command_backup,
 	&command_completion,
 	&command_version,
 	NULL,

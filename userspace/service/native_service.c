@@ -522,6 +522,23 @@ static void run_fsck(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	service_call_reply(call, code, &event.base, &e);
 }
 
+static int send_backup(const void *piece, size_t size, void *user)
+{
+	Varve__V1__BackupPiece message = VARVE__V1__BACKUP_PIECE__INIT;
+
+	message.database = (ProtobufCBinaryData){ .len = size, .data = (uint8_t *)piece };
+	return service_call_send(user, &message.base);
+}
+
+static void run_backup(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	struct error e = { 0 };
+	int code = store_backup(manager_of(user), grpc_call_cancel_flag(call), send_backup, call, &e);
+
+	(void)message; /* it is empty */
+	service_call_finish(call, code, &e);
+}
+
 const struct grpc_method native_service_methods[] = {
 	{ "/varve.v1.Cache/New", service_call_run, GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){ &varve__v1__new_request__descriptor, run_new } },
@@ -568,5 +585,7 @@ const struct grpc_method native_service_methods[] = {
 	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_doctor } },
 	{ "/varve.v1.Cache/Fsck", service_call_run, GRPC_METHOD_CHANGES,
 	  &(const struct service_handler){ &varve__v1__fsck_request__descriptor, run_fsck } },
+	{ "/varve.v1.Cache/Backup", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_backup } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The check of a running store: the public header of this room. */
+/* The check and the backup of a running store: the public header of this room. */
 #pragma once
 
+#include "manager/recovery/store_backup.h"
 #include "manager/recovery/store_fsck.h"
