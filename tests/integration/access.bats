@@ -84,7 +84,7 @@ stranger_varve() {
 	before=$(varve ls --json)
 	ro_varve() { "$VARVE_BUILD/varve" -H "unix://$ro" "$@"; }
 	for command in "new" "mount $id" "umount $id" "commit $id" "finalize $id" "get $id" "release $id" "rm $id" \
-		"pin $id" "unpin $id" "label $id a=b" "prune" "prune --dry-run" "fsck" "lease create x" "lease rm cli"; do
+		"pin $id" "unpin $id" "label $id a=b" "prune" "prune --dry-run" "fsck" "backup x" "lease create x" "lease rm cli"; do
 		# shellcheck disable=SC2086
 		run -6 ro_varve $command
 		assert_output_has "this socket is read-only"

@@ -182,7 +182,7 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	start_agent
 	varve du --json | jq -c --arg a "$a" --arg b "$b" 'select(.id == $a or .id == $b) | del(.neededAgain)' | sort |
 		diff "$BATS_TEST_TMPDIR/before" -
-	[[ $(cat "$(varve mount "$b" --read-only)/data" | wc -c) == 1048576 ]]
+	[[ $(stat -c %s "$(varve mount "$b" --read-only)/data") == 1048576 ]]
 	varve umount "$b"
 	[[ $(layer_files | grep data) == "$files" ]]
 	run -0 varve fsck

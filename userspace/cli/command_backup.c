@@ -24,7 +24,7 @@ static void backup_end(struct backup *b)
 {
 	if (b->fd >= 0)
 		(void)unlink(b->partial); /* it is not complete */
-	close_fd(&b->fd);
+	cleanup_close_fd(&b->fd);
 	free(b->partial);
 }
 DEFINE_CLEANUP_VALUE(struct backup, backup_end)
@@ -63,8 +63,8 @@ static int write_piece(const ProtobufCMessage *reply, void *user, struct error *
 static int sync_folder(const char *path, struct error *e)
 {
 	cleanup(free_ptr) char *copy = strdup(path);
-	cleanup(close_fd) int fd =
-		copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+	cleanup(close_fd) int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+					: -EBADF;
 
 	if (fd < 0 || fsync(fd) < 0)
 		return error_set(e, -errno, "sync the folder of %s: %s", path, strerror(errno));
@@ -78,7 +78,7 @@ static int finish(struct backup *b, struct error *e)
 		return error_set(e, -errno, "write %s: %s", b->path, strerror(errno));
 	if (renameat2(AT_FDCWD, b->partial, AT_FDCWD, b->path, RENAME_NOREPLACE) < 0)
 		return error_set(e, -errno, "name the backup %s: %s", b->path, strerror(errno));
-	close_fd(&b->fd);
+	cleanup_close_fd(&b->fd);
 	b->fd = -EBADF;
 	return sync_folder(b->path, e);
 }

@@ -533,7 +533,8 @@ static int send_backup(const void *piece, size_t size, void *user)
 static void run_backup(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
 	struct error e = { 0 };
-	int code = store_backup(manager_of(user), grpc_call_cancel_flag(call), send_backup, call, &e);
+	int code =
+		store_backup(manager_of(user), grpc_call_cancel_flag(call), send_backup, call, &e);
 
 	(void)message; /* it is empty */
 	service_call_finish(call, code, &e);

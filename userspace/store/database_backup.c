@@ -11,14 +11,15 @@
 #define PAGES_AT_ONCE 1024 /* between two looks at whether the call was cancelled */
 #define PRIVATE_MODE 0600
 
-static void close_connection(sqlite3 **db)
+static void close_connection(sqlite3 *db)
 {
 	sqlite3_stmt *s;
 
-	while (*db && (s = sqlite3_next_stmt(*db, NULL)))
+	while ((s = sqlite3_next_stmt(db, NULL)))
 		(void)sqlite3_finalize(s); /* repeats an error that was reported */
-	(void)sqlite3_close(*db); /* nothing is left that could keep it open */
+	(void)sqlite3_close(db); /* nothing is left that could keep it open */
 }
+DEFINE_CLEANUP(sqlite3 *, close_connection)
 
 static int open_connection(const char *path, sqlite3 **ret_db, struct error *e)
 {
