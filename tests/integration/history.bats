@@ -268,13 +268,13 @@ events() { # [OPTION…]
 	printf '[prune]\nautomatic = no\n[policy "tight"]\nmax_used_space = 1K\nscorer = gdsf\n[policy "other"]\nmax_used_space = 1K\n' > "$agent_config"
 	start_agent
 	result "compile the kernel" > /dev/null
-	varve policy show --json | jq -e -s 'map(select(.name == \"tight\"))[0] | .regrets == [] and .scorer == "gdsf"'
-	varve policy show --json | jq -e -s 'map(select(.name == \"other\"))[0] | .scorer == "forecast"'
+	varve policy show --json | jq -e -s 'map(select(.name == "tight"))[0] | .regrets == [] and .scorer == "gdsf"'
+	varve policy show --json | jq -e -s 'map(select(.name == "other"))[0] | .scorer == "forecast"'
 	varve prune --policy tight > /dev/null
 	result "compile the kernel" > /dev/null
 	[[ $(varve regret --json | jq -r .by) == tight/gdsf ]] # which folds
-	varve policy show --json | jq -e -s 'map(select(.name == \"tight\"))[0] | .regrets[0].week.layers == 1 and .regrets[0].evicted == 1'
-	varve policy show --json | jq -e -s 'map(select(.name == \"other\"))[0] | .regrets == []'
+	varve policy show --json | jq -e -s 'map(select(.name == "tight"))[0] | .regrets[0].week.layers == 1 and .regrets[0].evicted == 1'
+	varve policy show --json | jq -e -s 'map(select(.name == "other"))[0] | .regrets == []'
 	run -0 varve policy show -o name,regret --no-trunc
 	assert_output_has "1 of 1 evicted layers made again within 7 days (1 MiB, "
 	varve info --json | jq -e '.regrets[0].by == "tight/gdsf"'
