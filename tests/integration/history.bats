@@ -264,7 +264,7 @@ events() { # [OPTION…]
 	run -2 varve forecast show -q
 }
 
-@test "policy show and info say what a policy has regretted" {
+@test "policy show says what a policy has regretted" {
 	printf '[prune]\nautomatic = no\n[policy "tight"]\nmax_used_space = 1K\nscorer = gdsf\n[policy "other"]\nmax_used_space = 1K\n' > "$agent_config"
 	start_agent
 	result "compile the kernel" > /dev/null
@@ -277,9 +277,6 @@ events() { # [OPTION…]
 	varve policy show --json | jq -e -s 'map(select(.name == "other"))[0] | .regrets == []'
 	run -0 varve policy show -o name,regret --no-trunc
 	assert_output_has "1 of 1 evicted layers made again within 7 days (1 MiB, "
-	varve info --json | jq -e '.regrets[0].by == "tight/gdsf"'
-	run -0 varve info
-	assert_output_has "tight/gdsf: 1 of 1 evicted layers made again within 7 days"
 }
 
 @test "regrets are read from an index, not from the whole history" {

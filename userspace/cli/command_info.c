@@ -3,19 +3,15 @@
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
-#include "cli/cli_history.h"
 #include "cli/commands.h"
 #include "varve.pb-c.h"
-
-#define REGRET_TEXT 160
 
 static const char *or_null(const char *text)
 {
 	return *text ? text : NULL;
 }
 
-static void print_json(struct output *o, const Varve__V1__InfoReply *i,
-		       const Varve__V1__RegretReply *regrets)
+static void print_json(struct output *o, const Varve__V1__InfoReply *i)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	struct json_writer w = { .out = &line };
@@ -37,24 +33,8 @@ static void print_json(struct output *o, const Varve__V1__InfoReply *i,
 	json_uint(&w, "lost", i->lost);
 	json_uint(&w, "folds", i->folds);
 	json_uint(&w, "diskWalks", i->disk_walks);
-	cli_history_regrets_json(&w, regrets, NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
-}
-
-static void print_regrets(struct output *o, const Varve__V1__RegretReply *regrets)
-{
-	char text[REGRET_TEXT];
-
-	for (size_t i = 0; i < regrets->n_regrets; i++) {
-		Varve__V1__RegretReply one = VARVE__V1__REGRET_REPLY__INIT;
-
-		one.regrets = &regrets->regrets[i];
-		one.n_regrets = 1;
-		if (cli_history_regret_text(o, &one, NULL, text, sizeof(text)))
-			output_field(o, i == 0 ? "Regret" : "", "%s: %s", regrets->regrets[i]->by,
-				     text);
-	}
 }
 
 static void print_fields(struct output *o, const Varve__V1__InfoReply *i)
@@ -83,21 +63,15 @@ static void print_fields(struct output *o, const Varve__V1__InfoReply *i)
 static int run(struct cli *c, struct error *e)
 {
 	cleanup(free_reply) Varve__V1__InfoReply *reply = NULL;
-	cleanup(free_reply) Varve__V1__RegretReply *regrets = NULL;
 	Varve__V1__Empty request = VARVE__V1__EMPTY__INIT;
 
 	reply = cli_call_one(c, "Info", &request.base, &varve__v1__info_reply__descriptor, e);
 	if (!reply)
 		return e->code;
-	regrets = cli_history_regrets(c, e);
-	if (!regrets)
-		return e->code;
-	if (c->line.globals.json) {
-		print_json(&c->out, reply, regrets);
-		return 0;
-	}
-	print_fields(&c->out, reply);
-	print_regrets(&c->out, regrets);
+	if (c->line.globals.json)
+		print_json(&c->out, reply);
+	else
+		print_fields(&c->out, reply);
 	return 0;
 }
 
