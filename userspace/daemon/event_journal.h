@@ -10,7 +10,7 @@
 
 struct event_journal;
 
-/* *ret_journal is NULL if there is no journal. The ring must outlive it. */
+/* *ret_journal is NULL where the host has no journal. The ring must outlive *ret_journal. */
 int event_journal_start(struct event_ring *ring, struct event_journal **ret_journal,
 			struct error *e);
 /* Writes the events that are left. The ring must have been closed. */

@@ -18,7 +18,7 @@ struct eviction_options {
 	struct prune_limits limits; /* none: every record that matches */
 	int64_t free_bytes; /* instead of limits: so much, of what matches; 0: the limits count */
 	const char *scorer; /* "" or NULL: the default */
-	const char *owner; /* who is asked, instead of evicting here; NULL or "": nobody */
+	const char *owner; /* asked to remove its records; NULL or "": evict the store's own */
 	const char *policy; /* the policy that these options are of; NULL: none */
 	bool to_lazy; /* a record that can be made again from its blob loses its files only */
 	bool dry_run; /* makes a plan instead */

@@ -25,7 +25,7 @@ struct eviction_owned {
 	enum snapshot_kind kind;
 	size_t below; /* index of the snapshot that it lies on, or PRUNE_NO_PARENT */
 	bool mounted; /* by the agent or by another process */
-	bool kept_here; /* pinned, held by a lease of Varve, below a record that is no snapshot, or
+	bool kept_here; /* pinned, held by a lease of Varve, below a record that is not a snapshot, or
 			   worked on */
 	struct prune_record record; /* with neither id nor parent */
 	struct history_forecast expected; /* of the scorer forecast; else zeros */
@@ -50,7 +50,7 @@ DEFINE_CLEANUP_VALUE(struct eviction_owned_list, eviction_owned_free)
 /* Whether containerd still has the record, by its id, as a snapshot, and the store the layer. */
 bool eviction_owned_has_snapshot(struct manager *m, const char *id);
 bool eviction_owned_has_layer(struct manager *m, const char *layer);
-/* The fingerprint of the record as of now, after a fold; 0: there is no such record. */
+/* The fingerprint of the record as of now, after a fold; 0: the record does not exist. */
 uint64_t eviction_owned_fingerprint(struct manager *m, const char *id);
 /* Returns when the files of removed layers are off the disk. */
 void eviction_owned_settle(struct manager *m);

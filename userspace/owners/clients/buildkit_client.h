@@ -31,7 +31,7 @@ bool buildkit_client_can_name(const char *id);
 /* What a prune of one record removed. */
 struct buildkit_pruned {
 	bool done; /* the record itself */
-	size_t others; /* records besides it, which nobody asked for */
+	size_t others; /* records besides it, which were not asked for */
 };
 
 /* Asks for this record to be removed; `all`: also if an image shares it. That it stayed is not an
