@@ -61,8 +61,8 @@ _Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_minor");
 #define USAGE_LAYERS_MAX 1024 /* of a mount: twice what overlayfs takes */
 
 /* mount_verdicts: whether a mount is foreign, see usage_foreign.h. Userspace counts the epoch;
- * from USAGE_EPOCH_MAX on, the programs note no verdicts. Tokens are ids of mounts, which the kernel
- * counts from 1 << 31 on. */
+ * from USAGE_EPOCH_MAX on, the programs note no verdicts. Tokens are ids of mounts, which the
+ * kernel counts from 1 << 31 on. */
 #define USAGE_MOUNT_VERDICTS 4096
 struct usage_mount_verdicts {
 	__u64 epoch;

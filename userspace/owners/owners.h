@@ -52,8 +52,8 @@ int owners_list(struct owners *all, const atomic_bool *cancelled, struct owner_s
 /* Asks the owners that were not asked in the last seconds, so that their names are of now; those
  * that did not answer then, not for a minute. */
 int owners_refresh(struct owners *all, const atomic_bool *cancelled, struct error *e);
-/* Visits the names that owners have for a record, as they answered last; no owner is asked. A lock is
- * held, so the visit must not take long; a negative return ends it, and is returned. */
+/* Visits the names that owners have for a record, as they answered last; no owner is asked. A lock
+ * is held, so the visit must not take long; a negative return ends it, and is returned. */
 int owners_visit_names(struct owners *all, const char *record,
 		       int (*visit)(const struct owner_name *name, void *user), void *user);
 

@@ -25,8 +25,8 @@ struct eviction_owned {
 	enum snapshot_kind kind;
 	size_t below; /* index of the snapshot that it lies on, or PRUNE_NO_PARENT */
 	bool mounted; /* by the agent or by another process */
-	bool kept_here; /* pinned, held by a lease of Varve, below a record that is not a snapshot, or
-			   worked on */
+	bool kept_here; /* pinned, held by a lease of Varve, below a record that is not a snapshot,
+			   or worked on */
 	struct prune_record record; /* with neither id nor parent */
 	struct history_forecast expected; /* of the scorer forecast; else zeros */
 	int64_t last_read_ns;
