@@ -155,6 +155,64 @@ static void one_of_two_twins_is_listed(void **unused)
 	record_graph_free(g);
 }
 
+/* The content of the chain with this number. */
+static struct record_content *chain_content(int number)
+{
+	struct record_content content = { .size_bytes = number };
+
+	(void)snprintf(content.chain_id.text, sizeof(content.chain_id.text), "sha256:%064x",
+		       number);
+	return record_content_copy(&content);
+}
+
+static int count_chain(const struct record_graph *g, int number)
+{
+	cleanup(record_content_free) struct record_content *wanted = chain_content(number);
+	const struct record *r = chain_index_first(record_graph_chains(g), &wanted->chain_id);
+	int count = 0;
+
+	for (; r; r = chain_index_next(r)) {
+		assert_string_equal(r->content->chain_id.text, wanted->chain_id.text);
+		count++;
+	}
+	return count;
+}
+
+/* Two records for each of 500 chains, and one without content. */
+static void records_of_a_chain_are_found_while_they_have_it(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *records[1000];
+	char id[RECORD_ID_LENGTH + 1];
+
+	(void)unused;
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(id, sizeof(id), "aaaaaaaaaaaaaaaaaaa%06d", i);
+		records[i] = record_new(id, "", "regular");
+		records[i]->content = chain_content(i / 2);
+		assert_int_equal(record_graph_insert(g, records[i], NULL,
+						     record_graph_add_layer(g, id + 19)),
+				 0);
+	}
+	add(g, "aaaaaaaaaaaaaaaaaaa001000", NULL);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(count_chain(g, i), 2);
+	assert_int_equal(count_chain(g, 500), 0);
+	/* Another chain, the same chain again, none at all. */
+	record_graph_set_content(g, records[0], chain_content(7));
+	record_graph_set_content(g, records[20], chain_content(10));
+	record_graph_set_content(g, records[40], NULL);
+	assert_int_equal(count_chain(g, 0), 1);
+	assert_int_equal(count_chain(g, 7), 3);
+	assert_int_equal(count_chain(g, 10), 2);
+	assert_int_equal(count_chain(g, 20), 1);
+	for (int i = 0; i < 1000; i += 3)
+		record_graph_remove(g, records[i]);
+	for (int i = 21; i < 500; i++)
+		assert_int_equal(count_chain(g, i), (2 * i % 3 != 0) + ((2 * i + 1) % 3 != 0));
+	record_graph_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +222,7 @@ int main(void)
 		cmocka_unit_test(one_pass_marks_the_same_as_two),
 		cmocka_unit_test(the_last_ref_that_counts_is_reported_as_a_use),
 		cmocka_unit_test(one_of_two_twins_is_listed),
+		cmocka_unit_test(records_of_a_chain_are_found_while_they_have_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

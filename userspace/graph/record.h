@@ -145,7 +145,10 @@ struct record {
 	size_t label_count;
 	char **image_refs;
 	size_t image_ref_count;
-	struct record_content *content; /* NULL: it has no digest yet */
+	/* NULL: it has no digest yet. Of a record in a graph, record_graph_set_content() sets it.
+	 */
+	struct record_content *content;
+	struct record *next_of_chain, *previous_of_chain; /* chain_index.c's */
 	unsigned extractions; /* under way, of its chain: it must stay meanwhile */
 	int64_t created_ns;
 	/* Uses by refs that never mounted it; those by access are the layer's. */

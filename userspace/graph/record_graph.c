@@ -12,6 +12,7 @@
 struct record_graph {
 	struct hashmap *records; /* by id */
 	struct hashmap *layers; /* by name */
+	struct chain_index chains;
 };
 
 struct record_graph *record_graph_new(void)
@@ -22,7 +23,7 @@ struct record_graph *record_graph_new(void)
 		return NULL;
 	g->records = hashmap_new();
 	g->layers = hashmap_new();
-	if (!g->records || !g->layers)
+	if (!g->records || !g->layers || chain_index_init(&g->chains) < 0)
 		return NULL;
 	return take_ptr(g);
 }
@@ -41,6 +42,7 @@ void record_graph_free(struct record_graph *g)
 		free(entry);
 	hashmap_free(g->records);
 	hashmap_free(g->layers);
+	chain_index_free(&g->chains);
 	free(g);
 }
 
@@ -97,6 +99,7 @@ int record_graph_insert(struct record_graph *g, struct record *r, struct record 
 		link_child(parent, r);
 	r->layer = layer;
 	link_owner(layer, r);
+	chain_index_add(&g->chains, r);
 	return 0;
 }
 
@@ -112,11 +115,26 @@ void record_graph_remove(struct record_graph *g, struct record *r)
 {
 	unpair(r);
 	unlink_child(r);
+	chain_index_remove(&g->chains, r);
 	unlink_owner(r->layer, r);
 	if (r->layer->owners == 0)
 		record_graph_remove_layer(g, r->layer);
 	(void)hashmap_remove(g->records, r->id); /* the same record */
 	record_free(r);
+}
+
+void record_graph_set_content(struct record_graph *g, struct record *r,
+			      struct record_content *content)
+{
+	chain_index_remove(&g->chains, r);
+	record_content_free(r->content);
+	r->content = content;
+	chain_index_add(&g->chains, r);
+}
+
+const struct chain_index *record_graph_chains(const struct record_graph *g)
+{
+	return &g->chains;
 }
 
 void record_graph_pair(struct record *immutable, struct record *mutable_half)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "graph/chain_index.h"
 #include "graph/record.h"
 
 struct record_graph;
@@ -22,6 +23,10 @@ int record_graph_insert(struct record_graph *g, struct record *r, struct record 
 			struct layer *layer);
 /* Unlinks and frees a record without children; and its layer when it has no other owner. */
 void record_graph_remove(struct record_graph *g, struct record *r);
+/* Replaces what the record of this graph has as content, and frees that; takes the new one. */
+void record_graph_set_content(struct record_graph *g, struct record *r,
+			      struct record_content *content);
+const struct chain_index *record_graph_chains(const struct record_graph *g);
 void record_graph_pair(struct record *immutable, struct record *mutable_half);
 
 struct layer *record_graph_add_layer(struct record_graph *g, const char *name);

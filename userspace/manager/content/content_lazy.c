@@ -28,15 +28,13 @@ static bool is_unneeded(const struct record *r)
 /* Several records may share the layer. With the lock. */
 static bool is_unneeded_by_all(struct manager *m, const struct record *r)
 {
-	const struct record *other;
-	size_t at = 0;
+	const struct record *other = r->layer->first_owner;
 
 	manager_assert_locked(m);
 	if (r->layer->owners == 1)
 		return is_unneeded(r);
-	while ((other = record_graph_next(m->graph, &at)))
-		if (other->layer == r->layer &&
-		    (other->twin || !other->content || other->snapshot || other->mount ||
+	for (; other; other = other->next_owner)
+		if ((other->twin || !other->content || other->snapshot || other->mount ||
 		     other->busy || !is_unneeded(other)))
 			return false;
 	return true;

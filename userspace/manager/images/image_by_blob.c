@@ -122,24 +122,23 @@ static bool may_share(const struct manager *m, const struct record *r)
 static struct record *find_same(struct manager *m, struct wanted *w)
 {
 	struct record *r, *same = NULL;
-	size_t at = 0;
 
 	manager_assert_locked(m);
 	w->lent = NULL;
-	while ((r = record_graph_next(m->graph, &at))) {
-		bool usable = r->content && may_share(m, r);
-		bool same_blobs = usable && digest_equal(&r->content->blob_chain_id,
-							 &w->content.blob_chain_id);
-		bool same_chain = usable &&
-				  digest_equal(&r->content->chain_id, &w->content.chain_id);
+	r = chain_index_first(record_graph_chains(m->graph), &w->content.chain_id);
+	for (; r; r = chain_index_next(r)) {
+		/* The same blobs make the same chain. */
+		bool same_blobs =
+			digest_equal(&r->content->blob_chain_id, &w->content.blob_chain_id);
 
-		/* Its layer may be on the way out. */
-		if ((same_blobs || same_chain) && r->busy)
+		if (!may_share(m, r))
+			continue;
+		if (r->busy) /* its layer may be on the way out */
 			return r;
 		if (same_blobs && may_stand_for(r, w) &&
 		    (!same || digest_equal(&r->content->config, &w->content.config)))
 			same = r;
-		if (same_chain && r->state == RECORD_LIVE)
+		if (r->state == RECORD_LIVE)
 			w->lent = r->layer;
 	}
 	return same;
@@ -323,8 +322,7 @@ static int learn(struct manager *m, struct record *r, const struct wanted *w, st
 	if (code < 0)
 		return code;
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
-	record_content_free(r->content);
-	r->content = take_ptr(learnt);
+	record_graph_set_content(locked->graph, r, take_ptr(learnt));
 	return 0;
 }
 

@@ -184,7 +184,7 @@ static int keep_content(struct exporting *x, const struct export_layer *l, struc
 	for (size_t i = 0; i < label_count; i++)
 		if (record_set_label(r, labels[i].key, labels[i].value) < 0)
 			code = error_set(e, -ENOMEM, "out of memory");
-	r->content = take_ptr(kept);
+	record_graph_set_content(m->graph, r, take_ptr(kept));
 	return code;
 }
 
@@ -393,8 +393,7 @@ static int keep_config(struct exporting *x, struct error *e)
 	if (code < 0)
 		return code;
 	cleanup(manager_unlock) struct manager *m = manager_lock(x->m);
-	record_content_free(r->content);
-	r->content = take_ptr(kept);
+	record_graph_set_content(m->graph, r, take_ptr(kept));
 	return 0;
 }
 

@@ -169,7 +169,7 @@ static void publish_committed(struct commit *commit)
 	snapshot_free(r->snapshot);
 	r->snapshot = commit->committed;
 	r->is_mutable = false;
-	r->content = take_ptr(commit->content);
+	record_graph_set_content(locked->graph, r, take_ptr(commit->content));
 	record_swap_labels(r, commit->draft);
 	free(r->description);
 	r->description = take_ptr(commit->draft->description);

@@ -7,23 +7,20 @@
 #include "manager/snapshots/snapshot_keys.h"
 #include "store/record_rows.h"
 
-static bool is_same_chain(const struct record *r, const struct record *other)
+/* `other` has the chain of r, too. */
+static bool is_usable(const struct record *r, const struct record *other)
 {
-	return other != r && other->content && !other->is_mutable && !other->layer->lazy &&
-	       digest_equal(&other->content->chain_id, &r->content->chain_id);
+	return other != r && !other->is_mutable && !other->layer->lazy;
 }
 
 /* Whether the chain will be found all the same: one layer of it is enough. */
 static bool is_found_without(const struct manager *m, const struct record *r)
 {
-	const struct record *other;
-	size_t at = 0;
+	const struct record *other =
+		chain_index_first(record_graph_chains(m->graph), &r->content->chain_id);
 
-	for (other = r->layer->first_owner; other; other = other->next_owner)
-		if (is_same_chain(r, other))
-			return true;
-	while (m->share_namespaces && (other = record_graph_next(m->graph, &at)))
-		if (is_same_chain(r, other))
+	for (; other; other = chain_index_next(other))
+		if (is_usable(r, other) && (m->share_namespaces || other->layer == r->layer))
 			return true;
 	return false;
 }

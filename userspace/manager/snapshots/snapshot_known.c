@@ -104,10 +104,10 @@ static bool may_use(const struct known *k, const struct record *r)
 	return k->m->share_namespaces || is_in_namespace(r, k->namespace);
 }
 
-static bool is_chain(const struct known *k, const struct record *r)
+/* Of records of the chain. */
+static bool has_files(const struct record *r)
 {
-	return r->content && !r->is_mutable && !r->layer->lazy &&
-	       digest_equal(&r->content->chain_id, &k->chain);
+	return !r->is_mutable && !r->layer->lazy;
 }
 
 /* Is it what containerd finds after the answer? */
@@ -130,12 +130,12 @@ static int look(struct known *k, bool *ret_busy)
 {
 	struct record *r;
 	bool is_there = false;
-	size_t at = 0;
 
 	manager_assert_locked(k->m);
 	k->owner = NULL;
-	while ((r = record_graph_next(k->m->graph, &at))) {
-		if (!is_chain(k, r) || !may_use(k, r))
+	r = chain_index_first(record_graph_chains(k->m->graph), &k->chain);
+	for (; r; r = chain_index_next(r)) {
+		if (!has_files(r) || !may_use(k, r))
 			continue;
 		if (r->busy) {
 			*ret_busy = true;

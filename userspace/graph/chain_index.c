@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/chain_index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define FIRST_BUCKETS 64
+
+int chain_index_init(struct chain_index *x)
+{
+	*x = (struct chain_index){ .bucket_count = FIRST_BUCKETS };
+	x->buckets = calloc(x->bucket_count, sizeof(*x->buckets));
+	return x->buckets ? 0 : -ENOMEM;
+}
+
+void chain_index_free(struct chain_index *x)
+{
+	free(x->buckets);
+	*x = (struct chain_index){ 0 };
+}
+
+static bool is_indexed(const struct record *r)
+{
+	return r->content && *r->content->chain_id.text;
+}
+
+/* A digest is random enough in each of its digits; a text that is not one is only slow. */
+static size_t bucket_of(const struct chain_index *x, const struct digest *chain)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (const char *at = chain->text; *at; at++)
+		hash = (hash ^ (uint8_t)*at) * 0x100000001b3;
+	return (hash ^ (hash >> 32)) & (x->bucket_count - 1);
+}
+
+static void link_record(struct chain_index *x, struct record *r)
+{
+	struct record **bucket = &x->buckets[bucket_of(x, &r->content->chain_id)];
+
+	r->previous_of_chain = NULL;
+	r->next_of_chain = *bucket;
+	if (*bucket)
+		(*bucket)->previous_of_chain = r;
+	*bucket = r;
+}
+
+/* Without memory the lists only become longer. */
+static void grow(struct chain_index *x)
+{
+	struct chain_index wider = { .bucket_count = 2 * x->bucket_count, .count = x->count };
+
+	wider.buckets = calloc(wider.bucket_count, sizeof(*wider.buckets));
+	if (!wider.buckets)
+		return;
+	for (size_t i = 0; i < x->bucket_count; i++) {
+		for (struct record *r = x->buckets[i], *next; r; r = next) {
+			next = r->next_of_chain;
+			link_record(&wider, r);
+		}
+	}
+	free(x->buckets);
+	*x = wider;
+}
+
+void chain_index_add(struct chain_index *x, struct record *r)
+{
+	if (!is_indexed(r))
+		return;
+	if (x->count >= x->bucket_count)
+		grow(x);
+	link_record(x, r);
+	x->count++;
+}
+
+void chain_index_remove(struct chain_index *x, struct record *r)
+{
+	if (!is_indexed(r))
+		return;
+	if (r->previous_of_chain)
+		r->previous_of_chain->next_of_chain = r->next_of_chain;
+	else
+		x->buckets[bucket_of(x, &r->content->chain_id)] = r->next_of_chain;
+	if (r->next_of_chain)
+		r->next_of_chain->previous_of_chain = r->previous_of_chain;
+	r->next_of_chain = r->previous_of_chain = NULL;
+	x->count--;
+}
+
+/* From this record on. */
+static struct record *find_chain(struct record *r, const struct digest *chain)
+{
+	while (r && !digest_equal(&r->content->chain_id, chain))
+		r = r->next_of_chain;
+	return r;
+}
+
+struct record *chain_index_first(const struct chain_index *x, const struct digest *chain)
+{
+	return *chain->text ? find_chain(x->buckets[bucket_of(x, chain)], chain) : NULL;
+}
+
+struct record *chain_index_next(const struct record *r)
+{
+	return find_chain(r->next_of_chain, &r->content->chain_id);
+}
