@@ -23,7 +23,7 @@ int json_lines_open(struct json_lines *l, const char *path, struct error *e)
 
 void json_lines_close(struct json_lines *l)
 {
-	json_decref(l->object);
+	json_tree_free(&l->tree);
 	free(l->line);
 	if (l->file && l->file != stdin)
 		(void)fclose(l->file); /* nothing was written to it */
@@ -40,9 +40,9 @@ int json_lines_fault(const struct json_lines *l, const char *format, ...)
 	return error_context(l->e, "%s:%zu", l->name, l->number);
 }
 
-int json_lines_next(struct json_lines *l)
+/* The next line that is not empty. 1: there is one; 0: end of file. */
+static int next_line(struct json_lines *l, size_t *ret_length)
 {
-	json_error_t fault;
 	ssize_t length;
 
 	do {
@@ -54,84 +54,98 @@ int json_lines_next(struct json_lines *l)
 			return 0;
 		l->number++;
 	} while (l->line[strspn(l->line, " \t\r\n")] == '\0' && strlen(l->line) == (size_t)length);
-
-	json_decref(l->object);
-	l->object = json_loadb(l->line, (size_t)length, 0, &fault);
-	if (!l->object)
-		return json_lines_fault(l, "invalid JSON at byte %d: %s", fault.position,
-					fault.text);
-	if (!json_is_object(l->object))
-		return json_lines_fault(l, "not a JSON object: %.*s", QUOTED_MAX, l->line);
+	*ret_length = (size_t)length;
 	return 1;
 }
 
-/* NULL when the member is absent or null. */
-static const json_t *find(const struct json_lines *l, const char *key)
+int json_lines_next(struct json_lines *l)
 {
-	const json_t *value = json_object_get(l->object, key);
+	char quoted[QUOTED_MAX + 1];
+	size_t length = 0;
+	int code = next_line(l, &length);
 
-	return json_is_null(value) ? NULL : value;
+	if (code <= 0)
+		return code;
+	memcpy(quoted, l->line, length < QUOTED_MAX ? length : QUOTED_MAX);
+	quoted[length < QUOTED_MAX ? length : QUOTED_MAX] = '\0';
+	code = json_tree_parse(&l->tree, l->line, length);
+	if (code == -ENOMEM)
+		return error_set(l->e, -ENOMEM, "no memory for %s", l->name);
+	if (code < 0)
+		return json_lines_fault(l, "invalid JSON at byte %zu: %s", l->tree.fault_at,
+					l->tree.fault);
+	l->object = l->tree.values;
+	if (l->object->kind != JSON_TREE_OBJECT)
+		return json_lines_fault(l, "not a JSON object: %s", quoted);
+	return 1;
+}
+
+const struct json_value *json_lines_find(const struct json_lines *l, const char *key)
+{
+	const struct json_value *value = json_tree_find(&l->tree, l->object, key);
+
+	return value && value->kind == JSON_TREE_NULL ? NULL : value;
 }
 
 int json_lines_text(const struct json_lines *l, const char *key, const char **ret_text)
 {
-	const json_t *value = find(l, key);
+	const struct json_value *value = json_lines_find(l, key);
 
 	if (!value)
 		return 0;
-	if (!json_is_string(value))
+	if (value->kind != JSON_TREE_TEXT)
 		return json_lines_fault(l, "\"%s\" is not a string", key);
-	*ret_text = json_string_value(value);
+	*ret_text = value->text;
 	return 0;
 }
 
 int json_lines_bool(const struct json_lines *l, const char *key, bool *ret_bool)
 {
-	const json_t *value = find(l, key);
+	const struct json_value *value = json_lines_find(l, key);
 
 	if (!value)
 		return 0;
-	if (!json_is_boolean(value))
+	if (value->kind != JSON_TREE_TRUE && value->kind != JSON_TREE_FALSE)
 		return json_lines_fault(l, "\"%s\" is neither true nor false", key);
-	*ret_bool = json_is_true(value);
+	*ret_bool = value->kind == JSON_TREE_TRUE;
 	return 0;
 }
 
 int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_count)
 {
-	const json_t *value = find(l, key);
+	const struct json_value *value = json_lines_find(l, key);
 
 	if (!value)
 		return 0;
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
+	if (value->kind != JSON_TREE_INTEGER || value->integer < 0)
 		return json_lines_fault(l, "\"%s\" is not a whole number of 0 or more", key);
-	*ret_count = json_integer_value(value);
+	*ret_count = value->integer;
 	return 0;
 }
 
 int json_lines_seconds(const struct json_lines *l, const char *key, double *ret_seconds)
 {
-	const json_t *value = find(l, key);
+	const struct json_value *value = json_lines_find(l, key);
 
 	if (!value)
 		return 0;
-	if (!json_is_number(value) ||
-	    !(json_number_value(value) >= 0 && json_number_value(value) <= JSON_LINES_MAX_SECONDS))
+	if (!json_value_is_number(value) ||
+	    !(value->number >= 0 && value->number <= JSON_LINES_MAX_SECONDS))
 		return json_lines_fault(l, "\"%s\" is not a number of seconds from 0 to %g", key,
 					JSON_LINES_MAX_SECONDS);
-	*ret_seconds = json_number_value(value);
+	*ret_seconds = value->number;
 	return 0;
 }
 
 int json_lines_positive(const struct json_lines *l, const char *key, double *ret_number)
 {
-	const json_t *value = find(l, key);
+	const struct json_value *value = json_lines_find(l, key);
 
 	if (!value)
 		return 0;
-	if (!json_is_number(value) || !(json_number_value(value) > 0))
+	if (!json_value_is_number(value) || !(value->number > 0))
 		return json_lines_fault(l, "\"%s\" is not a positive number", key);
-	*ret_number = json_number_value(value);
+	*ret_number = value->number;
 	return 0;
 }
 

@@ -6,10 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include <jansson.h>
-
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "simulate/json_tree.h"
 
 #define JSON_LINES_MAX_SECONDS 9e9 /* centuries, and well within 64 bits of nanoseconds */
 
@@ -19,7 +18,8 @@ struct json_lines {
 	char *line;
 	size_t size;
 	size_t number; /* of the line that was read last, from 1 */
-	json_t *object; /* of that line */
+	struct json_tree tree; /* of that line */
+	const struct json_value *object; /* that the members are read from: the whole line */
 	struct error *e; /* where faults are reported */
 };
 
@@ -36,8 +36,9 @@ int json_lines_fault(const struct json_lines *l, const char *format, ...)
 
 /*
  * Members of the object. One that is absent or null leaves the result as it is; one of another kind
- * is a fault, as is a number below 0. Texts are the object's.
+ * is a fault, as is a number below 0. Texts are the line's.
  */
+const struct json_value *json_lines_find(const struct json_lines *l, const char *key);
 int json_lines_text(const struct json_lines *l, const char *key, const char **ret_text);
 int json_lines_bool(const struct json_lines *l, const char *key, bool *ret_bool);
 int json_lines_count(const struct json_lines *l, const char *key, int64_t *ret_count);

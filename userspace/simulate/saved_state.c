@@ -45,48 +45,46 @@ static int no_memory(const struct json_lines *l)
 
 static int read_parent(const struct json_lines *l, const char **ret_parent)
 {
-	const json_t *parents = json_object_get(l->object, "parents");
-	const json_t *parent;
+	const struct json_value *parents = json_lines_find(l, "parents"), *parent;
 
-	if (!parents || json_is_null(parents))
+	if (!parents)
 		return 0;
-	if (!json_is_array(parents))
+	if (parents->kind != JSON_TREE_ARRAY)
 		return json_lines_fault(l, "\"parents\" is not a list");
-	if (json_array_size(parents) > 1)
+	if (parents->count > 1)
 		return json_lines_fault(
-			l,
-			"the record has %zu parents; only records with one parent can be planned",
-			json_array_size(parents));
-	parent = json_array_get(parents, 0);
-	if (parent && !json_is_string(parent))
+			l, "the record has %u parents; only records with one parent can be planned",
+			parents->count);
+	parent = json_tree_first(&l->tree, parents);
+	if (parent && parent->kind != JSON_TREE_TEXT)
 		return json_lines_fault(l, "the parent is not a string");
 	if (parent)
-		*ret_parent = json_string_value(parent);
+		*ret_parent = parent->text;
 	return 0;
 }
 
 static int read_labels(const struct json_lines *l, struct record_facts *f)
 {
-	json_t *object = json_object_get(l->object, "labels"), *value;
+	const struct json_value *object = json_lines_find(l, "labels"), *value;
 	struct record_label *labels;
-	const char *key;
 
-	if (!object || json_is_null(object))
+	if (!object || object->kind != JSON_TREE_OBJECT)
+		return object ? json_lines_fault(l, "\"labels\" is not an object") : 0;
+	if (object->count == 0)
 		return 0;
-	if (!json_is_object(object))
-		return json_lines_fault(l, "\"labels\" is not an object");
-	labels = calloc(json_object_size(object) + 1, sizeof(*labels));
+	labels = calloc(object->count, sizeof(*labels));
 	if (!labels)
 		return no_memory(l);
 	f->labels = labels;
-	json_object_foreach(object, key, value)
-	{
+	for (value = json_tree_first(&l->tree, object); value;
+	     value = json_tree_next(&l->tree, value)) {
 		struct record_label *label = &labels[f->label_count];
 
-		if (!json_is_string(value))
-			return json_lines_fault(l, "the value of label '%s' is not a string", key);
-		label->key = strdup(key);
-		label->value = strdup(json_string_value(value));
+		if (value->kind != JSON_TREE_TEXT)
+			return json_lines_fault(l, "the value of label '%s' is not a string",
+						value->key);
+		label->key = strdup(value->key);
+		label->value = strdup(value->text);
 		f->label_count++;
 		if (!label->key || !label->value)
 			return no_memory(l);
@@ -100,10 +98,10 @@ static int read_access(const struct json_lines *l, struct record_facts *f)
 	int64_t opens = 0;
 	int code;
 
-	access.object = json_object_get(l->object, "access");
-	if (!access.object || json_is_null(access.object))
+	access.object = json_lines_find(l, "access");
+	if (!access.object)
 		return 0;
-	if (!json_is_object(access.object))
+	if (access.object->kind != JSON_TREE_OBJECT)
 		return json_lines_fault(l, "\"access\" is not an object");
 	code = json_lines_count(&access, "opens", &opens);
 	f->opens = (uint64_t)opens;

@@ -107,15 +107,15 @@ static int add_event(struct reading *r, int64_t time_ns, size_t record,
 
 static int read_time(struct reading *r, int64_t *ret_ns)
 {
-	const json_t *value = json_object_get(r->lines.object, "t");
+	const struct json_value *value = json_tree_find(&r->lines.tree, r->lines.object, "t");
 	int64_t ns;
 
-	if (json_is_string(value)) {
+	if (value && value->kind == JSON_TREE_TEXT) {
 		int code = json_lines_time(&r->lines, "t", &ns);
 		if (code < 0)
 			return code;
 	} else {
-		double seconds = json_is_number(value) ? json_number_value(value) : -1;
+		double seconds = value && json_value_is_number(value) ? value->number : -1;
 
 		if (!(seconds >= 0 && seconds <= JSON_LINES_MAX_SECONDS))
 			return json_lines_fault(&r->lines,
