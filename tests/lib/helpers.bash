@@ -17,6 +17,24 @@ teardown() {
 	agent_teardown
 }
 
+# A file whose tests share one agent calls these in setup_file(), setup() and teardown_file(), and has a teardown()
+# that does nothing. The agent is started in setup_file(), after agent_setup_file.
+agent_setup_file() {
+	BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR
+	agent_setup
+	export agent_root agent_log agent_socket_dir agent_socket agent_config
+}
+
+agent_setup_shared() {
+	bats_require_minimum_version 1.5.0
+	require
+}
+
+agent_teardown_file() {
+	BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR
+	agent_teardown
+}
+
 agent_setup() {
 	bats_require_minimum_version 1.5.0
 	require
@@ -67,13 +85,14 @@ agent_leftovers() {
 	done
 }
 
-# list_pins FOLDER…: the pins of stores in these folders.
+# list_pins FOLDER…: the pins of stores in these folders. An empty name, as of a variable that bats has not set, is
+# no folder: it would name the stores of all tests.
 list_pins() {
 	local link folder store
 	for link in /sys/fs/bpf/varve*/v*/store; do
 		store=$(readlink "$link") || continue
 		for folder; do
-			[[ $store/ != "$folder"/* || ${link%/store} == "$agent_pins" ]] || echo "pins ${link%/store}"
+			[[ -z $folder || $store/ != "$folder"/* || ${link%/store} == "$agent_pins" ]] || echo "pins ${link%/store}"
 		done
 	done | sort -u
 }
