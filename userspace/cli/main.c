@@ -35,6 +35,7 @@ static const struct cli_verb *const verbs[] = {
 	&command_du,
 	&command_stats,
 	&command_files,
+	&command_heat,
 	&command_prune,
 	&command_owners,
 	&command_images,

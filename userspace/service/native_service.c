@@ -333,9 +333,10 @@ static void run_files(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	int code;
 	struct record_files_query query = {
 		.id = request->id,
-		.which = request->never_read ? RECORD_FILES_NEVER_READ
-			 : request->hot	     ? RECORD_FILES_HOT
-					     : RECORD_FILES_TOUCHED,
+		.which = request->all	       ? RECORD_FILES_ALL
+			 : request->never_read ? RECORD_FILES_NEVER_READ
+			 : request->hot	       ? RECORD_FILES_HOT
+					       : RECORD_FILES_TOUCHED,
 		.limit = request->limit,
 		.cancelled = grpc_call_cancel_flag(call),
 	};

@@ -39,7 +39,7 @@ static int add_file(struct file_list *list, struct record_file_view *file)
 struct file_search {
 	struct touched_files *touched;
 	struct file_list *list;
-	bool never_read;
+	enum record_files_which which;
 	const atomic_bool *cancelled;
 };
 
@@ -60,7 +60,7 @@ static int look_at_file(struct file_search *w, const char *path, const struct st
 
 	if (seen)
 		seen->found = true;
-	if (w->never_read == (seen != NULL))
+	if (w->which != RECORD_FILES_ALL && (w->which == RECORD_FILES_NEVER_READ) == (seen != NULL))
 		return 0;
 	if (seen) {
 		file.opens = seen->opens;
@@ -144,7 +144,7 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 {
 	struct file_search w = { .touched = touched,
 				 .list = list,
-				 .never_read = query->which == RECORD_FILES_NEVER_READ,
+				 .which = query->which,
 				 .cancelled = query->cancelled };
 	cleanup(close_fd) int root = -EBADF;
 	int code = store_files_open_layer(m, layer, &root, e);
@@ -154,7 +154,8 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 	code = walk_layer(&w, root, e);
 	if (code < 0)
 		return error_context(e, "walk layer %s", layer);
-	for (size_t i = 0; code == 0 && !w.never_read && i < touched->count; i++) {
+	for (size_t i = 0; code == 0 && w.which != RECORD_FILES_NEVER_READ && i < touched->count;
+	     i++) {
 		const struct touched_file *t = &touched->files[i];
 		struct record_file_view gone = { .inode = t->inode,
 						 .opens = t->opens,
@@ -198,6 +199,7 @@ int record_files(struct manager *m, const struct record_files_query *query,
 		[RECORD_FILES_TOUCHED] = by_path,
 		[RECORD_FILES_HOT] = by_opens,
 		[RECORD_FILES_NEVER_READ] = by_size,
+		[RECORD_FILES_ALL] = by_path,
 	};
 	cleanup(touched_files_free) struct touched_files touched = { 0 };
 	cleanup(file_list_free) struct file_list list = { 0 };

@@ -11,7 +11,12 @@ struct record_file_view {
 	int64_t last_access_ns;
 };
 
-enum record_files_which { RECORD_FILES_TOUCHED, RECORD_FILES_HOT, RECORD_FILES_NEVER_READ };
+enum record_files_which {
+	RECORD_FILES_TOUCHED,
+	RECORD_FILES_HOT,
+	RECORD_FILES_NEVER_READ,
+	RECORD_FILES_ALL, /* sorted by path */
+};
 
 struct record_files_query {
 	const char *id;
