@@ -15,6 +15,7 @@ source "$BATS_TEST_DIRNAME/../lib/helpers.bash"
 # The kinds of fail points that operations.bats must pass, and those that starts.bats must pass.
 operation_points='database|files|fold|layer|mount|staging|trash'
 start_points='accounting|migration|quarantine|recover|store'
+spare_points='spare' # of spares.bats
 
 # For these operations only the first passes are tested: other operations do the later steps, too.
 declare -gA first_steps=([new_on_twin]=6 [mount_twin]=6)
@@ -271,6 +272,6 @@ finished() {
 passes_every() {
 	"$VARVE_BUILD/varved" --fail-points | cut -d' ' -f1 | sort -u > "$BATS_TEST_TMPDIR/all"
 	# A new kind of point must be added to one of the lists at the top of this file.
-	[[ $(grep -Ev "^($operation_points|$start_points)\." "$BATS_TEST_TMPDIR/all") == "" ]]
+	[[ $(grep -Ev "^($operation_points|$start_points|$spare_points)\." "$BATS_TEST_TMPDIR/all") == "" ]]
 	diff <(grep -E "^($1)\." "$BATS_TEST_TMPDIR/all") <(grep -E "^($1)\." "$BATS_FILE_TMPDIR/passed" | sort -u)
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq mkfs.ext4 setfattr getfattr
+# requires root overlay bpf jq sqlite3 mkfs.ext4 setfattr getfattr
 # SPDX-License-Identifier: Apache-2.0
 #
 # containerd's Snapshots service, called by a client of Python's gRPC, and compared with containerd's own
@@ -318,6 +318,58 @@ mounts_130_layers() { # client|agent
 	call Stat key=done
 	run varve fsck
 	assert_status 0
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
+}
+
+spares_are_used() {
+	local before
+	before=$(find "$agent_root/spare" -mindepth 1 -maxdepth 1 | wc -l)
+	call Prepare key=probe > /dev/null
+	call Remove key=probe > /dev/null
+	(($(find "$agent_root/spare" -mindepth 1 -maxdepth 1 | wc -l) < before))
+}
+
+# From here on the log of the database is written where it has been written before, which commits no journal.
+restart_log() {
+	sqlite3 "$agent_root/varve.db" "PRAGMA wal_checkpoint(RESTART)" > /dev/null
+}
+
+# The first has directories of its own, the others have those that were made ahead.
+@test "a snapshot in which nothing was written survives a power cut once it is committed, any once it is a second old" {
+	local disk=$BATS_TEST_TMPDIR/disk modes
+	truncate -s 32M "$disk"
+	mkfs.ext4 -q "$disk"
+	mkdir "$agent_root"
+	mount -o loop "$disk" "$agent_root"
+	start_agent_with client
+	call Prepare key=before > /dev/null
+	restart_log
+	call Prepare key=work > /dev/null
+	call Commit key=work name=first > /dev/null
+	retry 20 spares_are_used
+	call Prepare key=prepared > /dev/null
+	retry 10 grep -qa prepared "$disk"
+	restart_log
+	call Prepare key=work parent=first > /dev/null
+	call Commit key=work name=second > /dev/null
+	cp --sparse=always "$disk" "$disk.cut"
+	modes=$(stat -c %a "$agent_root"/layers/*/fs "$agent_root"/layers/*/work)
+
+	kill_agent
+	umount "$agent_root"
+	mount -o loop "$disk.cut" "$agent_root"
+	start_agent_with client
+	call Stat key=first
+	call Stat key=second
+	call Stat key=prepared
+	[[ $(stat -c %a "$agent_root"/layers/*/fs "$agent_root"/layers/*/work) == "$modes" ]]
+	run varve fsck
+	assert_status 0
+	[[ -z $(ls "$agent_root/spare") ]]
+	call Prepare key=work parent=second > /dev/null
+	call Commit key=work name=third > /dev/null
 	stop_agent
 	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
 	umount "$agent_root"

@@ -110,3 +110,16 @@ int layer_sync(int directory, struct error *e)
 				   e);
 	return code < 0 ? code : commit_log(directory, st.st_mode, e);
 }
+
+int layer_sync_names(int directory, struct error *e)
+{
+	struct stat st;
+	int code;
+
+	if (fstat(directory, &st) < 0)
+		return error_set(e, -errno, "stat a directory: %s", strerror(errno));
+	if (!has_one_log(directory, st.st_dev))
+		return 0;
+	code = commit_log(directory, st.st_mode, e);
+	return code < 0 ? code : 1;
+}

@@ -9,3 +9,7 @@
 
 /* Everything in the directory, and the directory with its name. */
 int layer_sync(int directory, struct error *e);
+
+/* Where the file system has one journal for all its inodes: the directory, and all names that were
+ * made anywhere before, and 1. Else nothing, and 0. */
+int layer_sync_names(int directory, struct error *e);

@@ -24,6 +24,7 @@
 #include "manager/recovery/lost_database.h"
 #include "manager/recovery/recover.h"
 #include "manager/snapshots/snapshot_answer.h"
+#include "manager/snapshots/spare_layers.h"
 #include "manager/state/trash.h"
 #include "manager/mounts/counter_fold.h"
 #include "manager/mounts/fold_threads.h"
@@ -212,6 +213,9 @@ static int start_threads(struct manager *m, struct error *e)
 	code = fold_threads_start(m, e);
 	if (code < 0)
 		return code;
+	code = spare_layers_start(m, e);
+	if (code < 0)
+		return code;
 	if (pthread_create(&m->trash_thread, NULL, trash_empty_thread, m) != 0)
 		return error_set(e, -EAGAIN, "no thread to empty the trash");
 	m->trash_thread_runs = true;
@@ -350,6 +354,7 @@ void manager_close(struct manager *m)
 	fold_threads_stop(m);
 	if (m->trash_thread_runs && m->usage)
 		counter_fold(m);
+	spare_layers_stop(m);
 	stop_trash_thread(m);
 	content_blobs_close(m);
 	database_close(m->database);

@@ -38,6 +38,10 @@ struct database {
 	pthread_cond_t finished;
 	struct write_request *first, **last;
 	bool writing; /* a caller uses the writer's connection */
+	/* With `writing`: what the writer's connection is set to. */
+	bool set;
+	enum database_durability durability;
+	bool unsettled; /* the log has what may not be on the disk yet */
 };
 
 /* One change inside the batch's transaction: undone alone when it fails. */
@@ -54,16 +58,35 @@ static void apply(sqlite3 *db, struct write_request *w)
 		w->code = w->e ? w->e->code : -EIO;
 }
 
-static int begin(sqlite3 *db, const struct write_request *batch, struct error *e)
+static bool is_durable(const struct write_request *batch)
 {
 	bool durable = false;
-	int code;
 
 	for (const struct write_request *w = batch; w; w = w->next)
 		durable |= w->durability == DATABASE_DURABLE;
-	code = statement_run(db, e,
+	return durable;
+}
+
+/* SQLite compiles a pragma each time it is run. */
+static int set_durability(struct database *d, bool durable, struct error *e)
+{
+	enum database_durability wanted = durable ? DATABASE_DURABLE : DATABASE_RELAXED;
+	int code;
+
+	if (d->set && d->durability == wanted)
+		return 0;
+	code = statement_run(d->writer, e,
 			     durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "");
-	return code < 0 ? code : statement_run(db, e, "BEGIN IMMEDIATE", "");
+	d->durability = wanted;
+	d->set = code == 0;
+	return code;
+}
+
+static int begin(struct database *d, bool durable, struct error *e)
+{
+	int code = set_durability(d, durable, e);
+
+	return code < 0 ? code : statement_run(d->writer, e, "BEGIN IMMEDIATE", "");
 }
 
 static int commit(sqlite3 *db, struct error *e)
@@ -73,9 +96,10 @@ static int commit(sqlite3 *db, struct error *e)
 	return code < 0 ? code : statement_run(db, e, "COMMIT", "");
 }
 
-static int run_batch(sqlite3 *db, struct write_request *batch, struct error *e)
+static int run_batch(struct database *d, struct write_request *batch, bool durable, struct error *e)
 {
-	int code = begin(db, batch, e);
+	sqlite3 *db = d->writer;
+	int code = begin(d, durable, e);
 
 	if (code < 0)
 		return code;
@@ -106,13 +130,15 @@ static struct write_request *take_batch(struct database *d)
 static void write_batch(struct database *d)
 {
 	struct write_request *batch = take_batch(d), *next;
+	bool durable = is_durable(batch);
 	struct error e = { 0 };
 	int code;
 
 	d->writing = true;
 	pthread_mutex_unlock(&d->lock);
-	code = run_batch(d->writer, batch, &e);
+	code = run_batch(d, batch, durable, &e);
 	pthread_mutex_lock(&d->lock);
+	d->unsettled |= !durable; /* now: database_settle() may have run meanwhile */
 	d->writing = false;
 	for (struct write_request *w = batch; w; w = next) {
 		next = w->next;
@@ -144,6 +170,38 @@ int database_write(struct database *d, enum database_durability durability,
 	}
 	pthread_mutex_unlock(&d->lock);
 	return w.code;
+}
+
+/* Like SQLite's own sync of its log; SQLite has no locks on that file. */
+static int sync_log(sqlite3 *db, struct error *e)
+{
+	cleanup(close_fd) int fd = open(sqlite3_filename_wal(sqlite3_db_filename(db, "main")),
+					O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || fdatasync(fd) < 0)
+		return error_set(e, -errno, "write the database's log to the disk: %s",
+				 strerror(errno));
+	return 0;
+}
+
+int database_settle(struct database *d, struct error *e)
+{
+	bool unsettled;
+	int code;
+
+	pthread_mutex_lock(&d->lock);
+	unsettled = d->unsettled;
+	d->unsettled = false;
+	pthread_mutex_unlock(&d->lock);
+	if (!unsettled)
+		return 0;
+	code = sync_log(d->writer, e);
+	if (code == 0)
+		return 0;
+	pthread_mutex_lock(&d->lock);
+	d->unsettled = true;
+	pthread_mutex_unlock(&d->lock);
+	return code;
 }
 
 sqlite3 *database_lock_reader(struct database *d)

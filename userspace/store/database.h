@@ -43,6 +43,9 @@ int database_write(struct database *d, enum database_durability durability,
 		   int (*change)(sqlite3 *db, void *arg, struct error *e), void *arg,
 		   struct error *e);
 
+/* Makes all that was written so far survive a power cut. */
+int database_settle(struct database *d, struct error *e);
+
 /* The readers' connection, locked until it is given back. Never held across a database_write. */
 sqlite3 *database_lock_reader(struct database *d);
 void database_unlock_reader(struct database *d);

@@ -50,7 +50,7 @@ static int reserve_new(struct manager *m, const struct record_options *o,
 	code = find_parent(locked, o, &parent, e);
 	if (code < 0)
 		return code;
-	code = record_draft_insert(locked, unborn, parent, ret_use->lease, e);
+	code = record_draft_insert(locked, unborn, parent, ret_use->lease, "", e);
 	if (code == 0)
 		*unborn = NULL;
 	return code;

@@ -203,7 +203,7 @@ int record_draft_find_parent(struct manager *m, const char *id, struct record **
 }
 
 int record_draft_insert(struct manager *m, struct record **r, struct record *parent,
-			struct lease *l, struct error *e)
+			struct lease *l, const char *layer_name, struct error *e)
 {
 	char name[LAYER_NAME_LENGTH + 1];
 	struct layer *layer;
@@ -213,7 +213,10 @@ int record_draft_insert(struct manager *m, struct record **r, struct record *par
 	if (record_graph_count(m->graph) >= MANAGER_RECORDS_MAX)
 		return error_set(e, -EMFILE, "the store has %d records, which is all it takes",
 				 MANAGER_RECORDS_MAX);
-	new_names_layer(m, name);
+	if (*layer_name)
+		(void)snprintf(name, sizeof(name), "%s", layer_name);
+	else
+		new_names_layer(m, name);
 	layer = record_graph_add_layer(m->graph, name);
 	if (!layer)
 		return error_set(e, -ENOMEM, "out of memory");

@@ -43,9 +43,10 @@ int record_draft_find_parent(struct manager *m, const char *id, struct record **
 /* With the lock. A layer on top of the parent's must be possible: -EMFILE. */
 int record_draft_check_depth(const struct record *parent, struct error *e);
 
-/* With the lock: takes the record into the graph, not yet to be found, with its layer and hold. */
+/* With the lock: takes the record into the graph, not yet to be found, with its layer and hold.
+ * `layer_name`: of the layer; "": a new name. */
 int record_draft_insert(struct manager *m, struct record **r, struct record *parent,
-			struct lease *l, struct error *e);
+			struct lease *l, const char *layer_name, struct error *e);
 
 /* Takes back a record that could not be finished; what cannot be taken back now is found by
  * recover, since no row says that it is live. `unmade`: a mount of which there are rows only, or

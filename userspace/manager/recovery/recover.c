@@ -26,6 +26,7 @@
 #include "manager/records/record_delete.h"
 #include "manager/recovery/quarantine.h"
 #include "manager/recovery/recover_rows.h"
+#include "manager/snapshots/spare_layers.h"
 #include "manager/state/layer_watch.h"
 #include "manager/state/store_files.h"
 #include "manager/state/store_root.h"
@@ -479,6 +480,9 @@ static int reconcile(struct manager *m, struct error *e)
 	if (code < 0)
 		return code;
 	code = reconcile_layers(m, e);
+	if (code < 0)
+		return code;
+	code = spare_layers_clear(m, e);
 	if (code < 0)
 		return code;
 	code = fail_point_error("recover.layers", e);

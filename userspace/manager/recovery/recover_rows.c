@@ -13,6 +13,7 @@
 #include "manager/state/lease_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/snapshots/snapshot_keys.h"
+#include "manager/snapshots/spare_layers.h"
 #include "manager/state/store_files.h"
 #include "overlay/overlay_options.h"
 #include "store/content_rows.h"
@@ -181,6 +182,12 @@ static bool layer_exists(struct manager *m, const char *name)
 	return fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Those of a layer that was made just before a power cut may be where they were prepared. */
+static bool has_files(struct manager *m, const char *layer)
+{
+	return layer_exists(m, layer) || spare_layers_rescue(m, layer) == 0;
+}
+
 static bool has_fallen(const struct pending_record *p)
 {
 	return p->unfinished || p->damage;
@@ -202,7 +209,7 @@ static const char *find_damage(const struct loading *load, const struct pending_
 {
 	const struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
 
-	if (!layer || !(layer->lazy ? p->record->content != NULL : layer_exists(load->m, p->layer)))
+	if (!layer || !(layer->lazy ? p->record->content != NULL : has_files(load->m, p->layer)))
 		return "its data";
 	if (is_in_loop(p))
 		return "the end of its chain of parents";

@@ -78,8 +78,8 @@ static int reserve_name(struct commit *commit, const char *key, const char *name
 	return 0;
 }
 
-/* Measures the layer and writes it to the disk. An upper in which nothing is needs no write: its
- * own directory was there before the snapshot was acknowledged. */
+/* Measures the layer and writes it to the disk. An upper in which nothing is needs no write if its
+ * own directory was on the disk before the snapshot was made. */
 static int measure_and_sync(struct commit *commit, struct error *e)
 {
 	cleanup(close_fd) int fd = -EBADF;

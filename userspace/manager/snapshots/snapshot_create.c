@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   operation   files and mounts     database        in between, after a crash
- *   create      make layer, mount    live, durable   layer and mount are strangers: discarded
+ *   operation   files and mounts     database   in between, after a crash
+ *   create      place layer, mount   live       layer and mount are strangers: discarded
  *
- * The layer's directories are made first. Then the database writes, while the kernel mounts if it
+ * The layer's directories are there first. Then the database writes, while the kernel mounts if it
  * is the agent that mounts: a crash leaves no snapshot, or one that containerd does not know of,
  * whose files are there.
+ *
+ * The rows are on the disk soon after the answer, and before anything that is built on them: the
+ * log of the database is written in order, so the commit of the snapshot, or of any other, brings
+ * them along. A power cut before that leaves no snapshot, and takes what a client had written into
+ * it, which no file system would have kept either.
  */
 #include "manager/snapshots/snapshot_create.h"
 
@@ -21,6 +26,7 @@
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/snapshots/snapshot_known.h"
 #include "manager/snapshots/snapshot_remove.h"
+#include "manager/snapshots/spare_layers.h"
 #include "manager/state/lease_table.h"
 #include "manager/state/store_files.h"
 #include "store/layer_rows.h"
@@ -95,10 +101,10 @@ static int check_key(struct manager *m, const struct snapshot_request *q,
 
 /* With the lock: *unborn gets its place in the graph, and its key; then it is NULL. */
 static int insert(struct manager *m, struct record **unborn, struct record *parent, struct lease *l,
-		  struct error *e)
+		  const struct spare_layer *spare, struct error *e)
 {
 	struct record *r = *unborn;
-	int code = record_draft_insert(m, unborn, parent, l, e);
+	int code = record_draft_insert(m, unborn, parent, l, spare->name, e);
 
 	manager_assert_locked(m);
 	if (code < 0)
@@ -111,7 +117,8 @@ static int insert(struct manager *m, struct record **unborn, struct record *pare
 	return error_set(e, -ENOMEM, "out of memory");
 }
 
-static int reserve_key(struct manager *m, const struct snapshot_request *q, struct record **unborn,
+static int reserve_key(struct manager *m, const struct snapshot_request *q,
+		       const struct spare_layer *spare, struct record **unborn,
 		       struct lease **ret_lease, struct error *e)
 {
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
@@ -123,15 +130,37 @@ static int reserve_key(struct manager *m, const struct snapshot_request *q, stru
 	code = snapshot_keys_lease(locked, q->key, ret_lease, e);
 	if (code < 0)
 		return code;
-	code = insert(locked, unborn, parent, *ret_lease, e);
+	code = insert(locked, unborn, parent, *ret_lease, spare, e);
 	if (code < 0)
 		snapshot_keys_put_lease(locked, *ret_lease);
 	return code;
 }
 
-/* The layer's root gets the owner of the parent's. */
-static int inherit_owner(struct manager *m, const struct record *r, struct error *e)
+struct creation {
+	struct manager *m;
+	struct record *r;
+	struct lease *l;
+	struct spare_layer spare; /* becomes the layer */
+	bool durable; /* the layer's directories, as they are when nothing is written */
+	struct change_set rows;
+	bool files; /* have been made */
+	int written; /* 0: the rows are; else why not */
+	struct error e; /* of that */
+};
+
+static int make_files(struct creation *n, struct error *e)
 {
+	if (!*n->spare.name)
+		return store_files_make(n->m, n->r->layer->name, e);
+	n->durable = n->spare.durable;
+	return spare_layers_place(n->m, &n->spare, e);
+}
+
+/* The layer's root gets the owner of the parent's. */
+static int inherit_owner(struct creation *n, struct error *e)
+{
+	struct manager *m = n->m;
+	const struct record *r = n->r;
 	char path[STORE_FILES_PATH_SIZE];
 	struct stat st;
 
@@ -143,22 +172,13 @@ static int inherit_owner(struct manager *m, const struct record *r, struct error
 				 strerror(errno));
 	if (st.st_uid == 0 && st.st_gid == 0)
 		return 0;
+	n->durable = false;
 	store_files_layer_path(r->layer->name, path);
 	if (fchownat(m->root_fd, path, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(e, -errno, "change the owner of %s/%s: %s", m->root, path,
 				 strerror(errno));
 	return 0;
 }
-
-struct creation {
-	struct manager *m;
-	struct record *r;
-	struct lease *l;
-	struct change_set rows;
-	bool files; /* have been made */
-	int written; /* 0: the rows are; else why not */
-	struct error e; /* of that */
-};
 
 static void add_rows(struct creation *n)
 {
@@ -175,7 +195,7 @@ static void *write_rows(void *arg)
 {
 	struct creation *n = arg;
 
-	n->written = change_set_write(&n->rows, n->m->database, DATABASE_DURABLE, &n->e);
+	n->written = change_set_write(&n->rows, n->m->database, DATABASE_RELAXED, &n->e);
 	return NULL;
 }
 
@@ -195,7 +215,8 @@ static int write_and_mount(struct creation *n, struct mount *mount, struct error
 	return n->written < 0 ? error_set(e, n->written, "%s", n->e.text) : 0;
 }
 
-/* So that a commit can tell an upper in which nothing was written. */
+/* So that a commit can tell an upper in which nothing was written, which it need not write to the
+ * disk. */
 static void note_root_time(struct creation *n)
 {
 	char path[STORE_FILES_PATH_SIZE];
@@ -209,12 +230,12 @@ static void note_root_time(struct creation *n)
 static int make(struct creation *n, struct error *e)
 {
 	struct mount *mount = NULL;
-	int code = store_files_make(n->m, n->r->layer->name, e);
+	int code = make_files(n, e);
 
 	if (code < 0)
 		return code;
 	n->files = true;
-	code = inherit_owner(n->m, n->r, e);
+	code = inherit_owner(n, e);
 	if (code < 0)
 		return code;
 	if (n->m->agent_mounts) {
@@ -228,9 +249,12 @@ static int make(struct creation *n, struct error *e)
 	}
 	add_rows(n);
 	code = write_and_mount(n, mount, e);
-	if (code == 0)
+	if (code < 0)
+		return code;
+	spare_layers_settle_soon(n->m);
+	if (n->durable)
 		note_root_time(n);
-	return code;
+	return 0;
 }
 
 static void undo(struct creation *n)
@@ -275,9 +299,12 @@ int snapshot_create(struct manager *m, const struct snapshot_request *request,
 	if (code < 0)
 		return code;
 	n.r = unborn;
-	code = reserve_key(m, request, &unborn, &n.l, e);
-	if (code < 0)
+	n.spare = spare_layers_take(m);
+	code = reserve_key(m, request, &n.spare, &unborn, &n.l, e);
+	if (code < 0) {
+		spare_layers_give_back(m, &n.spare);
 		return code;
+	}
 
 	code = make(&n, e);
 	change_set_free(&n.rows);

@@ -70,6 +70,7 @@ enum manager_rank {
 	MANAGER_RANK_STATE, /* `lock` */
 	MANAGER_RANK_EXTRACTION, /* of one extraction's threads */
 	MANAGER_RANK_UNMOUNT_QUEUE,
+	MANAGER_RANK_SPARES,
 	MANAGER_RANK_TRASH,
 };
 
@@ -151,6 +152,7 @@ struct manager {
 	struct ranked_lock trash_lock; /* guards what follows, for the thread that empties trash/ */
 	pthread_cond_t trash_arrived;
 	pthread_t trash_thread;
+	struct spare_layers *spares; /* with a lock of their own */
 	struct unmount_queue *unmount_queue; /* its own lock, the last of all */
 	bool trash_thread_runs, trash_wanted, trash_busy, stopping;
 };

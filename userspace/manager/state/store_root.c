@@ -50,8 +50,8 @@ static int make_private(const struct manager *m, const char *name, struct error 
 
 int store_root_open(struct manager *m, struct error *e)
 {
-	static const char *const private_directories[] = { "layers", "l",	"mnt",
-							   "trash",  "staging", "scratch" };
+	static const char *const private_directories[] = { "layers",  "l",	 "mnt",	 "trash",
+							   "staging", "scratch", "spare" };
 	int code = make_with_parents(m->root, e);
 
 	if (code < 0)
