@@ -63,6 +63,15 @@ struct kiocb {
 
 struct vm_area_struct {
 	unsigned long vm_flags;
+	struct file *vm_file;
+} relocated;
+
+struct vm_fault {
+	struct vm_area_struct *vma;
+} relocated;
+
+struct address_space {
+	struct inode *host;
 } relocated;
 
 struct fdtable {
@@ -304,6 +313,7 @@ enum ovl_inode_flag {
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000
 #define VM_SHARED 0x8
+#define VM_FAULT_WITHOUT_PAGE 0x443 /* OOM, SIGBUS, SIGSEGV, RETRY */
 #define EEXIST 17
 #define EIOCBQUEUED 529
 #define IORING_FILE_INDEX_ALLOC (~0U)

@@ -9,6 +9,7 @@
 #pragma clang diagnostic ignored "-Wunused-parameter"
 
 #include "usage_count.h"
+#include "usage_mapped.h"
 #include "usage_overlay.h"
 #include "usage_syscall.h"
 #include "usage_table.h"

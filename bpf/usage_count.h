@@ -184,22 +184,25 @@ struct counted_file {
 
 /* The entry of a file, made at its first read; it carries the time of the cell's last read. Upkeep
  * leaves none: a file that nothing else reads is never read. */
-static __always_inline struct usage_file_counts *touch_file(struct counted_file *counted)
+static __always_inline struct usage_file_counts *
+touch_entry(const struct credited *to, const struct usage_counts *cell, __u64 inode)
 {
+	struct usage_file_key key = file_key(to, inode);
 	struct usage_file_counts *file;
-	struct usage_file_key key;
-	struct inode *inode;
 
-	if (counted->to.layer & USAGE_UPKEEP)
+	if (to->layer & USAGE_UPKEEP)
 		return 0;
-	inode = overlay_source_inode(&counted->source);
-	if (!inode)
-		return 0;
-	key = file_key(&counted->to, inode_number(inode));
 	file = find_file_entry(&key);
 	if (file)
-		file->last_access = counted->cell->last_read;
+		file->last_access = cell->last_read;
 	return file;
+}
+
+static __always_inline struct usage_file_counts *touch_file(struct counted_file *counted)
+{
+	struct inode *inode = overlay_source_inode(&counted->source);
+
+	return inode ? touch_entry(&counted->to, counted->cell, inode_number(inode)) : 0;
 }
 
 /* What a reader has read of a layer: one look more for each read. */
@@ -365,21 +368,5 @@ static __noinline int count_write(struct file *file, __u64 bytes)
 	add(&counted.cell->written_bytes, bytes);
 	stamp_write(counted.cell);
 	note_change_by(&counted);
-	return 0;
-}
-
-/* A mapping of a file counts once; what is read through it later does not. */
-static __noinline int count_mmap(struct file *file, bool shared)
-{
-	struct counted_file counted;
-
-	if (!find_file(file, 1, &counted))
-		return 0;
-	add(&counted.cell->mmaps, 1);
-	stamp_read(counted.cell, &counted.to);
-	count_reader(&counted.to, counted.cell->last_read, 0, 0, 0);
-	(void)touch_file(&counted);
-	if (shared && file_mode(file) & FMODE_WRITE)
-		note_change_by(&counted);
 	return 0;
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "usage_count.h"
+#include "usage_mapped.h"
 
 static __always_inline int count_overlay_open(struct file *file)
 {

@@ -98,8 +98,9 @@ struct usage_counts {
 	__u64 copy_ups, copied_up_bytes;
 	__u64 upper_changes;
 	__u64 uses; /* of a layer: once for each superblock and hour; of a mount: 0 */
+	__u64 mapped_bytes; /* that faults mapped in: more than what was touched */
 };
-_Static_assert(sizeof(struct usage_counts) == 152, "layout of usage_cells");
+_Static_assert(sizeof(struct usage_counts) == 160, "layout of usage_cells");
 
 /* layer_uses: when a use of a layer through a superblock was counted last. */
 struct usage_use_key {
@@ -108,6 +109,27 @@ struct usage_use_key {
 };
 _Static_assert(sizeof(struct usage_use_key) == 16, "layout of the key of layer_uses");
 #define USAGE_USE_EVERY_NS 3600000000000ULL
+
+/* mapped_files: what the faults of a file are credited to, by the identity that it has in its
+ * layer's own file system. */
+#define USAGE_MAPPED_FILES 65536
+struct usage_mapped {
+	struct usage_root layer_root; /* of a layer that must be watched */
+	__u64 superblock; /* see mount_token() */
+	__u64 mount_id; /* 0: none was registered that mapped the file */
+	__u64 last; /* when it was mapped or had a fault last */
+	__u32 device; /* of the registered mount */
+	__u32 mount_layer; /* its index there */
+	__u32 as_lower; /* USAGE_AS_LOWER or USAGE_AS_UPPER, among the layer's own cells */
+	__u32 zero;
+};
+_Static_assert(sizeof(struct usage_mapped) == 56, "layout of mapped_files");
+
+#define USAGE_MAPPED_BITS 20
+struct usage_mapped_filter {
+	__u64 words[1 << (USAGE_MAPPED_BITS - 6)];
+};
+#define USAGE_MAPPED_BIT(inode) ((__u64)(inode)*0x9e3779b97f4a7c15ULL >> (64 - USAGE_MAPPED_BITS))
 
 /* A file buffer: a file by its inode number in its layer's own file system. With inode 0 it is an
  * entry of the bookkeeping: of a mount with USAGE_WHOLE_MOUNT, of a layer of a mount when accesses
@@ -142,6 +164,7 @@ struct usage_file_counts {
 	union {
 		__u64 reads; /* of a reader */
 		__u64 readers; /* of the mount, of the whole buffer */
+		__u64 mapped_bytes; /* of a file */
 	};
 };
 _Static_assert(sizeof(struct usage_file_counts) == 32, "layout of a file buffer");
@@ -192,8 +215,9 @@ struct usage_lost_counts {
 	__u64 files;
 	__u64 unplaced_changes; /* changes by a path that may lead into any of the mounts */
 	__u64 uses;
+	__u64 mapped; /* files whose faults are not counted */
 };
-_Static_assert(sizeof(struct usage_lost_counts) == 32, "layout of usage_lost");
+_Static_assert(sizeof(struct usage_lost_counts) == 40, "layout of usage_lost");
 
 /* usage_build: which programs are attached; read and written by userspace only. */
 struct usage_build {

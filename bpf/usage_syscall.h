@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "usage_count.h"
+#include "usage_mapped.h"
 
 #define MAP_TYPE 0x0f
 #define MAP_SHARED 0x01
@@ -298,6 +298,7 @@ static __always_inline int count_executed(struct file *file)
 		return 0;
 	count_open(&counted, FMODE_READ);
 	count_exec(&counted);
+	note_mapped(&counted);
 	return 0;
 }
 

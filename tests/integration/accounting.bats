@@ -241,3 +241,44 @@ while True:
 	cat "$dir/a" "$dir/b" > /dev/null
 	assert_read 1 4 1 6
 }
+
+# map_and_touch FILE EVERY: maps the file, and touches the first byte of every EVERY-th page.
+map_and_touch() {
+	python3 - "$1" "$2" <<- 'EOF'
+		import mmap, sys
+		with open(sys.argv[1], 'rb') as file:
+		    pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+		    for at in range(0, len(pages), int(sys.argv[2]) * mmap.PAGESIZE):
+		        pages[at]
+	EOF
+}
+
+@test "faults in a mapped file are counted for its layer and the file, a program's too" {
+	local page touched mapped
+	start_agent
+	chain
+	[[ $(varve stats "$base" --json | jq .mappedBytes) == 0 ]] || skip "this kernel shows no faults to the agent"
+	page=$(getconf PAGESIZE)
+	touched=$((16 * page))
+	varve umount "$work"
+	work=$(varve new --parent "$middle" --retain)
+	dir=$(varve mount "$work")
+	head -c $((1024 * page)) /dev/zero > "$dir/data"
+	cp /bin/true "$dir/program"
+	work=$(varve commit "$work")
+	dir=$(varve mount "$work")
+
+	map_and_touch "$dir/data" 64
+	mapped=$(varve stats "$work" --json | jq .mappedBytes)
+	# A fault maps up to 16 pages around the one that was touched.
+	((mapped >= touched && mapped <= 17 * touched))
+	run varve files "$work" --json
+	assert_json_lines "map(select(.path == \"data\"))[0].mappedBytes == $mapped"
+	run varve files "$work"
+	assert_output_has MAPPED
+	[[ $(varve stats "$base" --json | jq .mappedBytes) == 0 ]]
+
+	"$dir/program"
+	run varve files "$work" --json
+	assert_json_lines 'map(select(.path == "program"))[0].mappedBytes > 0'
+}

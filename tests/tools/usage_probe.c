@@ -34,9 +34,9 @@ static unsigned int failures;
 static uint64_t last_mount_id = 1000;
 
 static const char *const counter_names[USAGE_COUNTER_COUNT] = {
-	"opens",	   "execs",	    "reads",	  "read bytes", "writes",
-	"written bytes",   "mmaps",	    "stats",	  "readlinks",	"copy-ups",
-	"copied-up bytes", "upper changes", "read opens",
+	"opens",	   "execs",	    "reads",	  "read bytes",	  "writes",
+	"written bytes",   "mmaps",	    "stats",	  "readlinks",	  "copy-ups",
+	"copied-up bytes", "upper changes", "read opens", "mapped bytes",
 };
 
 static void say(bool ok, const char *name, const char *detail)
@@ -87,7 +87,7 @@ static void compare(const char *name, const struct totals *before, const struct 
 		    const struct expected *expected)
 {
 	uint64_t wanted[LAYERS][USAGE_COUNTER_COUNT] = { 0 };
-	uint32_t unseen = usage_unseen_counters(backend);
+	uint32_t unseen = usage_unseen_counters(usage);
 	char detail[400] = "";
 	bool ok = true;
 
@@ -953,10 +953,12 @@ static void report_programs(void)
 
 static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *function)
 {
-	static const char *const seldom[] = { "lose_cell",	 "lose_file",	    "make_cell",
-					      "make_file_entry", "stamp_read_tick", "count_use",
-					      "find_layer",	 "btrfs_device",    "note_verdict",
-					      "judge_layer",	 "find_verdict" };
+	static const char *const seldom[] = {
+		"lose_cell",	     "lose_file",	"make_cell",	    "make_file_entry",
+		"stamp_read_tick",   "count_use",	"find_layer",	    "btrfs_device",
+		"note_verdict",	     "judge_layer",	"find_verdict",	    "note_cgroup_names",
+		"make_reader_entry", "is_cgroup_named", "is_program_named",
+	};
 	const struct btf_type *type = btf__type_by_id(types, function->type_id);
 	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";
 

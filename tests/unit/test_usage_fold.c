@@ -108,7 +108,7 @@ static void opens_execs_reads_and_mmaps_count_as_a_use(void **unused)
 	(void)unused;
 	for (unsigned c = 0; c < USAGE_COUNTER_COUNT; c++) {
 		bool uses = c == USAGE_READ_OPENS || c == USAGE_EXECS || c == USAGE_READS ||
-			    c == USAGE_MMAPS;
+			    c == USAGE_MMAPS || c == USAGE_MAPPED_BYTES;
 		const struct moment moment = { (enum usage_counter)c, 7, 5, 6, 7, uses, 5, 6 };
 
 		play(&moment, 1);

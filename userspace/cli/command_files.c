@@ -23,13 +23,24 @@ static const struct cli_option options[] = {
 	[OPTION_END] = { 0, NULL, NULL, NULL },
 };
 
-enum column { COLUMN_PATH, COLUMN_SIZE, COLUMN_OPENS, COLUMN_READ, COLUMN_LAST_ACCESS, COLUMN_END };
+enum column {
+	COLUMN_PATH,
+	COLUMN_SIZE,
+	COLUMN_OPENS,
+	COLUMN_READ,
+	COLUMN_MAPPED,
+	COLUMN_LAST_ACCESS,
+	COLUMN_END
+};
 
 static const struct output_column columns[] = {
 	[COLUMN_PATH] = { "PATH", "path in the layer", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_SIZE] = { "SIZE", "size of the file", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_OPENS] = { "OPENS", "number of opens", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_MAPPED] = { "MAPPED",
+			    "bytes mapped in by faults: at most so many were touched through mappings",
+			    OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
@@ -44,6 +55,7 @@ struct files {
 	/* Of this layer; 0 in complete_since_ns: nothing is missing. */
 	uint64_t layer_lost;
 	int64_t complete_since_ns;
+	bool mapped_seen;
 };
 
 struct tally {
@@ -60,7 +72,8 @@ static void tally_add(struct tally *t, const Varve__V1__File *file)
 
 static bool was_read(const Varve__V1__File *file)
 {
-	return file->opens > 0 || file->read_bytes > 0 || file->last_access_ns != 0;
+	return file->opens > 0 || file->read_bytes > 0 || file->mapped_bytes > 0 ||
+	       file->last_access_ns != 0;
 }
 
 /* Counts the files that are in the layer now: those that were read, and those that were not. */
@@ -91,6 +104,13 @@ static void note_completeness(struct files *f)
 	batch = (Varve__V1__FileBatch *)f->replies.items[0];
 	f->layer_lost = batch->lost;
 	f->complete_since_ns = batch->complete_since_ns;
+	f->mapped_seen = !batch->mapped_unseen;
+}
+
+/* -1: not known. */
+static int64_t mapped_bytes(const struct files *f, const Varve__V1__File *file)
+{
+	return f->mapped_seen && is_known(f, file) ? (int64_t)file->mapped_bytes : -1;
 }
 
 static void print_json(struct files *f, const Varve__V1__File *file)
@@ -108,6 +128,7 @@ static void print_json(struct files *f, const Varve__V1__File *file)
 		json_null(&w, "opens");
 		json_null(&w, "readBytes");
 	}
+	output_json_size(&w, "mappedBytes", mapped_bytes(f, file));
 	output_json_time(&w, "lastAccessAt", file->last_access_ns);
 	json_bool(&w, "deleted", file->deleted);
 	json_bool(&w, "mayBeIncomplete", f->complete_since_ns != 0);
@@ -132,6 +153,7 @@ static void print_file(struct files *f, struct output_table *table, const Varve_
 		output_table_size(table, COLUMN_SIZE, file->size, "");
 		output_table_count(table, COLUMN_OPENS, file->opens, known);
 		output_table_size(table, COLUMN_READ, known ? (int64_t)file->read_bytes : -1, "");
+		output_table_size(table, COLUMN_MAPPED, mapped_bytes(f, file), "");
 		output_table_age(table, COLUMN_LAST_ACCESS, file->last_access_ns, known);
 	}
 }
@@ -139,7 +161,7 @@ static void print_file(struct files *f, struct output_table *table, const Varve_
 static int print_files(struct files *f, struct error *e)
 {
 	cleanup(output_table_free) struct output_table *table =
-		output_table_new(&f->c->out, columns, "PATH,SIZE,OPENS,READ,LAST ACCESS");
+		output_table_new(&f->c->out, columns, "PATH,SIZE,OPENS,READ,MAPPED,LAST ACCESS");
 	uint32_t printed = 0;
 
 	if (!table)

@@ -24,6 +24,7 @@ enum column {
 	COLUMN_WRITES,
 	COLUMN_WRITTEN,
 	COLUMN_MMAPS,
+	COLUMN_MAPPED,
 	COLUMN_STATS,
 	COLUMN_READLINKS,
 	COLUMN_COPY_UPS,
@@ -55,6 +56,9 @@ static const struct output_column columns[] = {
 	[COLUMN_WRITES] = { "WRITES", "write calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_WRITTEN] = { "WRITTEN", "bytes written", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_MMAPS] = { "MMAPS", "files mapped into memory", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_MAPPED] = { "MAPPED",
+			    "bytes mapped in by faults: at most so many were touched through mappings",
+			    OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_STATS] = { "STATS", "stat calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READLINKS] = { "READLINKS", "symbolic links read", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_COPY_UPS] = { "COPY-UPS", "files copied to the upper", OUTPUT_TABLE_RIGHT, 0 },
@@ -91,6 +95,7 @@ static const struct counter {
 	{ "writes", COUNTER(writes), 6, COLUMN_WRITES, false },
 	{ "writtenBytes", COUNTER(written_bytes), 7, COLUMN_WRITTEN, true },
 	{ "mmaps", COUNTER(mmaps), 8, COLUMN_MMAPS, false },
+	{ "mappedBytes", COUNTER(mapped_bytes), 28, COLUMN_MAPPED, true },
 	{ "stats", COUNTER(stats), 9, COLUMN_STATS, false },
 	{ "copyUps", COUNTER(copy_ups), 10, COLUMN_COPY_UPS, false },
 	{ "copiedUpBytes", COUNTER(copied_up_bytes), 11, COLUMN_COPIED_UP, true },
@@ -211,9 +216,10 @@ static int run_by_layer(struct cli *c, bool by_mount, struct error *e)
 	table = output_table_new(&c->out, columns,
 				 request.by_mount
 					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,FILES,UPKEEP,LAST ACCESS,MOUNTPOINT"
+					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST ACCESS,"
+					   "MOUNTPOINT"
 					 : "ID,DESCRIPTION,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,FILES,UPKEEP,LAST ACCESS");
+					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST ACCESS");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	for (size_t i = 0; i < replies.count; i++) {
@@ -338,7 +344,8 @@ const struct cli_verb command_stats = {
 	.name = "stats",
 	.arguments = "[ID...]",
 	.summary = "show the access counters of each layer",
-	.details = "A dash stands for a value that the backend cannot see; it is not zero.",
+	.details = "A dash stands for a value that the backend cannot see; it is not zero.\n"
+		   "MAPPED is more than what was touched: the kernel maps up to 16 pages at once.",
 	.max_words = CLI_ANY_NUMBER,
 	.options = options,
 	.columns = columns,

@@ -17,7 +17,7 @@
 
 #define RECORD_ID_LENGTH 25
 #define LAYER_NAME_LENGTH 6 /* so that 500 of them fit into one page of mount options */
-#define LAYER_COUNTERS 13 /* in the order of enum usage_counter */
+#define LAYER_COUNTERS 14 /* in the order of enum usage_counter */
 
 /* Never changes in meaning: it is what the database holds. */
 enum record_state {

@@ -468,6 +468,7 @@ int manager_info(struct manager *m, struct manager_info *ret_info, struct error 
 		.disk_walks = atomic_load(&m->disk_walks),
 		.folds = atomic_load(&m->folds),
 		.lost = lost.cells + lost.files,
+		.unseen_counters = usage_unseen_counters(m->usage),
 		.started_ns = m->started_ns,
 		.mount_method = overlay_method_name(m->features.method),
 	};

@@ -69,6 +69,7 @@ struct manager_info {
 	char *root, *pin_directory;
 	uint64_t records, layers, mounts, leases;
 	enum usage_backend backend;
+	uint32_t unseen_counters; /* see usage_reader.h */
 	char *degraded_reason; /* NULL: accounting works */
 	uint64_t disk_walks, folds, lost;
 	int64_t started_ns;

@@ -239,7 +239,8 @@ Varve__V1__RecordBatch *native_messages_records(const struct record_view *views,
 }
 
 /* Counters and the numbers of their fields in varve.v1.Stats. */
-static uint32_t unseen_fields(enum usage_backend backend, const struct layer_access *access)
+static uint32_t unseen_fields(enum usage_backend backend, uint32_t unseen,
+			      const struct layer_access *access)
 {
 	static const unsigned fields[USAGE_COUNTER_COUNT] = {
 		[USAGE_OPENS] = 2,	[USAGE_EXECS] = 3,
@@ -247,9 +248,9 @@ static uint32_t unseen_fields(enum usage_backend backend, const struct layer_acc
 		[USAGE_WRITES] = 6,	[USAGE_WRITTEN_BYTES] = 7,
 		[USAGE_MMAPS] = 8,	[USAGE_STATS] = 9,
 		[USAGE_COPY_UPS] = 10,	[USAGE_COPIED_UP_BYTES] = 11,
-		[USAGE_READLINKS] = 20,
+		[USAGE_READLINKS] = 20, [USAGE_MAPPED_BYTES] = 28,
 	};
-	uint32_t unseen = usage_unseen_counters(backend), bits = 0;
+	uint32_t bits = 0;
 
 	for (unsigned i = 0; i < USAGE_COUNTER_COUNT; i++)
 		if (unseen & 1U << i)
@@ -263,15 +264,15 @@ static uint32_t unseen_fields(enum usage_backend backend, const struct layer_acc
 }
 
 static Varve__V1__Stats *make_stats(struct build *b, const struct record_statistics_view *v,
-				    enum usage_backend backend, uint64_t lost)
+				    const struct manager_info *info)
 {
+	enum usage_backend backend = v->uncounted ? USAGE_BACKEND_NONE : info->backend;
+	uint32_t unseen = v->uncounted ? USAGE_ALL_COUNTERS : info->unseen_counters;
 	Varve__V1__Stats *m = NEW_MESSAGE(b, Varve__V1__Stats, varve__v1__stats__init);
 	const uint64_t *n = v->access.counters;
 
 	if (!m)
 		return NULL;
-	if (v->uncounted)
-		backend = USAGE_BACKEND_NONE;
 	m->id = copy_text(b, v->id);
 	m->opens = n[USAGE_OPENS];
 	m->execs = n[USAGE_EXECS];
@@ -280,6 +281,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->writes = n[USAGE_WRITES];
 	m->written_bytes = n[USAGE_WRITTEN_BYTES];
 	m->mmaps = n[USAGE_MMAPS];
+	m->mapped_bytes = n[USAGE_MAPPED_BYTES];
 	m->stats = n[USAGE_STATS];
 	m->readlinks = n[USAGE_READLINKS];
 	m->copy_ups = n[USAGE_COPY_UPS];
@@ -289,13 +291,13 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->last_access_ns = v->access.last_ns;
 	m->last_written_ns = v->access.last_write_ns;
 	m->backend = copy_text(b, usage_backend_name(backend));
-	m->lost = lost;
+	m->lost = info->lost;
 	m->mount = v->mount_id;
 	m->layer = v->layer_index;
 	m->mountpoint = copy_text(b, v->mountpoint);
 	m->size = v->size_bytes;
 	m->description = copy_text(b, v->description);
-	m->unseen = unseen_fields(backend, &v->access);
+	m->unseen = unseen_fields(backend, unseen, &v->access);
 	m->upkeep = make_upkeep(b, &v->access.upkeep);
 	m->snapshot_key = copy_text(b, v->snapshot_key);
 	m->snapshot_kind = copy_text(b, v->snapshot_kind);
@@ -337,8 +339,7 @@ Varve__V1__ReadersReply *native_messages_readers(const struct record_reader_view
 }
 
 Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view *stats,
-					     size_t count, enum usage_backend backend,
-					     uint64_t lost)
+					     size_t count, const struct manager_info *info)
 {
 	struct build b = { 0 };
 	Varve__V1__StatsBatch *batch =
@@ -349,7 +350,7 @@ Varve__V1__StatsBatch *native_messages_stats(const struct record_statistics_view
 	batch->n_stats = count;
 	batch->stats = allocate(&b, count, sizeof(*batch->stats));
 	for (size_t i = 0; batch->stats && i < count; i++)
-		batch->stats[i] = make_stats(&b, &stats[i], backend, lost);
+		batch->stats[i] = make_stats(&b, &stats[i], info);
 	return finish(&b, batch);
 }
 
@@ -365,6 +366,7 @@ Varve__V1__FileBatch *native_messages_files(const struct record_file_list *list,
 		return NULL;
 	batch->lost = list->lost;
 	batch->complete_since_ns = list->complete_since_ns;
+	batch->mapped_unseen = !list->sees_mapped;
 	batch->n_files = count;
 	batch->files = allocate(&b, count, sizeof(*batch->files));
 	for (size_t i = 0; batch->files && i < count; i++) {
@@ -378,6 +380,7 @@ Varve__V1__FileBatch *native_messages_files(const struct record_file_list *list,
 		f->size = files[i].size_bytes;
 		f->opens = files[i].opens;
 		f->read_bytes = files[i].read_bytes;
+		f->mapped_bytes = files[i].mapped_bytes;
 		f->last_access_ns = files[i].last_access_ns;
 	}
 	return finish(&b, batch);

@@ -273,8 +273,7 @@ static int send_stats(struct grpc_call *call, struct manager *m,
 		return code;
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t part = count - at < BATCH ? count - at : BATCH;
-		Varve__V1__StatsBatch *batch =
-			native_messages_stats(&stats[at], part, info.backend, info.lost);
+		Varve__V1__StatsBatch *batch = native_messages_stats(&stats[at], part, &info);
 
 		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
 		native_messages_free(batch ? &batch->base : NULL);

@@ -53,19 +53,24 @@ static int add_file(sqlite3 *db, const struct file_row *row, bool room, bool *re
 	int code = statement_run(db, e,
 				 "UPDATE layer_files SET opens = opens + :opens,"
 				 " read_bytes = read_bytes + :read_bytes,"
+				 " mapped_bytes = mapped_bytes + :mapped_bytes,"
 				 " last_access = max(last_access, :last)"
 				 " WHERE layer = :layer AND inode = :inode",
-				 "iiiti", (int64_t)row->opens, (int64_t)row->read_bytes,
-				 row->last_access_ns, row->layer, (int64_t)row->inode);
+				 "iiiiti", (int64_t)row->opens, (int64_t)row->read_bytes,
+				 (int64_t)row->mapped_bytes, row->last_access_ns, row->layer,
+				 (int64_t)row->inode);
 
-	*ret_new = code == 0 && sqlite3_changes(db) == 0 && (row->opens || row->read_bytes);
+	*ret_new = code == 0 && sqlite3_changes(db) == 0 &&
+		   (row->opens || row->read_bytes || row->mapped_bytes);
 	if (!*ret_new || !room)
 		return code;
-	return statement_run(db, e,
-			     "INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access)"
-			     " VALUES(:layer, :inode, :opens, :read_bytes, :last)",
-			     "tiiii", row->layer, (int64_t)row->inode, (int64_t)row->opens,
-			     (int64_t)row->read_bytes, row->last_access_ns);
+	return statement_run(
+		db, e,
+		"INSERT INTO layer_files(layer, inode, opens, read_bytes, mapped_bytes,"
+		" last_access)"
+		" VALUES(:layer, :inode, :opens, :read_bytes, :mapped_bytes, :last)",
+		"tiiiii", row->layer, (int64_t)row->inode, (int64_t)row->opens,
+		(int64_t)row->read_bytes, (int64_t)row->mapped_bytes, row->last_access_ns);
 }
 
 static int add_files(sqlite3 *db, const struct file_row *rows, size_t count, int64_t *in_all,
@@ -173,7 +178,8 @@ static int visit_file(sqlite3_stmt *row, void *user, struct error *e)
 	struct file_row file = { .inode = (uint64_t)sqlite3_column_int64(row, 0),
 				 .opens = (uint64_t)sqlite3_column_int64(row, 1),
 				 .read_bytes = (uint64_t)sqlite3_column_int64(row, 2),
-				 .last_access_ns = sqlite3_column_int64(row, 3) };
+				 .last_access_ns = sqlite3_column_int64(row, 3),
+				 .mapped_bytes = (uint64_t)sqlite3_column_int64(row, 4) };
 	int code = v->file(&file, v->user);
 
 	return code < 0 ? error_set(e, code, "files: %s", strerror(-code)) : 0;
@@ -186,7 +192,8 @@ int file_rows_load(sqlite3 *db, const char *layer,
 	struct visit v = { .file = visit, .user = user };
 
 	return statement_query(db, visit_file, &v, e,
-			       "SELECT inode, opens, read_bytes, last_access FROM layer_files"
+			       "SELECT inode, opens, read_bytes, last_access, mapped_bytes"
+			       " FROM layer_files"
 			       " WHERE layer = :layer ORDER BY inode",
 			       "t", layer);
 }

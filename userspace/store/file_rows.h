@@ -16,7 +16,7 @@
  * was lost of the layer. */
 struct file_row {
 	char layer[LAYER_NAME_LENGTH + 1];
-	uint64_t inode, opens, read_bytes;
+	uint64_t inode, opens, read_bytes, mapped_bytes;
 	uint64_t lost; /* accesses of files that are not known */
 	int64_t last_access_ns;
 };

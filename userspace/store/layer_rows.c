@@ -46,16 +46,17 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 		       " read_bytes = :read_bytes, writes = :writes, written_bytes = :written,"
 		       " mmaps = :mmaps, stats = :stats, readlinks = :readlinks,"
 		       " copy_ups = :copy_ups, copied_up_bytes = :copied,"
-		       " upper_changes = :changes, read_opens = :read_opens, uses = :uses,"
+		       " upper_changes = :changes, read_opens = :read_opens,"
+		       " mapped_bytes = :mapped_bytes, uses = :uses,"
 		       " first_access = :first, last_access = :last, last_write = :last_write,"
 		       " upkeep_opens = :upkeep_opens, upkeep_reads = :upkeep_reads,"
 		       " upkeep_read_bytes = :upkeep_bytes, last_upkeep = :last_upkeep"
 		       " WHERE name = :name",
-		       "iiiiiiiiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
+		       "iiiiiiiiiiiiiiiiiiiiiit", (int64_t)n[0], (int64_t)n[1], (int64_t)n[2],
 		       (int64_t)n[3], (int64_t)n[4], (int64_t)n[5], (int64_t)n[6], (int64_t)n[7],
 		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11], (int64_t)n[12],
-		       (int64_t)l->access.uses, l->access.first_ns, l->access.last_ns,
-		       l->access.last_write_ns, (int64_t)l->access.upkeep.opens,
+		       (int64_t)n[13], (int64_t)l->access.uses, l->access.first_ns,
+		       l->access.last_ns, l->access.last_write_ns, (int64_t)l->access.upkeep.opens,
 		       (int64_t)l->access.upkeep.reads, (int64_t)l->access.upkeep.read_bytes,
 		       l->access.upkeep.last_ns, l->name);
 }
@@ -112,11 +113,13 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 {
 	struct visit v = { .row = visit, .user = user };
 
-	return statement_query(db, visit_layer, &v, e,
-			       "SELECT name, allocated, apparent, inodes, opens, execs, reads,"
-			       " read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
-			       " copy_ups, copied_up_bytes, upper_changes, read_opens, uses,"
-			       " first_access, last_access, last_write, lazy, upkeep_opens,"
-			       " upkeep_reads, upkeep_read_bytes, last_upkeep FROM layers",
-			       "");
+	return statement_query(
+		db, visit_layer, &v, e,
+		"SELECT name, allocated, apparent, inodes, opens, execs, reads,"
+		" read_bytes, writes, written_bytes, mmaps, stats, readlinks,"
+		" copy_ups, copied_up_bytes, upper_changes, read_opens, mapped_bytes,"
+		" uses,"
+		" first_access, last_access, last_write, lazy, upkeep_opens,"
+		" upkeep_reads, upkeep_read_bytes, last_upkeep FROM layers",
+		"");
 }

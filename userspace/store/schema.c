@@ -183,6 +183,12 @@ static const char *const migrations[] = {
 
 	/* 11: evictions and their regrets are found without the rest of the history */
 	"CREATE INDEX history_by ON history(by) WHERE by <> '';",
+
+	/* 12: what faults have mapped in */
+	"ALTER TABLE layers ADD COLUMN mapped_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE mount_layers ADD COLUMN mapped_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE watch_layers ADD COLUMN mapped_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE layer_files ADD COLUMN mapped_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

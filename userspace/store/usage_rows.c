@@ -16,27 +16,27 @@ void usage_rows_insert_mount(struct change_set *c, const struct mount_row *row)
 }
 
 /* The columns of a cell, which both tables have. */
-#define CELL_COLUMNS                                                                    \
-	"opens, execs, reads, read_bytes, writes, written_bytes, mmaps, stats,"         \
-	" readlinks, copy_ups, copied_up_bytes, upper_changes, read_opens, first_boot," \
+#define CELL_COLUMNS                                                                                  \
+	"opens, execs, reads, read_bytes, writes, written_bytes, mmaps, stats,"                       \
+	" readlinks, copy_ups, copied_up_bytes, upper_changes, read_opens, mapped_bytes, first_boot," \
 	" last_boot, last_use_boot, uses, last_write_boot"
 
 static void set_cell(struct change_set *c, const char *statement, const struct usage_row *r)
 {
 	const uint64_t *n = r->counters;
 
-	change_set_add(c, statement, "iitiiiiiiiiiiiiiiiiii", r->mount_id, r->index, r->layer,
+	change_set_add(c, statement, "iitiiiiiiiiiiiiiiiiiii", r->mount_id, r->index, r->layer,
 		       (int64_t)n[0], (int64_t)n[1], (int64_t)n[2], (int64_t)n[3], (int64_t)n[4],
 		       (int64_t)n[5], (int64_t)n[6], (int64_t)n[7], (int64_t)n[8], (int64_t)n[9],
-		       (int64_t)n[10], (int64_t)n[11], (int64_t)n[12], r->first_read_boot_ns,
-		       r->last_read_boot_ns, r->last_use_boot_ns, (int64_t)r->uses,
-		       r->last_write_boot_ns);
+		       (int64_t)n[10], (int64_t)n[11], (int64_t)n[12], (int64_t)n[13],
+		       r->first_read_boot_ns, r->last_read_boot_ns, r->last_use_boot_ns,
+		       (int64_t)r->uses, r->last_write_boot_ns);
 }
 
 #define CELL_VALUES                                                                   \
 	" VALUES(:owner, :idx, :layer, :opens, :execs, :reads, :read_bytes, :writes," \
 	" :written, :mmaps, :stats, :readlinks, :copy_ups, :copied, :changes,"        \
-	" :read_opens, :first, :last, :last_use, :uses, :last_write)"
+	" :read_opens, :mapped, :first, :last, :last_use, :uses, :last_write)"
 
 void usage_rows_set_layer(struct change_set *c, const struct usage_row *r)
 {

@@ -21,6 +21,7 @@
 #include "usage.skel.h"
 #include "usage/usage_calls.h"
 #include "usage/usage_file_buffer.h"
+#include "usage/usage_hooks.h"
 #include "usage/usage_owner.h"
 #include "usage/usage_kernel.h"
 #include "usage/usage_pins.h"
@@ -43,6 +44,7 @@ struct attempt {
 	enum usage_backend backend;
 	const struct usage_kernel *kernel;
 	bool typed_loads;
+	bool sees_faults; /* what is mapped in is counted */
 	bool table; /* the kernel takes iterators: the cells can be shown as a text */
 	char *verifier_log;
 };
@@ -85,55 +87,6 @@ static int refuse_load(const struct attempt *attempt, int code, struct error *e)
 		return error_set(e, code, "no permission (CAP_BPF and CAP_PERFMON are needed)");
 	return error_set(e, code, "the kernel refuses %s programs: %s%s%.200s", kind,
 			 strerror(-code), *why ? ": " : "", why);
-}
-
-/* ---- which programs ---- */
-
-/* What a program hooks into; NULL for the table's iterator, which hooks into nothing. */
-static const char *hook_of(const struct bpf_program *program)
-{
-	const char *section = bpf_program__section_name(program);
-	const char *slash = strchr(section, '/');
-
-	return strncmp(section, "iter/", 5) == 0 || !slash ? NULL : slash + 1;
-}
-
-static bool is_of_backend(const struct bpf_program *program, enum usage_backend backend)
-{
-	const char *kind = backend == USAGE_BACKEND_OVERLAY ? "fexit/" : "tp_btf/";
-
-	return strncmp(bpf_program__section_name(program), kind, strlen(kind)) == 0;
-}
-
-/* Hooks that some kernels lack, and can do without: what they count comes another way there. */
-static bool is_optional(const char *hook)
-{
-	return strcmp(hook, "ovl_splice_read") == 0 || /* before 6.5: through ovl_read_iter */
-	       strcmp(hook, "ovl_put_super") == 0 || /* the identity guards as well */
-	       strcmp(hook, "io_uring_complete") == 0; /* a kernel without io_uring */
-}
-
-static int choose_programs(struct usage_skeleton *s, const struct attempt *attempt, struct error *e)
-{
-	bool fields = usage_kernel_passes_ring_fields(attempt->kernel);
-	struct bpf_program *program;
-
-	bpf_object__for_each_program(program, s->obj)
-	{
-		const char *hook = hook_of(program);
-		bool wanted = hook && is_of_backend(program, attempt->backend);
-		bool present = wanted &&
-			       usage_kernel_has_hook(attempt->kernel, attempt->backend, hook);
-
-		if (wanted && !present && !is_optional(hook))
-			return error_set(e, -ENOENT, "the kernel has no %s to hook into", hook);
-		(void)bpf_program__set_autoload(program, hook ? present : attempt->table);
-	}
-	if (fields)
-		(void)bpf_program__set_autoload(s->progs.ring_call_done, false);
-	else
-		(void)bpf_program__set_autoload(s->progs.ring_call_done_fields, false);
-	return 0;
 }
 
 /* ---- maps ---- */
@@ -315,7 +268,7 @@ static int attach_and_pin(struct bpf_program *program, const char *links, struct
 
 	if (!link)
 		return error_set(e, -errno, "the kernel refuses to attach to %s: %s",
-				 hook_of(program), strerror(errno));
+				 usage_hooks_name(program), strerror(errno));
 	code = usage_pins_path(path, links, bpf_program__name(program), e);
 	if (code < 0)
 		return code;
@@ -333,7 +286,7 @@ static int attach_programs(struct usage_skeleton *s, const char *links, uint32_t
 
 	bpf_object__for_each_program(program, s->obj)
 	{
-		if (!bpf_program__autoload(program) || !hook_of(program))
+		if (!bpf_program__autoload(program) || !usage_hooks_name(program))
 			continue;
 		int code = attach_and_pin(program, links, e);
 		if (code < 0)
@@ -456,6 +409,7 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	while (parts < (uint32_t)cpus && parts < USAGE_MAX_PARTS)
 		parts *= 2;
 	s->rodata->part_mask = parts - 1;
+	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)getpagesize());
 	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
 				 parts < (uint32_t)cpus;
 	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
@@ -483,6 +437,8 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->verdicts);
 	cleanup_close_fd(&maps->cells);
 	cleanup_close_fd(&maps->layer_uses);
+	cleanup_close_fd(&maps->mapped_files);
+	cleanup_close_fd(&maps->mapped_filter);
 	cleanup_close_fd(&maps->file_buffer);
 	cleanup_close_fd(&maps->file_events);
 	cleanup_close_fd(&maps->lost);
@@ -504,6 +460,8 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.verdicts = open_pin(pin_dir, "mount_verdicts"),
 		.cells = open_pin(pin_dir, "usage_cells"),
 		.layer_uses = open_pin(pin_dir, "layer_uses"),
+		.mapped_files = open_pin(pin_dir, "mapped_files"),
+		.mapped_filter = open_pin(pin_dir, "mapped_filter"),
 		.file_buffer = open_pin(pin_dir, "usage_file_buffer"),
 		.file_events = open_pin(pin_dir, "usage_file_events"),
 		.lost = open_pin(pin_dir, "usage_lost"),
@@ -515,10 +473,10 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
-	    maps.verdicts < 0 || maps.cells < 0 || maps.layer_uses < 0 || maps.file_buffer < 0 ||
-	    maps.file_events < 0 || maps.lost < 0 || maps.upkeep_marks < 0 ||
-	    maps.upkeep_epoch < 0 || maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 ||
-	    maps.cgroup_names < 0 ||
+	    maps.verdicts < 0 || maps.cells < 0 || maps.layer_uses < 0 || maps.mapped_files < 0 ||
+	    maps.mapped_filter < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
+	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
+	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 || maps.cgroup_names < 0 ||
 	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
@@ -543,7 +501,8 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 
 	if (!s)
 		return error_set(e, -ENOMEM, "open the accounting's programs: %s", strerror(errno));
-	code = choose_programs(s, attempt, e);
+	code = usage_hooks_choose(s->obj, attempt->backend, attempt->kernel, attempt->table,
+				  &attempt->sees_faults, e);
 	if (code == 0)
 		code = set_knobs(s, attempt, e);
 	if (code < 0)
@@ -594,5 +553,9 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 		attempt.typed_loads = false;
 		code = try_attempt(&attempt, e);
 	}
-	return code < 0 ? code : open_maps(options->pin_dir, ret_maps, e);
+	if (code == 0)
+		code = open_maps(options->pin_dir, ret_maps, e);
+	if (code == 0)
+		ret_maps->sees_faults = attempt.sees_faults;
+	return code;
 }

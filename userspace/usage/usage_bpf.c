@@ -161,11 +161,24 @@ static int map_verdicts(struct usage_bpf *u, struct error *e)
 	return 0;
 }
 
+static int map_filter(struct usage_bpf *u, struct error *e)
+{
+	void *filter = mmap(NULL, sizeof(*u->mapped_filter), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    u->maps.mapped_filter, 0);
+
+	if (filter == MAP_FAILED)
+		return error_set(e, -errno, "map the filter of mapped files: %s", strerror(errno));
+	u->mapped_filter = filter;
+	return 0;
+}
+
 static int adopt_state(struct usage_bpf *u, struct error *e)
 {
 	int cpus = libbpf_num_possible_cpus();
 	int code = map_verdicts(u, e);
 
+	if (code == 0)
+		code = map_filter(u, e);
 	if (code < 0)
 		return code;
 	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
@@ -221,7 +234,8 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	(void)pthread_mutex_init(&u->files_lock, NULL);
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1,
+				       -1, -1, -1, -1, -1, -1, -1, 0,  false };
 	u->max_files = options->max_files;
 	u->pin_dir = strdup(options->pin_dir);
 	if (!u->pin_dir)
@@ -249,6 +263,8 @@ void usage_bpf_close(struct usage_bpf *u)
 	ring_buffer__free(u->file_events);
 	if (u->verdicts)
 		(void)munmap(u->verdicts, sizeof(*u->verdicts)); /* cannot fail */
+	if (u->mapped_filter)
+		(void)munmap(u->mapped_filter, sizeof(*u->mapped_filter)); /* likewise */
 	usage_attach_close(&u->maps);
 	free((char *)u->pin_dir);
 	(void)pthread_mutex_destroy(&u->files_lock);

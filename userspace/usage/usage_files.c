@@ -159,6 +159,8 @@ static int visit_entry(const struct usage_file_key *key, const struct usage_file
 		file.upkeep = key->layer & USAGE_UPKEEP;
 		file.layer = key->layer & ~USAGE_UPKEEP;
 		file.reads = counts->reads;
+	} else if (key->inode) {
+		file.mapped_bytes = counts->mapped_bytes;
 	}
 	if (key->inode || file.is_reader) {
 		file.opens = counts->opens;

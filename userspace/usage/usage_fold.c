@@ -12,10 +12,7 @@
 
 /* What makes a use; looking at names and attributes does not, and writing does not either. */
 static const enum usage_counter using_counters[] = {
-	USAGE_READ_OPENS,
-	USAGE_EXECS,
-	USAGE_READS,
-	USAGE_MMAPS,
+	USAGE_READ_OPENS, USAGE_EXECS, USAGE_READS, USAGE_MMAPS, USAGE_MAPPED_BYTES,
 };
 
 struct usage_fold_state *usage_fold_find_state(struct usage_fold_state **state)

@@ -37,7 +37,9 @@ struct usage_bpf {
 	uint64_t *owners; /* of the layers that are watched, sorted */
 	size_t owner_count, owner_capacity;
 	size_t stale_bits; /* roots that are watched no more, and that the filter still has */
-	int64_t uses_swept_boot_ns;
+	int64_t uses_swept_boot_ns, mapped_swept_boot_ns;
+	uint64_t mapped_lost; /* of files, when the map of mapped files was swept */
+	struct usage_mapped_filter *mapped_filter; /* likewise the map itself */
 	const char *pin_dir; /* owned */
 	uint32_t max_files; /* of a file buffer */
 	pthread_mutex_t files_lock; /* one thread at a time puts a buffer aside */

@@ -52,32 +52,50 @@ bool usage_kernel_passes_ring_fields(const struct usage_kernel *k)
 	return btf_vlen(type) > 4;
 }
 
-bool usage_kernel_takes_iterators(const struct usage_kernel *k)
+/* A program that does nothing; -1: the kernel does not take one of this type. */
+static int load_probe(enum bpf_attach_type type, int btf_id)
 {
 	const struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int id = btf__find_by_name_kind(k->types, "bpf_iter_bpf_map_elem", BTF_KIND_FUNC);
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER,
-		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type,
+		    .attach_btf_id = btf_id > 0 ? (uint32_t)btf_id : 0);
 
-	if (id <= 0)
-		return false;
-	cleanup(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "varve_probe", "GPL",
-						 nothing, ARRAY_SIZE(nothing), &options);
+	return btf_id <= 0 ? -1
+			   : bpf_prog_load(BPF_PROG_TYPE_TRACING, "varve_probe", "GPL", nothing,
+					   ARRAY_SIZE(nothing), &options);
+}
+
+bool usage_kernel_takes_iterators(const struct usage_kernel *k)
+{
+	cleanup(close_fd) int fd =
+		load_probe(BPF_TRACE_ITER, btf__find_by_name_kind(k->types, "bpf_iter_bpf_map_elem",
+								  BTF_KIND_FUNC));
+
 	return fd >= 0;
 }
 
-bool usage_kernel_has_hook(const struct usage_kernel *k, enum usage_backend backend,
-			   const char *hook)
+static int find_tracepoint(const struct usage_kernel *k, const char *name)
 {
 	char type[64];
 
-	if (backend == USAGE_BACKEND_OVERLAY)
-		return usage_kernel_has(k, hook, BTF_KIND_FUNC);
-	(void)snprintf(type, sizeof(type), "btf_trace_%s", hook); /* our own, short names */
-	return usage_kernel_has(k, type, BTF_KIND_TYPEDEF);
+	(void)snprintf(type, sizeof(type), "btf_trace_%s", name); /* our own, short names */
+	return btf__find_by_name_kind(k->types, type, BTF_KIND_TYPEDEF);
+}
+
+bool usage_kernel_takes_tracepoint(const struct usage_kernel *k, const char *name)
+{
+	cleanup(close_fd) int fd = load_probe(BPF_TRACE_RAW_TP, find_tracepoint(k, name));
+	cleanup(close_fd) int link = fd < 0 ? -1 : bpf_raw_tracepoint_open(NULL, fd);
+
+	return link >= 0;
+}
+
+bool usage_kernel_has_hook(const struct usage_kernel *k, bool is_tracepoint, const char *hook)
+{
+	return is_tracepoint ? find_tracepoint(k, hook) > 0
+			     : usage_kernel_has(k, hook, BTF_KIND_FUNC);
 }
 
 bool usage_kernel_has_unified_cgroups(void)

@@ -7,7 +7,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "usage/usage_backend.h"
 
 struct btf;
 
@@ -28,9 +27,10 @@ DEFINE_CLEANUP_VALUE(struct usage_kernel, usage_kernel_close)
 
 /* Whether the kernel or overlayfs has a type of this name and BTF_KIND. */
 bool usage_kernel_has(const struct usage_kernel *k, const char *name, uint32_t kind);
-/* Whether the backend's programs can attach to the hook: a function, or a tracepoint. */
-bool usage_kernel_has_hook(const struct usage_kernel *k, enum usage_backend backend,
-			   const char *hook);
+/* Whether the kernel has the hook: a function, or a tracepoint. */
+bool usage_kernel_has_hook(const struct usage_kernel *k, bool is_tracepoint, const char *hook);
+/* Whether the kernel has the tracepoint, and lets a program attach to it. */
+bool usage_kernel_takes_tracepoint(const struct usage_kernel *k, const char *name);
 /* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer.
  */
 bool usage_kernel_passes_ring_fields(const struct usage_kernel *k);

@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
+#include "usage/usage_mapped.h"
 
 #define REST_NS (2 * (uint64_t)NS_PER_S)
 static const size_t counter_offsets[USAGE_COUNTER_COUNT] = {
@@ -28,15 +29,18 @@ static const size_t counter_offsets[USAGE_COUNTER_COUNT] = {
 	[USAGE_COPIED_UP_BYTES] = offsetof(struct usage_counts, copied_up_bytes),
 	[USAGE_UPPER_CHANGES] = offsetof(struct usage_counts, upper_changes),
 	[USAGE_READ_OPENS] = offsetof(struct usage_counts, read_opens),
+	[USAGE_MAPPED_BYTES] = offsetof(struct usage_counts, mapped_bytes),
 };
 
-uint32_t usage_unseen_counters(enum usage_backend backend)
+uint32_t usage_unseen_counters(const struct usage_bpf *u)
 {
-	if (backend == USAGE_BACKEND_OVERLAY)
-		return 0;
-	if (backend == USAGE_BACKEND_SYSCALL)
-		return 1U << USAGE_STATS | 1U << USAGE_READLINKS | 1U << USAGE_COPIED_UP_BYTES;
-	return (1U << USAGE_COUNTER_COUNT) - 1;
+	uint32_t unseen = u->maps.sees_faults ? 0 : 1U << USAGE_MAPPED_BYTES;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return USAGE_ALL_COUNTERS;
+	if (u->backend == USAGE_BACKEND_SYSCALL)
+		unseen |= 1U << USAGE_STATS | 1U << USAGE_READLINKS | 1U << USAGE_COPIED_UP_BYTES;
+	return unseen;
 }
 
 /* ---- cells ---- */
@@ -181,6 +185,7 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
 	usage_layers_sweep_uses(u);
+	usage_mapped_sweep(u);
 	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &all.mount_count);
 	if (!mounts)
 		return error_set(e, -ENOMEM, "out of memory");
@@ -252,6 +257,7 @@ static struct usage_lost_counts sum_lost(const struct usage_bpf *u)
 		sum.files += parts[cpu].files;
 		sum.unplaced_changes += parts[cpu].unplaced_changes;
 		sum.uses += parts[cpu].uses;
+		sum.mapped += parts[cpu].mapped;
 	}
 	return sum;
 }
@@ -264,7 +270,7 @@ struct usage_lost usage_read_lost(struct usage_bpf *u)
 		struct usage_lost_counts sum = sum_lost(u);
 
 		lost.cells = sum.cells + sum.uses;
-		lost.files = sum.files;
+		lost.files = sum.files + sum.mapped;
 	}
 	return lost;
 }

@@ -29,8 +29,11 @@ enum usage_counter {
 	USAGE_COPIED_UP_BYTES, /* likewise; without data (O_TRUNC, metacopy) 0 */
 	USAGE_UPPER_CHANGES, /* whatever may have changed the size of the upper; layer 0 only */
 	USAGE_READ_OPENS, /* those opens that can read, and have not created the file */
+	USAGE_MAPPED_BYTES, /* mapped in by faults, with the pages that the kernel maps around: an
+			       upper bound of what is touched through mappings */
 	USAGE_COUNTER_COUNT,
 };
+#define USAGE_ALL_COUNTERS ((1U << USAGE_COUNTER_COUNT) - 1)
 
 /* Read are files that are opened for reading, executed, mapped or read. Times are exact to a tick
  * of the kernel, 10 ms at most. */
@@ -54,6 +57,7 @@ struct usage_file {
 	uint64_t inode; /* 0: not a file, see `lost` */
 	uint64_t opens; /* for reading */
 	uint64_t read_bytes;
+	uint64_t mapped_bytes;
 	uint64_t
 		lost; /* accesses of unknown files: of the layer; of any layer when mount_id is 0 */
 	int64_t last_access_boot_ns;
@@ -63,19 +67,24 @@ struct usage_file {
 	uint64_t reads;
 };
 
-/* False for a file that was only mapped, or only written. */
+/* False for a file that was mapped but not touched, or only written. */
 static inline bool usage_file_was_read(const struct usage_file *file)
 {
-	return file->opens > 0 || file->read_bytes > 0;
+	return file->opens > 0 || file->read_bytes > 0 || file->mapped_bytes > 0;
 }
 
 struct usage_lost {
 	uint64_t cells; /* accesses that found no cell, and uses that found no place */
-	uint64_t files; /* accesses of files that found no room in a buffer */
+	uint64_t files; /* accesses of files that found no room in a buffer, and files that found
+			   no room among those whose faults are counted */
 };
 
-/* Bit n set: the backend cannot see counter n; its zero means nothing. */
-uint32_t usage_unseen_counters(enum usage_backend backend);
+/* Bit n set: counter n cannot be seen on this kernel; its zero means nothing. */
+uint32_t usage_unseen_counters(const struct usage_bpf *u);
+static inline bool usage_sees(const struct usage_bpf *u, enum usage_counter counter)
+{
+	return !(usage_unseen_counters(u) >> counter & 1);
+}
 
 /* Each visits in no order; a visitor's negative return ends the walk and is returned. The cells
  * are those of all mounts that are not forgotten, retired ones included, and of all layers that

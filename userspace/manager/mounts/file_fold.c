@@ -153,6 +153,7 @@ static int add_row(struct rows *rows, const char *layer, const struct usage_file
 		.inode = file->inode,
 		.opens = file->opens,
 		.read_bytes = file->read_bytes,
+		.mapped_bytes = file->mapped_bytes,
 		.lost = file->lost,
 		.last_access_ns = clock_boot_to_wall_ns(file->last_access_boot_ns),
 	};
@@ -207,6 +208,7 @@ static void merge(struct rows *rows)
 		}
 		to->opens += from->opens;
 		to->read_bytes += from->read_bytes;
+		to->mapped_bytes += from->mapped_bytes;
 		to->lost += from->lost;
 		if (from->last_access_ns > to->last_access_ns)
 			to->last_access_ns = from->last_access_ns;

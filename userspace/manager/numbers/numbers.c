@@ -217,7 +217,7 @@ struct numbers_lost numbers_lost(struct manager *m)
 
 bool numbers_sees(struct manager *m, size_t counter)
 {
-	return !(usage_unseen_counters(usage_bpf_backend(m->usage)) >> counter & 1);
+	return usage_sees(m->usage, (enum usage_counter)counter);
 }
 
 struct program_visit {

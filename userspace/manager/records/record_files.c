@@ -65,6 +65,7 @@ static int look_at_file(struct file_search *w, const char *path, const struct st
 	if (seen) {
 		file.opens = seen->opens;
 		file.read_bytes = seen->read_bytes;
+		file.mapped_bytes = seen->mapped_bytes;
 		file.last_access_ns = seen->last_access_ns;
 	}
 	file.path = strdup(shown_path(path));
@@ -160,6 +161,7 @@ static int list_files(struct manager *m, const char *layer, const struct record_
 		struct record_file_view gone = { .inode = t->inode,
 						 .opens = t->opens,
 						 .read_bytes = t->read_bytes,
+						 .mapped_bytes = t->mapped_bytes,
 						 .last_access_ns = t->last_access_ns };
 
 		if (!t->found)
@@ -223,11 +225,12 @@ int record_files(struct manager *m, const struct record_files_query *query,
 		qsort(list.files, list.count, sizeof(*list.files), orders[query->which]);
 	while (query->limit && list.count > query->limit)
 		free(list.files[--list.count].path);
-	*ret_list =
-		(struct record_file_list){ .files = take_ptr(list.files),
-					   .count = list.count,
-					   .lost = touched.state.lost,
-					   .complete_since_ns = touched.state.complete_since_ns };
+	*ret_list = (struct record_file_list){ .files = take_ptr(list.files),
+					       .count = list.count,
+					       .lost = touched.state.lost,
+					       .complete_since_ns = touched.state.complete_since_ns,
+					       .sees_mapped =
+						       usage_sees(m->usage, USAGE_MAPPED_BYTES) };
 	list.count = 0;
 	return 0;
 }

@@ -7,7 +7,7 @@
 struct record_file_view {
 	char *path; /* in the layer; NULL: touched, and no longer there */
 	int64_t size_bytes;
-	uint64_t inode, opens, read_bytes;
+	uint64_t inode, opens, read_bytes, mapped_bytes;
 	int64_t last_access_ns;
 };
 
@@ -32,6 +32,7 @@ struct record_file_list {
 	 * counts may have been read before. */
 	uint64_t lost;
 	int64_t complete_since_ns;
+	bool sees_mapped; /* 0 in mapped_bytes means none */
 };
 
 int record_files(struct manager *m, const struct record_files_query *query,

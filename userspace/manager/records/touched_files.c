@@ -22,6 +22,7 @@ static int add_touched(const struct file_row *row, void *user)
 	t->files[t->count++] = (struct touched_file){ .inode = row->inode,
 						      .opens = row->opens,
 						      .read_bytes = row->read_bytes,
+						      .mapped_bytes = row->mapped_bytes,
 						      .last_access_ns = row->last_access_ns };
 	return 0;
 }

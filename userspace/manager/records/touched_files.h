@@ -9,7 +9,7 @@
 #include "store/file_rows.h"
 
 struct touched_file {
-	uint64_t inode, opens, read_bytes;
+	uint64_t inode, opens, read_bytes, mapped_bytes;
 	int64_t last_access_ns;
 	bool found; /* in the layer */
 };
