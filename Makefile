@@ -51,7 +51,7 @@ VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' NEWS.md | head -n 1)
 
 PKG_CONFIG := pkg-config
 PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c libsystemd inih jansson \
-	libcrypto libisal libzstd libcurl libseccomp libcap-ng libmicrohttpd
+	libcrypto libisal libzstd libcurl libseccomp libcap-ng libmicrohttpd ncursesw tinfo
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 DEP_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 

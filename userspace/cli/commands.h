@@ -20,6 +20,7 @@ extern const struct cli_verb command_tree;
 extern const struct cli_verb command_inspect;
 extern const struct cli_verb command_du;
 extern const struct cli_verb command_stats;
+extern const struct cli_verb command_top;
 extern const struct cli_verb command_files;
 extern const struct cli_verb command_heat;
 extern const struct cli_verb command_prune;

@@ -25,6 +25,7 @@
 #include "manager/manager.h"
 #include "manager/eviction/eviction.h"
 #include "manager/housekeeping.h"
+#include "manager/numbers/program_meter.h"
 #include "owners/owner_policies.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
@@ -34,6 +35,7 @@
 #include "service/history_service.h"
 #include "service/health_service.h"
 #include "service/images_service.h"
+#include "service/live_service.h"
 #include "service/native_service.h"
 #include "service/owners_service.h"
 #include "service/snapshots_service.h"
@@ -41,7 +43,7 @@
 #include "usage/usage_folders.h"
 #include "web/web.h"
 
-#define SERVICES_MAX 12
+#define SERVICES_MAX 13
 #define IMAGES_PATIENCE_NS (10 * NS_PER_S) /* with containerd, for a list of its images */
 
 struct agent {
@@ -107,6 +109,7 @@ static void connection_closed(uint64_t connection, void *user)
 	struct closed_connection *closed;
 
 	upkeep_peers_forget(&a->upkeep_peers, connection);
+	program_meter_connection_closed(a->manager, connection);
 	if (!leases_has_connection(a->manager, connection))
 		return;
 	closed = malloc(sizeof(*closed));
@@ -349,6 +352,7 @@ static int start_server(struct agent *a, struct error *e)
 		{ snapshots_service_methods, a->manager },
 		{ history_service_methods, a->manager },
 		{ events_service_methods, a->events },
+		{ live_service_methods, a->manager },
 		{ diff_service_methods, &a->diff },
 		{ control_service_methods, &a->control },
 		{ health_service_methods, &a->health },

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "manager/content/content_blobs.h"
 #include "manager/records/leases.h"
+#include "manager/numbers/program_meter.h"
 #include "manager/state/manager_state.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/mount_lingering.h"
@@ -186,6 +187,7 @@ void housekeeping_run(struct manager *m)
 	counter_fold(m);
 	expire_readers(m);
 	tell_lost(m);
+	program_meter_expire(m);
 	collect_blobs(m);
 	end_expired_leases(m);
 	end_unwanted_mount(m);

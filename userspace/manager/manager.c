@@ -25,7 +25,9 @@
 #include "manager/recovery/recover.h"
 #include "manager/snapshots/snapshot_answer.h"
 #include "manager/snapshots/spare_layers.h"
+#include "manager/state/recent_reads.h"
 #include "manager/state/trash.h"
+#include "manager/numbers/program_meter.h"
 #include "manager/mounts/counter_fold.h"
 #include "manager/mounts/fold_threads.h"
 #include "overlay/mount_table.h"
@@ -226,13 +228,15 @@ static int start_threads(struct manager *m, struct error *e)
 static int make_tables(struct manager *m, struct error *e)
 {
 	m->events = event_ring_new();
+	m->recent_reads = recent_reads_new(clock_boot_ns());
+	m->program_meter = program_meter_new();
 	m->graph = record_graph_new();
 	m->leases = hashmap_new();
 	m->snapshots = hashmap_new();
 	m->quarantined = hashmap_new();
 	m->quarantined_layers = hashmap_new();
-	if (!m->events || !m->graph || !m->leases || !m->snapshots || !m->quarantined ||
-	    !m->quarantined_layers || watch_table_new(m) < 0)
+	if (!m->events || !m->recent_reads || !m->program_meter || !m->graph || !m->leases ||
+	    !m->snapshots || !m->quarantined || !m->quarantined_layers || watch_table_new(m) < 0)
 		return error_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -381,6 +385,8 @@ void manager_close(struct manager *m)
 	cleanup_close_fd(&m->root_fd);
 	if (m->events)
 		event_ring_free(m->events);
+	recent_reads_free(m->recent_reads);
+	program_meter_free(m->program_meter);
 	free(m->pin_directory);
 	free(m->root);
 	ranked_lock_destroy(&m->lock);

@@ -18,6 +18,7 @@
 #include "manager/history/history_save.h"
 #include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
+#include "manager/state/recent_reads.h"
 #include "manager/mounts/file_fold.h"
 #include "manager/mounts/mount_index.h"
 #include "manager/mounts/mount_lingering.h"
@@ -108,6 +109,13 @@ static void tell_first_read(struct manager *m, const struct layer *layer, int64_
 	event_ring_add(m->events, &event);
 }
 
+static void tell_recent(struct manager *m, const struct layer *layer,
+			const struct usage_delta *delta)
+{
+	recent_reads_add(m->recent_reads, layer->name, delta->counters[USAGE_READ_OPENS],
+			 delta->counters[USAGE_READ_BYTES], clock_boot_ns());
+}
+
 static bool is_empty(const struct usage_delta *d)
 {
 	for (int i = 0; i < LAYER_COUNTERS; i++)
@@ -162,6 +170,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	credit(layer, &delta, cell->layer == 0);
 	tell_first_read(m, layer, first_ns);
 	manager_meters_accessed(&m->meters, &delta);
+	tell_recent(m, layer, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES] && !mount->abandoned)
 		mark_stale(layer);
 }
@@ -317,6 +326,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	credit(layer, &delta, cell->layer == USAGE_AS_UPPER);
 	tell_first_read(m, layer, first_ns);
 	manager_meters_accessed(&m->meters, &delta);
+	tell_recent(m, layer, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);
 	save_watch(m, c, watch);
@@ -536,6 +546,8 @@ static bool fold_locked(struct manager *m, bool gone_only)
 	atomic_fetch_add(&m->folds, 1);
 	manager_lock(m);
 	history_save_done(m, code == 0);
+	if (!gone_only)
+		recent_reads_close_window(m->recent_reads, clock_boot_ns());
 	if (code < 0)
 		mark_unsaved(m);
 	manager_unlock(m);

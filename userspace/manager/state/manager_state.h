@@ -110,6 +110,9 @@ struct manager {
 	atomic_bool kept_grew; /* a layer was kept since eviction_kept_run() looked */
 	struct snapshot **snapshots_sorted; /* all of them by key; NULL: to be sorted again */
 	struct history *history; /* manager/history's */
+	struct recent_reads *recent_reads; /* with `lock` */
+	struct program_meter *program_meter; /* manager/numbers's */
+	atomic_int_fast64_t live_fold_ends_ns, live_fold_cost_ns; /* see live_view.c */
 	struct mount *mounts;
 	struct layer_watches watches;
 	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */
