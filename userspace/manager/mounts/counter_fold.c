@@ -19,11 +19,11 @@
 #include "manager/state/layer_watch.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/recent_reads.h"
+#include "manager/mounts/counter_save.h"
 #include "manager/mounts/file_fold.h"
 #include "manager/mounts/mount_index.h"
 #include "manager/mounts/mount_lingering.h"
 #include "manager/mounts/mount_list.h"
-#include "store/layer_rows.h"
 #include "store/usage_rows.h"
 
 _Static_assert(LAYER_COUNTERS == USAGE_COUNTER_COUNT, "the graph counts what the kernel counts");
@@ -175,107 +175,6 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 		mark_stale(layer);
 }
 
-static struct usage_row make_row(uint64_t owner, size_t index, const char *layer,
-				 const struct usage_fold_state *state)
-{
-	const struct usage_totals *folded = &state->folded;
-	struct usage_row row = { .mount_id = (int64_t)owner,
-				 .index = (int64_t)index,
-				 .uses = folded->uses,
-				 .first_read_boot_ns = folded->first_read_boot_ns,
-				 .last_read_boot_ns = folded->last_read_boot_ns,
-				 .last_write_boot_ns = folded->last_write_boot_ns,
-				 .last_use_boot_ns = state->last_use_boot_ns };
-
-	memcpy(row.layer, layer, LAYER_NAME_LENGTH + 1);
-	memcpy(row.counters, folded->counters, sizeof(row.counters));
-	return row;
-}
-
-static void save_mount_layer(struct change_set *c, const struct mount *mount, size_t index)
-{
-	const struct mount_layer *ml = &mount->layers[index];
-	struct usage_row row = make_row(mount->id, index, ml->name, &ml->folded);
-
-	usage_rows_set_layer(c, &row);
-	if (!ml->upkeep)
-		return;
-	row = make_row(mount->id, USAGE_ROW_UPKEEP + index, ml->name, ml->upkeep);
-	usage_rows_set_layer(c, &row);
-}
-
-static void save_layer(struct change_set *c, struct layer *layer)
-{
-	if (!layer || !layer->dirty)
-		return;
-	layer_rows_update(c, layer);
-	layer->dirty = false;
-}
-
-static void save_cell(struct change_set *c, const struct layer_watch *watch, size_t index,
-		      const struct usage_fold_state *state)
-{
-	struct usage_row row;
-
-	if (!state)
-		return;
-	row = make_row(watch->owner, index, watch->layer, state);
-	usage_rows_set_watch(c, &row);
-}
-
-/* With the lock. */
-static void save_watch(struct manager *m, struct change_set *c, struct layer_watch *watch)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(watch->folded); i++) {
-		save_cell(c, watch, i, watch->folded[i]);
-		save_cell(c, watch, USAGE_ROW_UPKEEP + i, watch->upkeep[i]);
-	}
-	save_layer(c, record_graph_find_layer(m->graph, watch->layer));
-	watch->dirty = false;
-}
-
-/* With the lock: everything that is dirty, layers by way of the mounts that they are in. */
-static void save_dirty(struct manager *m, struct change_set *c)
-{
-	struct layer_watch *watch;
-	struct layer *layer;
-
-	manager_assert_locked(m);
-	for (struct mount *mount = m->mounts; mount; mount = mount->next)
-		for (size_t i = 0; i < mount->layer_count; i++) {
-			struct mount_layer *ml = &mount->layers[i];
-
-			if (ml->dirty)
-				save_mount_layer(c, mount, i);
-			if (ml->dirty)
-				save_layer(c, record_graph_find_layer(m->graph, ml->name));
-			ml->dirty = false;
-		}
-	for (size_t at = 0; m->unsaved && (watch = watch_table_next(m, &at));)
-		if (watch->dirty)
-			save_watch(m, c, watch);
-	for (size_t at = 0; m->unsaved && (layer = record_graph_next_layer(m->graph, &at));)
-		save_layer(c, layer);
-	m->unsaved = false;
-}
-
-/* With the lock: after a write that failed, everything is to be written again. */
-static void mark_unsaved(struct manager *m)
-{
-	struct layer_watch *watch;
-	struct layer *layer;
-
-	manager_assert_locked(m);
-	for (struct mount *mount = m->mounts; mount; mount = mount->next)
-		for (size_t i = mount->writable ? 0 : 1; i < mount->layer_count; i++)
-			mount->layers[i].dirty = true;
-	for (size_t at = 0; (watch = watch_table_next(m, &at));)
-		watch->dirty = true;
-	for (size_t at = 0; (layer = record_graph_next_layer(m->graph, &at));)
-		layer->dirty = true;
-	m->unsaved = true;
-}
-
 /* With the lock: changes by absolute paths may have been in any mounted upper. */
 static void apply_unplaced_changes(struct manager *m)
 {
@@ -312,7 +211,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 		return;
 	if (cell->upkeep) {
 		if (apply_upkeep(layer, &watch->upkeep[cell->layer], cell))
-			save_watch(m, c, watch);
+			counter_save_watch(m, c, watch);
 		return;
 	}
 	folded = usage_fold_find_state(&watch->folded[cell->layer]);
@@ -329,7 +228,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	tell_recent(m, layer, &delta);
 	if (delta.counters[USAGE_UPPER_CHANGES])
 		mark_stale(layer);
-	save_watch(m, c, watch);
+	counter_save_watch(m, c, watch);
 }
 
 /* The cells of mounts, and what belongs to no cell. There are as many as mounts that live, or have
@@ -353,7 +252,7 @@ static int apply_mounts(struct manager *m, const struct cells *all, struct chang
 			apply_cell(locked, mount, cell);
 	}
 	apply_unplaced_changes(locked);
-	save_dirty(locked, c);
+	counter_save_dirty(locked, c);
 	history_save(locked, c);
 	return 0;
 }
@@ -549,7 +448,7 @@ static bool fold_locked(struct manager *m, bool gone_only)
 	if (!gone_only)
 		recent_reads_close_window(m->recent_reads, clock_boot_ns());
 	if (code < 0)
-		mark_unsaved(m);
+		counter_save_mark_all(m);
 	manager_unlock(m);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
@@ -644,7 +543,7 @@ void counter_fold_layer(struct manager *m, const char *layer)
 		ranked_lock_acquire(&m->fold_lock);
 	if (fold_owner(m, owner, &all, &e) < 0) {
 		manager_lock(m);
-		mark_unsaved(m);
+		counter_save_mark_all(m);
 		manager_unlock(m);
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
 	}
