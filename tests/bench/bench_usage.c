@@ -37,8 +37,10 @@ static double memory_mb(const struct usage_bpf *u)
 {
 	uint32_t id;
 	cleanup(close_fd) int files = usage_file_buffer_open(u->maps.file_buffer, &id, NULL);
-	const int maps[] = { u->maps.mount_by_minor, u->maps.layer_by_root, u->maps.root_filter,
-			     u->maps.cells,	     u->maps.layer_uses,    files };
+	const int maps[] = { u->maps.mount_by_minor, u->maps.layer_by_root,
+			     u->maps.root_filter,    u->maps.cells,
+			     u->maps.layer_uses,     u->maps.mapped_files,
+			     u->maps.mapped_filter,  files };
 	double bytes = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {

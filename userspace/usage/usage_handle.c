@@ -49,27 +49,21 @@ void usage_handle_remove_mount(struct usage_bpf *u, struct usage_mount *mount)
 	memmove(mount, mount + 1, (u->mount_count - (size_t)(mount - u->mounts)) * sizeof(*mount));
 }
 
-struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count)
+uint64_t *usage_handle_owners(struct usage_bpf *u, size_t *ret_count)
 {
-	struct usage_mount *copy;
+	uint64_t *copy;
+	size_t count = 0;
 
 	(void)pthread_mutex_lock(&u->lock);
-	copy = calloc(u->mount_count + 1, sizeof(*copy));
-	if (copy) {
-		if (u->mount_count)
-			memcpy(copy, u->mounts, u->mount_count * sizeof(*copy));
-		*ret_count = u->mount_count;
-	}
+	copy = calloc(u->mount_count + u->owner_count + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < u->mount_count; i++)
+		copy[count++] = u->mounts[i].id;
+	/* Their bit makes all of them greater than the mounts' ids. */
+	if (copy && u->owner_count)
+		memcpy(&copy[count], u->owners, u->owner_count * sizeof(*copy));
+	*ret_count = count + u->owner_count;
 	(void)pthread_mutex_unlock(&u->lock);
 	return copy;
-}
-
-const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
-					    uint64_t id)
-{
-	struct usage_mount key = { .id = id };
-
-	return bsearch(&key, sorted, count, sizeof(*sorted), compare_ids);
 }
 
 /* The place of the first owner that is not less. */

@@ -46,11 +46,10 @@ struct usage_bpf {
 	struct ring_buffer *file_events;
 };
 
-/* A copy of the mounts, sorted by id; the caller frees it. NULL when out of memory. */
-struct usage_mount *usage_handle_mounts(struct usage_bpf *u, size_t *ret_count);
-const struct usage_mount *usage_handle_find(const struct usage_mount *sorted, size_t count,
-					    uint64_t id);
-/* Whether a mount is known now, which it may not have been when a copy was made; or a layer. */
+/* A copy of all that cells may belong to, mounts and layers, sorted; the caller frees it. NULL when
+ * out of memory. */
+uint64_t *usage_handle_owners(struct usage_bpf *u, size_t *ret_count);
+/* Whether a mount or a layer is known now, which it may not have been when a copy was made. */
 bool usage_handle_knows(struct usage_bpf *u, uint64_t owner);
 /* With the lock. -ENOMEM. */
 int usage_handle_add_owner(struct usage_bpf *u, uint64_t owner);

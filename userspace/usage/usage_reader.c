@@ -62,114 +62,140 @@ static void add_part(struct usage_totals *totals, const struct usage_counts *par
 }
 
 /* The parts of cells as they come; parts of one cell are far from each other. */
-struct gathered {
-	struct usage_bpf *u;
-	const struct usage_mount *mounts;
-	size_t mount_count;
-	struct usage_cell *cells;
-	size_t count, capacity;
+struct part {
+	struct usage_cell_key key;
+	struct usage_counts counts;
 };
 
-/* Ids are not used twice: what is unknown now is forgotten for good. A program that found the
- * layer just before it was unwatched may still be writing: its cell rests for a while, since the
- * next owner of its memory must not get what is added. */
-static void delete_unknown_part(struct usage_bpf *u, const struct usage_cell_key *key,
-				const struct usage_counts *counts)
-{
-	uint64_t last = counts->last_read > counts->last_write ? counts->last_read
-							       : counts->last_write;
-
-	if (key->owner & USAGE_LAYER_OWNER && last + REST_NS > (uint64_t)clock_boot_ns())
-		return;
-	(void)bpf_map_delete_elem(u->maps.cells, key);
-}
+struct gathered {
+	struct part *parts;
+	size_t count, capacity;
+};
 
 static int gather_part(const struct usage_cell_key *key, const struct usage_counts *counts,
 		       void *user)
 {
 	struct gathered *all = user;
-	struct usage_cell *cells;
+	struct part *parts =
+		vec_reserve(all->parts, &all->capacity, all->count + 1, sizeof(*parts));
 
-	if (!usage_handle_find(all->mounts, all->mount_count, key->owner) &&
-	    !usage_handle_knows(all->u, key->owner)) {
-		delete_unknown_part(all->u, key, counts);
-		return 0;
-	}
-	cells = vec_reserve(all->cells, &all->capacity, all->count + 1, sizeof(*cells));
-	if (!cells)
+	if (!parts)
 		return -ENOMEM;
-	all->cells = cells;
-	cells[all->count] = (struct usage_cell){ .owner = key->owner,
-						 .layer = key->layer & ~USAGE_UPKEEP,
-						 .upkeep = key->layer & USAGE_UPKEEP };
-	add_part(&cells[all->count++].totals, counts);
+	all->parts = parts;
+	parts[all->count++] = (struct part){ *key, *counts };
 	return 0;
 }
 
-/* What is sorted instead of the cells, which are large. */
+/* Ids are not used twice: what is unknown now is forgotten for good. A program that found the
+ * layer just before it was unwatched may still be writing: its cell rests for a while, since the
+ * next owner of its memory must not get what is added. */
+static void delete_unknown_part(struct usage_bpf *u, const struct part *part)
+{
+	uint64_t last = part->counts.last_read > part->counts.last_write ? part->counts.last_read
+									 : part->counts.last_write;
+
+	if (part->key.owner & USAGE_LAYER_OWNER && last + REST_NS > (uint64_t)clock_boot_ns())
+		return;
+	(void)bpf_map_delete_elem(u->maps.cells, &part->key);
+}
+
+/* ---- in order ---- */
+
+/* What is sorted instead of the parts, which are large. */
 struct place {
 	uint64_t owner;
 	uint32_t layer, index;
 };
 
-static int compare_places(const void *a, const void *b)
+/* The byte of a place's sort key, from the least one on: those of the layer, then the owner's. */
+static unsigned int key_byte(const struct place *place, unsigned int byte)
 {
-	const struct place *x = a, *y = b;
-
-	if (x->owner != y->owner)
-		return x->owner > y->owner ? 1 : -1;
-	return (x->layer > y->layer) - (x->layer < y->layer);
+	return byte < 4 ? place->layer >> 8 * byte & 0xff
+			: (unsigned int)(place->owner >> 8 * (byte - 4)) & 0xff;
 }
 
-static void add_totals(struct usage_totals *to, const struct usage_totals *from)
+/* Sorts by one byte, and keeps the order of those that have the same. */
+static void sort_by_byte(const struct place *from, struct place *to, size_t count,
+			 unsigned int byte)
 {
-	for (size_t i = 0; i < USAGE_COUNTER_COUNT; i++)
-		to->counters[i] += from->counters[i];
-	to->uses += from->uses;
-	if (from->first_read_boot_ns &&
-	    (!to->first_read_boot_ns || from->first_read_boot_ns < to->first_read_boot_ns))
-		to->first_read_boot_ns = from->first_read_boot_ns;
-	if (from->last_read_boot_ns > to->last_read_boot_ns)
-		to->last_read_boot_ns = from->last_read_boot_ns;
-	if (from->last_write_boot_ns > to->last_write_boot_ns)
-		to->last_write_boot_ns = from->last_write_boot_ns;
+	size_t starts[257] = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		starts[key_byte(&from[i], byte) + 1]++;
+	for (size_t i = 1; i < 256; i++)
+		starts[i] += starts[i - 1];
+	for (size_t i = 0; i < count; i++)
+		to[starts[key_byte(&from[i], byte)]++] = from[i];
 }
 
-/* As the kernel has it. */
-static uint32_t cell_index(const struct usage_cell *cell)
+static bool byte_differs(const struct place *places, size_t count, unsigned int byte)
 {
-	return cell->layer | (cell->upkeep ? USAGE_UPKEEP : 0);
+	for (size_t i = 1; i < count; i++)
+		if (key_byte(&places[i], byte) != key_byte(&places[0], byte))
+			return true;
+	return false;
 }
 
+/* There may be hundreds of thousands, of which most bytes are the same: ids count from 1. */
 static struct place *sort_places(const struct gathered *all)
 {
-	struct place *places = calloc(all->count + 1, sizeof(*places));
+	cleanup(free_ptr) struct place *places = calloc(all->count + 1, sizeof(*places));
+	cleanup(free_ptr) struct place *spare = calloc(all->count + 1, sizeof(*spare));
 
-	if (!places)
+	if (!places || !spare)
 		return NULL;
 	for (size_t i = 0; i < all->count; i++)
-		places[i] = (struct place){ all->cells[i].owner, cell_index(&all->cells[i]),
+		places[i] = (struct place){ all->parts[i].key.owner, all->parts[i].key.layer,
 					    (uint32_t)i };
-	qsort(places, all->count, sizeof(*places), compare_places);
-	return places;
+	for (unsigned int byte = 0; byte < 12; byte++) {
+		struct place *sorted = spare;
+
+		if (!byte_differs(places, all->count, byte))
+			continue;
+		sort_by_byte(places, sorted, all->count, byte);
+		spare = places;
+		places = sorted;
+	}
+	return take_ptr(places);
 }
 
-/* Each cell with all of its parts. */
-static int visit_gathered(const struct gathered *all,
+/* Each cell with all of its parts. Of an owner that is not known all parts are deleted. */
+static int visit_gathered(struct usage_bpf *u, const struct gathered *all,
 			  int (*visit)(const struct usage_cell *cell, void *user), void *user)
 {
 	cleanup(free_ptr) struct place *places = sort_places(all);
+	cleanup(free_ptr) uint64_t *owners = NULL;
+	size_t owner_count = 0, known = 0;
 
-	if (!places)
+	if (places)
+		owners = usage_handle_owners(u, &owner_count);
+	if (!owners)
 		return -ENOMEM;
 	for (size_t i = 0; i < all->count;) {
-		struct usage_cell *cell = &all->cells[places[i].index];
-		size_t first = i++;
-		int code;
+		struct usage_cell cell = { .owner = places[i].owner,
+					   .layer = places[i].layer & ~USAGE_UPKEEP,
+					   .upkeep = places[i].layer & USAGE_UPKEEP };
+		size_t first = i;
+		bool is_known;
+		int code = 0;
 
-		while (i < all->count && compare_places(&places[first], &places[i]) == 0)
-			add_totals(&cell->totals, &all->cells[places[i++].index].totals);
-		code = visit(cell, user);
+		while (known < owner_count && owners[known] < cell.owner)
+			known++;
+		/* It may have become known since the list was made. */
+		is_known = (known < owner_count && owners[known] == cell.owner) ||
+			   usage_handle_knows(u, cell.owner);
+		for (; i < all->count && places[i].owner == cell.owner &&
+		       places[i].layer == places[first].layer;
+		     i++) {
+			const struct part *part = &all->parts[places[i].index];
+
+			if (is_known)
+				add_part(&cell.totals, &part->counts);
+			else
+				delete_unknown_part(u, part);
+		}
+		if (is_known)
+			code = visit(&cell, user);
 		if (code < 0)
 			return code;
 	}
@@ -179,22 +205,24 @@ static int visit_gathered(const struct gathered *all,
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e)
 {
-	struct gathered all = { .u = u };
+	struct gathered all = { 0 };
 	int code;
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
 	usage_layers_sweep_uses(u);
 	usage_mapped_sweep(u);
-	cleanup(free_ptr) struct usage_mount *mounts = usage_handle_mounts(u, &all.mount_count);
-	if (!mounts)
-		return error_set(e, -ENOMEM, "out of memory");
-	all.mounts = mounts;
 	code = usage_handle_walk_cells(u, gather_part, &all, e);
 	if (code == 0)
-		code = visit_gathered(&all, visit, user);
-	free(all.cells);
+		code = visit_gathered(u, &all, visit, user);
+	free(all.parts);
 	return code == -ENOMEM ? error_set(e, code, "out of memory") : code;
+}
+
+/* As the kernel has it. */
+static uint32_t cell_index(const struct usage_cell *cell)
+{
+	return cell->layer | (cell->upkeep ? USAGE_UPKEEP : 0);
 }
 
 static int read_cell(struct usage_bpf *u, struct usage_cell *cell, bool *ret_found, struct error *e)
