@@ -44,13 +44,6 @@ teardown() {
 	[[ $(grep -c '^ok ' <<< "$output") -ge 20 ]]
 }
 
-# column KERNEL-AND-BACKEND: prints "PATH: RESULT" for each row of the table in doc/unseen.md, as it is there.
-column() {
-	awk -F ' *[|] *' -v name="$1" '
-		$2 == "path" { for (i = 3; i <= NF; i++) if ($i == name) at = i; next }
-		at && /^[|] [^-]/ { print $2 ": " $at }' "doc/unseen.md"
-}
-
 @test "doc/unseen.md says what this kernel's backends do not see" {
 	local backend measured documented compared=0
 	for backend in overlay syscall; do
@@ -59,7 +52,7 @@ column() {
 		[[ $status -eq 77 && $output == "skip $backend: "* ]] && continue
 		assert_status 0
 		measured=$(sed -n 's/^path //p' <<< "$output")
-		documented=$(column "$(uname -r | cut -d. -f1-2) $backend")
+		documented=$(scripts/show-unseen-column "$(uname -r | cut -d. -f1-2) $backend")
 		if [[ -n $documented ]]; then
 			diff <(echo "$documented") <(echo "$measured")
 			((compared += 1))

@@ -10,6 +10,8 @@
 #include <liburing.h>
 #include <linux/aio_abi.h>
 #include <linux/loop.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +237,62 @@ static bool from_socket(void)
 	return read_some(fd);
 }
 
+/* ---- another thread ---- */
+
+struct late_read {
+	int fd;
+	char *page; /* not there before the descriptor has been closed */
+	ssize_t result;
+};
+
+static void *read_late(void *user)
+{
+	struct late_read *late = user;
+
+	late->result = pread(late->fd, late->page, BYTES, 0);
+	return NULL;
+}
+
+/* A page whose first fault waits until provide_page(); the descriptor that tells of it, or -1. */
+static int make_late_page(char **ret_page)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	char *page = mmap(NULL, sizeof(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	range.range.start = (uintptr_t)page;
+	range.range.len = sizeof(bytes);
+	if (page == MAP_FAILED || faults < 0 || ioctl(faults, UFFDIO_API, &api) < 0 ||
+	    ioctl(faults, UFFDIO_REGISTER, &range) < 0)
+		return -1;
+	*ret_page = page;
+	return faults;
+}
+
+static bool provide_page(int faults, char *page)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)page, sizeof(bytes) } };
+
+	return ioctl(faults, UFFDIO_ZEROPAGE, &zero) == 0;
+}
+
+/* The read has found its file, and waits for the page that it writes to. */
+static bool closed_meanwhile(void)
+{
+	struct late_read late = { .fd = open(file, O_RDONLY | O_CLOEXEC) };
+	int faults = make_late_page(&late.page);
+	struct uffd_msg message;
+	pthread_t thread;
+
+	if (late.fd < 0 || faults < 0 || pthread_create(&thread, NULL, read_late, &late) != 0)
+		return false;
+	return read(faults, &message, sizeof(message)) == sizeof(message) && close(late.fd) == 0 &&
+	       provide_page(faults, late.page) && pthread_join(thread, NULL) == 0 &&
+	       late.result == BYTES;
+}
+
 /* ---- through something on top ---- */
 
 static bool stacked(void)
@@ -286,6 +344,7 @@ static const struct path {
 	{ "open_by_handle_at", by_handle, 1, 0, BYTES },
 	{ "a descriptor from pidfd_getfd", from_process, 1, 0, BYTES },
 	{ "a descriptor from SCM_RIGHTS", from_socket, 1, 0, BYTES },
+	{ "a descriptor that another thread closes meanwhile", closed_meanwhile, 1, 0, BYTES },
 	{ "an overlay on top of the overlay", stacked, 1, 0, BYTES },
 	{ "a loop device on the file", loop, 1, 0, BYTES },
 };
