@@ -7,6 +7,36 @@
 
 #include "graph/record_content.h"
 
+static const char *const types[] = { "regular",
+				     "internal",
+				     "frontend",
+				     "source.local",
+				     "exec.cachemount",
+				     "source.git.checkout",
+				     RECORD_TYPE_IMAGE_LAYER };
+
+static bool is_constant(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (type == types[i])
+			return true;
+	return false;
+}
+
+const char *record_type_copy(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(type, types[i]) == 0)
+			return types[i];
+	return strdup(type);
+}
+
+void record_type_free(const char *type)
+{
+	if (!is_constant(type))
+		free((char *)type);
+}
+
 struct record *record_new(const char *id, const char *description, const char *type)
 {
 	cleanup(record_free) struct record *r = calloc(1, sizeof(*r));
@@ -15,7 +45,7 @@ struct record *record_new(const char *id, const char *description, const char *t
 		return NULL;
 	(void)snprintf(r->id, sizeof(r->id), "%s", id); /* ids are made or checked by the caller */
 	r->description = strdup(description);
-	r->type = strdup(type);
+	r->type = record_type_copy(type);
 	if (!r->description || !r->type)
 		return NULL;
 	return take_ptr(r);
@@ -51,7 +81,7 @@ void record_free(struct record *r)
 	snapshot_free(r->snapshot);
 	record_content_free(r->content);
 	free(r->description);
-	free(r->type);
+	record_type_free(r->type);
 	free(r);
 }
 

@@ -56,19 +56,19 @@ struct layer_access {
 
 struct layer {
 	char name[LAYER_NAME_LENGTH + 1];
+	bool lazy; /* no files yet: they are extracted from the blob at the first use */
 	unsigned owners; /* records that share it: twins, or records of one chain id */
-	struct record *first_owner; /* of these; see next_owner */
+	unsigned lingering; /* superblocks that have it, and that the agent has unmounted */
+	struct record *first_owner; /* of the owners; see next_owner */
 	bool size_known; /* the sizes are of now */
 	bool measured; /* the sizes are of some time */
 	bool handed_out; /* clients may have it in mounts of their own */
 	bool elsewhere; /* it was in one when mount_elsewhere_find() looked; scratch */
-	unsigned lingering; /* superblocks that have it, and that the agent has unmounted */
-	bool lazy; /* no files yet: they are extracted from the blob at the first use */
+	bool dirty; /* not in the database as it is here */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
 	struct layer_access access;
-	bool dirty; /* not in the database as it is here */
 };
 
 struct lease;
@@ -140,7 +140,8 @@ struct record {
 	struct id_map id_map; /* how its mounts show owners; not set: as its layers have them */
 	struct snapshot *snapshot; /* the record's own; NULL: containerd does not know it */
 
-	char *description, *type;
+	char *description;
+	const char *type; /* of record_type_copy() */
 	struct record_label *labels;
 	size_t label_count;
 	char **image_refs;
@@ -205,6 +206,10 @@ void snapshot_free(struct snapshot *s);
 const char *snapshot_kind_name(const struct snapshot *s); /* "view"; of NULL "" */
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 int record_set_label(struct record *r, const char *key, const char *value);
+/* The text of a type, which is never copied when it is one of those that clients can choose. NULL:
+ * no memory. */
+const char *record_type_copy(const char *type);
+void record_type_free(const char *type);
 void record_swap_labels(struct record *a, struct record *b);
 void record_labels_free(struct record_label *labels, size_t count);
 bool record_has_image_ref(const struct record *r, const char *ref);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -257,7 +258,10 @@ static int open_parts(struct manager *m, const struct manager_options *options, 
 	if (code < 0)
 		return code;
 	code = history_save_load(m, e);
-	return code < 0 ? code : start_threads(m, e);
+	if (code < 0)
+		return code;
+	(void)malloc_trim(0); /* the rows were read into memory that is not needed any more */
+	return start_threads(m, e);
 }
 
 /* Clients cannot mount layers whose paths do not fit into mount options. */

@@ -66,7 +66,7 @@ static void fill_usage_of_view(struct usage_message *u, const struct record_view
 	m->size = v->size_known ? v->layer.allocated_bytes : 0;
 	m->usage_count = (int64_t)record_usage_count(&counted);
 	m->description = counted.description;
-	m->record_type = counted.type;
+	m->record_type = (char *)counted.type;
 	m->shared = counted.shared;
 }
 

@@ -65,7 +65,7 @@ static void free_view(struct record_view *v)
 	struct record *r = &v->record;
 
 	free(r->description);
-	free(r->type);
+	record_type_free(r->type);
 	if (r->labels)
 		record_labels_free(r->labels, r->label_count);
 	for (size_t i = 0; r->image_refs && i < r->image_ref_count; i++)
@@ -181,7 +181,7 @@ static int make_view(const struct manager *m, const struct record *r, enum recor
 		memcpy(v->twin, r->twin->id, sizeof(v->twin));
 	clear_pointers(copy);
 	copy->description = strdup(r->description);
-	copy->type = strdup(r->type);
+	copy->type = record_type_copy(r->type);
 	if (!copy->description || !copy->type || copy_labels(copy, r) < 0 || copy_links(v, r) < 0 ||
 	    id_map_copy(&r->id_map, &copy->id_map) < 0)
 		return -ENOMEM;

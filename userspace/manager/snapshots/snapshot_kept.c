@@ -75,7 +75,7 @@ void snapshot_kept_add_rows(struct change_set *c, const struct record *r,
 
 void snapshot_kept_publish(struct manager *m, struct record *r, struct record *draft)
 {
-	char *type = r->type;
+	const char *type = r->type;
 
 	manager_assert_locked(m);
 	r->type = draft->type;
