@@ -87,7 +87,7 @@ image() {
 	run -0 image one app
 	assert_json '.readFileBytes == 400000 and .lastReadAt != null'
 	run -0 varve images
-	[[ ${lines[0]} == NAMESPACE*TAG*SIZE*SHARED*UNIQUE*CONTAINERS*STATE*PULLED*LAST\ READ*EVER\ READ && ${#lines[@]} == 5 ]]
+	[[ ${lines[0]} == NAMESPACE*TAG*SIZE*SHARED*UNIQUE*CONTAINERS*STATE*PULLED*LAST\ CONTAINER*LAST\ READ*EVER\ READ && ${#lines[@]} == 5 ]]
 	[[ $(varve images -q | head -n 1) == "$registry/app:1" ]]
 }
 
@@ -102,7 +102,8 @@ image() {
 	pull two other
 	ctr --namespace two images label "$registry/base:1" io.cri-containerd.pinned=pinned > /dev/null
 	ctr --namespace one containers create --snapshotter varve "$registry/app:1" box > /dev/null
-	[[ $(image one app | jq -c '[.containers, .inUse]') == '[["box"],true]' ]]
+	[[ $(image one app | jq -c '[.containers, .inUse, .lastContainerAt != null]') == '[["box"],true,true]' ]]
+	[[ $(image two other | jq .lastContainerAt) == null ]]
 	# base is part of app, but another image: only its name goes.
 	run -0 varve images prune --unread-for 30d --dry-run --json
 	[[ -z $output ]]
@@ -130,6 +131,62 @@ image() {
 	run -2 varve images prune
 	run -2 varve images --dry-run
 	run -2 varve images remove
+}
+
+@test "containerd is an owner: its images are planned, explained and removed through it, and counted by what they free" {
+	printf 'evict = images\nnamespaces = one, three\n[snapshots]\nkeep_removed = 0\n' >> "$agent_config"
+	make_remote_images
+	start_agent
+	start_containerd
+	pull one base
+	pull one app
+	pull two other
+	pull three other
+	ctr --namespace one images tag "$registry/app:1" "$registry/app:2" > /dev/null
+	ctr --namespace one containers create --snapshotter varve "$registry/base:1" box > /dev/null
+	run -0 varve owners --json
+	assert_json '.name == "containerd" and .kind == "containerd" and .reachable and .version != null and .evict == ["images"]'
+	# base has a container; the layer of other is in another namespace, too, which is not to be asked about.
+	assert_json '.records == 3 and .evictable == 2 and .size > .evictableSize and .evictableSize > 800000 and .evictableSize < 1000000'
+	id=$(image one app | jq -r .record)
+	run -0 varve explain "$id"
+	assert_output_has "it is a layer of the image one/$registry/app:1 of containerd, which can be asked to remove it: varve prune --owner containerd --filter id==one/$registry/app:1"
+	run -0 varve explain "$(varve inspect --json "$id" | jq -r '.parents[0]')"
+	assert_output_has "it is a layer of the image one/$registry/base:1 of containerd, which is not asked to remove it: in use"
+	assert_output_has "the container box of containerd needs it (image $registry/base:1)"
+	run -0 varve stats --json "$id"
+	assert_json '[.owners[] | .kind + " " + .id] == ["image one/" + $r + "/app:1"]' --arg r "$registry"
+	run -0 varve files "$id"
+	assert_output_has "containerd: image one/$registry/app:1"
+	# Both names go; what the base needs stays.
+	run -0 varve prune --owner containerd --filter "id==one/$registry/app:1" --json
+	assert_json_lines '.[0].recordType == "image" and .[0].refused == null and .[0].description == ([1, 2] | map($r + "/app:\(.)") | join(" "))' \
+		--arg r "$registry"
+	assert_json_lines 'length == 2 and last.freed == last.predicted and last.freed > 800000'
+	[[ $(ctr --namespace one images ls -q) == "$registry/base:1" ]]
+	# A plan is stale once something has read the image.
+	plan=$(varve prune --owner containerd --dry-run --json | jq -r '.plan // empty')
+	ctr --namespace three snapshots --snapshotter varve prepare look "$(top_chain three other)" > /dev/null
+	mkdir at
+	sh -c "$(ctr --namespace three snapshots --snapshotter varve mounts at look)"
+	cat at/bin/3 > /dev/null
+	umount at
+	run -5 varve prune --plan "$plan"
+	# What a client prepares on top of it keeps it, too.
+	run -0 varve prune --owner containerd --json
+	assert_json_lines 'length == 1'
+	ctr --namespace three snapshots --snapshotter varve rm look
+	retry 100 eval '[[ -n $(varve prune --owner containerd --dry-run -q) ]]' # once containerd has collected it
+	# Pinned by Kubernetes between the plan and its step.
+	plan=$(varve prune --owner containerd --dry-run --json | jq -r '.plan // empty')
+	ctr --namespace three images label "$registry/other:1" io.cri-containerd.pinned=pinned > /dev/null
+	run -0 varve prune --plan "$plan" --json
+	assert_json_lines '.[0].refused == "it is pinned by Kubernetes"'
+	ctr --namespace three images label "$registry/other:1" io.cri-containerd.pinned= > /dev/null
+	run -0 varve prune --owner containerd --json
+	# The layer is still that of another namespace.
+	assert_json_lines '.[0].refused == null and last.freed == 0'
+	[[ $(ctr --namespace two images ls -q) == "$registry/other:1" && -z $(ctr --namespace three images ls -q) ]]
 }
 
 @test "without containerd, Varve's own images are shown, and why the others are missing" {

@@ -28,10 +28,7 @@ teardown() {
 begin() {
 	start_agent
 	start_buildkit
-	cached base 300000
-	cached step 200000 base
-	cached old 400000
-	cached new 100000
+	cached base 300000 '' '' step 200000 base '' old 400000 '' '' new 100000
 }
 
 prunes() { # prints the filters of all prunes
@@ -56,6 +53,8 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 }
 
 @test "inspect, explain, ls and du name the owner of a record, its id there, and what would free it" {
+	buildkit_timeout=2s
+	configure_owner cache
 	begin
 	change_buildkit '(.records[] | select(.id == "new")).in_use = true'
 	change_buildkit '.containers = [{id: "c0ffee", image: "docker.io/library/app", key: "buildkit/1/step"}]'
@@ -152,13 +151,10 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 
 @test "records in use, without a lease, shared with an image, or of a type that BuildKit keeps are not asked for" {
 	begin
-	cached held 1000 "" '{"in_use": true}'
-	cached loose 1000 "" '{"lease": false}'
-	cached image 1000 "" '{"shared": true}'
-	cached front 1000 "" '{"record_type": "frontend"}'
 	# A leaf that is not finalized: its lease has the mutable id, and in use it is listed by the immutable one.
-	cached leaf 1000 "" '{"mutable": true, "twin": "leaf2"}'
-	cached leaf3 1000 "" '{"mutable": true, "twin": "leaf4", "in_use": true}'
+	cached held 1000 '' '{"in_use": true}' loose 1000 '' '{"lease": false}' image 1000 '' '{"shared": true}' \
+		front 1000 '' '{"record_type": "frontend"}' leaf 1000 '' '{"mutable": true, "twin": "leaf2"}' \
+		leaf3 1000 '' '{"mutable": true, "twin": "leaf4", "in_use": true}'
 	ids=$(pruned_ids)
 	[[ $(sort <<< "$ids" | xargs) == "base leaf new old step" ]]
 	[[ $(prunes | sort | xargs) == "id==base id==leaf id==new id==old id==step" ]]
@@ -259,18 +255,20 @@ unreachable() {
 }
 
 @test "an owner that is gone, hangs, trickles or answers garbage costs only its own eviction" {
+	buildkit_timeout=1s
+	configure_owner cache
 	begin
 	behave hang
-	unreachable "has not answered for 2 s"
+	unreachable "has not answered for 1 s"
 	behave garbage
 	unreachable "is not a valid"
 	behave silent
-	unreachable "containerd at .* has not answered for 2 s"
+	unreachable "containerd at .* has not answered for 1 s"
 	stop_buildkit
 	unreachable "connect to kit at"
 	behave trickle
 	start_buildkit
-	unreachable "takes longer than 12 s"
+	unreachable "takes longer than 6 s"
 	stop_buildkit
 	# A socket that nobody accepts on, with a full backlog.
 	rm -f "$buildkit"
@@ -291,6 +289,8 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 }
 
 @test "other calls are answered while an owner hangs" {
+	buildkit_timeout=2s
+	configure_owner cache
 	begin
 	behave hang
 	varve owners --json > "$BATS_TEST_TMPDIR/first" 3>&- &
@@ -317,13 +317,9 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 @test "lies about sizes, circles of parents, the same id twice, unknown parents and odd ids do no harm" {
 	begin
 	change_buildkit '(.records[] | select(.id == "old")).size = -5 | (.records[] | select(.id == "new")).size = 9223372036854774784'
-	cached ring1 1000 "" '{"parents": ["ring2"]}'
-	cached ring2 1000 "" '{"parents": ["ring1"]}'
-	cached self 1000 "" '{"parents": ["self"]}'
-	cached orphan 1000 "" '{"parents": ["nobody"]}'
-	cached double 1000
+	cached ring1 1000 '' '{"parents": ["ring2"]}' ring2 1000 '' '{"parents": ["ring1"]}' self 1000 '' '{"parents": ["self"]}' \
+		orphan 1000 '' '{"parents": ["nobody"]}' double 1000 '' '' odd 1000
 	change_buildkit '.records += [.records[] | select(.id == "double")]'
-	cached odd 1000
 	change_buildkit '(.records[] | select(.id == "odd")).id = "odd,type==regular"'
 	run varve owners --json
 	assert_json '.reachable and .size < 2000000'
@@ -338,9 +334,7 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 @test "a record that several others lie on goes after all of them" {
 	start_agent
 	start_buildkit
-	cached low 1000
-	cached other 1000
-	cached merged 1000 low '{"parents": ["low", "other"]}'
+	cached low 1000 '' '' other 1000 '' '' merged 1000 low '{"parents": ["low", "other"]}'
 	[[ $(pruned_ids | xargs) == "merged low" ]]
 	[[ $(pruned_ids | xargs) == other ]]
 }
@@ -366,6 +360,7 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 }
 
 @test "a policy with an owner asks it by itself, and no other policy waits for an owner that hangs" {
+	buildkit_timeout=1s
 	configure_owner cache '[policy "builds"]' 'owner = kit' 'max_used_space = 500000' 'scorer = lru' \
 		'[policy "own"]' 'max_used_space = 1000'
 	sed -i 's/^automatic = no/automatic = yes\ninterval = 1s/' "$agent_config"
@@ -394,7 +389,10 @@ not_there() { # ID
 		[[ $status -ne 0 ]]
 		assert_output_has "$1"
 	}
-	check "bad.conf:2: evict: invalid value 'all' (nothing or cache)" <<< $'[docker]\nevict = all'
+	check "bad.conf:2: evict: invalid value 'all' (nothing, cache, images or both)" <<< $'[docker]\nevict = all'
+	check "bad.conf:2: evict: invalid value 'images' (nothing or cache)" <<< $'[buildkit "a"]\nevict = images'
+	check "bad.conf:2: evict: invalid value 'both' (nothing or images)" <<< $'[containerd]\nevict = both'
+	check "bad.conf:2: namespaces: invalid name 'a/b'" <<< $'[containerd]\nnamespaces = x, a/b'
 	check "bad.conf:2: unknown key 'adress' of an owner" <<< $'[docker]\nadress = /x'
 	check "bad.conf:2: address: 'x' is not the absolute path of a socket" <<< $'[buildkit "a"]\naddress = x'
 	check "the section of a BuildKit is [buildkit \"name\"]" <<< $'[buildkit]\nevict = cache'

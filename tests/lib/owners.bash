@@ -25,20 +25,22 @@ owners_teardown() {
 	[[ -z ${buildkit_pid-} ]] || stop_buildkit
 }
 
-# configure_owner EVICT [LINE…]: the configuration of an agent with the owner "kit".
+# configure_owner EVICT [LINE…]: the configuration of an agent with the owner "kit", which may be silent for
+# $buildkit_timeout.
 configure_owner() {
 	local evict=$1
 	shift
 	{
 		printf '[prune]\nautomatic = no\n'
-		printf '[buildkit "kit"]\naddress = %s\ncontainerd = %s-containerd\nevict = %s\ntimeout = 2s\n' \
-			"$buildkit" "$buildkit" "$evict"
+		printf '[buildkit "kit"]\naddress = %s\ncontainerd = %s-containerd\nevict = %s\ntimeout = %s\n' \
+			"$buildkit" "$buildkit" "$evict" "${buildkit_timeout:-10s}"
 		printf '%s\n' "$@"
 	} > "$agent_config"
 }
 
 start_buildkit() {
 	rm -f "$buildkit" "$buildkit-containerd"
+	: > "$BATS_TEST_TMPDIR/buildkit.said" # it may have been ready before
 	"$BATS_TEST_DIRNAME/../tools/fake_buildkit.py" "$buildkit" "$buildkit-containerd" "$agent_socket" \
 		"$buildkit_state" "$buildkit_calls" > "$BATS_TEST_TMPDIR/buildkit.said" 2>&1 3>&- &
 	buildkit_pid=$!
@@ -65,21 +67,22 @@ change_buildkit() {
 
 # snapshot KEY SIZE [PARENT]: a committed snapshot with one file of this size.
 snapshot() {
-	local point
-	call Prepare key=work "parent=${3-}" > /dev/null
-	point=$(mount_snapshot work)
-	head -c "$2" /dev/urandom > "$point/data-${1//\//-}"
-	umount "$point"
-	call Commit key=work "name=$1" > /dev/null
+	call files "$1" "$2" "${3-}"
 }
 
-# cached ID SIZE [PARENT [FIELDS]]: a record of BuildKit's cache and its snapshot, buildkit/1/ID. FIELDS is an object
-# with more fields.
+# cached ID SIZE [PARENT [FIELDS [ID SIZE PARENT FIELDS]…]]: records of BuildKit's cache and their snapshots,
+# buildkit/1/ID. FIELDS is an object with more fields.
 cached() {
-	snapshot "buildkit/1/$1" "$2" "${3:+buildkit/1/$3}"
-	change_buildkit '.records += [{id: $id, parents: ($parent | if . == "" then [] else [.] end), size: 1,
-		description: "step \($id)", record_type: "regular", snapshot: "buildkit/1/\($id)"} + $fields]' \
-		--arg id "$1" --arg parent "${3-}" --argjson fields "${4:-{\}}"
+	local wanted=() records='[]'
+	while (($# > 0)); do
+		wanted+=("buildkit/1/$1" "$2" "${3:+buildkit/1/$3}")
+		records=$(jq -c '. + [{id: $id, parents: ($parent | if . == "" then [] else [.] end), size: 1,
+			description: "step \($id)", record_type: "regular", snapshot: "buildkit/1/\($id)"} + $fields]' \
+			--arg id "$1" --arg parent "${3-}" --argjson fields "${4:-{\}}" <<< "$records")
+		shift $(($# < 4 ? $# : 4))
+	done
+	call files "${wanted[@]}"
+	change_buildkit '.records += $records' --argjson records "$records"
 }
 
 # read_snapshot KEY: reads its file, through a view that is removed again.
@@ -93,7 +96,7 @@ read_snapshot() {
 }
 
 has_snapshot() { # KEY
-	call Stat "key=$1" > /dev/null 2>&1
+	varve ls --json | jq -r .snapshot.key | grep -xF -e "$1" > /dev/null
 }
 
 lacks_snapshot() { # KEY

@@ -43,7 +43,8 @@ const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_BLOB_SIZE] = { "BLOB SIZE", "the size of its blob", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_IMAGES] = { "IMAGES", "image references, separated by commas",
 				 OUTPUT_TABLE_CUT, 0 },
-	[CLI_RECORDS_OWNER] = { "OWNER", "programs whose record or container it is, with its id",
+	[CLI_RECORDS_OWNER] = { "OWNER",
+				"programs whose record, image or container needs it, and its id",
 				OUTPUT_TABLE_CUT, 0 },
 	[CLI_RECORDS_OWNER_USED] = { "OWNER USED", "last use, as the owner says", OUTPUT_TABLE_LEFT,
 				     0 },
@@ -131,18 +132,29 @@ static void content_cells(struct output_table *t, const Varve__V1__Record *r)
 	output_table_size(t, CLI_RECORDS_BLOB_SIZE, r->blob ? r->blob->size : -1, "");
 }
 
+char *cli_records_owners_text(Varve__V1__OwnerName *const *names, size_t count)
+{
+	struct strbuf text = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		strbuf_appendf(&text, "%s%s:%s", i > 0 ? "," : "", names[i]->owner, names[i]->id);
+	return strbuf_take(&text);
+}
+
+bool cli_records_want_owners(const struct cli *c)
+{
+	return c->line.globals.json || (c->out.columns && strcasestr(c->out.columns, "OWNER"));
+}
+
 static void owner_cells(struct output_table *t, const Varve__V1__Record *r)
 {
-	cleanup(strbuf_free) struct strbuf names = { 0 };
+	cleanup(free_ptr) char *names = cli_records_owners_text(r->owners, r->n_owners);
 	int64_t used_ns = 0;
 
-	for (size_t i = 0; i < r->n_owners; i++) {
-		const Varve__V1__OwnerName *name = r->owners[i];
-
-		strbuf_appendf(&names, "%s%s:%s", i > 0 ? "," : "", name->owner, name->id);
-		used_ns = name->last_used_ns > used_ns ? name->last_used_ns : used_ns;
-	}
-	output_table_text(t, CLI_RECORDS_OWNER, strbuf_failed(&names) ? NULL : names.text);
+	for (size_t i = 0; i < r->n_owners; i++)
+		if (r->owners[i]->last_used_ns > used_ns)
+			used_ns = r->owners[i]->last_used_ns;
+	output_table_text(t, CLI_RECORDS_OWNER, names);
 	output_table_age(t, CLI_RECORDS_OWNER_USED, used_ns, used_ns != 0);
 }
 

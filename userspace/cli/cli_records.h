@@ -69,6 +69,10 @@ void cli_records_upkeep_json(struct json_writer *w, const Varve__V1__Upkeep *upk
 /* Writes the member "owners": by which names owners know the record. */
 void cli_records_owners_json(struct json_writer *w, Varve__V1__OwnerName *const *names,
 			     size_t count);
+/* "OWNER:ID,…", for the caller to free. NULL: there are none, or no memory. */
+char *cli_records_owners_text(Varve__V1__OwnerName *const *names, size_t count);
+/* Whether the output names owners, which the agent then asks. */
+bool cli_records_want_owners(const struct cli *c);
 /* Prints the records for --json or -q; false, and nothing printed, without either option. */
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records);
 /* Whether the accesses of a record were ever counted; if not, its zeros mean "unknown". */

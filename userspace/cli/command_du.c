@@ -136,6 +136,7 @@ static int run(struct cli *c, struct error *e)
 		return cli_usage(c, e, "--verbose prints no columns that -o could choose from");
 	request.filters = filters;
 	request.disk_usage = true;
+	request.ask_owners = cli_records_want_owners(c);
 	code = cli_records_fetch(c, &request, &records, e);
 	if (code < 0)
 		return code;

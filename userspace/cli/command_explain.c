@@ -31,25 +31,38 @@ static void print_json(struct output *o, const Varve__V1__ExplainReply *x)
 	output_json_line(o, &w);
 }
 
-/* A sentence: who has the record, and what would free it. */
+/* Each argument is quoted for a shell only where it has to be. */
+static void append_way_out(struct strbuf *text, const Varve__V1__OwnerName *name)
+{
+	const char *quote = strpbrk(name->id, " \t*?[]$&;|<>()\"\\`#~") ? "'" : "";
+
+	if (name->kept[0])
+		strbuf_appendf(text, ", which is not asked to remove it: %s", name->kept);
+	else
+		strbuf_appendf(text,
+			       ", which can be asked to remove it: varve prune --owner %s --filter "
+			       "%sid==%s%s",
+			       name->owner, quote, name->id, quote);
+}
+
+/* A sentence: what needs the record, and what would free it. */
 static void print_owner(struct output *o, const Varve__V1__OwnerName *name)
 {
 	cleanup(strbuf_free) struct strbuf text = { 0 };
-	bool container = strcmp(name->kind, "container") == 0;
 
-	if (container)
+	if (strcmp(name->kind, "container") == 0) {
 		strbuf_appendf(&text, "the container %.12s of %s needs it", name->id, name->owner);
-	else
+		if (name->description[0])
+			strbuf_appendf(&text, " (image %s)", name->description);
+	} else if (strcmp(name->kind, "image") == 0) {
+		strbuf_appendf(&text, "it is a layer of the image %s of %s", name->id, name->owner);
+		append_way_out(&text, name);
+	} else {
 		strbuf_appendf(&text, "it is the record %s of %s", name->id, name->owner);
-	if (name->description[0])
-		strbuf_appendf(&text, " (%s%s)", container ? "image " : "", name->description);
-	if (!container && name->kept[0])
-		strbuf_appendf(&text, ", which is not asked to remove it: %s", name->kept);
-	else if (!container)
-		strbuf_appendf(&text,
-			       ", which can be asked to remove it: varve prune --owner %s --filter "
-			       "id==%s",
-			       name->owner, name->id);
+		if (name->description[0])
+			strbuf_appendf(&text, " (%s)", name->description);
+		append_way_out(&text, name);
+	}
 	if (!strbuf_failed(&text))
 		output_text(o, text.text);
 }

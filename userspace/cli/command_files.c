@@ -52,6 +52,7 @@ struct files {
 	struct cli_replies replies;
 	bool counted; /* some backend is counting */
 	uint64_t lost;
+	struct cli_records records; /* the one that it is about, with the names of owners */
 	/* Of this layer; 0 in complete_since_ns: nothing is missing. */
 	uint64_t layer_lost;
 	int64_t complete_since_ns;
@@ -249,16 +250,30 @@ static int print_summary(struct files *f, struct error *e)
 /* The accesses to one record may be unknown, although a backend counts. */
 static int ask_for_record(struct files *f, struct error *e)
 {
-	cleanup(cli_records_free) struct cli_records records = { 0 };
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
 	int code;
 
 	request.ids = &f->request.id;
 	request.n_ids = 1;
-	code = cli_records_fetch(f->c, &request, &records, e);
-	if (code == 0 && records.count == 1)
-		f->counted &= cli_records_access_known(records.items[0]);
+	request.ask_owners = !f->c->line.globals.json && !f->c->line.globals.quiet;
+	code = cli_records_fetch(f->c, &request, &f->records, e);
+	if (code == 0 && f->records.count == 1)
+		f->counted &= cli_records_access_known(f->records.items[0]);
 	return code;
+}
+
+static void print_owners(const struct files *f)
+{
+	const Varve__V1__Record *r = f->records.count == 1 ? f->records.items[0] : NULL;
+
+	for (size_t i = 0; r && i < r->n_owners; i++) {
+		cleanup(strbuf_free) struct strbuf line = { 0 };
+
+		strbuf_appendf(&line, "%s: %s %s", r->owners[i]->owner, r->owners[i]->kind,
+			       r->owners[i]->id);
+		if (!strbuf_failed(&line))
+			output_text(&f->c->out, line.text);
+	}
 }
 
 static int ask_agent(struct files *f, struct error *e)
@@ -317,6 +332,7 @@ static int read_options(struct files *f, struct error *e)
 static void files_free(struct files *f)
 {
 	cli_call_free_replies(&f->replies);
+	cli_records_free(&f->records);
 }
 
 DEFINE_CLEANUP_VALUE(struct files, files_free)
@@ -337,7 +353,10 @@ static int run(struct cli *c, struct error *e)
 	code = print_files(&f, e);
 	if (code < 0 || !table)
 		return code;
-	return print_summary(&f, e);
+	code = print_summary(&f, e);
+	if (code == 0)
+		print_owners(&f);
+	return code;
 }
 
 const struct cli_verb command_files = {

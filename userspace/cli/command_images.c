@@ -33,6 +33,7 @@ enum column {
 	COLUMN_CONTAINERS,
 	COLUMN_STATE,
 	COLUMN_PULLED,
+	COLUMN_LAST_CONTAINER,
 	COLUMN_LAST_READ,
 	COLUMN_READ_SHARE,
 	COLUMN_REFUSED,
@@ -54,6 +55,9 @@ static const struct output_column columns[] = {
 				OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_STATE] = { "STATE", "whether it is used, pinned or held", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_PULLED] = { "PULLED", "when it was pulled last", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_CONTAINER] = { "LAST CONTAINER",
+				    "when its newest container was made or changed",
+				    OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_LAST_READ] = { "LAST READ", "when a file of it was read last", OUTPUT_TABLE_LEFT,
 			       0 },
 	[COLUMN_READ_SHARE] = { "EVER READ", "share of its bytes, with --read-share",
@@ -103,6 +107,7 @@ static void show_json(struct output *out, const Varve__V1__Image *image, const c
 	json_bool(&w, "pinned", image->pinned);
 	json_bool(&w, "held", image->held);
 	output_json_time(&w, "pulledAt", image->pulled_ns);
+	output_json_time(&w, "lastContainerAt", image->last_container_ns);
 	output_json_time(&w, "lastReadAt", image->last_read_ns);
 	json_int(&w, "fileBytes", image->file_bytes);
 	output_json_size(&w, "readFileBytes", image->read_bytes);
@@ -131,6 +136,8 @@ static void show_row(struct output_table *t, const Varve__V1__Image *image, cons
 	output_table_count(t, COLUMN_CONTAINERS, image->n_containers, *image->namespace_);
 	output_table_text(t, COLUMN_STATE, state_of(image));
 	output_table_age(t, COLUMN_PULLED, image->pulled_ns, image->pulled_ns != 0);
+	output_table_age(t, COLUMN_LAST_CONTAINER, image->last_container_ns,
+			 image->last_container_ns != 0);
 	output_table_age(t, COLUMN_LAST_READ, image->last_read_ns, true);
 	output_table_text(t, COLUMN_READ_SHARE, *share ? share : NULL);
 	output_table_text(t, COLUMN_REFUSED, refused ? refused : "");
@@ -234,7 +241,7 @@ static int run(struct cli *c, struct error *e)
 		&c->out, columns,
 		g.prunes
 			? "NAMESPACE,TAG,SIZE,UNIQUE,PULLED,LAST READ,REFUSED"
-			: "NAMESPACE,TAG,SIZE,SHARED,UNIQUE,CONTAINERS,STATE,PULLED,LAST READ,EVER READ");
+			: "NAMESPACE,TAG,SIZE,SHARED,UNIQUE,CONTAINERS,STATE,PULLED,LAST CONTAINER,LAST READ,EVER READ");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	p.table = table;

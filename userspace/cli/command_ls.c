@@ -25,6 +25,7 @@ static int run(struct cli *c, struct error *e)
 		filters[i] = (char *)c->line.given[i].value; /* its only option */
 	request.filters = filters;
 	request.n_filters = c->line.given_count;
+	request.ask_owners = cli_records_want_owners(c);
 	code = cli_records_fetch(c, &request, &records, e);
 	if (code < 0)
 		return code;

@@ -28,14 +28,14 @@ enum column {
 
 static const struct output_column columns[] = {
 	[COLUMN_NAME] = { "NAME", "name in the configuration", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_KIND] = { "KIND", "buildkit or docker", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_KIND] = { "KIND", "buildkit, docker or containerd", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_STATE] = { "STATE", "whether it can be reached", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_VERSION] = { "VERSION", "as the owner tells it", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_RECORDS] = { "RECORDS", "records that it lists", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_RECORDS] = { "RECORDS", "records and images that it lists", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_SIZE] = { "SIZE", "of their layers in the store", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_EVICT] = { "EVICT", "what it may be asked to remove", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_EVICTABLE] = { "EVICTABLE", "records that it does not need", OUTPUT_TABLE_RIGHT,
-			       0 },
+	[COLUMN_EVICTABLE] = { "EVICTABLE", "records and images that it does not need",
+			       OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_EVICTABLE_SIZE] = { "EVICTABLE SIZE", "size of these records", OUTPUT_TABLE_RIGHT,
 				    0 },
 	[COLUMN_ASKED] = { "ASKED", "when it answered last, or failed to", OUTPUT_TABLE_LEFT, 0 },
@@ -51,6 +51,13 @@ static const char *state_of(const Varve__V1__Owner *o)
 	return o->reachable ? "reachable" : "unreachable";
 }
 
+static const char *evict_of(const Varve__V1__Owner *o)
+{
+	if (o->evicts_cache)
+		return o->evicts_images ? "both" : "cache";
+	return o->evicts_images ? "images" : "nothing";
+}
+
 static void show_json(struct output *out, const Varve__V1__Owner *o)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };
@@ -63,6 +70,8 @@ static void show_json(struct output *out, const Varve__V1__Owner *o)
 	json_open_array(&w, "evict");
 	if (o->evicts_cache)
 		json_string(&w, NULL, "cache");
+	if (o->evicts_images)
+		json_string(&w, NULL, "images");
 	json_close_array(&w);
 	json_bool(&w, "reachable", o->reachable);
 	json_bool(&w, "asking", o->asking);
@@ -86,7 +95,7 @@ static void show_row(struct output_table *t, const Varve__V1__Owner *o)
 	output_table_text(t, COLUMN_VERSION, o->version[0] ? o->version : NULL);
 	output_table_count(t, COLUMN_RECORDS, o->records, o->reachable);
 	output_table_size(t, COLUMN_SIZE, o->reachable ? o->size : -1, "");
-	output_table_text(t, COLUMN_EVICT, o->evicts_cache ? "cache" : "nothing");
+	output_table_text(t, COLUMN_EVICT, evict_of(o));
 	output_table_count(t, COLUMN_EVICTABLE, o->evictable, o->reachable);
 	output_table_size(t, COLUMN_EVICTABLE_SIZE, o->reachable ? o->evictable_size : -1, "");
 	output_table_age(t, COLUMN_ASKED, o->asked_ns, o->asked_ns != 0);
@@ -124,7 +133,8 @@ const struct cli_verb command_owners = {
 	.name = "owners",
 	.arguments = "",
 	.summary = "show the programs that own layers, and what they do not need",
-	.details = "Owners are sections [buildkit \"name\"] and [docker] of the configuration.",
+	.details =
+		"Owners are sections [buildkit \"name\"], [docker] and [containerd] of the configuration.",
 	.columns = columns,
 	.run = run,
 };

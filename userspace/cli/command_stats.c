@@ -37,6 +37,7 @@ enum column {
 	COLUMN_LAST_ACCESS,
 	COLUMN_BACKEND,
 	COLUMN_MOUNTPOINT,
+	COLUMN_OWNER,
 	COLUMN_WHO,
 	COLUMN_LAYERS,
 	COLUMN_END,
@@ -73,6 +74,9 @@ static const struct output_column columns[] = {
 	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_MOUNTPOINT] = { "MOUNTPOINT", "where it is mounted", OUTPUT_TABLE_CUT, 0 },
+	[COLUMN_OWNER] = { "OWNER",
+			   "programs whose record, image or container needs it, and its id",
+			   OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_WHO] = { "WHO", "with --by who: the container, unit or cgroup that has read",
 			 OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_LAYERS] = { "LAYERS", "with --by who: number of layers", OUTPUT_TABLE_RIGHT, 0 },
@@ -132,6 +136,9 @@ static void fill_upkeep(struct output_table *t, const Varve__V1__Stats *s)
 
 static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
 {
+	cleanup(free_ptr) char *owners = cli_records_owners_text(s->owners, s->n_owners);
+
+	output_table_text(t, COLUMN_OWNER, owners);
 	output_table_id(t, COLUMN_ID, s->id, "");
 	output_table_text(t, COLUMN_DESCRIPTION, s->description);
 	output_table_size(t, COLUMN_OF, s->size, "");
@@ -176,6 +183,7 @@ static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_moun
 	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
 	json_uint(&w, "lost", s->lost);
 	cli_records_snapshot_json(&w, s->snapshot_key, s->snapshot_kind);
+	cli_records_owners_json(&w, s->owners, s->n_owners);
 	if (by_mount) {
 		json_uint(&w, "mount", s->mount);
 		json_uint(&w, "layer", s->layer);
@@ -209,6 +217,7 @@ static int run_by_layer(struct cli *c, bool by_mount, struct error *e)
 	request.ids = c->line.words;
 	request.n_ids = c->line.word_count;
 	request.by_mount = by_mount;
+	request.ask_owners = cli_records_want_owners(c);
 	code = cli_call_all(c, "Stats", &request.base, &varve__v1__stats_batch__descriptor,
 			    &replies, e);
 	if (code < 0)

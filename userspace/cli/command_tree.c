@@ -125,7 +125,10 @@ static int run(struct cli *c, struct error *e)
 	cleanup(free_ptr) struct node *nodes = NULL, **order = NULL;
 	Varve__V1__ListRequest request = VARVE__V1__LIST_REQUEST__INIT;
 	struct node top = { 0 }, *root = &top;
-	int code = cli_records_fetch(c, &request, &records, e);
+	int code;
+
+	request.ask_owners = cli_records_want_owners(c);
+	code = cli_records_fetch(c, &request, &records, e);
 
 	if (code < 0)
 		return code;

@@ -6,9 +6,10 @@
  *                    keep_blobs
  *   [accounting]     upkeep (once or more), keep_readers
  *   [snapshots]      mounts = client|agent, keep_removed, keep_free, share_namespaces
- *   [containerd]     address, timeout, evict = nothing|images
+ *   [containerd]     address, timeout, evict = nothing|images, namespaces (once or more),
+ *                    snapshotter
  *   [buildkit "name"], [docker]
- *                    address, containerd, namespace, snapshotter, evict = nothing|cache, timeout
+ *                    address, containerd, namespace, snapshotter, evict, timeout
  *   [metrics]        socket, address
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
@@ -240,31 +241,19 @@ static int set_timeout(struct reading *r, int64_t *timeout_ns, const char *value
 	return 1;
 }
 
-static int set_containerd_evict(struct reading *r, const char *value)
-{
-	r->file->containerd_evict_images = strcmp(value, "images") == 0;
-	if (r->file->containerd_evict_images || strcmp(value, "nothing") == 0)
-		return 1;
-	return complain(r, "evict: invalid value '%.60s' (nothing or images)", value);
-}
-
-static int read_containerd(struct reading *r, const char *name, const char *value)
-{
-	if (strcmp(name, "address") == 0)
-		return set_socket(r, &r->file->containerd_address, name, value);
-	if (strcmp(name, "timeout") == 0)
-		return set_timeout(r, &r->file->containerd_timeout_ns, value);
-	if (strcmp(name, "evict") == 0)
-		return set_containerd_evict(r, value);
-	return complain(r, "unknown key '%.60s' in [containerd] (keys: address, timeout, evict)",
-			name);
-}
-
 static int set_name(struct reading *r, char **text, const char *name, const char *value)
 {
 	if (!*value || strchr(value, '/'))
 		return complain(r, "%s: invalid name '%.60s'", name, value);
 	return set_text(r, text, value);
+}
+
+static int set_evict(struct reading *r, struct owner_settings *o, const char *value)
+{
+	if (owner_settings_set_evict(o, value) == 0)
+		return 1;
+	return complain(r, "evict: invalid value '%.60s' (%s)", value,
+			owner_settings_evict_texts(o));
 }
 
 static int read_owner(struct reading *r, struct owner_settings *o, const char *name,
@@ -285,8 +274,24 @@ static int read_owner(struct reading *r, struct owner_settings *o, const char *n
 				"unknown key '%.60s' of an owner (keys: address, containerd, "
 				"namespace, snapshotter, evict, timeout)",
 				name);
-	if (owner_settings_set_evict(o, value) < 0)
-		return complain(r, "evict: invalid value '%.60s' (nothing or cache)", value);
+	return set_evict(r, o, value);
+}
+
+/* A list by commas. */
+static int add_namespaces(struct reading *r, struct owner_settings *o, const char *value)
+{
+	cleanup(free_ptr) char *list = strdup(value);
+	char *save = NULL;
+
+	if (!list)
+		return complain(r, "out of memory");
+	for (char *name = strtok_r(list, ", \t", &save); name;
+	     name = strtok_r(NULL, ", \t", &save)) {
+		if (strchr(name, '/'))
+			return complain(r, "namespaces: invalid name '%.60s'", name);
+		if (owner_settings_add_namespace(o, name) < 0)
+			return complain(r, "out of memory");
+	}
 	return 1;
 }
 
@@ -308,6 +313,31 @@ static struct owner_settings *find_owner(struct reading *r, enum owner_kind kind
 	else if (code < 0)
 		complain(r, "out of memory");
 	return o;
+}
+
+/* containerd is an owner, and holds the blobs that the agent unpacks. */
+static int read_containerd(struct reading *r, const char *name, const char *value)
+{
+	struct owner_settings *o = find_owner(r, OWNER_CONTAINERD, "containerd");
+
+	if (!o)
+		return 0;
+	if (strcmp(name, "address") == 0)
+		return set_socket(r, &r->file->containerd_address, name, value) &&
+		       set_socket(r, &o->address, name, value);
+	if (strcmp(name, "timeout") == 0)
+		return set_timeout(r, &r->file->containerd_timeout_ns, value) &&
+		       set_timeout(r, &o->timeout_ns, value);
+	if (strcmp(name, "evict") == 0)
+		return set_evict(r, o, value);
+	if (strcmp(name, "namespaces") == 0)
+		return add_namespaces(r, o, value);
+	if (strcmp(name, "snapshotter") == 0)
+		return set_name(r, &o->snapshotter, name, value);
+	return complain(r,
+			"unknown key '%.60s' in [containerd] (keys: address, timeout, evict, "
+			"namespaces, snapshotter)",
+			name);
 }
 
 static int read_docker(struct reading *r, const char *name, const char *value)
@@ -470,7 +500,8 @@ static int check_policies(const char *path, const struct config_file *f, struct 
 		if (*p->owner && !owner_settings_find(&f->owners, p->owner))
 			return error_set(e, -EINVAL,
 					 "%s: policy '%s' is about the owner '%.60s', for which "
-					 "there is no section [buildkit] or [docker]",
+					 "there is no section [buildkit], [docker] or "
+					 "[containerd]",
 					 path, p->name, p->owner);
 	}
 	return 0;

@@ -32,7 +32,6 @@ struct config_file {
 	int64_t keep_readers_ns; /* how long it is kept who read in a layer; 0: always */
 	char *containerd_address; /* the path of containerd's socket; always set */
 	int64_t containerd_timeout_ns; /* how long it may be silent while blobs are copied */
-	bool containerd_evict_images; /* it may be asked to remove images */
 	struct owners_settings owners;
 	struct prune_policies policies;
 	bool automatic; /* the agent runs policies by itself */

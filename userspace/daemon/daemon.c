@@ -384,11 +384,10 @@ static int start_server(struct agent *a, struct error *e)
 	a->diff = (struct diff_service){ .manager = a->manager,
 					 .containerd = a->config->file.containerd_address,
 					 .patience_ns = a->config->file.containerd_timeout_ns };
-	a->images =
-		(struct images_service){ .manager = a->manager,
-					 .containerd = a->config->file.containerd_address,
-					 .patience_ns = IMAGES_PATIENCE_NS,
-					 .may_remove = a->config->file.containerd_evict_images };
+	a->images = (struct images_service){ .manager = a->manager,
+					     .containerd = a->config->file.containerd_address,
+					     .patience_ns = IMAGES_PATIENCE_NS,
+					     .owners = &a->config->file.owners };
 	a->health = (struct health_service){ .services = a->services };
 	code = grpc_server_new(a->loop, &options, &a->server, e);
 	if (code == 0)

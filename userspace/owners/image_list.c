@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * From an image to its layers: the content that the image names refers to more content by labels of
- * containerd's garbage collector, and a config refers to the snapshot of its top layer.
- */
 #include "owners/image_list.h"
 
 #include <errno.h>
@@ -11,18 +7,14 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hashmap.h"
-#include "base/strbuf.h"
 #include "base/vec.h"
+#include "owners/clients/containerd_catalog.h"
 #include "owners/clients/containerd_client.h"
 #include "owners/clients/containerd_images.h"
 #include "owners/clients/message_call.h"
+#include "owners/snapshot_names.h"
 
-#define REF_CONTENT "containerd.io/gc.ref.content"
-#define REF_SNAPSHOT "containerd.io/gc.ref.snapshot."
-#define PINNED "io.cri-containerd.pinned"
 #define CALL_PATIENCES 3 /* one call takes no longer than so many times the patience */
-#define CONTENTS_PER_IMAGE 1000 /* more that one refers to are no image */
 
 static void entry_free(struct image_entry *entry)
 {
@@ -102,161 +94,40 @@ static struct image_entry *add_entry(struct image_list *list, const char *namesp
 
 /* ---- one namespace of containerd ---- */
 
-struct content {
-	char *digest;
-	char **refs; /* digests of content */
-	size_t ref_count;
-	char **chains; /* snapshots of the top layer */
-	size_t chain_count;
-};
-
 struct namespace
 {
 	struct image_list *list;
 	const char *name;
-	const struct hashmap *tops; /* by "NAMESPACE/CHAIN" */
-	struct content *contents;
-	size_t count, capacity;
-	struct hashmap *by_digest; /* once all are there */
-	Varve__Containerd__ListContainersReply *containers;
+	const struct snapshot_names *tops;
+	struct containerd_catalog catalog;
 };
 
 static void namespace_free(struct namespace *n)
 {
-	for (size_t i = 0; i < n->count; i++) {
-		struct content *c = &n->contents[i];
-
-		for (size_t k = 0; k < c->ref_count; k++)
-			free(c->refs[k]);
-		for (size_t k = 0; k < c->chain_count; k++)
-			free(c->chains[k]);
-		free(c->refs);
-		free(c->chains);
-		free(c->digest);
-	}
-	free(n->contents);
-	hashmap_free(n->by_digest);
-	if (n->containers)
-		protobuf_c_message_free_unpacked(&n->containers->base, NULL);
+	containerd_catalog_free(&n->catalog);
 }
 DEFINE_CLEANUP_VALUE(struct namespace, namespace_free)
 
-/* Only content that refers to something matters. */
-static int add_content(const Varve__Containerd__Info *info, void *user)
+static int add_image(const struct namespace *n, const struct catalog_image *image)
 {
-	struct namespace *n = user;
-	struct content *contents, *c = NULL;
-	int code = 0;
+	struct image_entry *entry = add_entry(n->list, n->name);
+	int code = entry ? 0 : -ENOMEM;
 
-	for (size_t i = 0; code == 0 && i < info->n_labels; i++) {
-		const char *key = info->labels[i]->key, *value = info->labels[i]->value;
-		bool to_snapshot = strncmp(key, REF_SNAPSHOT, strlen(REF_SNAPSHOT)) == 0;
-
-		if (!to_snapshot && strncmp(key, REF_CONTENT, strlen(REF_CONTENT)) != 0)
-			continue;
-		if (!c) {
-			contents = vec_reserve(n->contents, &n->capacity, n->count + 1,
-					       sizeof(*contents));
-			if (!contents)
-				return -ENOMEM;
-			n->contents = contents;
-			c = &contents[n->count];
-			*c = (struct content){ .digest = strdup(info->digest) };
-			if (!c->digest)
-				return -ENOMEM;
-			n->count++;
-		}
-		code = to_snapshot ? add_text(&c->chains, &c->chain_count, value)
-				   : add_text(&c->refs, &c->ref_count, value);
-	}
-	return code;
-}
-
-static int index_contents(struct namespace *n)
-{
-	n->by_digest = hashmap_new();
-	if (!n->by_digest)
+	if (code < 0)
+		return code;
+	entry->pinned = image->pinned;
+	entry->pulled_ns = image->pulled_ns;
+	entry->digest = strdup(image->digest);
+	if (!entry->digest)
 		return -ENOMEM;
-	for (size_t i = 0; i < n->count; i++)
-		if (hashmap_insert(n->by_digest, n->contents[i].digest, &n->contents[i]) == -ENOMEM)
-			return -ENOMEM;
-	return 0;
-}
+	for (size_t i = 0; code == 0 && i < image->tag_count; i++)
+		code = add_text(&entry->tags, &entry->tag_count, image->tags[i]);
+	for (size_t i = 0; code == 0 && i < image->top_count; i++) {
+		const struct image_top *top = snapshot_names_find(n->tops, n->name, image->tops[i]);
 
-static const struct image_top *find_top(const struct namespace *n, const char *name)
-{
-	cleanup(strbuf_free) struct strbuf key = { 0 };
-
-	strbuf_appendf(&key, "%s/%s", n->name, name);
-	return key.text ? hashmap_find(n->tops, key.text) : NULL;
-}
-
-/* Follows the references from the digest, each content once. */
-static int add_chains(const struct namespace *n, const char *digest, struct image_entry *entry)
-{
-	cleanup(hashmap_free) struct hashmap *seen = hashmap_new();
-	const char *waiting[CONTENTS_PER_IMAGE] = { digest };
-	size_t count = 1;
-	int code = seen ? 0 : -ENOMEM;
-
-	while (code == 0 && count > 0) {
-		const struct content *c = hashmap_find(n->by_digest, waiting[--count]);
-
-		if (!c || hashmap_find(seen, c->digest))
-			continue;
-		code = hashmap_insert(seen, c->digest, (void *)c);
-		for (size_t i = 0; code == 0 && i < c->chain_count; i++) {
-			const struct image_top *top = find_top(n, c->chains[i]);
-
-			if (top)
-				code = add_chain(entry, top);
-		}
-		for (size_t i = 0; i < c->ref_count && count < CONTENTS_PER_IMAGE; i++)
-			waiting[count++] = c->refs[i];
+		if (top)
+			code = add_chain(entry, top);
 	}
-	return code;
-}
-
-static const struct image_entry *entry_of(const struct namespace *n, size_t first,
-					  const char *digest)
-{
-	for (size_t i = first; i < n->list->count; i++)
-		if (n->list->items[i].digest && strcmp(n->list->items[i].digest, digest) == 0)
-			return &n->list->items[i];
-	return NULL;
-}
-
-static void add_facts(const Varve__Containerd__Image *image, struct image_entry *entry)
-{
-	const Varve__Containerd__Timestamp *at = image->updated_at ? image->updated_at
-								   : image->created_at;
-	int64_t pulled_ns = at ? at->seconds * NS_PER_S + at->nanos : 0;
-
-	if (pulled_ns > entry->pulled_ns)
-		entry->pulled_ns = pulled_ns;
-	for (size_t i = 0; i < image->n_labels; i++)
-		entry->pinned |= strcmp(image->labels[i]->key, PINNED) == 0;
-}
-
-/* The entries of the namespace begin at `first`. */
-static int add_image(const struct namespace *n, size_t first, const Varve__Containerd__Image *image)
-{
-	struct image_entry *entry;
-	int code = 0;
-
-	if (!image->target)
-		return 0;
-	entry = (struct image_entry *)entry_of(n, first, image->target->digest);
-	if (!entry) {
-		entry = add_entry(n->list, n->name);
-		if (!entry)
-			return -ENOMEM;
-		entry->digest = strdup(image->target->digest);
-		code = entry->digest ? add_chains(n, entry->digest, entry) : -ENOMEM;
-	}
-	if (code == 0)
-		code = add_text(&entry->tags, &entry->tag_count, image->name);
-	add_facts(image, entry);
 	return code;
 }
 
@@ -269,11 +140,9 @@ static bool has_tag(const struct image_entry *entry, const char *tag)
 }
 
 /* Whether the container was made of the image, by its name or by what the container lies on. */
-static bool uses(const struct namespace *n, const Varve__Containerd__Container *c,
+static bool uses(const struct image_top *top, const Varve__Containerd__Container *c,
 		 const struct image_entry *entry)
 {
-	const struct image_top *top = find_top(n, c->snapshot_key);
-
 	if (has_tag(entry, c->image))
 		return true;
 	/* The first layer is the topmost one. */
@@ -281,14 +150,30 @@ static bool uses(const struct namespace *n, const Varve__Containerd__Container *
 	       top->layers[0] == entry->layers[0];
 }
 
-static int add_containers(const struct namespace *n, struct image_entry *entry)
+static int64_t changed_ns(const Varve__Containerd__Container *c)
 {
-	for (size_t i = 0; i < n->containers->n_containers; i++) {
-		const Varve__Containerd__Container *c = n->containers->containers[i];
+	const Varve__Containerd__Timestamp *at = c->updated_at ? c->updated_at : c->created_at;
 
-		if (uses(n, c, entry) &&
-		    add_text(&entry->containers, &entry->container_count, c->id) < 0)
+	return at && at->seconds > 0 && at->seconds < INT64_MAX / NS_PER_S - 1
+		       ? at->seconds * NS_PER_S
+		       : 0;
+}
+
+/* The entries of the namespace begin at `first`. */
+static int add_container(const struct namespace *n, size_t first,
+			 const Varve__Containerd__Container *c)
+{
+	const struct image_top *top = snapshot_names_find(n->tops, n->name, c->snapshot_key);
+
+	for (size_t i = first; i < n->list->count; i++) {
+		struct image_entry *entry = &n->list->items[i];
+
+		if (!uses(top, c, entry))
+			continue;
+		if (add_text(&entry->containers, &entry->container_count, c->id) < 0)
 			return -ENOMEM;
+		if (changed_ns(c) > entry->last_container_ns)
+			entry->last_container_ns = changed_ns(c);
 	}
 	return 0;
 }
@@ -307,17 +192,18 @@ static void drop_foreign(struct image_list *list, size_t first)
 	list->count = kept;
 }
 
-static int join(struct namespace *n, const Varve__Containerd__ListImagesReply *images)
+static int join(struct namespace *n)
 {
+	const Varve__Containerd__ListContainersReply *reply = n->catalog.containers;
 	size_t first = n->list->count;
-	int code = index_contents(n);
+	int code = 0;
 
-	for (size_t i = 0; code == 0 && i < images->n_images; i++)
-		code = add_image(n, first, images->images[i]);
+	for (size_t i = 0; code == 0 && i < n->catalog.count; i++)
+		code = add_image(n, &n->catalog.images[i]);
 	if (code == 0)
 		drop_foreign(n->list, first);
-	for (size_t i = first; code == 0 && i < n->list->count; i++)
-		code = add_containers(n, &n->list->items[i]);
+	for (size_t i = 0; code == 0 && i < reply->n_containers; i++)
+		code = add_container(n, first, reply->containers[i]);
 	return code;
 }
 
@@ -335,80 +221,37 @@ int image_list_connect(const struct image_list_options *o, const char *namespace
 }
 
 static int ask_namespace(const struct image_list_options *o, const char *name,
-			 const struct hashmap *tops, struct image_list *list, struct error *e)
+			 const struct snapshot_names *tops, struct image_list *list,
+			 struct error *e)
 {
 	cleanup(namespace_free) struct namespace n = { .list = list, .name = name, .tops = tops };
 	cleanup(grpc_channel_free) struct grpc_channel *ch = NULL;
-	cleanup(free_message) Varve__Containerd__ListImagesReply *images = NULL;
 	int code = image_list_connect(o, name, &ch, e);
 
 	if (code < 0)
 		return code;
-	code = containerd_images_list(ch, &images, e);
-	if (code < 0 || images->n_images == 0)
-		return code;
-	code = containerd_images_containers(ch, &n.containers, e);
+	code = containerd_catalog_get(ch, &n.catalog, e);
 	if (code < 0)
 		return code;
-	code = containerd_images_content(ch, add_content, &n, e);
-	if (code < 0)
-		return code;
-	return join(&n, images) < 0 ? error_set(e, -ENOMEM, "out of memory") : 0;
+	return join(&n) < 0 ? error_set(e, -ENOMEM, "out of memory") : 0;
 }
 
 /* ---- all of them ---- */
 
-/* "NAMESPACE/NAME" of a snapshot's key "NAMESPACE/NUMBER/NAME"; NULL: it has another form. */
-static char *short_key(const char *key)
+static int index_tops(const struct image_tops *tops, struct snapshot_names *names)
 {
-	struct strbuf text = { 0 };
-	const char *number = strchr(key, '/');
-	const char *name = number ? strchr(number + 1, '/') : NULL;
+	int code = snapshot_names_init(names, tops->count);
 
-	if (!name)
-		return NULL;
-	strbuf_append_bytes(&text, key, (size_t)(number - key));
-	strbuf_append(&text, name);
-	return strbuf_take(&text);
-}
-
-struct index {
-	struct hashmap *tops;
-	char **keys;
-	size_t count;
-};
-
-static void index_free(struct index *x)
-{
-	for (size_t i = 0; i < x->count; i++)
-		free(x->keys[i]);
-	free(x->keys);
-	hashmap_free(x->tops);
-}
-DEFINE_CLEANUP_VALUE(struct index, index_free)
-
-static int index_tops(const struct image_tops *tops, struct index *x)
-{
-	x->tops = hashmap_new();
-	x->keys = calloc(tops->count + 1, sizeof(*x->keys));
-	if (!x->tops || !x->keys)
-		return -ENOMEM;
-	for (size_t i = 0; i < tops->count; i++) {
-		char *key = tops->items[i].key ? short_key(tops->items[i].key) : NULL;
-
-		if (!key)
-			continue;
-		x->keys[x->count++] = key;
-		if (hashmap_insert(x->tops, key, &tops->items[i]) == -ENOMEM)
-			return -ENOMEM;
-	}
-	return 0;
+	for (size_t i = 0; code == 0 && i < tops->count; i++)
+		if (tops->items[i].key)
+			code = snapshot_names_add(names, tops->items[i].key, &tops->items[i]);
+	return code;
 }
 
 static int ask_containerd(const struct image_list_options *o, struct image_list *list,
 			  struct error *e)
 {
-	cleanup(index_free) struct index tops = { 0 };
+	cleanup(snapshot_names_free) struct snapshot_names tops = { 0 };
 	cleanup(grpc_channel_free) struct grpc_channel *ch = NULL;
 	cleanup(free_message) Varve__Containerd__ListNamespacesReply *namespaces = NULL;
 	int code = index_tops(&list->tops, &tops);
@@ -420,7 +263,7 @@ static int ask_containerd(const struct image_list_options *o, struct image_list 
 		return code;
 	code = containerd_images_namespaces(ch, &namespaces, e);
 	for (size_t i = 0; code == 0 && i < namespaces->n_namespaces; i++)
-		code = ask_namespace(o, namespaces->namespaces[i]->name, tops.tops, list, e);
+		code = ask_namespace(o, namespaces->namespaces[i]->name, &tops, list, e);
 	return code;
 }
 

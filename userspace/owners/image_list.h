@@ -36,6 +36,8 @@ struct image_entry {
 	bool held; /* by a lease of Varve */
 	int64_t pulled_ns; /* 0: not known */
 	int64_t last_read_ns; /* 0: never */
+	/* When the newest of its containers was made or changed; 0: it has none. */
+	int64_t last_container_ns;
 	int64_t file_bytes, read_bytes; /* of its files; of those ever read, or -1: not known */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "owners/clients/containerd_images.h"
+#include "owners/clients/docker_client.h"
 #include "transport/grpc_channel.h"
 
 const char *image_prune_keep(const struct image_entry *entry, int64_t unread_for_ns, int64_t now_ns)
@@ -39,7 +40,59 @@ static const struct image_entry *find(const struct image_list *list,
 	return NULL;
 }
 
+/* The owner to ask about images of the namespace; NULL: there is none in the configuration. */
+static const struct owner_settings *find_owner(const struct image_prune_options *o,
+					       const char *namespace)
+{
+	const struct owner_settings *found = NULL;
+
+	for (size_t i = 0; i < o->owners->count; i++) {
+		const struct owner_settings *owner = &o->owners->items[i];
+
+		if (owner->kind == OWNER_CONTAINERD &&
+		    owner_settings_has_namespace(o->owners, owner, namespace))
+			found = owner;
+		if (owner->kind == OWNER_DOCKER && strcmp(owner->namespace, namespace) == 0)
+			return owner;
+	}
+	return found;
+}
+
+static bool may_remove(const struct image_prune_options *o, const char *namespace)
+{
+	const struct owner_settings *owner = find_owner(o, namespace);
+
+	return owner && (owner->evict & OWNER_EVICT_IMAGES);
+}
+
+static bool may_remove_any(const struct image_prune_options *o)
+{
+	for (size_t i = 0; i < o->owners->count; i++)
+		if (o->owners->items[i].evict & OWNER_EVICT_IMAGES)
+			return true;
+	return false;
+}
+
+/* Images of an owner that is never asked are not offered either. */
+static bool is_left_out(const struct image_prune_options *o, const char *namespace)
+{
+	return may_remove_any(o) && !may_remove(o, namespace);
+}
+
 /* The last name goes with a collection of what it kept. */
+static int remove_name(const struct image_prune_options *o, struct grpc_channel *ch,
+		       const struct image_entry *entry, size_t i, struct error *e)
+{
+	const struct owner_settings *owner = find_owner(o, entry->namespace);
+	const struct docker_access docker = { .socket = owner->address,
+					      .cancelled = o->list.cancelled,
+					      .patience_ns = owner->timeout_ns };
+
+	if (owner->kind == OWNER_DOCKER)
+		return docker_client_remove_image(&docker, entry->tags[i], e);
+	return containerd_images_delete(ch, entry->tags[i], i + 1 == entry->tag_count, e);
+}
+
 static int remove_names(const struct image_prune_options *o, const struct image_entry *entry,
 			struct error *e)
 {
@@ -47,7 +100,7 @@ static int remove_names(const struct image_prune_options *o, const struct image_
 	int code = image_list_connect(&o->list, entry->namespace, &ch, e);
 
 	for (size_t i = 0; code == 0 && i < entry->tag_count; i++) {
-		code = containerd_images_delete(ch, entry->tags[i], i + 1 == entry->tag_count, e);
+		code = remove_name(o, ch, entry, i, e);
 		if (code == -ENOENT) /* its owner was faster */
 			code = 0;
 	}
@@ -86,7 +139,7 @@ int image_prune_run(const struct image_prune_options *o,
 	int64_t now_ns = clock_wall_ns();
 	int code;
 
-	if (!o->dry_run && !o->may_remove)
+	if (!o->dry_run && !may_remove_any(o))
 		return error_set(e, -EPERM,
 				 "the agent may not ask containerd to remove images: set evict = "
 				 "images in the section [containerd] of its configuration");
@@ -99,7 +152,8 @@ int image_prune_run(const struct image_prune_options *o,
 		const struct image_entry *entry = &list.items[i];
 		struct error refused = { 0 };
 
-		if (image_prune_keep(entry, o->unread_for_ns, now_ns))
+		if (image_prune_keep(entry, o->unread_for_ns, now_ns) ||
+		    is_left_out(o, entry->namespace))
 			continue;
 		if (!o->dry_run && remove_image(o, entry, &refused) == -ECANCELED)
 			return error_set(e, -ECANCELED, "%s", refused.text);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removes images of containerd that were not read for some time, by asking containerd. One that is
- * pinned or that a container uses is never removed; Varve's own are evicted by `varve prune`.
+ * Removes images that were not read for some time, by asking containerd, and Docker for those in
+ * its namespace. One that is pinned or that a container uses is never removed; Varve's own are
+ * evicted by `varve prune`.
  */
 #pragma once
 
 #include "owners/image_list.h"
+#include "owners/owner_settings.h"
 
 struct image_prune_options {
 	struct image_list_options list;
 	int64_t unread_for_ns;
 	bool dry_run;
-	bool may_remove; /* the configuration lets containerd be asked */
+	const struct owners_settings *owners; /* what the configuration lets them be asked */
 };
 
 /* Why the image stays; NULL: nothing keeps it. Static. */

@@ -56,24 +56,54 @@ static int add_records(const struct owner_view *v, const char *owner, struct own
 	return code;
 }
 
-/* A container needs its own snapshot and all below it. */
+static const struct eviction_owned *below(const struct owner_view *v,
+					  const struct eviction_owned *layer)
+{
+	return layer->below == PRUNE_NO_PARENT ? NULL : &v->layers.items[layer->below];
+}
+
+/* What needs a snapshot needs all below it. */
+static int add_chain(const struct owner_view *v, const struct eviction_owned *layer,
+		     const struct owner_name *name, struct owner_names *names)
+{
+	for (; layer; layer = below(v, layer))
+		if (add(names, layer, name) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static int add_images(const struct owner_view *v, const char *owner, struct owner_names *names)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < v->count; i++) {
+		const struct owner_record *r = &v->answer.records[i];
+		const struct owner_name name = {
+			.owner = owner,
+			.kind = "image",
+			.id = r->said->id,
+			.description = r->said->description,
+			.kept = v->kept[i] == OWNER_KEEP_NOT ? NULL : owner_view_reason(v->kept[i]),
+		};
+
+		for (size_t k = 0; code == 0 && r->image && k < v->images[i].count; k++)
+			code = add_chain(v, &v->layers.items[v->images[i].tops[k]], &name, names);
+	}
+	return code;
+}
+
 static int add_containers(const struct owner_view *v, const char *owner, struct owner_names *names)
 {
-	for (size_t i = 0; i < v->answer.containers->n_containers; i++) {
-		const Varve__Containerd__Container *c = v->answer.containers->containers[i];
-		const struct eviction_owned *layer = v->container_layer[i];
+	for (size_t i = 0; i < v->answer.container_count; i++) {
+		const Varve__Containerd__Container *c = v->answer.containers[i].said;
 		const struct owner_name name = { .owner = owner,
 						 .kind = "container",
 						 .id = c->id,
 						 .description = c->image,
 						 .kept = "needed by the container" };
 
-		while (layer) {
-			if (add(names, layer, &name) < 0)
-				return -ENOMEM;
-			layer = layer->below == PRUNE_NO_PARENT ? NULL
-								: &v->layers.items[layer->below];
-		}
+		if (add_chain(v, v->container_layer[i], &name, names) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -83,8 +113,9 @@ static int by_record(const void *a, const void *b)
 	const struct owner_name *x = a, *y = b;
 	int order = strcmp(x->record, y->record);
 
-	/* A record first, then the containers. */
-	return order ? order : strcmp(y->kind, x->kind);
+	/* A record first, then images, then containers. */
+	order = order ? order : strcmp(y->kind, x->kind);
+	return order ? order : strcmp(x->id, y->id);
 }
 
 int owner_names_make(const struct owner_view *v, const struct owner_settings *o,
@@ -92,7 +123,8 @@ int owner_names_make(const struct owner_view *v, const struct owner_settings *o,
 {
 	cleanup(owner_names_free) struct owner_names names = { 0 };
 
-	if (add_records(v, o->name, &names) < 0 || add_containers(v, o->name, &names) < 0)
+	if (add_records(v, o->name, &names) < 0 || add_images(v, o->name, &names) < 0 ||
+	    add_containers(v, o->name, &names) < 0)
 		return error_set(e, -ENOMEM, "out of memory for the names of %zu records",
 				 v->count);
 	if (names.count > 0)

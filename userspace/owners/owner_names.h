@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* By which names an owner knows the store's records: its own records, and containers on top. */
+/* By which names an owner knows the store's records: its own records, and images and containers
+ * that need them. */
 #pragma once
 
 #include "owners/owner_view.h"
@@ -7,8 +8,8 @@
 struct owner_name {
 	char record[RECORD_ID_LENGTH + 1]; /* Varve's */
 	const char *owner; /* lives as long as the settings */
-	const char *kind; /* "record" or "container"; static */
-	char *id, *description; /* of a container, its image */
+	const char *kind; /* "record", "image" or "container"; static */
+	char *id, *description; /* of a container, its image; of an image, its names */
 	int64_t last_used_ns; /* as the owner says; 0: never, or not known */
 	/* Why the owner would not be asked to remove the record, as a phrase; NULL: it would.
 	 * Static.

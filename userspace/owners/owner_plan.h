@@ -7,13 +7,25 @@
 #include "owners/owner_view.h"
 #include "prune/prune_plan.h"
 
-/* One record; the texts are the step's. */
+/* A layer that the store has for a record, or that goes with an image. */
+struct owner_step_layer {
+	char record[RECORD_ID_LENGTH + 1], layer[LAYER_NAME_LENGTH + 1]; /* Varve's */
+	uint64_t fingerprint;
+	int64_t size_bytes; /* that its removal frees */
+};
+
+/* One record, or one image; the texts are the step's. */
 struct owner_step {
 	char *id, *parent, *description, *type;
 	bool is_mutable, shared;
-	char record[RECORD_ID_LENGTH + 1], layer[LAYER_NAME_LENGTH + 1]; /* Varve's */
+	/* Of an image; NULL: a record of the cache. */
+	char *namespace, *digest;
+	char **tags;
+	size_t tag_count;
+	struct owner_step_layer *layers; /* one at least */
+	size_t layer_count;
 	int64_t created_ns;
-	struct eviction_planned planned; /* without ids */
+	struct eviction_planned planned; /* without ids, and without a fingerprint */
 };
 
 struct owner_plan {
@@ -30,6 +42,9 @@ int owner_plan_make(const struct owner_view *v, const struct owner_settings *o,
 		    struct owner_plan *ret_plan, struct prune_goal *ret_goal, struct error *e);
 void owner_plan_free(struct owner_plan *plan); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct owner_plan, owner_plan_free)
+
+/* Whether a layer of the step was used, changed or removed since the plan was made. */
+bool owner_step_is_stale(struct manager *m, const struct owner_step *s);
 
 /* Why the goal is missed, from the bytes that are missing. */
 void owner_plan_explain_shortfall(const struct owner_view *v, int64_t refused_bytes,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes the steps of a plan: asks the owner for each record, and looks afterwards at what has
- * really become of it. Leases and snapshots are never touched behind the owner's back. No lock is
- * held.
+ * Takes the steps of a plan: asks the owner for each record or image, and looks afterwards at what
+ * has really become of it. Leases and snapshots are never touched behind the owner's back. No lock
+ * is held.
  */
 #pragma once
 
+#include "owners/owner_answer.h"
 #include "owners/owner_plan.h"
 
 /* What became of a step. */
@@ -18,7 +19,7 @@ struct owner_outcome {
 
 struct owner_pruning {
 	struct manager *m;
-	const struct owner_settings *settings;
+	const struct owner_question *question;
 	const struct owner_plan *plan;
 	const atomic_bool *cancelled;
 	int (*stepped)(const struct owner_outcome *outcome, void *user);

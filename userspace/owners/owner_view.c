@@ -9,88 +9,87 @@
 #include "base/hashmap.h"
 #include "graph/record_facts.h"
 #include "owners/clients/buildkit_client.h"
+#include "owners/snapshot_names.h"
 
 /* What is needed while a view is made. */
 struct making {
 	struct owner_view *v;
 	const struct owner_settings *settings;
-	struct hashmap *by_key; /* struct eviction_owned of the namespace, by the owner's key */
+	struct snapshot_names names; /* struct eviction_owned */
 	struct hashmap *by_id; /* struct owner_record */
 	size_t *record_of; /* by layer: the index of its record, or PRUNE_NO_PARENT */
+	bool *below_container; /* by layer */
 };
 
 static void making_free(struct making *g)
 {
-	hashmap_free(g->by_key);
+	snapshot_names_free(&g->names);
 	hashmap_free(g->by_id);
 	free(g->record_of);
+	free(g->below_container);
 }
 DEFINE_CLEANUP_VALUE(struct making, making_free)
 
 /* ---- from containerd's keys to layers ---- */
 
-/* The owner's key in NAMESPACE/NUMBER/KEY, and the number; NULL: another namespace, or a key that
- * containerd did not make. */
-static const char *owners_key(const char *key, const char *namespace,
-			      unsigned long long *ret_number)
-{
-	size_t length = strlen(namespace);
-	char *end;
-
-	if (strncmp(key, namespace, length) != 0 || key[length] != '/')
-		return NULL;
-	key += length + 1;
-	if (*key < '0' || *key > '9')
-		return NULL;
-	*ret_number = strtoull(key, &end, 10);
-	return *end == '/' ? end + 1 : NULL;
-}
-
-/* A key that was removed and used again is there twice until containerd has collected the old one,
- * whose number is lower. */
-static int add_key(struct making *g, struct eviction_owned *layer)
-{
-	unsigned long long number = 0, other = 0;
-	const char *key = owners_key(layer->key, g->settings->namespace, &number);
-	const struct eviction_owned *found = key ? hashmap_find(g->by_key, key) : NULL;
-
-	if (!key)
-		return 0;
-	if (found && owners_key(found->key, g->settings->namespace, &other) && other > number)
-		return 0;
-	if (found)
-		(void)hashmap_remove(g->by_key, key); /* it is there */
-	return hashmap_insert(g->by_key, key, layer);
-}
-
 static int index_layers(struct making *g)
 {
 	struct owner_view *v = g->v;
 
-	g->by_key = hashmap_new();
 	g->record_of = calloc(v->layers.count + 1, sizeof(*g->record_of));
-	if (!g->by_key || !g->record_of)
+	if (!g->record_of || snapshot_names_init(&g->names, v->layers.count) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < v->layers.count; i++) {
 		g->record_of[i] = PRUNE_NO_PARENT;
-		if (add_key(g, &v->layers.items[i]) < 0)
+		if (snapshot_names_add(&g->names, v->layers.items[i].key, &v->layers.items[i]) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-/* The layers of containers' own snapshots. */
+static const struct eviction_owned *find_snapshot(const struct making *g, const char *namespace,
+						  const char *name)
+{
+	return name ? snapshot_names_find(&g->names, namespace, name) : NULL;
+}
+
+/* The layers of containers' own snapshots, and what they need. */
 static int find_container_layers(struct making *g)
 {
 	struct owner_view *v = g->v;
-	const Varve__Containerd__ListContainersReply *reply = v->answer.containers;
 
-	v->container_layer = calloc(reply->n_containers + 1, sizeof(*v->container_layer));
-	for (size_t i = 0; v->container_layer && i < reply->n_containers; i++)
-		if (v->answer.container_snapshots[i])
-			v->container_layer[i] =
-				hashmap_find(g->by_key, v->answer.container_snapshots[i]);
-	return v->container_layer ? 0 : -ENOMEM;
+	v->container_layer = calloc(v->answer.container_count + 1, sizeof(*v->container_layer));
+	g->below_container = calloc(v->layers.count + 1, sizeof(*g->below_container));
+	if (!v->container_layer || !g->below_container)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->answer.container_count; i++) {
+		const struct eviction_owned *layer = find_snapshot(
+			g, v->answer.containers[i].namespace, v->answer.containers[i].snapshot);
+		size_t at = layer ? (size_t)(layer - v->layers.items) : PRUNE_NO_PARENT;
+
+		v->container_layer[i] = layer;
+		for (; at != PRUNE_NO_PARENT; at = v->layers.items[at].below)
+			g->below_container[at] = true;
+	}
+	return 0;
+}
+
+/* An image for several platforms has several tops. */
+static int find_tops(struct making *g, size_t i)
+{
+	struct owner_view *v = g->v;
+	const struct owner_record *r = &v->answer.records[i];
+	struct image_tops_found *image = &v->images[i];
+
+	image->tops = calloc(r->image->top_count + 1, sizeof(*image->tops));
+	for (size_t k = 0; image->tops && k < r->image->top_count; k++) {
+		const struct eviction_owned *top =
+			find_snapshot(g, r->namespace, r->image->tops[k]);
+
+		if (top)
+			image->tops[image->count++] = (size_t)(top - v->layers.items);
+	}
+	return image->tops ? 0 : -ENOMEM;
 }
 
 /* ---- records ---- */
@@ -105,8 +104,7 @@ static void find_layer(struct making *g, size_t i)
 {
 	struct owner_view *v = g->v;
 	const struct owner_record *r = &v->answer.records[i];
-	const struct eviction_owned *layer = r->snapshot ? hashmap_find(g->by_key, r->snapshot)
-							 : NULL;
+	const struct eviction_owned *layer = find_snapshot(g, r->namespace, r->snapshot);
 	struct prune_record *p = &v->records[i];
 
 	*p = (struct prune_record){ .parent = PRUNE_NO_PARENT };
@@ -134,9 +132,11 @@ static int index_records(struct making *g)
 
 		if (code == -ENOMEM)
 			return code;
-		if (code < 0 || !buildkit_client_can_name(r->said->id))
+		if (code < 0 || (!r->image && !buildkit_client_can_name(r->said->id)))
 			v->kept[i] = OWNER_KEEP_ODD;
 		find_layer(g, i);
+		if (r->image && find_tops(g, i) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -234,6 +234,7 @@ static struct record_facts facts_of(const struct owner_view *v, size_t i)
 {
 	const Moby__Buildkit__V1__UsageRecord *said = v->answer.records[i].said;
 	const struct eviction_owned *layer = v->layer_of[i];
+	bool known = layer || owner_view_is_image(v, i);
 
 	return (struct record_facts){
 		.id = said->id,
@@ -245,10 +246,10 @@ static struct record_facts facts_of(const struct owner_view *v, size_t i)
 		.in_use = said->in_use,
 		.is_mutable = said->mutable_,
 		.shared = said->shared,
-		.size_bytes = layer ? v->records[i].size_bytes : -1,
-		.created_ns = layer ? layer->record.created_ns : 0,
+		.size_bytes = known ? v->records[i].size_bytes : -1,
+		.created_ns = known ? v->records[i].created_ns : 0,
 		.last_used_ns = v->records[i].last_used_ns,
-		.last_read_ns = layer ? layer->last_read_ns : 0,
+		.last_read_ns = layer ? layer->last_read_ns : v->records[i].last_used_ns,
 		.usage_count = v->records[i].usage_count,
 		.opens = layer ? layer->opens : 0,
 	};
@@ -272,47 +273,110 @@ static enum owner_keep keep_of_rule(enum prune_keep keep)
 	}
 }
 
-/* A record that was never read is as young as it is. */
-static enum owner_keep why_kept(const struct owner_view *v, size_t i, const struct prune_rule *rule,
-				int64_t now_ns)
+/* What lies on an image's top, and is not counted among its containers, may be one that is about to
+ * be made. */
+static enum owner_keep why_image_kept(const struct owner_view *v, size_t i)
 {
-	const struct owner_record *r = &v->answer.records[i];
-	const struct eviction_owned *layer = v->layer_of[i];
-	const struct prune_record *p = &v->records[i];
-	struct record_facts facts = facts_of(v, i);
+	const struct image_tops_found *image = &v->images[i];
 
-	if (r->said->in_use)
-		return OWNER_KEEP_IN_USE;
-	if (!r->leased)
+	if (v->answer.records[i].image->pinned)
+		return OWNER_KEEP_PINNED;
+	if (v->answer.records[i].unlisted)
+		return OWNER_KEEP_UNLISTED;
+	if (v->kept[i] != OWNER_KEEP_NOT)
+		return v->kept[i];
+	for (size_t k = 0; k < image->count; k++) {
+		const struct eviction_owned *top = &v->layers.items[image->tops[k]];
+
+		if (top->kept_here)
+			return OWNER_KEEP_HERE;
+		if (image_space_is_below(v->space, image->tops[k]))
+			return OWNER_KEEP_BELOW;
+	}
+	return image->count > 0 ? OWNER_KEEP_NOT : OWNER_KEEP_ELSEWHERE;
+}
+
+static enum owner_keep why_record_kept(const struct owner_view *v, size_t i)
+{
+	const struct eviction_owned *layer = v->layer_of[i];
+
+	if (!v->answer.records[i].leased)
 		return OWNER_KEEP_UNLEASED;
 	if (!layer)
 		return OWNER_KEEP_ELSEWHERE;
 	if (layer->mounted)
 		return OWNER_KEEP_MOUNTED;
-	if (layer->kept_here)
-		return OWNER_KEEP_HERE;
-	if (v->kept[i] != OWNER_KEEP_NOT)
-		return v->kept[i];
+	return layer->kept_here ? OWNER_KEEP_HERE : v->kept[i];
+}
+
+/* A record that was never read is as young as it is. */
+static enum owner_keep why_kept(const struct owner_view *v, size_t i, unsigned planned,
+				const struct prune_rule *rule, int64_t now_ns)
+{
+	const struct owner_record *r = &v->answer.records[i];
+	const struct prune_record *p = &v->records[i];
+	struct record_facts facts = facts_of(v, i);
+	enum owner_keep kept;
+
+	if (!(planned & (r->image ? OWNER_EVICT_IMAGES : OWNER_EVICT_CACHE)))
+		return OWNER_KEEP_SETTING;
+	if (r->said->in_use)
+		return OWNER_KEEP_IN_USE;
+	kept = r->image ? why_image_kept(v, i) : why_record_kept(v, i);
+	if (kept != OWNER_KEEP_NOT)
+		return kept;
 	return keep_of_rule(prune_rule_keep(
 		rule, &facts, p->last_used_ns > p->created_ns ? p->last_used_ns : p->created_ns,
 		now_ns));
 }
 
-static void judge(struct owner_view *v, const struct prune_rule *rule)
+/* What images share is in the total once, and in the size of none of them. */
+static void judge(struct owner_view *v, unsigned planned, const struct prune_rule *rule)
 {
 	int64_t now_ns = clock_wall_ns();
 
 	for (size_t i = 0; i < v->count; i++) {
 		struct prune_record *p = &v->records[i];
 
-		v->kept[i] = why_kept(v, i, rule, now_ns);
+		v->kept[i] = why_kept(v, i, planned, rule, now_ns);
 		p->evictable = v->kept[i] == OWNER_KEEP_NOT;
 		if (p->shared)
 			continue;
+		v->kept_bytes[v->kept[i]] += p->size_bytes;
+		if (v->answer.records[i].image)
+			continue;
 		v->used_bytes += p->size_bytes;
 		v->disk_inodes += p->inodes;
-		v->kept_bytes[v->kept[i]] += p->size_bytes;
 	}
+	if (v->space)
+		image_space_add_total(v->space, &v->used_bytes, &v->disk_inodes);
+}
+
+static int measure_images(struct making *g)
+{
+	struct owner_view *v = g->v;
+	const struct image_space_options options = { .layers = &v->layers,
+						     .images = v->images,
+						     .answer = &v->answer,
+						     .names = &g->names,
+						     .record_of = g->record_of };
+	int code = v->answer.image_count > 0 ? image_space_new(&options, &v->space) : 0;
+
+	for (size_t i = 0; code == 0 && v->space && i < v->count; i++)
+		if (owner_view_is_image(v, i))
+			image_space_measure(v->space, i, &v->records[i]);
+	return code;
+}
+
+/* A container may name another image than the one that it lies on, or none. */
+static void keep_used_images(struct making *g)
+{
+	struct owner_view *v = g->v;
+
+	for (size_t i = 0; i < v->count; i++)
+		for (size_t k = 0; k < v->images[i].count; k++)
+			if (g->below_container[v->images[i].tops[k]])
+				v->kept[i] = OWNER_KEEP_IN_USE;
 }
 
 int owner_view_make(struct manager *m, const struct owner_settings *o, struct owner_answer *answer,
@@ -328,7 +392,8 @@ int owner_view_make(struct manager *m, const struct owner_settings *o, struct ow
 	v.layer_of = calloc(v.count + 1, sizeof(*v.layer_of));
 	v.records = calloc(v.count + 1, sizeof(*v.records));
 	v.kept = calloc(v.count + 1, sizeof(*v.kept));
-	if (!v.layer_of || !v.records || !v.kept)
+	v.images = calloc(v.count + 1, sizeof(*v.images));
+	if (!v.layer_of || !v.records || !v.kept || !v.images)
 		return error_set(e, -ENOMEM, "out of memory for %zu records", v.count);
 	code = eviction_owned_gather(m, rule->scorer, cancelled, &v.layers, e);
 	if (code < 0)
@@ -337,9 +402,10 @@ int owner_view_make(struct manager *m, const struct owner_settings *o, struct ow
 		return error_set(e, -ENOMEM, "out of memory for %zu records", v.count);
 	link_parents(&g);
 	keep_needed(&g);
-	if (cut_circles(&v) < 0)
+	keep_used_images(&g);
+	if (cut_circles(&v) < 0 || measure_images(&g) < 0)
 		return error_set(e, -ENOMEM, "out of memory for %zu records", v.count);
-	judge(&v, rule);
+	judge(&v, owner_settings_planned(o), rule);
 	*ret_view = v;
 	v = (struct owner_view){ 0 };
 	return 0;
@@ -349,6 +415,10 @@ void owner_view_free(struct owner_view *v)
 {
 	owner_answer_free(&v->answer);
 	eviction_owned_free(&v->layers);
+	for (size_t i = 0; v->images && i < v->count; i++)
+		free(v->images[i].tops);
+	free(v->images);
+	image_space_free(v->space);
 	free(v->layer_of);
 	free(v->container_layer);
 	free(v->records);
@@ -371,6 +441,9 @@ const char *owner_view_reason(enum owner_keep keep)
 		[OWNER_KEEP_YOUNG] = "used too recently",
 		[OWNER_KEEP_FILTERED] = "not matched by the filters",
 		[OWNER_KEEP_ODD] = "described in a way that makes no sense",
+		[OWNER_KEEP_PINNED] = "pinned by Kubernetes",
+		[OWNER_KEEP_SETTING] = "left out by the setting evict",
+		[OWNER_KEEP_UNLISTED] = "not listed by the owner",
 	};
 
 	return reasons[keep];

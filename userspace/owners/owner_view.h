@@ -7,6 +7,7 @@
 #pragma once
 
 #include "manager/eviction/eviction_owned.h"
+#include "owners/image_space.h"
 #include "owners/owner_answer.h"
 #include "prune/prune_rule.h"
 
@@ -24,6 +25,9 @@ enum owner_keep {
 	OWNER_KEEP_YOUNG,
 	OWNER_KEEP_FILTERED,
 	OWNER_KEEP_ODD,
+	OWNER_KEEP_PINNED,
+	OWNER_KEEP_SETTING,
+	OWNER_KEEP_UNLISTED,
 	OWNER_KEEP_COUNT,
 };
 
@@ -33,6 +37,8 @@ struct owner_view {
 	/* By the answer's records: */
 	const struct eviction_owned **layer_of; /* NULL: the store has no such snapshot */
 	const struct eviction_owned **container_layer; /* by the answer's containers; may be NULL */
+	struct image_tops_found *images; /* by the answer's records */
+	struct image_space *space; /* what images alone need; NULL: there are none */
 	struct prune_record *records;
 	enum owner_keep *kept;
 	size_t count;
@@ -40,6 +46,12 @@ struct owner_view {
 	int64_t disk_inodes; /* of the same layers */
 	int64_t kept_bytes[OWNER_KEEP_COUNT]; /* of used_bytes, by reason */
 };
+
+/* Whether the record is an image of which the store has layers. */
+static inline bool owner_view_is_image(const struct owner_view *v, size_t record)
+{
+	return v->answer.records[record].image && v->images[record].count > 0;
+}
 
 /* Joins an answer, which it takes, with the store's layers. -ENOMEM, -ECANCELED. */
 int owner_view_make(struct manager *m, const struct owner_settings *o, struct owner_answer *answer,

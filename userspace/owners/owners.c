@@ -129,11 +129,20 @@ static int note_names(struct owner *o, const struct owner_view *v, struct error 
 	return 0;
 }
 
+static struct owner_question ask_of(const struct owner *o, const atomic_bool *cancelled)
+{
+	return (struct owner_question){ .owner = o->settings,
+					.all = o->all->options.settings,
+					.containerd = o->all->options.containerd,
+					.cancelled = cancelled };
+}
+
 static int view(struct owner *o, const struct prune_rule *rule, const atomic_bool *cancelled,
 		struct owner_view *ret_view, struct error *e)
 {
+	const struct owner_question question = ask_of(o, cancelled);
 	cleanup(owner_answer_free) struct owner_answer answer = { .count = 0 };
-	int code = owner_answer_get(o->settings, o->all->options.containerd, cancelled, &answer, e);
+	int code = owner_answer_get(&question, &answer, e);
 
 	if (code < 0)
 		return code;
@@ -145,17 +154,18 @@ static int find_state(struct owner *o, const atomic_bool *cancelled, struct owne
 		      struct error *e)
 {
 	static const struct prune_rule rule = { .scorer = &prune_scorer_access };
-	const struct prune_goal everything = { .cancelled = cancelled };
+	const struct eviction_options everything = { .cancelled = cancelled };
+	struct prune_goal goal;
 	cleanup(owner_view_free) struct owner_view v = { .count = 0 };
-	cleanup(prune_plan_free) struct prune_plan plan = { 0 };
+	cleanup(owner_plan_free) struct owner_plan plan = { 0 };
 	int code = view(o, &rule, cancelled, &v, e);
 
 	if (code < 0)
 		return code;
-	code = prune_plan(v.records, v.count, &everything, rule.scorer, &plan, e);
+	code = note_names(o, &v, e);
 	if (code < 0)
 		return code;
-	code = note_names(o, &v, e);
+	code = owner_plan_make(&v, o->settings, &everything, rule.scorer, &plan, &goal, e);
 	if (code < 0)
 		return code;
 	(void)snprintf(state->version, sizeof(state->version), "%.63s", v.answer.version);
@@ -333,20 +343,34 @@ static void report_oddities(struct owner *o, const struct owner_pruning *p)
 			      o->settings->name, p->returned);
 }
 
+/* Whether the configuration allows each step, which a plan of an earlier one may not have known. */
+static bool may_take(const struct owner *o, const struct owner_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (!(o->settings->evict &
+		      (plan->steps[i].namespace ? OWNER_EVICT_IMAGES : OWNER_EVICT_CACHE)))
+			return false;
+	return o->settings->evict != OWNER_EVICT_NOTHING;
+}
+
 /* The part that asks for removals: the owner is marked, and has to allow it. */
 static int run_steps(struct owner *o, struct owner_pruning *p, struct error *e)
 {
+	const struct owner_question question = ask_of(o, p->cancelled);
 	int code;
 
-	if (!o->settings->evict_cache)
+	if (!may_take(o, p->plan))
 		return error_set(e, -EPERM,
 				 "owner '%s' is not asked to remove anything: the configuration "
-				 "has no 'evict = cache' for it",
-				 o->settings->name);
+				 "has no 'evict = %s' for it",
+				 o->settings->name,
+				 o->settings->has & OWNER_EVICT_CACHE ? "cache" : "images");
 	if (atomic_exchange(&o->pruning, true))
 		return error_set(e, -EBUSY, "owner '%s' is being pruned already",
 				 o->settings->name);
+	p->question = &question;
 	code = owner_prune_run(p, e);
+	p->question = NULL;
 	atomic_store(&o->pruning, false);
 	report_oddities(o, p);
 	return code;
@@ -382,8 +406,7 @@ static int plan_and_run(struct owner *o, const struct eviction_options *options,
 static const struct owner_step *find_stale(struct manager *m, const struct owner_plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++)
-		if (eviction_owned_fingerprint(m, plan->steps[i].record) !=
-		    plan->steps[i].planned.fingerprint)
+		if (owner_step_is_stale(m, &plan->steps[i]))
 			return &plan->steps[i];
 	return NULL;
 }
@@ -406,7 +429,6 @@ static int run_plan(struct owners *all, const char *name, struct owner_pruning *
 				 "plan %s is stale: record %s has changed since or is in use; "
 				 "nothing was evicted (varve prune --dry-run makes a new plan)",
 				 name, stale->id);
-	p->settings = o->settings;
 	p->plan = &plan;
 	code = run_steps(o, p, e);
 	summarize(NULL, p, NULL, s);
@@ -432,6 +454,5 @@ int owners_prune(struct owners *all, const char *owner, const struct eviction_op
 	code = find_owner(all, owner, &o, e);
 	if (code < 0)
 		return code;
-	p.settings = o->settings;
 	return plan_and_run(o, options, &p, ret_summary, e);
 }

@@ -28,6 +28,7 @@ static void fill_image(const struct image_entry *entry, Varve__V1__Image *image)
 	image->pinned = entry->pinned;
 	image->held = entry->held;
 	image->pulled_ns = entry->pulled_ns;
+	image->last_container_ns = entry->last_container_ns;
 	image->last_read_ns = entry->last_read_ns;
 	image->file_bytes = entry->file_bytes;
 	image->read_bytes = entry->read_bytes;
@@ -95,7 +96,7 @@ static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	const struct image_prune_options options = { .list = options_of(s, call),
 						     .unread_for_ns = request->unread_for_ns,
 						     .dry_run = request->dry_run,
-						     .may_remove = s->may_remove };
+						     .owners = s->owners };
 	struct error e = { 0 };
 	int code = request->unread_for_ns > 0
 			   ? 0

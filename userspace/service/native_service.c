@@ -263,9 +263,20 @@ static void run_list(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	service_call_finish(call, code, &e);
 }
 
-static int send_stats(struct grpc_call *call, struct manager *m,
+static int name_stats(struct owners *owners, Varve__V1__StatsBatch *batch)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < batch->n_stats && code == 0; i++)
+		code = owners_service_names(owners, batch->stats[i]->id, &batch->stats[i]->owners,
+					    &batch->stats[i]->n_owners);
+	return code;
+}
+
+static int send_stats(struct grpc_call *call, struct native_service *service,
 		      const struct record_statistics_view *stats, size_t count, struct error *e)
 {
+	struct manager *m = service->manager;
 	cleanup(manager_info_free) struct manager_info info = { 0 };
 	int code = manager_info(m, &info, e);
 
@@ -275,7 +286,9 @@ static int send_stats(struct grpc_call *call, struct manager *m,
 		size_t part = count - at < BATCH ? count - at : BATCH;
 		Varve__V1__StatsBatch *batch = native_messages_stats(&stats[at], part, &info);
 
-		code = batch ? service_call_send(call, &batch->base) : -ENOMEM;
+		code = batch ? name_stats(service->owners, batch) : -ENOMEM;
+		if (code == 0)
+			code = service_call_send(call, &batch->base);
 		native_messages_free(batch ? &batch->base : NULL);
 		if (code < 0)
 			return code;
@@ -316,11 +329,15 @@ static void run_stats(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	struct record_statistics_view *stats = NULL;
 	size_t count = 0;
 
-	code = record_statistics(m, (const char *const *)request->ids, request->n_ids,
-				 request->by_mount, grpc_call_cancel_flag(call), &stats, &count,
-				 &e);
+	code = request->ask_owners ? owners_refresh(((struct native_service *)user)->owners,
+						    grpc_call_cancel_flag(call), &e)
+				   : 0;
 	if (code == 0)
-		code = send_stats(call, m, stats, count, &e);
+		code = record_statistics(m, (const char *const *)request->ids, request->n_ids,
+					 request->by_mount, grpc_call_cancel_flag(call), &stats,
+					 &count, &e);
+	if (code == 0)
+		code = send_stats(call, user, stats, count, &e);
 	record_statistics_free(stats, count);
 	service_call_finish(call, code, &e);
 }

@@ -17,7 +17,8 @@ static void fill_owner(const struct owner_state *state, Varve__V1__Owner *owner)
 	owner->name = settings->name;
 	owner->kind = (char *)owner_settings_kind(settings);
 	owner->address = settings->address;
-	owner->evicts_cache = settings->evict_cache;
+	owner->evicts_cache = settings->evict & OWNER_EVICT_CACHE;
+	owner->evicts_images = settings->evict & OWNER_EVICT_IMAGES;
 	owner->reachable = state->reachable;
 	owner->problem = (char *)state->problem;
 	owner->asking = state->asking;

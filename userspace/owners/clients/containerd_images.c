@@ -29,6 +29,17 @@ int containerd_images_list(struct grpc_channel *ch, Varve__Containerd__ListImage
 				(ProtobufCMessage **)ret_reply, e);
 }
 
+int containerd_images_get(struct grpc_channel *ch, const char *name,
+			  Varve__Containerd__GetImageReply **ret_reply, struct error *e)
+{
+	Varve__Containerd__GetImageRequest request = VARVE__CONTAINERD__GET_IMAGE_REQUEST__INIT;
+
+	request.name = (char *)name;
+	return message_call_one(ch, CONTAINERD "images.v1.Images/Get", &request.base,
+				&varve__containerd__get_image_reply__descriptor,
+				(ProtobufCMessage **)ret_reply, e);
+}
+
 int containerd_images_containers(struct grpc_channel *ch,
 				 Varve__Containerd__ListContainersReply **ret_reply,
 				 struct error *e)

@@ -11,6 +11,9 @@ int containerd_images_namespaces(struct grpc_channel *ch,
 				 struct error *e);
 int containerd_images_list(struct grpc_channel *ch, Varve__Containerd__ListImagesReply **ret_reply,
 			   struct error *e);
+/* -ENOENT: there is no image of this name. */
+int containerd_images_get(struct grpc_channel *ch, const char *name,
+			  Varve__Containerd__GetImageReply **ret_reply, struct error *e);
 int containerd_images_containers(struct grpc_channel *ch,
 				 Varve__Containerd__ListContainersReply **ret_reply,
 				 struct error *e);

@@ -6,14 +6,12 @@
 #include "containerd.pb-c.h"
 #include "transport/grpc_channel.h"
 
+/* The version, the caller's to free. */
+int containerd_query_version(struct grpc_channel *ch, char **ret_version, struct error *e);
 int containerd_query_leases(struct grpc_channel *ch, Varve__Containerd__ListLeasesReply **ret_reply,
 			    struct error *e);
-int containerd_query_containers(struct grpc_channel *ch,
-				Varve__Containerd__ListContainersReply **ret_reply,
-				struct error *e);
-/* The snapshot that a lease keeps, without the namespace, and with `name` the one of that name;
- * NULL: it keeps none of this snapshotter, or without `name` more than one, which no record of a
- * cache does. -ENOENT: there is no such lease any more. */
-int containerd_query_lease_snapshot(struct grpc_channel *ch, const char *lease,
-				    const char *snapshotter, const char *name, char **ret_key,
-				    struct error *e);
+/* The snapshots of this snapshotter that a lease keeps, without the namespace. The texts and the
+ * array are the caller's to free. -ENOENT: there is no such lease any more. */
+int containerd_query_lease_snapshots(struct grpc_channel *ch, const char *lease,
+				     const char *snapshotter, char ***ret_keys, size_t *ret_count,
+				     struct error *e);
