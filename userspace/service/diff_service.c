@@ -101,8 +101,8 @@ static int read_apply_request(const DIFF(ApplyRequest) * request, struct apply *
 
 	if (!diff)
 		return error_set(e, -EINVAL, "the request has no descriptor");
-	if (request->n_payloads > 0)
-		return error_set(e, -EOPNOTSUPP, "the layer wants a program that decodes it");
+	/* CRI gives every layer a payload for decryption, which only concerns media types that the
+	 * agent does not know. */
 	code = find_layer_type(diff->media_type, &type, e);
 	if (code < 0)
 		return code;
