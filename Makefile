@@ -5,6 +5,7 @@
 # make check-crash     kills at each step    make check-vm      stock kernels
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
+# make check-page      the agent's pages in Chromium (root; the package chromium)
 # make check-hardening checks the hardening of the built programs
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX; make uninstall
 # make deb             Debian packages in build/deb
@@ -103,7 +104,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-vm check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-vm check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 python-protos: $(PYTHON_PROTOS)
@@ -198,6 +199,9 @@ check-many-files: tests
 
 check-vm: tests
 	scripts/run-vm $(OUT)
+
+check-page: tests
+	scripts/run-bats $(OUT) tests/page/chromium.bats
 
 lint:
 	scripts/lint

@@ -70,6 +70,7 @@ static int apply_file(struct config *c, struct error *e)
 		c, c->read_only_socket ? c->read_only_socket : c->file.read_only_socket,
 		CONFIG_DEFAULT_READ_ONLY_SOCKET);
 	c->metrics_socket = choose_socket(c, c->file.metrics_socket, CONFIG_DEFAULT_METRICS_SOCKET);
+	c->page_socket = choose_socket(c, c->file.page_socket, NULL);
 	/* An empty root would be whatever folder the agent was started in. */
 	if (!*c->root || !*c->socket)
 		return error_set(e, -EINVAL, "the %s must not be empty",

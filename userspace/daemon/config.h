@@ -50,7 +50,7 @@
 struct config {
 	const char *root, *socket;
 	const char *read_only_socket; /* NULL: no such socket */
-	const char *metrics_socket; /* NULL: no such socket */
+	const char *metrics_socket, *page_socket; /* NULL: no such socket */
 	const char *file_path; /* NULL: the default file, which may be missing */
 	struct config_file file;
 	bool check; /* read the configuration, report its faults, and exit */

@@ -11,6 +11,7 @@
  *   [buildkit "name"], [docker]
  *                    address, containerd, namespace, snapshotter, evict, timeout
  *   [metrics]        socket, address
+ *   [page]           socket, address
  *   [prune]          automatic = yes|no, interval
  *   [policy "name"]  filter (once or more), all, keep_duration, reserved_space, max_used_space,
  *                    min_free_space, scorer, owner
@@ -362,21 +363,23 @@ static int read_buildkit(struct reading *r, const char *section, const char *nam
 	return o ? read_owner(r, o, name, value) : 0;
 }
 
-static int read_metrics(struct reading *r, const char *name, const char *value)
+/* [metrics] and [page]. */
+static int read_web(struct reading *r, const char *section, const char *name, const char *value,
+		    char **socket, char **address)
 {
-	union loopback address;
+	union loopback parsed;
 
 	if (strcmp(name, "socket") == 0)
-		return set_text(r, &r->file->metrics_socket, value);
+		return set_text(r, socket, value);
 	if (strcmp(name, "address") != 0)
-		return complain(r, "unknown key '%.60s' in [metrics] (keys: socket, address)",
-				name);
-	if (loopback_parse(value, &address) < 0)
+		return complain(r, "unknown key '%.60s' in [%s] (keys: socket, address)", name,
+				section);
+	if (loopback_parse(value, &parsed) < 0)
 		return complain(r,
 				"address: '%.60s' is not a loopback address with a port "
 				"(examples: 127.0.0.1:9842, [::1]:9842)",
 				value);
-	return set_text(r, &r->file->metrics_address, value);
+	return set_text(r, address, value);
 }
 
 static int read_prune(struct reading *r, const char *name, const char *value)
@@ -470,7 +473,11 @@ static int read_line(void *user, const char *section, const char *name, const ch
 	if (strcmp(section, "containerd") == 0)
 		return read_containerd(r, name, value);
 	if (strcmp(section, "metrics") == 0)
-		return read_metrics(r, name, value);
+		return read_web(r, section, name, value, &r->file->metrics_socket,
+				&r->file->metrics_address);
+	if (strcmp(section, "page") == 0)
+		return read_web(r, section, name, value, &r->file->page_socket,
+				&r->file->page_address);
 	if (strcmp(section, "prune") == 0)
 		return read_prune(r, name, value);
 	if (strcmp(section, "docker") == 0)
@@ -482,7 +489,7 @@ static int read_line(void *user, const char *section, const char *name, const ch
 	return complain(r,
 			"unknown section [%.60s] (sections: [agent], [accounting], [snapshots], "
 			"[containerd], [buildkit \"name\"], [docker], [metrics], "
-			"[prune], [policy \"name\"])",
+			"[page], [prune], [policy \"name\"])",
 			section);
 }
 
@@ -585,6 +592,8 @@ void config_file_free(struct config_file *f)
 	free(f->credentials);
 	free(f->metrics_socket);
 	free(f->metrics_address);
+	free(f->page_socket);
+	free(f->page_address);
 	free(f->containerd_address);
 	owners_settings_free(&f->owners);
 	for (size_t i = 0; i < f->upkeep_count; i++)

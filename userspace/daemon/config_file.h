@@ -27,6 +27,7 @@ struct config_file {
 	struct prune_keeping keeping; /* of layers that containerd has removed */
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	char *metrics_socket, *metrics_address; /* NULL: not set */
+	char *page_socket, *page_address; /* NULL: not set */
 	char **upkeep; /* names of programs and cgroups, see usage_upkeep_names.h */
 	size_t upkeep_count;
 	int64_t keep_readers_ns; /* how long it is kept who read in a layer; 0: always */

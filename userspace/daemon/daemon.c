@@ -17,9 +17,9 @@
 #include "daemon/access.h"
 #include "daemon/event_journal.h"
 #include "daemon/listener.h"
-#include "daemon/loopback.h"
 #include "daemon/root_check.h"
 #include "daemon/upkeep_peers.h"
+#include "daemon/web_sockets.h"
 #include "daemon/worker_pool.h"
 #include "manager/records/records.h"
 #include "manager/manager.h"
@@ -41,7 +41,6 @@
 #include "service/snapshots_service.h"
 #include "transport/grpc_server.h"
 #include "usage/usage_folders.h"
-#include "web/web.h"
 
 #define SERVICES_MAX 13
 #define IMAGES_PATIENCE_NS (10 * NS_PER_S) /* with containerd, for a list of its images */
@@ -65,8 +64,7 @@ struct agent {
 	struct access access;
 	struct upkeep_peers upkeep_peers;
 	struct listeners listeners;
-	struct listeners metrics_listeners; /* one at most */
-	int metrics_fd; /* of the loopback address; -EBADF: none, or the web server has it */
+	struct web_sockets web_sockets;
 	struct web *web; /* NULL: none */
 	struct events_service *events;
 	struct event_journal *journal; /* NULL: none */
@@ -464,16 +462,9 @@ static int open_listeners(struct agent *a, struct error *e)
 	return listeners_open(&a->listeners, &a->access, e);
 }
 
-/* Like the read-only socket, the socket of the metrics is for those who may look. */
-static int open_metrics_listeners(struct agent *a, struct error *e)
+static int open_web_sockets(struct agent *a, struct error *e)
 {
-	const char *address = a->config->file.metrics_address;
-	int code = 0;
-
-	if (a->config->metrics_socket)
-		code = listeners_add(&a->metrics_listeners, &a->access, a->config->metrics_socket,
-				     true, e);
-	return code == 0 && address ? loopback_listen(address, &a->metrics_fd, e) : code;
+	return web_sockets_open(a->config, &a->access, &a->web_sockets, e);
 }
 
 static int start_events(struct agent *a, struct error *e)
@@ -486,16 +477,15 @@ static int start_events(struct agent *a, struct error *e)
 
 static int start_web(struct agent *a, struct error *e)
 {
-	struct web_options options = { .manager = a->manager,
-				       .calls = grpc_server_meters(a->server) };
+	struct web_options options = {
+		.sources = { .manager = a->manager,
+			     .owners = a->owners,
+			     .containerd = a->config->file.containerd_address,
+			     .patience_ns = IMAGES_PATIENCE_NS },
+		.calls = grpc_server_meters(a->server),
+	};
 
-	if (a->metrics_listeners.count > 0) {
-		options.is_local[options.socket_count] = true;
-		options.sockets[options.socket_count++] =
-			take_fd(&a->metrics_listeners.items[0].fd);
-	}
-	if (a->metrics_fd >= 0)
-		options.sockets[options.socket_count++] = take_fd(&a->metrics_fd);
+	web_sockets_hand_over(&a->web_sockets, &options);
 	return options.socket_count > 0 ? web_start(&options, &a->web, e) : 0;
 }
 
@@ -514,7 +504,7 @@ static int build(struct agent *a, struct error *e)
 		/* Sockets come before the store: if another process uses a socket, no new store may
 		 * be left behind. */
 		open_listeners,
-		open_metrics_listeners,
+		open_web_sockets,
 		start_workers,
 		open_manager,
 		open_owners,
@@ -558,13 +548,12 @@ static void dismantle(struct agent *a)
 	free(a->fetch_helper);
 	listeners_close(&a->listeners);
 	upkeep_peers_free(&a->upkeep_peers);
-	listeners_close(&a->metrics_listeners);
-	cleanup_close_fd(&a->metrics_fd);
+	web_sockets_close(&a->web_sockets);
 }
 
 int daemon_run(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config, .metrics_fd = -EBADF };
+	struct agent a = { .config = config };
 	int code;
 
 	raise_descriptor_limit();
@@ -598,7 +587,7 @@ static int tear_down(struct agent *a, struct error *e)
 
 int daemon_quarantine_layers(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config, .metrics_fd = -EBADF };
+	struct agent a = { .config = config };
 	int code = open_existing(&a, e);
 
 	dismantle(&a);
@@ -607,7 +596,7 @@ int daemon_quarantine_layers(const struct config *config, struct error *e)
 
 int daemon_tear_down(const struct config *config, struct error *e)
 {
-	struct agent a = { .config = config, .metrics_fd = -EBADF };
+	struct agent a = { .config = config };
 	int code;
 
 	if (config->pin_folder)

@@ -66,8 +66,7 @@ int loopback_listen(const char *text, int *ret_fd, struct error *e)
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
 			 sizeof(one)); /* a restart, then, waits */
 	if (bind(fd, &address.any, size) < 0 || listen(fd, BACKLOG) < 0)
-		return error_set(e, -errno, "listen at %s: %s (address in [metrics])", text,
-				 strerror(errno));
+		return error_set(e, -errno, "listen at %s: %s", text, strerror(errno));
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -22,6 +22,7 @@ struct heat_tile {
 	int64_t bytes[HEAT_AGES], size_bytes, last_read_ns;
 };
 
+/* The layers, with their trees, must outlive it. */
 struct heat_picture {
 	struct heat_tile *tiles; /* in the order in which they are drawn */
 	size_t count, capacity;

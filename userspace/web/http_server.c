@@ -12,18 +12,21 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "web/http_jobs.h"
 #include "web/negotiation.h"
 
 #define CONNECTIONS 64U
 #define CONNECTION_BYTES ((size_t)16 * 1024) /* of one request's headers, and buffers */
 /* How long a connection may go without finishing a request. */
 #define PATIENCE_NS (20 * NS_PER_S)
+/* How long a request may be worked on; its connection has no patience for more. */
+#define WORK_NS (15 * NS_PER_S)
 #define SWEEP_MS 1000
 
 struct door {
 	struct http_server *server;
 	struct MHD_Daemon *daemon; /* NULL: none */
-	bool is_local;
+	const struct http_socket *socket;
 };
 
 struct connection {
@@ -36,9 +39,11 @@ struct http_server {
 	struct http_server_options options;
 	struct door doors[HTTP_SERVER_SOCKETS_MAX];
 	struct connection *connections;
+	struct http_jobs *jobs; /* NULL: no socket is slow */
 	pthread_t thread;
 	bool runs;
 	int stop_fd;
+	int wake_fd; /* a job is done */
 };
 
 /* ---- connections ---- */
@@ -88,6 +93,12 @@ static void on_connection(void *user, struct MHD_Connection *connection, void **
 		close_connection(*context);
 }
 
+static void free_job(struct http_job *job)
+{
+	free(job->reply.owned);
+	free(job);
+}
+
 static void on_completed(void *user, struct MHD_Connection *connection, void **context,
 			 enum MHD_RequestTerminationCode code)
 {
@@ -95,8 +106,8 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct connection *c = info ? info->socket_context : NULL;
 
-	(void)user;
-	(void)context;
+	if (*context && *context != user)
+		free_job(*context);
 	if (c && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		c->served_ns = clock_monotonic_ns();
 }
@@ -109,9 +120,41 @@ static void sweep(struct http_server *s)
 	for (struct connection *c = s->connections; c; c = c->next)
 		if (now_ns - c->served_ns > PATIENCE_NS)
 			(void)shutdown(c->fd, SHUT_RDWR); /* the library then closes it */
+	if (s->jobs)
+		http_jobs_limit(s->jobs, WORK_NS);
 }
 
 /* ---- requests ---- */
+
+/* Nothing that a page shows may be run, loaded from elsewhere, or framed by another page. */
+#define PAGE_POLICY                                                                 \
+	"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " \
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+static bool add_headers(struct MHD_Response *response, const struct http_reply *reply)
+{
+	const struct {
+		const char *name, *value;
+		bool wanted;
+	} headers[] = {
+		{ MHD_HTTP_HEADER_CONTENT_TYPE, reply->type, true },
+		{ MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", true },
+		{ "X-Content-Type-Options", "nosniff", true },
+		{ MHD_HTTP_HEADER_ALLOW, "GET, HEAD",
+		  reply->status == MHD_HTTP_METHOD_NOT_ALLOWED },
+		{ "Content-Security-Policy", PAGE_POLICY, reply->is_page },
+		{ "Cross-Origin-Resource-Policy", "same-origin", reply->is_page },
+		{ "Cross-Origin-Opener-Policy", "same-origin", reply->is_page },
+		{ "Referrer-Policy", "no-referrer", reply->is_page },
+		{ "X-Frame-Options", "DENY", reply->is_page },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		if (headers[i].wanted &&
+		    !MHD_add_response_header(response, headers[i].name, headers[i].value))
+			return false;
+	return true;
+}
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, const struct http_reply *reply)
 {
@@ -121,11 +164,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, const struc
 
 	if (!response)
 		return MHD_NO;
-	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type) &&
-	    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") &&
-	    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") &&
-	    (reply->status != MHD_HTTP_METHOD_NOT_ALLOWED ||
-	     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD")))
+	if (add_headers(response, reply))
 		result = MHD_queue_response(connection, reply->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -151,31 +190,100 @@ static bool has_body(struct MHD_Connection *connection)
 	       header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-/* Called when the headers are there, and again at the end of a request without a body. */
+static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind, const char *name,
+				     const char *value)
+{
+	struct http_request *request = user;
+
+	(void)kind;
+	if (request->parameter_count == HTTP_MESSAGE_PARAMETERS_MAX)
+		return MHD_NO;
+	request->parameters[request->parameter_count++] =
+		(struct http_parameter){ name, value ? value : "" };
+	return MHD_YES;
+}
+
+static void fill_request(const struct door *door, struct MHD_Connection *connection,
+			 const char *url, struct http_request *request)
+{
+	*request = (struct http_request){ .socket = (size_t)(door - door->server->doors),
+					  .path = url,
+					  .accept = header(connection, MHD_HTTP_HEADER_ACCEPT) };
+	(void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_parameter, request);
+}
+
+/* The library notes it, and looks at its connections when it is run the next time. */
+static void resume(struct http_job *job)
+{
+	int wake_fd = job->wake_fd;
+
+	MHD_resume_connection(job->connection); /* the job may be gone from now on */
+	(void)eventfd_write(wake_fd, 1);
+}
+
+/* The connection sleeps until the job is done; what the request points to is its. */
+static enum MHD_Result start_job(struct door *door, struct MHD_Connection *connection,
+				 const char *url, void **context)
+{
+	struct http_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return MHD_NO;
+	fill_request(door, connection, url, &job->request);
+	job->connection = connection;
+	job->wake_fd = door->server->wake_fd;
+	job->done = resume;
+	job->reply = (struct http_reply){ .status = MHD_HTTP_SERVICE_UNAVAILABLE,
+					  .type = "text/plain; charset=utf-8",
+					  .text = "the agent ends\n",
+					  .length = strlen("the agent ends\n") };
+	*context = job;
+	MHD_suspend_connection(connection);
+	http_jobs_add(door->server->jobs, job);
+	return MHD_YES;
+}
+
+static enum MHD_Result handle(struct door *door, struct MHD_Connection *connection, const char *url)
+{
+	struct http_server *s = door->server;
+	struct http_request request;
+	struct http_reply reply = { 0 };
+	enum MHD_Result result;
+
+	fill_request(door, connection, url, &request);
+	s->options.handler.handle(&request, &reply, s->options.handler.user);
+	result = send_reply(connection, &reply);
+	free(reply.owned);
+	return result;
+}
+
+/* Called when the headers are there, again at the end of a request without a body, and again when
+ * the job of the request is done: then the context is the job. */
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **context)
 {
 	struct door *door = user;
-	struct http_server *s = door->server;
-	struct http_request request = { .path = url,
-					.accept = header(connection, MHD_HTTP_HEADER_ACCEPT) };
-	struct http_reply reply = { 0 };
 
 	(void)version;
 	(void)upload;
 	(void)upload_size;
+	if (*context && *context != door)
+		return send_reply(connection, &((struct http_job *)*context)->reply);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-	if (!door->is_local && !negotiation_is_local_host(header(connection, MHD_HTTP_HEADER_HOST)))
+	if (!door->socket->is_local &&
+	    !negotiation_is_local_host(header(connection, MHD_HTTP_HEADER_HOST)))
 		return refuse(connection, MHD_HTTP_FORBIDDEN,
 			      "the Host header does not name this machine: use localhost\n");
+	if (has_body(connection) && door->socket->is_slow)
+		return refuse(connection, MHD_HTTP_BAD_REQUEST, "a request has no body here\n");
 	if (!*context && !has_body(connection)) {
 		*context = door;
 		return MHD_YES;
 	}
-	s->options.handle(&request, &reply, s->options.user);
-	return send_reply(connection, &reply);
+	return door->socket->is_slow ? start_job(door, connection, url, context)
+				     : handle(door, connection, url);
 }
 
 /* ---- the thread ---- */
@@ -205,16 +313,20 @@ static int next_wait_ms(const struct http_server *s)
 static void *serve(void *user)
 {
 	struct http_server *s = user;
-	struct pollfd fds[HTTP_SERVER_SOCKETS_MAX + 1] = { { .fd = s->stop_fd, .events = POLLIN } };
+	struct pollfd fds[HTTP_SERVER_SOCKETS_MAX + 2] = { { .fd = s->stop_fd, .events = POLLIN },
+							   { .fd = s->wake_fd, .events = POLLIN } };
 	int64_t swept_ns = clock_monotonic_ns();
+	eventfd_t done;
 
 	for (size_t i = 0; i < s->options.socket_count; i++)
-		fds[i + 1] = (struct pollfd){ .fd = epoll_fd(&s->doors[i]), .events = POLLIN };
+		fds[i + 2] = (struct pollfd){ .fd = epoll_fd(&s->doors[i]), .events = POLLIN };
 	for (;;) {
 		/* An interrupted wait is like one that has ended. */
-		(void)poll(fds, 1 + s->options.socket_count, next_wait_ms(s));
+		(void)poll(fds, 2 + s->options.socket_count, next_wait_ms(s));
 		if (fds[0].revents)
 			return NULL;
+		if (fds[1].revents)
+			(void)eventfd_read(s->wake_fd, &done);
 		for (size_t i = 0; i < s->options.socket_count; i++)
 			(void)MHD_run(s->doors[i].daemon);
 		if (clock_monotonic_ns() - swept_ns < SWEEP_MS * (NS_PER_S / 1000))
@@ -235,16 +347,17 @@ static void ignore_log(void *user, const char *format, va_list args)
 static int open_door(struct http_server *s, size_t i, struct error *e)
 {
 	struct door *door = &s->doors[i];
-	int fd = s->options.sockets[i];
+	const struct http_socket *socket = &s->options.sockets[i];
 
-	*door = (struct door){ .server = s, .is_local = s->options.is_local[i] };
+	*door = (struct door){ .server = s, .socket = socket };
 	door->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, door,
-		MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(PATIENCE_NS / NS_PER_S),
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, door, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, door, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, socket->fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)(PATIENCE_NS / NS_PER_S), MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+		door, MHD_OPTION_NOTIFY_COMPLETED, on_completed, door, MHD_OPTION_STRICT_FOR_CLIENT,
+		1, MHD_OPTION_END);
 	return door->daemon ? 0 : error_set(e, -EIO, "cannot start the HTTP server");
 }
 
@@ -253,7 +366,7 @@ static void close_sockets(struct http_server *s)
 {
 	for (size_t i = 0; i < s->options.socket_count; i++)
 		if (!s->doors[i].daemon)
-			cleanup_close_fd(&s->options.sockets[i]);
+			cleanup_close_fd(&s->options.sockets[i].fd);
 }
 
 int http_server_start(const struct http_server_options *options, struct http_server **ret_server,
@@ -264,15 +377,19 @@ int http_server_start(const struct http_server_options *options, struct http_ser
 
 	if (!s) {
 		for (size_t i = 0; i < options->socket_count; i++)
-			(void)close(options->sockets[i]); /* nothing was written */
+			(void)close(options->sockets[i].fd); /* nothing was written */
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	s->options = *options;
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (s->stop_fd < 0)
+	s->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (s->stop_fd < 0 || s->wake_fd < 0)
 		return error_set(e, -errno, "eventfd: %s", strerror(errno));
-	for (size_t i = 0; i < options->socket_count && code == 0; i++)
+	for (size_t i = 0; i < options->socket_count && code == 0; i++) {
 		code = open_door(s, i, e);
+		if (code == 0 && options->sockets[i].is_slow && !s->jobs)
+			code = http_jobs_start(&s->options.handler, &s->jobs, e);
+	}
 	if (code < 0)
 		return code;
 	code = -pthread_create(&s->thread, NULL, serve, s);
@@ -289,10 +406,13 @@ void http_server_stop(struct http_server *s)
 		(void)eventfd_write(s->stop_fd, 1); /* cannot fail: its count is 0 */
 		pthread_join(s->thread, NULL);
 	}
+	if (s->jobs)
+		http_jobs_stop(s->jobs); /* every connection is resumed then */
 	for (size_t i = 0; i < s->options.socket_count; i++)
 		if (s->doors[i].daemon)
 			MHD_stop_daemon(s->doors[i].daemon);
 	close_sockets(s);
 	cleanup_close_fd(&s->stop_fd);
+	cleanup_close_fd(&s->wake_fd);
 	free(s);
 }

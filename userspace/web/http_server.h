@@ -1,40 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP/1.1 for programs that only read: GET and HEAD, on listening sockets that the caller opened.
- * One thread of its own serves all connections and calls the handler. What is slow, unread or idle
- * for too long is closed, and so is what exceeds the limits, so that no client keeps others out.
+ * One thread of its own serves all connections; what may take long is done by a second one, so that
+ * it delays nothing else. What is slow, unread or idle for too long is closed, and so is what
+ * exceeds the limits, so that no client keeps others out.
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "base/cleanup.h"
 #include "base/error.h"
+#include "web/http_message.h"
 
-#define HTTP_SERVER_SOCKETS_MAX 2
-
-struct http_request {
-	const char *path; /* decoded, without the query */
-	const char *accept; /* the header; NULL: none */
-};
-
-struct http_reply {
-	unsigned status;
-	const char *type; /* of the content */
-	const char *text; /* borrowed until the handler is called again */
-	size_t length;
+#define HTTP_SERVER_SOCKETS_MAX 4
+struct http_socket {
+	int fd; /* it listens, and does not block; the server takes it */
+	bool is_local; /* a unix socket: the Host header does not matter */
+	bool is_slow; /* its requests are handled on the second thread */
 };
 
 struct http_server_options {
-	int sockets[HTTP_SERVER_SOCKETS_MAX]; /* they listen, and do not block; the server takes
-						 them */
-	bool is_local[HTTP_SERVER_SOCKETS_MAX]; /* a unix socket: the Host header does not matter */
+	struct http_socket sockets[HTTP_SERVER_SOCKETS_MAX];
 	size_t socket_count;
-	/* On the server's thread. */
-	void (*handle)(const struct http_request *request, struct http_reply *ret_reply,
-		       void *user);
-	void *user;
+	struct http_handler handler; /* for slow sockets called on the second thread */
 };
 
 struct http_server;

@@ -7,8 +7,10 @@
 
 #include "web/metrics.h"
 #include "web/negotiation.h"
+#include "web/pages.h"
 
 struct web {
+	struct web_options options;
 	struct metrics *metrics;
 	struct http_server *server;
 };
@@ -38,8 +40,12 @@ static void show_metrics(struct web *w, const struct http_request *request,
 
 static void handle(const struct http_request *request, struct http_reply *reply, void *user)
 {
-	if (strcmp(request->path, "/metrics") == 0)
-		show_metrics(user, request, reply);
+	struct web *w = user;
+
+	if (w->options.sockets[request->socket].has_pages)
+		pages_show(&w->options.sources, request, reply);
+	else if (strcmp(request->path, "/metrics") == 0)
+		show_metrics(w, request, reply);
 	else
 		reply_text(reply, 404, "not found; metrics are at /metrics\n");
 }
@@ -48,17 +54,21 @@ int web_start(const struct web_options *options, struct web **ret_web, struct er
 {
 	cleanup(web_stop) struct web *w = calloc(1, sizeof(*w));
 	struct http_server_options server = { .socket_count = options->socket_count,
-					      .handle = handle,
-					      .user = w };
+					      .handler = { handle, w } };
 	int code;
 
-	memcpy(server.sockets, options->sockets, sizeof(server.sockets));
-	memcpy(server.is_local, options->is_local, sizeof(server.is_local));
-	if (w)
-		w->metrics = metrics_new(options->manager, options->calls);
+	for (size_t i = 0; i < options->socket_count; i++)
+		server.sockets[i] =
+			(struct http_socket){ .fd = options->sockets[i].fd,
+					      .is_local = options->sockets[i].is_local,
+					      .is_slow = options->sockets[i].has_pages };
+	if (w) {
+		w->options = *options;
+		w->metrics = metrics_new(options->sources.manager, options->calls);
+	}
 	if (!w || !w->metrics) {
 		for (size_t i = 0; i < options->socket_count; i++)
-			(void)close(options->sockets[i]); /* nothing was written */
+			(void)close(options->sockets[i].fd); /* nothing was written */
 		return error_set(e, -ENOMEM, "out of memory");
 	}
 	code = http_server_start(&server, &w->server, e);

@@ -22,6 +22,7 @@ struct eviction_options {
 	const char *policy; /* the policy that these options are of; NULL: none */
 	bool to_lazy; /* a record that can be made again from its blob loses its files only */
 	bool dry_run; /* makes a plan instead */
+	bool forget_plan; /* and does not keep it */
 	enum meter_trigger trigger; /* what counts the run; 0: the command line */
 	/* The name of a plan, which is executed exactly, with all of the above ignored. -EBUSY when
 	 * one of its records has changed since. "" or NULL: none. */

@@ -316,7 +316,7 @@ static int prune_locked(struct prune_run *run, const struct eviction_options *o,
 	code = eviction_steps_plan(run->m, o, &candidates, &steps, &goal, e);
 	if (code < 0)
 		return code;
-	code = o->dry_run ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
+	code = o->dry_run && !o->forget_plan ? eviction_plans_keep(run->m, &steps, s->plan, e) : 0;
 	if (code < 0)
 		return code;
 	freed_before = begin_counting(run->m);

@@ -13,5 +13,6 @@
 #include "manager/records/leases.h"
 #include "manager/records/record_list.h"
 #include "manager/records/record_mount.h"
+#include "manager/records/record_page.h"
 #include "manager/records/record_readers.h"
 #include "manager/records/record_statistics.h"
