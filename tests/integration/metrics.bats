@@ -2,22 +2,46 @@
 # requires root overlay curl jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the agent serves at /metrics.
+# What the agent serves at /metrics. One agent serves the tests, but for those that change what others look at.
 
 load ../lib/helpers
 
 repo=$BATS_TEST_DIRNAME/../..
 
+setup_file() {
+	agent_setup_file
+	configure
+	start_agent
+	result a --type exec.cachemount > /dev/null
+	varve prune > /dev/null
+	result a > /dev/null
+	export metrics port
+}
+
+teardown_file() {
+	agent_teardown_file
+}
+
 setup() {
-	agent_setup
-	metrics=$agent_socket_dir/metrics
-	port=$(free_port)
-	printf '[metrics]\nsocket = %s\naddress = 127.0.0.1:%s\n' "$metrics" "$port" >> "$agent_config"
+	agent_setup_shared
 }
 
 teardown() {
 	[[ -z ${prometheus-} ]] || kill "$prometheus" 2> /dev/null || true
-	agent_teardown
+	[[ -z ${own-} ]] || agent_teardown
+}
+
+# An agent of the test's own, for what the others would notice. The caller starts it.
+own_agent() {
+	own=yes
+	agent_setup
+	configure
+}
+
+configure() {
+	metrics=$agent_socket_dir/metrics
+	port=$(free_port)
+	printf '[metrics]\nsocket = %s\naddress = 127.0.0.1:%s\n' "$metrics" "$port" >> "$agent_config"
 }
 
 free_port() {
@@ -37,9 +61,6 @@ has() { # SERIES VALUE
 
 @test "promtool and the strict parser of OpenMetrics accept what a client asks for" {
 	command -v promtool > /dev/null || skip_for promtool "the package prometheus is not installed"
-	start_agent
-	result a --type exec.cachemount > /dev/null
-	varve prune > /dev/null
 	scrape -D "$BATS_TEST_TMPDIR/headers" > "$BATS_TEST_TMPDIR/classic"
 	grep -qi '^content-type: text/plain; version=0.0.4; charset=utf-8' "$BATS_TEST_TMPDIR/headers"
 	run -0 promtool check metrics < "$BATS_TEST_TMPDIR/classic"
@@ -58,6 +79,7 @@ has() { # SERIES VALUE
 }
 
 @test "metrics are the numbers that varve shows" {
+	own_agent
 	start_agent
 	a=$(result a) b=$(result b --type internal)
 	varve new --parent "$a" > /dev/null
@@ -92,8 +114,6 @@ has() { # SERIES VALUE
 
 @test "Debian's Prometheus scrapes the agent, and takes the alert rules" {
 	command -v prometheus > /dev/null || skip_for prometheus "the package prometheus is not installed"
-	start_agent
-	result a > /dev/null
 	web=$(free_port)
 	cp "$repo/packaging/prometheus/varve.rules.yml" "$BATS_TEST_TMPDIR"
 	cat > "$BATS_TEST_TMPDIR/prometheus.yml" <<- END
@@ -133,9 +153,6 @@ families() {
 }
 
 @test "each metric is documented, and rules, dashboard and documentation name no other" {
-	start_agent
-	result a > /dev/null
-	varve prune > /dev/null
 	scrape | sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' | families > "$BATS_TEST_TMPDIR/served"
 	# Counters that the backend of this kernel need not see.
 	printf '%s\n' varve_copied_up_bytes varve_file_{opens,execs,mmaps} varve_{reads,writes,copy_ups} \
@@ -157,6 +174,7 @@ yq_exprs() {
 }
 
 @test "the number of series is bounded, however many layers are read" {
+	own_agent
 	start_agent
 	kill_agent
 	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 10000
@@ -174,7 +192,6 @@ yq_exprs() {
 }
 
 @test "requests that are malformed, huge, pipelined or ask for other files are answered or refused" {
-	start_agent
 	/usr/bin/python3 - "$metrics" <<- 'END'
 		import socket
 		import sys
@@ -231,7 +248,6 @@ yq_exprs() {
 }
 
 @test "clients that are slow, or never read, keep no other out, and are disconnected" {
-	start_agent
 	/usr/bin/python3 - "$metrics" <<- 'END'
 		import socket
 		import sys
@@ -286,8 +302,6 @@ yq_exprs() {
 }
 
 @test "hundreds of scrapes at once are all answered" {
-	start_agent
-	result a > /dev/null
 	seq 500 | xargs -P 40 -I{} curl -sS --fail --max-time 100 --unix-socket "$metrics" -o /dev/null -w '%{http_code}\n' \
 		http://localhost/metrics > "$BATS_TEST_TMPDIR/codes"
 	[[ $(grep -cx 200 "$BATS_TEST_TMPDIR/codes") -eq 500 ]]
@@ -295,7 +309,6 @@ yq_exprs() {
 }
 
 @test "the loopback port answers only requests for this machine" {
-	start_agent
 	curl -sS --fail "http://127.0.0.1:$port/metrics" > /dev/null
 	curl -sS --fail -H 'Host: localhost' "http://127.0.0.1:$port/metrics" > /dev/null
 	# What a browser sends that was tricked into asking for a foreign name.
@@ -304,6 +317,7 @@ yq_exprs() {
 }
 
 @test "the socket has the group of the read-only socket, and is gone with the agent" {
+	own_agent
 	printf '[agent]\nread_only_group = games\n' >> "$agent_config"
 	start_agent
 	[[ $(stat -c '%a %G' "$metrics") == '660 games' ]]
@@ -314,6 +328,7 @@ yq_exprs() {
 }
 
 @test "the agent refuses addresses that other hosts can reach, and ports that are taken" {
+	own_agent
 	local address
 	for address in 0.0.0.0:9842 192.168.0.1:9842 '[::]:9842' '[::1]' 127.0.0.1 127.0.0.1:0 127.0.0.1:70000 \
 		localhost:9842 ':9842' '127.0.0.1:98x' ''; do

@@ -2,6 +2,7 @@
 #include "web/http_jobs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -39,6 +40,14 @@ static struct http_job *take(struct http_jobs *jobs)
 	return job;
 }
 
+/* Both directions are closed; a client that has only ended what it sends still reads. */
+static bool is_gone(const struct http_job *job)
+{
+	struct pollfd client = { .fd = job->fd };
+
+	return poll(&client, 1, 0) > 0 && client.revents & (POLLHUP | POLLERR);
+}
+
 static void *run(void *user)
 {
 	struct http_jobs *jobs = user;
@@ -46,7 +55,7 @@ static void *run(void *user)
 
 	while ((job = take(jobs))) {
 		job->request.cancelled = &jobs->cancelled;
-		if (!atomic_load(&jobs->cancelled))
+		if (!atomic_load(&jobs->cancelled) && !is_gone(job))
 			jobs->handler->handle(&job->request, &job->reply, jobs->handler->user);
 		job->done(job);
 	}

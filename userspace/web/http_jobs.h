@@ -12,6 +12,7 @@ struct http_job {
 	struct http_reply reply;
 	void (*done)(struct http_job *job); /* on the other thread */
 	void *connection;
+	int fd; /* the connection's: without a client, nothing is done */
 	int wake_fd; /* the server's */
 	struct http_job *next;
 };

@@ -18,7 +18,7 @@
 #define CONNECTIONS 64U
 #define CONNECTION_BYTES ((size_t)16 * 1024) /* of one request's headers, and buffers */
 /* How long a connection may go without finishing a request. */
-#define PATIENCE_NS (20 * NS_PER_S)
+#define PATIENCE_NS (10 * NS_PER_S)
 /* How long a request may be worked on; its connection has no patience for more. */
 #define WORK_NS (15 * NS_PER_S)
 #define SWEEP_MS 1000
@@ -33,6 +33,9 @@ struct connection {
 	struct connection *next, **link;
 	int fd; /* the library's */
 	int64_t served_ns; /* when it came, or its last request was finished */
+	bool waits; /* for a job, and not the agent for it */
+	bool asks; /* a request has begun, and its reply was not sent yet */
+	unsigned ended; /* sweeps since the client has ended what it sends */
 };
 
 struct http_server {
@@ -99,17 +102,39 @@ static void free_job(struct http_job *job)
 	free(job);
 }
 
-static void on_completed(void *user, struct MHD_Connection *connection, void **context,
-			 enum MHD_RequestTerminationCode code)
+static struct connection *connection_of(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct connection *c = info ? info->socket_context : NULL;
+
+	return info ? info->socket_context : NULL;
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct connection *c = connection_of(connection);
 
 	if (*context && *context != user)
 		free_job(*context);
+	if (c)
+		c->asks = false;
 	if (c && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		c->served_ns = clock_monotonic_ns();
+}
+
+/* A client that sends no more, and whose last request is answered or will never be complete, is
+ * waited for by the library like any other. It may have a request that was not looked at yet, so
+ * this needs two sweeps without one. */
+static bool has_ended(struct connection *c)
+{
+	struct pollfd client = { .fd = c->fd, .events = POLLRDHUP };
+
+	if (c->asks || c->waits || poll(&client, 1, 0) <= 0 || !(client.revents & POLLRDHUP))
+		c->ended = 0;
+	else
+		c->ended++;
+	return c->ended > 1;
 }
 
 /* The library's own timeout starts again with each byte; this one does not. */
@@ -118,7 +143,7 @@ static void sweep(struct http_server *s)
 	int64_t now_ns = clock_monotonic_ns();
 
 	for (struct connection *c = s->connections; c; c = c->next)
-		if (now_ns - c->served_ns > PATIENCE_NS)
+		if (has_ended(c) || (!c->waits && now_ns - c->served_ns > PATIENCE_NS))
 			(void)shutdown(c->fd, SHUT_RDWR); /* the library then closes it */
 	if (s->jobs)
 		http_jobs_limit(s->jobs, WORK_NS);
@@ -225,10 +250,13 @@ static void resume(struct http_job *job)
 static enum MHD_Result start_job(struct door *door, struct MHD_Connection *connection,
 				 const char *url, void **context)
 {
-	struct http_job *job = calloc(1, sizeof(*job));
+	struct connection *c = connection_of(connection);
+	struct http_job *job = c ? calloc(1, sizeof(*job)) : NULL;
 
 	if (!job)
 		return MHD_NO;
+	c->waits = true;
+	job->fd = c->fd;
 	fill_request(door, connection, url, &job->request);
 	job->connection = connection;
 	job->wake_fd = door->server->wake_fd;
@@ -257,6 +285,15 @@ static enum MHD_Result handle(struct door *door, struct MHD_Connection *connecti
 	return result;
 }
 
+static enum MHD_Result finish_job(struct MHD_Connection *connection, const struct http_job *job)
+{
+	struct connection *c = connection_of(connection);
+
+	c->waits = false;
+	c->served_ns = clock_monotonic_ns(); /* its patience begins with the reply */
+	return send_reply(connection, &job->reply);
+}
+
 /* Called when the headers are there, again at the end of a request without a body, and again when
  * the job of the request is done: then the context is the job. */
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
@@ -264,12 +301,15 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 				  size_t *upload_size, void **context)
 {
 	struct door *door = user;
+	struct connection *c = connection_of(connection);
 
 	(void)version;
 	(void)upload;
 	(void)upload_size;
+	if (c)
+		c->asks = true;
 	if (*context && *context != door)
-		return send_reply(connection, &((struct http_job *)*context)->reply);
+		return finish_job(connection, *context);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
 	if (!door->socket->is_local &&
