@@ -374,3 +374,18 @@ restart_log() {
 	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
 	umount "$agent_root"
 }
+
+# As for a layers/ with a quota of its own; here by a mount, between which nothing can be moved, either.
+@test "a snapshot is made although what was made ahead cannot be moved" {
+	start_agent_with client
+	retry 20 spares_are_used
+	mount --bind "$agent_root/spare" "$agent_root/spare"
+	call Prepare key=work > /dev/null
+	call Prepare key=other > /dev/null
+	umount "$agent_root/spare"
+	call Commit key=work name=done > /dev/null
+	call Remove key=done > /dev/null
+	call Remove key=other > /dev/null
+	run varve fsck
+	assert_status 0
+}

@@ -150,10 +150,10 @@ struct creation {
 
 static int make_files(struct creation *n, struct error *e)
 {
-	if (!*n->spare.name)
+	if (!*n->spare.name || !spare_layers_place(n->m, &n->spare))
 		return store_files_make(n->m, n->r->layer->name, e);
 	n->durable = n->spare.durable;
-	return spare_layers_place(n->m, &n->spare, e);
+	return 0;
 }
 
 /* The layer's root gets the owner of the parent's. */

@@ -36,6 +36,7 @@ struct spare_layers {
 	struct spare_layer spares[SPARES_MAX];
 	size_t count;
 	bool wanted; /* more of them */
+	bool unmovable; /* layers/ is a quota project of its own: none are made any more */
 	bool stopping;
 	int64_t settle_at_ns; /* by the monotonic clock; 0: nothing is to be settled */
 };
@@ -237,7 +238,7 @@ struct spare_layer spare_layers_take(struct manager *m)
 	ranked_lock_acquire(&s->lock);
 	if (s->count > 0)
 		spare = s->spares[--s->count];
-	if (s->count < SPARES_LOW && !s->wanted) {
+	if (s->count < SPARES_LOW && !s->wanted && !s->unmovable) {
 		s->wanted = true;
 		pthread_cond_signal(&s->changed);
 	}
@@ -281,16 +282,25 @@ static int place(struct manager *m, const char *name)
 	return fail_point_error("spare.placed", NULL);
 }
 
-int spare_layers_place(struct manager *m, const struct spare_layer *spare, struct error *e)
+static void give_up(struct spare_layers *s)
+{
+	ranked_lock_acquire(&s->lock);
+	s->unmovable = true;
+	s->wanted = false;
+	ranked_lock_release(&s->lock);
+}
+
+bool spare_layers_place(struct manager *m, const struct spare_layer *spare)
 {
 	int code = place(m, spare->name);
 
 	if (code == 0)
-		return 0;
+		return true;
+	if (code == -EXDEV)
+		give_up(m->spares);
 	discard(m, spare->name);
 	(void)store_files_discard(m, spare->name, NULL); /* recover finds what this leaves */
-	return error_set(e, code, "move %s/spare/%s to layers/: %s", m->root, spare->name,
-			 strerror(-code));
+	return false;
 }
 
 void spare_layers_settle_soon(struct manager *m)

@@ -22,8 +22,9 @@ void spare_layers_stop(struct manager *m);
 struct spare_layer spare_layers_take(struct manager *m);
 /* Of one that is not needed after all. */
 void spare_layers_give_back(struct manager *m, const struct spare_layer *spare);
-/* Makes it the layer of its name. On failure nothing of it is left in the way. */
-int spare_layers_place(struct manager *m, const struct spare_layer *spare, struct error *e);
+/* Makes it the layer of its name. False: it could not be moved, and a layer of that name has to be
+ * made as if there had been none. */
+bool spare_layers_place(struct manager *m, const struct spare_layer *spare);
 
 /* Rows were written with DATABASE_RELAXED: they survive a power cut within a second. */
 void spare_layers_settle_soon(struct manager *m);
