@@ -183,7 +183,11 @@ struct counted_file {
 };
 
 /* The entry of a file, made at its first read; it carries the time of the cell's last read. Upkeep
- * leaves none: a file that nothing else reads is never read. */
+ * leaves none: a file that nothing else reads is never read.
+ *
+ * Inlined, since the upkeep bit must be tested in the frame that has set it: the verifier of 6.1
+ * takes what a function finds on its caller's stack for the only value that there can be, and
+ * removes the other branch. */
 static __always_inline struct usage_file_counts *
 touch_entry(const struct credited *to, const struct usage_counts *cell, __u64 inode)
 {

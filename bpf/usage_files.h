@@ -69,27 +69,43 @@ static __always_inline struct usage_file_counts *find_or_make_entry(void *buffer
 /* Of a buffer: how many readers it takes, and how many of one mount. */
 const volatile __u32 readers_max = 0, readers_per_mount = 0;
 
+/* The buffer in use, with what is kept of the whole of it and of one owner; false: there is none,
+ * or no room for that. */
+struct file_books {
+	void *buffer;
+	struct usage_file_counts *total, *mount;
+};
+
+static __always_inline bool open_books(__u64 owner, struct file_books *ret)
+{
+	struct usage_file_key mount_key = { .mount_id = owner, .layer = USAGE_WHOLE_MOUNT };
+	struct usage_file_key total_key = {};
+
+	ret->buffer = file_buffer();
+	if (!ret->buffer)
+		return 0;
+	ret->total = bpf_map_lookup_elem(ret->buffer, &total_key);
+	ret->mount = find_or_make_entry(ret->buffer, &mount_key);
+	return ret->total && ret->mount;
+}
+
 /* A reader's first entry in the buffer. Without room, that of all such readers of the layer. */
 static __noinline struct usage_file_counts *make_reader_entry(struct usage_file_key *key)
 {
-	struct usage_file_key mount_key = { .mount_id = key->mount_id, .layer = USAGE_WHOLE_MOUNT };
-	struct usage_file_key total_key = {};
 	struct usage_file_counts none = {};
-	struct usage_file_counts *total, *mount;
-	void *buffer = file_buffer();
+	struct file_books books;
+	bool open = open_books(key->mount_id, &books);
 
-	if (!buffer)
+	if (!books.buffer)
 		return 0;
-	total = bpf_map_lookup_elem(buffer, &total_key);
-	mount = find_or_make_entry(buffer, &mount_key);
-	if (!total || !mount || mount->readers >= readers_per_mount ||
-	    total->readers >= readers_max)
+	if (!open || books.mount->readers >= readers_per_mount ||
+	    books.total->readers >= readers_max)
 		key->inode = USAGE_OTHER_READERS;
-	else if (!bpf_map_update_elem(buffer, key, &none, BPF_NOEXIST)) {
-		__sync_fetch_and_add(&mount->readers, 1);
-		__sync_fetch_and_add(&total->readers, 1);
+	else if (!bpf_map_update_elem(books.buffer, key, &none, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&books.mount->readers, 1);
+		__sync_fetch_and_add(&books.total->readers, 1);
 	}
-	return find_or_make_entry(buffer, key);
+	return find_or_make_entry(books.buffer, key);
 }
 
 static __always_inline struct usage_file_counts *find_reader_entry(struct usage_file_key *key)
@@ -143,24 +159,17 @@ static __always_inline bool has_room(const struct usage_file_counts *total,
 
 static __noinline struct usage_file_counts *make_file_entry(struct usage_file_key *key)
 {
-	struct usage_file_key mount_key = { .mount_id = key->mount_id, .layer = USAGE_WHOLE_MOUNT };
-	struct usage_file_key total_key = {};
 	struct usage_file_counts none = {};
-	struct usage_file_counts *total, *mount;
-	void *buffer = file_buffer();
+	struct file_books books;
 
-	if (!buffer)
+	if (!open_books(key->mount_id, &books) || !has_room(books.total, books.mount))
 		return 0;
-	total = bpf_map_lookup_elem(buffer, &total_key);
-	mount = find_or_make_entry(buffer, &mount_key);
-	if (!total || !mount || !has_room(total, mount))
-		return 0;
-	if (!bpf_map_update_elem(buffer, key, &none, BPF_NOEXIST)) {
-		__sync_fetch_and_add(&mount->entries, 1);
-		__sync_fetch_and_add(&total->entries, 1);
-		tell_agent(total);
+	if (!bpf_map_update_elem(books.buffer, key, &none, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&books.mount->entries, 1);
+		__sync_fetch_and_add(&books.total->entries, 1);
+		tell_agent(books.total);
 	}
-	return bpf_map_lookup_elem(buffer, key);
+	return bpf_map_lookup_elem(books.buffer, key);
 }
 
 /* The entry of a file, made at its first access since the buffer was replaced. */
