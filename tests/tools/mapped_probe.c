@@ -55,6 +55,7 @@ struct mounted {
 
 struct sum {
 	uint64_t owner, mapped, uses; /* owner 0: of all */
+	uint64_t mapped_as_upper; /* of a layer that is one */
 };
 
 static int add_cell(const struct usage_cell *cell, void *user)
@@ -63,6 +64,8 @@ static int add_cell(const struct usage_cell *cell, void *user)
 
 	if (!sum->owner || cell->owner == sum->owner) {
 		sum->mapped += cell->totals.counters[USAGE_MAPPED_BYTES];
+		if (cell->owner & USAGE_LAYER_OWNER && cell->layer == USAGE_AS_UPPER)
+			sum->mapped_as_upper += cell->totals.counters[USAGE_MAPPED_BYTES];
 		sum->uses += cell->totals.uses;
 	}
 	return 0;
@@ -202,8 +205,9 @@ static bool map_and_touch(const char *directory)
 
 static void check_watched(struct check *store)
 {
+	uint64_t counted, of_file;
 	struct mounted m;
-	uint64_t counted;
+	char detail[80];
 
 	if (!set_up(store, &m, true))
 		return;
@@ -211,11 +215,34 @@ static void check_watched(struct check *store)
 	say(map_and_touch(m.path), "touch a mapped file", strerror(errno));
 	counted = read_sum(m.owner).mapped;
 	compare("a mapped file counts what is mapped in", counted, TOUCHED * page_size);
-	say(take_files(m.owner) == counted, "the file has the bytes of its layer",
-	    "another number");
+	of_file = take_files(m.owner);
+	(void)snprintf(detail, sizeof(detail), "%" PRIu64 " instead of %" PRIu64, of_file, counted);
+	say(of_file == counted, "the file has the bytes of its layer", detail);
+	say(read_sum(m.owner).mapped_as_upper == 0, "a lower is credited as a lower",
+	    "it is as an upper");
 	(void)map_and_touch(m.path);
 	compare("another mapping of it is counted, too", read_sum(m.owner).mapped - counted,
 		TOUCHED * page_size);
+	(void)umount(m.path);
+}
+
+/* The layer is the upper of an overlay, and the file is in it. */
+static void check_upper(struct check *store)
+{
+	struct mounted m;
+	char options[900];
+	struct sum sum;
+
+	if (!set_up(store, &m, true))
+		return;
+	(void)umount(m.path);
+	(void)snprintf(options, sizeof(options), "lowerdir=%s/empty,upperdir=%s,workdir=%s/../work",
+		       store->path, m.fs, m.fs);
+	say(mount("overlay", m.path, "overlay", 0, options) == 0 && map_and_touch(m.path),
+	    "touch a mapped file of an upper", strerror(errno));
+	sum = read_sum(m.owner);
+	compare("an upper is credited as an upper", sum.mapped_as_upper, TOUCHED * page_size);
+	say(sum.mapped == sum.mapped_as_upper, "and not as a lower", "it is");
 	(void)umount(m.path);
 }
 
@@ -445,6 +472,7 @@ static int run_checks(const char *directory)
 		return 1;
 	}
 	check_watched(&store);
+	check_upper(&store);
 	check_foreign(&store);
 	check_forgotten(&store);
 	check_generation(&store);
