@@ -2,16 +2,47 @@
 # requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
-# varve events, and the events in the journal.
+# varve events, and the events in a journal that systemd-journald keeps. One agent serves most tests: it has a policy
+# that wants more space than there is, and an owner that does not answer.
 #
 # jq has variables of its own in single quotes.
 # shellcheck disable=SC2016
 
 load ../lib/helpers
 
+setup_file() {
+	agent_setup_file
+	cat > "$agent_config" <<- 'END'
+		[prune]
+		automatic = yes
+		interval = 0s
+		[policy "full"]
+		filter = type==nothing-is-of-this-type
+		min_free_space = 100%
+		[buildkit "gone"]
+		address = /nonexistent/buildkitd.sock
+	END
+	start_agent
+}
+
+teardown_file() {
+	agent_teardown_file
+}
+
+setup() {
+	agent_setup_shared
+}
+
 teardown() {
 	[[ -z ${follower-} ]] || kill "$follower" 2> /dev/null || true
-	agent_teardown
+	[[ -z ${own-} ]] || agent_teardown
+}
+
+# An agent of the test's own, which it may end.
+own_agent() {
+	own=yes
+	agent_setup
+	start_agent
 }
 
 # follow [OPTION…]: follows the events in the background, into $BATS_TEST_TMPDIR/events and …/notes.
@@ -25,7 +56,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "events tell the life of a record" {
-	start_agent
 	id=$(result "a description")
 	cat "$(varve mount "$id")/data" > /dev/null
 	varve umount "$id"
@@ -40,7 +70,7 @@ followed() { # JQ: whether an event for which this is true has been printed
 	assert_json_lines '.[] | select(.event == "evicted") | .by == "prune/forecast" or .by == "prune/access"'
 	assert_json_lines '.[] | select(.event == "evicted") | .size >= 1048576 and (.detail | length > 5)'
 	if [[ $(varve info --json | jq -r .backend) != none ]]; then
-		assert_json_lines 'map(select(.event == "first-read")) | length == 1'
+		assert_json_lines 'map(select(.event == "first-read" and .record == $id)) | length == 1' --arg id "$id"
 	fi
 	# One record, and a prefix of its id.
 	run -0 varve events --json "${id:0:6}"
@@ -57,7 +87,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "events say by which plan a record was evicted, and that it is regretted" {
-	start_agent
 	id=$(result "made twice")
 	plan=$(varve prune --dry-run --json | jq -r 'select(.plan).plan')
 	varve prune --plan "$plan" > /dev/null
@@ -69,7 +98,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "--since shows what happened after a time" {
-	start_agent
 	result old > /dev/null
 	since=$(varve events --json | jq -rs 'last.time')
 	id=$(result new)
@@ -82,7 +110,7 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "a follower goes on when the agent comes back, and says so" {
-	start_agent
+	own_agent
 	result before > /dev/null
 	follow --json
 	# Without --since it shows only what comes.
@@ -106,7 +134,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 
 @test "a follower that does not read holds up nothing, and the number of followers is limited" {
 	local i followers=()
-	start_agent
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	exec 7<> "$BATS_TEST_TMPDIR/pipe"
 	for ((i = 0; i < 40; i++)); do
@@ -132,7 +159,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "a follower ends when the reader of its output does" {
-	start_agent
 	"$VARVE_BUILD/varve" -H "unix://$agent_socket" events -f --json \
 		> >(head -n 1 > "$BATS_TEST_TMPDIR/first" 3>&-) 2> "$BATS_TEST_TMPDIR/errors" 3>&- &
 	follower=$!
@@ -142,7 +168,6 @@ followed() { # JQ: whether an event for which this is true has been printed
 }
 
 @test "events show characters that change what a terminal shows as text" {
-	start_agent
 	varve new --description $'\xe2\x80\xae<b>"' > /dev/null
 	run -0 varve events
 	[[ $output == *'<b>"'* && $output != *$'\xe2\x80\xae'* ]]
@@ -150,36 +175,58 @@ followed() { # JQ: whether an event for which this is true has been printed
 	assert_json_lines 'any(.[]; .detail == "\u202e<b>\"")'
 }
 
-@test "the journal gets events with fields" {
-	# What the agent sends is read from the socket of the journal, in this file's mount namespace.
-	mkdir -p /run/systemd/journal
-	mount -t tmpfs tmpfs /run/systemd/journal
-	/usr/bin/python3 - "$BATS_TEST_TMPDIR/journal" 3>&- <<- 'END' &
-		import socket
-		import sys
-		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-		s.bind("/run/systemd/journal/socket")
-		with open(sys.argv[1], "ab", buffering=0) as out:
-		    while True:
-		        out.write(s.recv(65536) + b"\n")
-	END
+@test "a lost owner, low space and a failed fetch are events" {
+	varve owners > /dev/null || true
+	run -0 varve events --json
+	assert_json_lines 'map(select(.event == "owner-lost")) | length == 1 and (.[0].detail | startswith("gone: "))'
+	varve owners > /dev/null || true # that it still does not answer is nothing new
+	run -0 varve events --json
+	assert_json_lines 'map(select(.event == "owner-lost")) | length == 1'
+	run ! varve pull --lazy "127.0.0.1:1/nothing/is:here"
+	# Policies are looked at every ten seconds.
+	told() {
+		varve events --json | jq -se 'any(.[]; .event == "low-space" and .size > 0)' > /dev/null
+	}
+	retry 300 told
+}
+
+@test "journalctl tells the life of a record" {
+	local journald=/lib/systemd/systemd-journald journal
+	[[ -x $journald ]] || skip_for journald "systemd-journald is not installed"
+	# It has this file's mount namespace for itself, so the host's journal sees nothing of it.
+	mkdir -p /run/systemd /run/log
+	mount -t tmpfs tmpfs /run/systemd
+	mount -t tmpfs tmpfs /run/log
+	mkdir -p /run/systemd/journal /run/log/journal
+	"$journald" > "$BATS_TEST_TMPDIR/journald" 2>&1 3>&- &
 	journal=$!
-	retry 50 test -S /run/systemd/journal/socket
+	retry 100 test -S /run/systemd/journal/socket
+	own=yes
+	agent_setup
 	: > "$agent_log"
 	JOURNAL_STREAM=$(stat -c %d:%i "$agent_log") start_agent
 	id=$(result a)
+	other=$(result b)
+	varve rm "$other"
 	varve prune > /dev/null
-	told() {
-		grep -qxF "VARVE_RECORD=$id" "$BATS_TEST_TMPDIR/journal" && grep -qxF VARVE_EVENT=evicted "$BATS_TEST_TMPDIR/journal"
+	life() { # ID EVENT…
+		local id=$1
+		shift
+		journalctl -D /run/log/journal VARVE_RECORD="$id" -o json --no-pager 2> /dev/null | jq -se --arg id "$id" \
+			'map(.VARVE_EVENT) as $had | all(.[]; .VARVE_RECORD == $id and (.MESSAGE_ID | test("^[0-9a-f]{32}$"))) and
+				([$ARGS.positional[] | . as $e | any($had[]; . == $e)] | all)' --args -- "$@" > "$BATS_TEST_TMPDIR/life"
 	}
-	retry 50 told
+	retry 100 life "$id" committed evicted
+	retry 100 life "$other" committed removed
+	# Each kind can be asked for by its id, and says how grave it is.
+	evicted=$(journalctl -D /run/log/journal VARVE_RECORD="$id" VARVE_EVENT=evicted -o json --no-pager | jq -r .MESSAGE_ID)
+	run -0 journalctl -D /run/log/journal MESSAGE_ID="$evicted" -o json --no-pager
+	assert_json_lines 'length == 1 and .[0].PRIORITY == "6" and (.[0].VARVE_BY | startswith("prune/"))'
 	stop_agent
 	kill "$journal"
 	wait "$journal" || true
-	umount /run/systemd/journal
-	grep -qx 'MESSAGE_ID=[0-9a-f]\{32\}' "$BATS_TEST_TMPDIR/journal"
+	umount /run/log /run/systemd
 	# Each kind has an id of its own.
-	sed -n 's/^static const struct {//; s/.*{ "\([0-9a-f]\{32\}\)", LOG_.*/\1/p' \
-		"$BATS_TEST_DIRNAME/../../userspace/daemon/event_journal.c" | sort | uniq -d > "$BATS_TEST_TMPDIR/twice"
-	[[ ! -s $BATS_TEST_TMPDIR/twice ]]
+	sed -n 's/.*{ "\([0-9a-f]\{32\}\)", LOG_.*/\1/p' "$BATS_TEST_DIRNAME/../../userspace/daemon/event_journal.c" > "$BATS_TEST_TMPDIR/ids"
+	[[ $(wc -l < "$BATS_TEST_TMPDIR/ids") -eq 13 && -z $(sort "$BATS_TEST_TMPDIR/ids" | uniq -d) ]]
 }

@@ -195,8 +195,9 @@ const struct cli_verb command_events = {
 	.details =
 		"Lists the last events that the agent has in memory (2048 at most): created,\n"
 		"committed, mounted, first-read, evicted, removed, regretted, fetched,\n"
-		"fetch-failed, lost and low-space. With -f, waits for more, also while the agent\n"
-		"is restarted. ID, or the beginning of one, shows only the events of that record.\n"
+		"fetch-failed, lost, low-space, owner-lost and owner-back. With -f, waits for more,\n"
+		"also while the agent is restarted. ID, or the beginning of one, shows only the\n"
+		"events of that record.\n"
 		"\n"
 		"Example: varve events -f --json | jq -r 'select(.event == \"evicted\").record'",
 	.max_words = 1,

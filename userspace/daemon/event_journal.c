@@ -36,6 +36,8 @@ static const struct {
 	[EVENT_FETCH_FAILED] = { "7fbb3b0c1d0e4a5f8d3c2a6e9b410009", LOG_WARNING },
 	[EVENT_LOST] = { "7fbb3b0c1d0e4a5f8d3c2a6e9b41000a", LOG_WARNING },
 	[EVENT_LOW_SPACE] = { "7fbb3b0c1d0e4a5f8d3c2a6e9b41000b", LOG_WARNING },
+	[EVENT_OWNER_LOST] = { "7fbb3b0c1d0e4a5f8d3c2a6e9b41000c", LOG_WARNING },
+	[EVENT_OWNER_BACK] = { "7fbb3b0c1d0e4a5f8d3c2a6e9b41000d", LOG_INFO },
 };
 
 /* An event that the journal does not take is only missing there. */

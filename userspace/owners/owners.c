@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "graph/record_filter.h"
 #include "manager/eviction/eviction_steps.h"
+#include "manager/manager.h"
+#include "manager/state/event_ring.h"
 #include "owners/owner_plans.h"
 
 /* For so long names need not be asked for again; of an owner that did not answer, it is longer:
@@ -90,6 +92,14 @@ static struct owner_state read_state(struct owner *o)
 	return state;
 }
 
+static void tell(struct owner *o, enum event_kind kind, const char *detail)
+{
+	struct ring_event event = { .kind = kind, .bytes = -1 };
+
+	(void)snprintf(event.detail, sizeof(event.detail), "%s: %s", o->settings->name, detail);
+	event_ring_add(manager_events(o->all->options.manager), &event);
+}
+
 /* Notes what became of a question, and reports a change. */
 static void note_state(struct owner *o, struct owner_state *state, int code, const struct error *e)
 {
@@ -106,6 +116,10 @@ static void note_state(struct owner *o, struct owner_state *state, int code, con
 	pthread_mutex_lock(&o->all->lock);
 	o->state = *state;
 	pthread_mutex_unlock(&o->all->lock);
+	if (code < 0 && !before.problem[0])
+		tell(o, EVENT_OWNER_LOST, state->problem);
+	else if (code == 0 && before.problem[0])
+		tell(o, EVENT_OWNER_BACK, "answers again");
 	if (code < 0 && strcmp(before.problem, state->problem) != 0)
 		owners_report(o->all, true, "owner=%s %s", o->settings->name, state->problem);
 	else if (code == 0 && before.problem[0])

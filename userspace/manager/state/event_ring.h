@@ -28,6 +28,8 @@ enum event_kind {
 	EVENT_FETCH_FAILED,
 	EVENT_LOST, /* accesses that could not be counted */
 	EVENT_LOW_SPACE,
+	EVENT_OWNER_LOST, /* an owner of layers does not answer */
+	EVENT_OWNER_BACK, /* it answers again */
 	EVENT_KIND_COUNT,
 };
 
