@@ -102,13 +102,25 @@ static void write_policies(struct exposition *x, struct manager *m)
 	}
 }
 
+struct access_family {
+	size_t counter;
+	const char *name, *help;
+};
+
 /* Counters that the backend cannot see are left out, since 0 would be wrong. */
+static void write_families(struct exposition *x, struct manager *m,
+			   const struct access_family *families, size_t count,
+			   const atomic_uint_fast64_t *counters)
+{
+	for (size_t i = 0; i < count; i++)
+		if (numbers_sees(m, families[i].counter))
+			exposition_counter(x, families[i].name, families[i].help,
+					   (double)atomic_load(&counters[families[i].counter]));
+}
+
 static void write_accesses(struct exposition *x, struct manager *m)
 {
-	static const struct {
-		size_t counter;
-		const char *name, *help;
-	} families[] = {
+	static const struct access_family accesses[] = {
 		{ USAGE_OPENS, "varve_file_opens_total", "Opens of files in layers." },
 		{ USAGE_EXECS, "varve_file_execs_total", "Programs started from layers." },
 		{ USAGE_READS, "varve_reads_total", "Reads of files in layers." },
@@ -121,13 +133,16 @@ static void write_accesses(struct exposition *x, struct manager *m)
 		  "Files copied from a lower layer to the upper." },
 		{ USAGE_COPIED_UP_BYTES, "varve_copied_up_bytes_total", "Bytes copied up." },
 	};
+	static const struct access_family upkeep[] = {
+		{ USAGE_OPENS, "varve_upkeep_file_opens_total",
+		  "Opens by containerd, the agent and the like, which are not in the other counters." },
+		{ USAGE_READS, "varve_upkeep_reads_total", "Reads by the same programs." },
+		{ USAGE_READ_BYTES, "varve_upkeep_read_bytes_total", "Bytes read by the same." },
+	};
 	const struct manager_meters *meters = numbers_meters(m);
 
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		if (numbers_sees(m, families[i].counter))
-			exposition_counter(
-				x, families[i].name, families[i].help,
-				(double)atomic_load(&meters->accessed[families[i].counter]));
+	write_families(x, m, accesses, ARRAY_SIZE(accesses), meters->accessed);
+	write_families(x, m, upkeep, ARRAY_SIZE(upkeep), meters->upkeep);
 }
 
 void metrics_store_write(struct exposition *x, struct manager *m, const struct numbers *n,

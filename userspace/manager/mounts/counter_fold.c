@@ -125,7 +125,7 @@ static bool is_empty(const struct usage_delta *d)
 }
 
 /* True: there is something new. Without memory it is found by the next fold. With the lock. */
-static bool apply_upkeep(struct layer *layer, struct usage_fold_state **state,
+static bool apply_upkeep(struct manager *m, struct layer *layer, struct usage_fold_state **state,
 			 const struct usage_cell *cell)
 {
 	struct layer_upkeep *sum = &layer->access.upkeep;
@@ -137,6 +137,7 @@ static bool apply_upkeep(struct layer *layer, struct usage_fold_state **state,
 	usage_fold(*state, &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return false;
+	manager_meters_upkeep(&m->meters, &delta);
 	sum->opens += delta.counters[USAGE_OPENS];
 	sum->reads += delta.counters[USAGE_READS];
 	sum->read_bytes += delta.counters[USAGE_READ_BYTES];
@@ -157,7 +158,7 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 
 	manager_assert_locked(m);
 	if (cell->upkeep) {
-		if (layer && apply_upkeep(layer, &ml->upkeep, cell))
+		if (layer && apply_upkeep(m, layer, &ml->upkeep, cell))
 			ml->dirty = true;
 		return;
 	}
@@ -210,7 +211,7 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 	if (cell->layer >= ARRAY_SIZE(watch->folded) || !layer)
 		return;
 	if (cell->upkeep) {
-		if (apply_upkeep(layer, &watch->upkeep[cell->layer], cell))
+		if (apply_upkeep(m, layer, &watch->upkeep[cell->layer], cell))
 			counter_save_watch(m, c, watch);
 		return;
 	}

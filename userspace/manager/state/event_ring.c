@@ -16,9 +16,8 @@ struct event_ring {
 };
 
 static const char *const names[EVENT_KIND_COUNT] = {
-	"created",   "committed", "mounted",	  "first-read", "evicted",   "removed",
-	"regretted", "fetched",	  "fetch-failed", "lost",	"low-space", "owner-lost",
-	"owner-back",
+	"created", "committed",	   "mounted", "first-read", "evicted",	  "removed",	"regretted",
+	"fetched", "fetch-failed", "lost",    "low-space",  "owner-lost", "owner-back",
 };
 
 const char *event_ring_kind_name(enum event_kind kind)

@@ -31,11 +31,22 @@ static void add(atomic_uint_fast64_t *counter, uint64_t value)
 	atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
 }
 
-void manager_meters_accessed(struct manager_meters *meters, const struct usage_delta *delta)
+static void add_counters(atomic_uint_fast64_t counters[LAYER_COUNTERS],
+			 const struct usage_delta *delta)
 {
 	for (size_t i = 0; i < LAYER_COUNTERS; i++)
 		if (delta->counters[i])
-			add(&meters->accessed[i], delta->counters[i]);
+			add(&counters[i], delta->counters[i]);
+}
+
+void manager_meters_accessed(struct manager_meters *meters, const struct usage_delta *delta)
+{
+	add_counters(meters->accessed, delta);
+}
+
+void manager_meters_upkeep(struct manager_meters *meters, const struct usage_delta *delta)
+{
+	add_counters(meters->upkeep, delta);
 }
 
 static void add_pair(struct meter_pair *pair, int64_t bytes)

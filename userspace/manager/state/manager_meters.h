@@ -45,6 +45,7 @@ struct meter_pair {
 
 struct manager_meters {
 	atomic_uint_fast64_t accessed[LAYER_COUNTERS];
+	atomic_uint_fast64_t upkeep[LAYER_COUNTERS]; /* by containerd, the agent and the like */
 	struct histogram mounts, unmounts;
 	struct histogram prunes;
 	atomic_uint_fast64_t prune_runs[METER_TRIGGER_COUNT][METER_RESULT_COUNT];
@@ -62,6 +63,7 @@ size_t manager_meters_type(const char *type);
 const char *manager_meters_type_name(size_t index);
 
 void manager_meters_accessed(struct manager_meters *meters, const struct usage_delta *delta);
+void manager_meters_upkeep(struct manager_meters *meters, const struct usage_delta *delta);
 void manager_meters_pruned(struct manager_meters *meters, const char *type,
 			   enum meter_reason reason, int64_t bytes);
 /* A layer is made again so long after its eviction. */
