@@ -227,6 +227,25 @@ static int join(struct containerd_catalog *c, struct contents *all,
 	return code;
 }
 
+int containerd_catalog_join(const Varve__Containerd__ListImagesReply *images,
+			    const Varve__Containerd__ListContentReply *content,
+			    struct containerd_catalog *ret_catalog)
+{
+	cleanup(containerd_catalog_free) struct containerd_catalog c = { 0 };
+	cleanup(contents_free) struct contents all = { 0 };
+	int code = 0;
+
+	for (size_t i = 0; code == 0 && i < content->n_info; i++)
+		code = add_content(content->info[i], &all);
+	if (code == 0)
+		code = join(&c, &all, images);
+	if (code < 0)
+		return code;
+	*ret_catalog = c;
+	c = (struct containerd_catalog){ 0 };
+	return 0;
+}
+
 int containerd_catalog_get(struct grpc_channel *ch, struct containerd_catalog *ret_catalog,
 			   struct error *e)
 {

@@ -32,5 +32,9 @@ bool containerd_catalog_is_pinned(const Varve__Containerd__Image *image);
 /* The channel speaks for the namespace. */
 int containerd_catalog_get(struct grpc_channel *ch, struct containerd_catalog *ret_catalog,
 			   struct error *e);
+/* The same from the two answers, without containers. -ENOMEM. */
+int containerd_catalog_join(const Varve__Containerd__ListImagesReply *images,
+			    const Varve__Containerd__ListContentReply *content,
+			    struct containerd_catalog *ret_catalog);
 void containerd_catalog_free(struct containerd_catalog *c); /* what it points to */
 DEFINE_CLEANUP_VALUE(struct containerd_catalog, containerd_catalog_free)
