@@ -14,18 +14,11 @@ load ../lib/snapshots
 load ../lib/layers
 
 setup() {
-	cd "$BATS_TEST_TMPDIR" || return 1
-	agent_setup
-	snapshots_setup
-	layers_setup
+	layers_test_setup
 }
 
 teardown() {
-	local status=0
-	layers_teardown
-	snapshots_teardown
-	agent_teardown || status=1
-	return "$status"
+	layers_test_teardown
 }
 
 @test "a layer that containerd removes stays, with its statistics and nothing that holds it" {
@@ -54,6 +47,22 @@ teardown() {
 	[[ -z $(varve lease ls --json | jq -r 'select(.name == "containerd/a") | .name') ]]
 	varve rm "$id"
 	[[ $(count_layers) == 0 ]]
+}
+
+@test "a layer stays, and is found again, where the agent mounts snapshots itself" {
+	start_with 'mounts = agent'
+	unpack a 1 '' 1.tar.gz
+	id=$(record_of "a/1/$chain")
+	call Remove "key=a/1/$chain"
+	run -0 varve inspect "$id" --json
+	assert_json '.recordType == "image.layer" and .snapshot == null'
+	run -1 call Prepare key=a/2/work "labels.containerd.io/snapshot.ref=$chain"
+	[[ $output == "ALREADY_EXISTS: "* ]]
+	[[ $(record_of "a/2/$chain") == "$id" ]]
+	call View key=a/3/view "parent=a/2/$chain"
+	cmp "$(mount_snapshot a/3/view)/1" tree1/1
+	umount "$snapshots_mounted"/*
+	call Remove key=a/3/view
 }
 
 @test "a removed image is a chain of kept layers, and prune takes them from the top" {

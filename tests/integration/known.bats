@@ -14,19 +14,11 @@ load ../lib/snapshots
 load ../lib/layers
 
 setup() {
-	cd "$BATS_TEST_TMPDIR" || return 1
-	agent_setup
-	snapshots_setup
-	layers_setup
+	layers_test_setup
 }
 
 teardown() {
-	local status=0
-	layers_teardown
-	snapshots_teardown
-	agent_teardown || status=1
-	! mountpoint -q "$agent_root" || umount "$agent_root"
-	return "$status"
+	layers_test_teardown
 }
 
 # prepare KEY PARENT CHAIN: as containerd's unpacker calls it.

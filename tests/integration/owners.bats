@@ -206,6 +206,18 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	assert_output_has "in use"
 }
 
+@test "a layer of two owners is evicted once, and both are named" {
+	configure_owner cache '[buildkit "kat"]' "address = $buildkit" "containerd = $buildkit-containerd" 'evict = cache'
+	begin
+	plan=$(varve prune --owner kat --filter id==old --dry-run --json | jq -r '.plan // empty')
+	run varve inspect --json "$(record_of buildkit/1/old)"
+	assert_json '[.owners[].owner] | sort == ["kat", "kit"]'
+	run varve prune --owner kit --filter id==old --json
+	assert_json_lines '.[0].refused == null and (last | .freed == .predicted and .freed > 400000)'
+	run -5 varve prune --plan "$plan"
+	[[ $(prunes) == id==old ]]
+}
+
 @test "a record that its owner prunes at the same moment counts as gone, and once" {
 	begin
 	behave gone

@@ -7,6 +7,23 @@
 
 : "${agent_socket_dir=}" "${agent_config=}" "${agent_root=}" "${agent_socket=}"
 
+# The whole setup and teardown of a file whose tests use all of that. A test may have mounted something at the store.
+layers_test_setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	agent_setup
+	snapshots_setup
+	layers_setup
+}
+
+layers_test_teardown() {
+	local status=0
+	layers_teardown
+	snapshots_teardown
+	agent_teardown || status=1
+	! mountpoint -q "$agent_root" || umount "$agent_root"
+	return "$status"
+}
+
 # Makes the layers 1.tar.gz, 2.tar.gz and 3.tar.gz, of a file of 400 KB each, which has the layer's number as name.
 layers_setup() {
 	local n
