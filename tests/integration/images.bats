@@ -196,5 +196,12 @@ image() {
 	run -0 --separate-stderr varve images --json
 	assert_json '.namespace == null and .tags == [$t] and .layers == 2 and .held == true' --arg t "docker://$registry/app:1"
 	[[ $stderr == *"the images of containerd are missing"* ]]
+	# By its name it can be drawn, with all of its layers; and each blob that was fetched is an event.
+	for name in "$registry/app:1" "docker://$registry/app:1"; do
+		run -0 varve heat --json -d 0 "$name"
+		assert_json_lines 'length == 2'
+	done
+	run -0 varve events --json
+	assert_json_lines 'map(select(.event == "fetched")) | length >= 2 and all(.[]; .size > 0)'
 	run ! varve images prune --unread-for 1s --dry-run
 }

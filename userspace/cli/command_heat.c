@@ -76,11 +76,18 @@ static int read_options(struct cli *c, struct request *r, struct error *e)
 
 /* ---- what it is of ---- */
 
+/* Varve's own names say where the image came from. */
+#define REGISTRY "docker://"
+
 static bool has_tag(const Varve__V1__Image *image, const char *name)
 {
-	for (size_t i = 0; i < image->n_tags; i++)
-		if (strcmp(image->tags[i], name) == 0)
+	for (size_t i = 0; i < image->n_tags; i++) {
+		const char *tag = image->tags[i];
+
+		if (strcmp(tag, name) == 0 || (strncmp(tag, REGISTRY, strlen(REGISTRY)) == 0 &&
+					       strcmp(tag + strlen(REGISTRY), name) == 0))
 			return true;
+	}
 	return false;
 }
 
