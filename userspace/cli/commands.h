@@ -23,6 +23,7 @@ extern const struct cli_verb command_stats;
 extern const struct cli_verb command_top;
 extern const struct cli_verb command_files;
 extern const struct cli_verb command_heat;
+extern const struct cli_verb command_report;
 extern const struct cli_verb command_prune;
 extern const struct cli_verb command_simulate;
 extern const struct cli_verb command_owners;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "manager/manager.h"
+#include "manager/numbers/duplicate_sample.h"
 #include "manager/numbers/live_view.h"
 #include "manager/numbers/numbers.h"
 #include "manager/numbers/program_meter.h"
@@ -198,7 +199,56 @@ static void run_live(struct grpc_call *call, void *user, ProtobufCMessage *messa
 	service_call_reply(call, code, &r.message.base, &e);
 }
 
+/* ---- duplicates ---- */
+
+#define SAMPLE_NS (5 * NS_PER_S)
+#define SAMPLE_MAX_NS (60 * NS_PER_S)
+#define SAMPLE_BYTES (INT64_C(256) << 20)
+#define SAMPLE_MAX_BYTES (INT64_C(16) << 30)
+
+static int64_t choose(int64_t wanted, int64_t usual, int64_t most)
+{
+	if (wanted <= 0)
+		return usual;
+	return wanted < most ? wanted : most;
+}
+
+static void run_duplicates(struct grpc_call *call, void *user, ProtobufCMessage *message)
+{
+	const Varve__V1__DuplicatesRequest *request = (Varve__V1__DuplicatesRequest *)message;
+	cleanup(duplicate_sample_free) struct duplicate_sample sample = { .complete = false };
+	Varve__V1__DuplicatesReply reply = VARVE__V1__DUPLICATES_REPLY__INIT;
+	Varve__V1__DuplicateFile files[DUPLICATE_SAMPLE_LARGEST];
+	Varve__V1__DuplicateFile *pointers[DUPLICATE_SAMPLE_LARGEST];
+	struct error e = { 0 };
+	int code = duplicate_sample_take(user, choose(request->time_ns, SAMPLE_NS, SAMPLE_MAX_NS),
+					 choose(request->bytes, SAMPLE_BYTES, SAMPLE_MAX_BYTES),
+					 grpc_call_cancel_flag(call), &sample, &e);
+
+	for (size_t i = 0; i < sample.largest_count; i++) {
+		varve__v1__duplicate_file__init(&files[i]);
+		files[i].path = sample.largest[i].path;
+		files[i].record = sample.largest[i].record;
+		files[i].size = sample.largest[i].size_bytes;
+		files[i].layers = sample.largest[i].layers;
+		pointers[i] = &files[i];
+	}
+	reply.layers = sample.layers;
+	reply.layers_walked = sample.layers_walked;
+	reply.files = sample.files;
+	reply.hashed_bytes = sample.hashed_bytes;
+	reply.duplicate_files = sample.duplicate_files;
+	reply.duplicate_bytes = sample.duplicate_bytes;
+	reply.complete = sample.complete;
+	reply.largest = pointers;
+	reply.n_largest = sample.largest_count;
+	service_call_reply(call, code, &reply.base, &e);
+}
+
 const struct grpc_method live_service_methods[] = {
+	{ "/varve.v1.Cache/Duplicates", service_call_run, GRPC_METHOD_CHANGES,
+	  &(const struct service_handler){ &varve__v1__duplicates_request__descriptor,
+					   run_duplicates } },
 	{ "/varve.v1.Cache/Live", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__live_request__descriptor, run_live } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },

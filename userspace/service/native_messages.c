@@ -287,6 +287,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->copy_ups = n[USAGE_COPY_UPS];
 	m->copied_up_bytes = n[USAGE_COPIED_UP_BYTES];
 	m->files_touched = v->files_touched;
+	m->files_complete_since_ns = v->complete_since_ns;
 	m->first_access_ns = v->access.first_ns;
 	m->last_access_ns = v->access.last_ns;
 	m->last_written_ns = v->access.last_write_ns;

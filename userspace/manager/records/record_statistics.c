@@ -40,6 +40,7 @@ static int count_files(struct manager *m, struct record_statistics_view *stats,
 		if (code < 0)
 			return code;
 		stats[i].files_touched = state.files;
+		stats[i].complete_since_ns = state.complete_since_ns;
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@ struct record_statistics_view {
 	bool uncounted; /* as in a record's view */
 	int64_t size_bytes; /* -1: not known */
 	uint64_t files_touched;
+	int64_t complete_since_ns; /* when an access of its files was lost; 0: never */
 	uint64_t mount_id; /* 0 unless asked for by mount */
 	uint32_t layer_index;
 	char *mountpoint;
