@@ -51,8 +51,16 @@ complete_bash() {
 	[[ $(complete_bash --json pr) == prune ]]
 	[[ $(complete_bash lease "" | xargs) == "ls create rm need" ]]
 	[[ $(complete_bash -H somewhere lease c) == create ]]
-	[[ $(complete_bash prune --filter "") == "" ]]
+	[[ $(complete_bash prune --keep-storage "") == "" ]]
+	[[ $(complete_bash prune --filter inu) == inuse== ]]
 	[[ $(complete_bash prune --fil) == --filter ]]
+}
+
+@test "the help of each command shows an example of it" {
+	while read -r verb; do
+		# shellcheck disable=SC2086
+		varve $verb --help | grep -A1 '^Example:' | grep -q "varve $verb" || { echo "no example: $verb"; false; }
+	done < <(verbs)
 }
 
 @test "each shell can parse its completion script" {

@@ -9,6 +9,12 @@
 
 /* printf() is not checked here: main() checks stdout at the end. */
 
+static bool takes_lease(const struct cli_verb *verb)
+{
+	return strncmp(verb->name, "lease ", 6) == 0 && strncmp(verb->arguments, "NAME", 4) == 0 &&
+	       strcmp(verb->name, "lease create") != 0;
+}
+
 static bool takes_id(const struct cli_verb *verb)
 {
 	return strncmp(verb->arguments, "ID", 2) == 0 || strncmp(verb->arguments, "[ID", 3) == 0;
@@ -27,6 +33,11 @@ static const char *new_family(const struct cli_verb *const *verbs, size_t at, ch
 			return NULL;
 	return family;
 }
+
+/* The fields that filters know; each is completed with what may follow it. */
+#define FILTER_FIELDS                                                                            \
+	"age\\> description~= id== inuse== lastread\\> lastused\\> mutable== opens== parents== " \
+	"pinned== retain== shared== size\\> type== usagecount=="
 
 /* ---- bash and zsh: both can run the one function that prints the candidates ---- */
 
@@ -85,6 +96,8 @@ static void print_cases(const struct cli_verb *const *verbs)
 		printf("' ;;\n");
 		if (takes_id(verbs[i]))
 			printf("\t'%s '*) varve ls -q 2> /dev/null ;;\n", verbs[i]->name);
+		if (takes_lease(verbs[i]))
+			printf("\t'%s '*) varve lease ls -q 2> /dev/null ;;\n", verbs[i]->name);
 	}
 	printf("\t' -'*) printf '%%b' '");
 	print_options(cli_options_global);
@@ -109,7 +122,7 @@ static void print_candidates_function(const struct cli_verb *const *verbs)
 	print_options_with_value(cli_options_global);
 	for (size_t i = 0; verbs[i]; i++)
 		print_options_with_value(verbs[i]->options);
-	printf(") value=1 ;;\n"
+	printf(") value=$1 ;;\n"
 	       "\t\t-*) ;;\n"
 	       "\t\t*)\n"
 	       "\t\t\tcase $count$verb in\n"
@@ -123,7 +136,11 @@ static void print_candidates_function(const struct cli_verb *const *verbs)
 	       "\t\tesac\n"
 	       "\t\tshift\n"
 	       "\tdone\n"
-	       "\t[ -z \"$value\" ] || return 0\n"
+	       "\tcase $value in\n"
+	       "\t--lease) varve lease ls -q 2> /dev/null; return 0 ;;\n"
+	       "\t--filter) printf '%%s\\n' " FILTER_FIELDS "; return 0 ;;\n"
+	       "\t?*) return 0 ;;\n"
+	       "\tesac\n"
 	       "\tcase $verb in\n\t'no-such-family'");
 	for (size_t i = 0; verbs[i]; i++)
 		if (new_family(verbs, i, family))
@@ -182,6 +199,10 @@ static void print_fish_options(const char *condition, const struct cli_option *o
 			printf(" -s %c", options->letter);
 		printf("%s -d ", options->argument ? " -r" : "");
 		print_quoted(options->help);
+		if (strcmp(options->name, "lease") == 0)
+			printf(" -f -a '(varve lease ls -q 2> /dev/null)'");
+		if (strcmp(options->name, "filter") == 0)
+			printf(" -f -a '" FILTER_FIELDS "'");
 		putchar('\n');
 	}
 }
@@ -201,6 +222,8 @@ static void print_fish_verb(const struct cli_verb *verb, const char *family, con
 	print_fish_options(condition, verb->options);
 	if (takes_id(verb))
 		printf("complete -c varve%s -f -a '(varve ls -q 2> /dev/null)'\n", condition);
+	if (takes_lease(verb))
+		printf("complete -c varve%s -f -a '(varve lease ls -q 2> /dev/null)'\n", condition);
 }
 
 static void print_fish(const struct cli_verb *const *verbs)

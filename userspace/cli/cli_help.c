@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "cli/cli_examples.h"
 #include "cli/output_table.h"
 
 /* printf() is not checked here: main() checks stdout at the end. */
@@ -66,5 +67,7 @@ void cli_help_verb(const struct cli_verb *verb)
 		for (; column->name; column++)
 			printf("  %-16s %s\n", column->name, column->help);
 	}
+	if (cli_examples_find(verb->name))
+		printf("\nExample:\n  %s\n", cli_examples_find(verb->name));
 	printf("\nSee 'varve --help' for the options of all commands.\n");
 }

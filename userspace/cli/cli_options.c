@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/units.h"
 
+#define WATCH_MIN_NS (NS_PER_S / 10)
 #define MAX_OPTIONS 40 /* of one verb, the global ones included */
 #define FIRST_OWN 0x100 /* greater than any letter */
 #define FIRST_GLOBAL 0x200
@@ -23,6 +26,9 @@ enum global_option {
 	GLOBAL_QUIET,
 	GLOBAL_NO_TRUNCATION,
 	GLOBAL_COLOR,
+	GLOBAL_SORT,
+	GLOBAL_TIME,
+	GLOBAL_WATCH,
 	GLOBAL_VERBOSE,
 	GLOBAL_VERSION,
 	GLOBAL_HELP,
@@ -38,6 +44,9 @@ const struct cli_option cli_options_global[] = {
 	[GLOBAL_QUIET] = { 'q', "quiet", NULL, "print only ids" },
 	[GLOBAL_NO_TRUNCATION] = { 0, "no-trunc", NULL, "do not shorten ids and texts" },
 	[GLOBAL_COLOR] = { 0, "color", "WHEN", "use color: auto, always or never (NO_COLOR)" },
+	[GLOBAL_SORT] = { 0, "sort", "COL", "order a table by a column; -COL: the other way" },
+	[GLOBAL_TIME] = { 0, "time", "HOW", "times in tables: age (2 days ago) or iso" },
+	[GLOBAL_WATCH] = { 0, "watch", "SECS", "print a table again each time" },
 	[GLOBAL_VERBOSE] = { 'v', "verbose", NULL, "report each call to the agent" },
 	[GLOBAL_VERSION] = { 0, "version", NULL, "print the version" },
 	[GLOBAL_HELP] = { 'h', "help", NULL, "print this help, or the help of a command" },
@@ -117,6 +126,21 @@ static int set_color(struct cli_globals *g, const char *when, struct error *e)
 	return error_set(e, -EINVAL, "invalid --color '%s' (auto, always or never)", when);
 }
 
+static int set_time(struct cli_globals *g, const char *how, struct error *e)
+{
+	g->iso_times = strcmp(how, "iso") == 0;
+	if (g->iso_times || strcmp(how, "age") == 0)
+		return 0;
+	return error_set(e, -EINVAL, "invalid --time '%s' (age or iso)", how);
+}
+
+static int set_watch(struct cli_globals *g, const char *text, struct error *e)
+{
+	if (units_parse_duration(text, &g->watch_ns) == 0 && g->watch_ns >= WATCH_MIN_NS)
+		return 0;
+	return error_set(e, -EINVAL, "invalid --watch '%s' (0.1s or more: 2, 500ms, 1m)", text);
+}
+
 static int set_global(struct cli_globals *g, enum global_option option, struct error *e)
 {
 	switch (option) {
@@ -143,6 +167,13 @@ static int set_global(struct cli_globals *g, enum global_option option, struct e
 		break;
 	case GLOBAL_COLOR:
 		return set_color(g, optarg, e);
+	case GLOBAL_SORT:
+		g->sort = optarg;
+		break;
+	case GLOBAL_TIME:
+		return set_time(g, optarg, e);
+	case GLOBAL_WATCH:
+		return set_watch(g, optarg, e);
 	case GLOBAL_VERBOSE:
 		g->verbose = true;
 		break;

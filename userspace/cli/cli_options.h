@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -41,7 +42,10 @@ enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER };
 struct cli_globals {
 	const char *address; /* NULL: not given */
 	const char *columns; /* the value of -o; NULL: the default columns */
+	const char *sort; /* the value of --sort; NULL: as the command orders its rows */
+	int64_t watch_ns; /* the value of --watch; 0: once */
 	enum cli_color color;
+	bool iso_times; /* in tables */
 	bool json, bytes, no_headings, quiet, no_truncation, verbose;
 	bool help, version;
 };

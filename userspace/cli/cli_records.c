@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GREEN "\033[32m"
+#define BLUE "\033[34m"
+
 const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_ID] = { "ID", "the record", OUTPUT_TABLE_TREE, 0 },
 	[CLI_RECORDS_KIND] = { "KIND", "mutable, immutable, lazy, or the kind of snapshot",
@@ -196,6 +199,19 @@ static void access_cells(struct output_table *t, const Varve__V1__Record *record
 	output_table_text(t, CLI_RECORDS_BACKEND, a->backend[0] ? a->backend : NULL);
 }
 
+/* What keeps a record is green, what was never read is blue. */
+static void color_cells(struct output_table *t, const Varve__V1__Record *r)
+{
+	if (r->in_use) {
+		output_table_color(t, CLI_RECORDS_IN_USE, GREEN);
+		output_table_color(t, CLI_RECORDS_RECLAIMABLE, GREEN);
+	}
+	if (r->pinned)
+		output_table_color(t, CLI_RECORDS_PINNED, GREEN);
+	if (cli_records_access_known(r) && (!r->access || r->access->last_read_ns == 0))
+		output_table_color(t, CLI_RECORDS_LAST_READ, BLUE);
+}
+
 void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool marks)
 {
 	output_table_id(t, CLI_RECORDS_ID, r->id, marks && r->mutable_ ? "*" : "");
@@ -220,6 +236,7 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 		output_table_id(t, CLI_RECORDS_PARENT, r->parents[0], "");
 	output_table_text(t, CLI_RECORDS_CHAIN, r->chain_id[0] ? r->chain_id : NULL);
 	output_table_text(t, CLI_RECORDS_DESCRIPTION, r->description);
+	color_cells(t, r);
 	labels_cell(t, r);
 	content_cells(t, r);
 	owner_cells(t, r);

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/cli_help.h"
@@ -108,6 +110,16 @@ static int check_globals(struct cli *c, struct error *e)
 
 	if (g->json && g->quiet)
 		return cli_usage(c, e, "--json and -q cannot be combined");
+	if (!verb->columns && (g->sort || g->watch_ns))
+		return cli_usage(c, e,
+				 "--sort and --watch are for tables, and this command prints none");
+	if (g->sort && (g->json || g->quiet))
+		return cli_usage(c, e,
+				 "--sort is for tables and cannot be combined with --json or -q");
+	if (g->sort && output_table_check_sort(g->sort, verb->columns, e) < 0) {
+		c->exit = CLI_EXIT_USAGE;
+		return error_context(e, "%s", verb->name);
+	}
 	if (!g->columns)
 		return 0;
 	if (!verb->columns)
@@ -119,6 +131,29 @@ static int check_globals(struct cli *c, struct error *e)
 		return error_context(e, "%s", verb->name);
 	}
 	return 0;
+}
+
+/* Runs the verb again and again, until it fails or the reader of a pipe leaves. */
+static int watch(struct cli *c, struct error *e)
+{
+	int64_t every_ns = c->line.globals.watch_ns;
+	const struct timespec pause = { .tv_sec = every_ns / NS_PER_S,
+					.tv_nsec = every_ns % NS_PER_S };
+	bool terminal = isatty(STDOUT_FILENO);
+	int code = 0;
+
+	while (code == 0) {
+		if (terminal)
+			(void)fputs("\033[H\033[2J", stdout);
+		code = c->line.verb->run(c, e);
+		if (code == 0 && !terminal)
+			(void)fputs("\n", stdout); /* between two tables */
+		if (code == 0)
+			code = cli_flush(c, e);
+		if (code == 0)
+			(void)nanosleep(&pause, NULL); /* a signal ends it early, or the program */
+	}
+	return code;
 }
 
 static int run(struct cli *c, struct error *e)
@@ -140,7 +175,9 @@ static int run(struct cli *c, struct error *e)
 		return 0;
 	}
 	code = check_globals(c, e);
-	return code < 0 ? code : line->verb->run(c, e);
+	if (code < 0)
+		return code;
+	return line->globals.watch_ns ? watch(c, e) : line->verb->run(c, e);
 }
 
 static void report(const struct output *o, const struct error *e)

@@ -32,6 +32,8 @@ struct output output_from_options(const struct cli_globals *g)
 {
 	return (struct output){
 		.columns = g->columns,
+		.sort = g->sort,
+		.iso_times = g->iso_times,
 		.bytes = g->bytes,
 		.headings = !g->no_headings,
 		.truncate = !g->no_truncation,

@@ -15,6 +15,8 @@
 
 struct output {
 	const char *columns; /* the value of -o, or NULL */
+	const char *sort; /* the value of --sort, or NULL */
+	bool iso_times; /* in tables */
 	bool bytes, headings, truncate, color, utf8;
 	bool failed; /* out of memory, or the table could not be printed */
 };

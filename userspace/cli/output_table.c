@@ -13,11 +13,20 @@
 #include <libsmartcols/libsmartcols.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "base/visible_text.h"
 
 #define BOLD "\033[1m"
 #define MAX_COLUMNS 40
 #define NOT_SHOWN (-1)
+
+/* What a row is ordered by: a number, or a text. */
+struct sort_key {
+	struct libscols_line *line;
+	int64_t number;
+	char *text; /* NULL: by number */
+	size_t place; /* in which the row was added */
+};
 
 struct output_table {
 	struct output *out;
@@ -26,6 +35,10 @@ struct output_table {
 	const struct output_column *columns;
 	int shown; /* how many columns are shown */
 	int places[MAX_COLUMNS]; /* positions of `columns` in the table, or NOT_SHOWN */
+	struct sort_key *keys; /* of the rows, if --sort is given */
+	size_t key_count, key_capacity;
+	int sort; /* the column of --sort, or NOT_SHOWN */
+	bool reverse, is_tree;
 };
 
 /* "last_used" and "Last-Used" mean "LAST USED", so that the shell needs no quotes. */
@@ -94,6 +107,18 @@ int output_table_check(const char *wanted, const struct output_column *columns, 
 	}
 }
 
+int output_table_check_sort(const char *wanted, const struct output_column *columns,
+			    struct error *e)
+{
+	const char *name = wanted[0] == '-' ? wanted + 1 : wanted, *rest = name;
+	size_t length = 0;
+	int column = next_column(&rest, columns, &length);
+
+	if (column >= 0 && !*rest)
+		return 0;
+	return refuse_column(name, strlen(name), columns, e);
+}
+
 static int add_column(struct output_table *t, const struct output_column *column)
 {
 	static const int flags[] = {
@@ -134,10 +159,25 @@ static int add_columns(struct output_table *t, const char *names)
 	}
 }
 
+/* The column was checked. */
+static void choose_sort(struct output_table *t)
+{
+	const char *name = t->out->sort;
+	size_t length;
+
+	t->sort = NOT_SHOWN;
+	if (!name)
+		return;
+	t->reverse = name[0] == '-';
+	name += t->reverse;
+	t->sort = next_column(&name, t->columns, &length);
+}
+
 static int set_up(struct output_table *t, const char *usual)
 {
 	const struct output *o = t->out;
 
+	choose_sort(t);
 	t->table = scols_new_table();
 	if (!t->table)
 		return -ENOMEM;
@@ -171,18 +211,58 @@ struct output_table *output_table_new(struct output *o, const struct output_colu
 	return take_ptr(t);
 }
 
+static void forget_keys(struct output_table *t)
+{
+	for (size_t i = 0; i < t->key_count; i++) {
+		free(t->keys[i].text);
+		scols_unref_line(t->keys[i].line);
+	}
+	t->key_count = 0;
+}
+
 void output_table_free(struct output_table *t)
 {
 	if (!t)
 		return;
 	scols_unref_table(t->table);
+	forget_keys(t);
+	free(t->keys);
 	free(t);
+}
+
+static int add_key(struct output_table *t)
+{
+	struct sort_key *keys =
+		vec_reserve(t->keys, &t->key_capacity, t->key_count + 1, sizeof(*keys));
+
+	if (!keys)
+		return -ENOMEM;
+	t->keys = keys;
+	scols_ref_line(t->line);
+	keys[t->key_count] =
+		(struct sort_key){ .line = t->line, .number = INT64_MIN, .place = t->key_count };
+	t->key_count++;
+	return 0;
+}
+
+static struct sort_key *key_of(struct output_table *t, int column)
+{
+	return t->line && column == t->sort && t->key_count > 0 ? &t->keys[t->key_count - 1] : NULL;
+}
+
+static void set_number(struct output_table *t, int column, int64_t number)
+{
+	struct sort_key *key = key_of(t, column);
+
+	if (key)
+		key->number = number;
 }
 
 struct output_row *output_table_row(struct output_table *t, struct output_row *parent)
 {
 	t->line = scols_table_new_line(t->table, (struct libscols_line *)parent);
-	if (!t->line)
+	t->is_tree |= parent != NULL;
+	if (!t->line || (t->sort >= 0 && add_key(t) < 0))
 		t->out->failed = true;
 	return (struct output_row *)t->line;
 }
@@ -252,7 +332,12 @@ static void set_cell(struct output_table *t, int column, const char *text)
 void output_table_text(struct output_table *t, int column, const char *text)
 {
 	cleanup(strbuf_free) struct strbuf visible = { 0 };
+	struct sort_key *key = key_of(t, column);
 
+	if (key) {
+		free(key->text);
+		key->text = text ? strdup(text) : NULL;
+	}
 	if (!text) {
 		set_cell(t, column, output_unknown(t->out));
 		return;
@@ -281,6 +366,7 @@ void output_table_size(struct output_table *t, int column, int64_t bytes, const 
 {
 	char size[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX + 8];
 
+	set_number(t, column, bytes);
 	(void)snprintf(text, sizeof(text), "%s%s", output_size(t->out, bytes, size), mark);
 	set_cell(t, column, text);
 }
@@ -289,6 +375,7 @@ void output_table_count(struct output_table *t, int column, uint64_t count, bool
 {
 	char text[UNITS_TEXT_MAX];
 
+	set_number(t, column, known ? (int64_t)count : -1);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, count);
 	set_cell(t, column, known ? text : output_unknown(t->out));
 }
@@ -297,8 +384,13 @@ void output_table_age(struct output_table *t, int column, int64_t wall_ns, bool 
 {
 	char text[UNITS_TEXT_MAX];
 
-	set_cell(t, column,
-		 known ? units_format_age(wall_ns, clock_wall_ns(), text) : output_unknown(t->out));
+	set_number(t, column, known ? wall_ns : -1);
+	if (!known)
+		set_cell(t, column, output_unknown(t->out));
+	else if (t->out->iso_times && wall_ns != 0)
+		set_cell(t, column, units_format_time(wall_ns - wall_ns % NS_PER_S, text));
+	else
+		set_cell(t, column, units_format_age(wall_ns, clock_wall_ns(), text));
 }
 
 void output_table_color(struct output_table *t, int column, const char *sequence)
@@ -310,10 +402,40 @@ void output_table_color(struct output_table *t, int column, const char *sequence
 		t->out->failed = true;
 }
 
+/* Large numbers and late times first, texts by their bytes; equal rows as they were added. */
+static int compare_keys(const void *a, const void *b)
+{
+	const struct sort_key *x = a, *y = b;
+	int order = strcmp(x->text ? x->text : "", y->text ? y->text : "");
+
+	if (order)
+		return order;
+	if (x->number != y->number)
+		return x->number > y->number ? -1 : 1;
+	return (x->place > y->place) - (x->place < y->place);
+}
+
+/* A tree stays as it is: its order is what it shows. */
+static void sort_rows(struct output_table *t)
+{
+	if (t->sort < 0 || t->is_tree || t->key_count == 0)
+		return;
+	qsort(t->keys, t->key_count, sizeof(*t->keys), compare_keys);
+	scols_table_remove_lines(t->table);
+	for (size_t i = 0; i < t->key_count; i++) {
+		struct sort_key *key = &t->keys[t->reverse ? t->key_count - 1 - i : i];
+
+		if (scols_table_add_line(t->table, key->line) < 0)
+			t->out->failed = true;
+	}
+}
+
 void output_table_print(struct output_table *t)
 {
 	if (scols_table_is_empty(t->table))
 		return;
+	sort_rows(t);
+	forget_keys(t);
 	if (scols_print_table(t->table) < 0 || scols_table_enable_noheadings(t->table, 1) < 0)
 		t->out->failed = true;
 	scols_table_remove_lines(t->table);

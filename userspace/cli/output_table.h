@@ -31,6 +31,9 @@ struct output_column {
 
 /* -EINVAL when -o names an unknown column, or one twice. */
 int output_table_check(const char *wanted, const struct output_column *columns, struct error *e);
+/* The same for --sort. */
+int output_table_check_sort(const char *wanted, const struct output_column *columns,
+			    struct error *e);
 struct output_table;
 struct output_row;
 
@@ -48,5 +51,6 @@ void output_table_size(struct output_table *t, int column, int64_t bytes, const 
 void output_table_count(struct output_table *t, int column, uint64_t count, bool known);
 void output_table_age(struct output_table *t, int column, int64_t wall_ns, bool known);
 void output_table_color(struct output_table *t, int column, const char *sequence);
-/* Prints and removes all rows; headings are printed once. */
+/* Prints and removes all rows, in the order of --sort, or as they were added; headings are printed
+ * once. */
 void output_table_print(struct output_table *t);
