@@ -222,7 +222,7 @@ events() { # [OPTION…]
 	sqlite3 "$agent_root/varve.db" "
 		UPDATE pasts SET first = 9000000000000000000, last = -5, counted = -9000000000000000000,
 			log_gap = 9000000000000000000, needs = -1, cost = -3;
-		INSERT INTO pasts VALUES('999999', 'nonsense', '999999', 0, 0, 0, 0, 0, 0, 9000000000000000000);
+		INSERT INTO pasts VALUES('999999', 'nonsense', '999999', 0, 0, 0, 0, 0, 0, 9000000000000000000, -7, 9000000000000000000);
 		INSERT INTO departed VALUES('sha256:0', 9000000000000000000, 'x', -1, -1, -1, -1, -1, -1, -1);
 		INSERT INTO history(at, event, layer, identity, below, record, bytes, cost, by, since) VALUES
 			(9000000000000000000, 77, 'x', 'x', 'x', 'x', -9, -9, 'no slash', -9),

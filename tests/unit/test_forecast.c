@@ -53,13 +53,13 @@ static struct world *begin(void)
 static void need(struct world *w)
 {
 	forecast_advance(&w->forecast, now(w));
-	forecast_needed(&w->forecast, &w->record, &w->base);
+	forecast_needed(&w->forecast, &w->record);
 }
 
 static double rate(struct world *w)
 {
-	forecast_count_idle(&w->forecast, &w->record, &w->base, now(w));
-	return forecast_rate(&w->forecast, &w->record, &w->base, now(w));
+	forecast_count_idle(&w->forecast, &w->record, now(w));
+	return forecast_rate(&w->forecast, &w->record, now(w));
 }
 
 static void a_quiet_night_counts_a_quarter_of_an_hour(void **unused)
@@ -151,6 +151,74 @@ static void a_younger_sibling_makes_a_return_less_probable(void **unused)
 	free(w);
 }
 
+/* On a base image, layers of many projects live beside each other. */
+static void a_younger_sibling_says_little_where_older_ones_come_back(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	double alone;
+
+	for (int i = 0; i < 20; i++) {
+		pass(w, 5 * MINUTE);
+		forecast_made(&w->forecast, &w->sibling, &w->base);
+		pass(w, HOUR);
+		need(w);
+	}
+	assert_true(w->base.replacements >= 18);
+	assert_true(w->base.comebacks >= 18);
+	pass(w, HOUR);
+	alone = rate(w);
+	forecast_made(&w->forecast, &w->sibling, &w->base);
+	pass(w, 5 * MINUTE);
+	assert_true(rate(w) > alone * 0.8);
+	free(w);
+}
+
+static void what_lies_on_a_replaced_record_is_superseded_too(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+	struct forecast_past top;
+
+	forecast_made(&w->forecast, &top, &w->record);
+	pass(w, HOUR);
+	double before = forecast_rate(&w->forecast, &top, now(w));
+	forecast_made(&w->forecast, &w->sibling, &w->base);
+	pass(w, 5 * MINUTE);
+	assert_true(forecast_rate(&w->forecast, &top, now(w)) < before * 0.7);
+	free(w);
+}
+
+static void chains_without_end_are_looked_at_in_bounded_time(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+
+	w->base.parent = &w->record; /* a history that cannot be */
+	pass(w, HOUR);
+	need(w);
+	assert_true(rate(w) > 0);
+	free(w);
+}
+
+static void the_table_has_learned_after_a_hundred_returns(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+
+	for (int i = 0; i < 90; i++) {
+		pass(w, HOUR);
+		need(w);
+	}
+	assert_false(forecast_has_learned(&w->forecast));
+	for (int i = 0; i < 30; i++) { /* older ones have faded a little */
+		pass(w, HOUR);
+		need(w);
+	}
+	assert_true(forecast_has_learned(&w->forecast));
+	free(w);
+}
+
 static void an_unread_record_fades_with_the_square_of_its_age(void **unused)
 {
 	(void)unused;
@@ -177,11 +245,11 @@ static void the_life_table_learns_when_records_come_back(void **unused)
 	for (int i = 0; i < 60; i++) {
 		forecast_made(&w->forecast, &w->record, NULL);
 		pass(w, 10 * HOUR);
-		forecast_needed(&w->forecast, &w->record, NULL);
+		forecast_needed(&w->forecast, &w->record);
 	}
 	forecast_made(&w->forecast, &w->record, NULL);
 	pass(w, 9.9 * HOUR);
-	taught = forecast_rate(&w->forecast, &w->record, NULL, now(w));
+	taught = forecast_rate(&w->forecast, &w->record, now(w));
 	assert_true(taught > 3 * untaught);
 	free(w);
 }
@@ -286,6 +354,10 @@ int main(void)
 		cmocka_unit_test(a_record_that_is_needed_often_is_expected_sooner),
 		cmocka_unit_test(a_long_silence_lowers_the_expectation),
 		cmocka_unit_test(a_younger_sibling_makes_a_return_less_probable),
+		cmocka_unit_test(a_younger_sibling_says_little_where_older_ones_come_back),
+		cmocka_unit_test(what_lies_on_a_replaced_record_is_superseded_too),
+		cmocka_unit_test(chains_without_end_are_looked_at_in_bounded_time),
+		cmocka_unit_test(the_table_has_learned_after_a_hundred_returns),
 		cmocka_unit_test(an_unread_record_fades_with_the_square_of_its_age),
 		cmocka_unit_test(the_life_table_learns_when_records_come_back),
 		cmocka_unit_test(needs_of_one_burst_are_one_need),

@@ -18,7 +18,6 @@
 
 #define ID_SIZE 12
 #define MOST 40
-#define LOSS(r) ((r)->need_rate * (r)->cost_s)
 #define SIZE(r)                                                                  \
 	((double)((r)->size_bytes > PRUNE_BLOCK_SMALLEST_BYTES ? (r)->size_bytes \
 							       : PRUNE_BLOCK_SMALLEST_BYTES))
@@ -34,6 +33,7 @@ static uint64_t random_below(uint64_t *state, uint64_t limit)
 
 struct forest {
 	struct prune_record records[MOST];
+	double losses[MOST];
 	char ids[MOST][ID_SIZE];
 	size_t count;
 };
@@ -54,11 +54,10 @@ static void draw(struct forest *f, size_t count, bool all_evictable, uint64_t *s
 			.created_ns = (int64_t)random_below(seed, 3),
 			.last_used_ns = (int64_t)random_below(seed, 3),
 			.size_bytes = (int64_t)(4096 * (1 + random_below(seed, 6))),
-			.need_rate = (double)random_below(seed, 9),
-			.cost_s = 64,
 			.evictable = all_evictable || random_below(seed, 8) != 0,
 			.shared = random_below(seed, 10) == 0,
 		};
+		f->losses[at] = 64.0 * (double)random_below(seed, 9);
 		if (i > 0 && random_below(seed, 4) != 0)
 			r->parent = above % 2 ? above / 2 : count - 1 - above / 2;
 		if (r->parent == at)
@@ -92,7 +91,7 @@ static bool is_free(const struct forest *f, size_t record)
  */
 static size_t plain_blocks(const struct forest *f, size_t record, struct plain_block *blocks)
 {
-	struct plain_block own = { .loss = LOSS(&f->records[record]),
+	struct plain_block own = { .loss = f->losses[record],
 				   .bytes = SIZE(&f->records[record]),
 				   .records = { record },
 				   .count = 1 };
@@ -160,7 +159,8 @@ static void blocks_equal_those_of_the_plain_method(void **unused)
 		size_t count = 0, blocks, at = 0;
 
 		draw(&f, 1 + random_below(&seed, MOST), round % 3 == 0, &seed);
-		assert_int_equal(prune_blocks_order(f.records, f.count, &steps, &count), 0);
+		assert_int_equal(prune_blocks_order(f.records, f.losses, f.count, &steps, &count),
+				 0);
 		blocks = all_blocks(&f, expected);
 		for (size_t done = 0; done < blocks && at < count; done++) {
 			struct plain_block *b = find_block(expected, blocks, steps[at].record);
@@ -191,7 +191,8 @@ static void children_are_evicted_first_and_protected_records_stay(void **unused)
 		size_t count = 0, expected = 0;
 
 		draw(&f, 1 + random_below(&seed, MOST), false, &seed);
-		assert_int_equal(prune_blocks_order(f.records, f.count, &steps, &count), 0);
+		assert_int_equal(prune_blocks_order(f.records, f.losses, f.count, &steps, &count),
+				 0);
 		for (size_t i = 0; i < count; i++) {
 			for (size_t k = 0; k < f.count; k++)
 				assert_true(f.records[k].parent != steps[i].record || gone[k]);
@@ -213,7 +214,7 @@ static double worth_of(const struct forest *f, const size_t *order)
 
 	for (size_t i = 0; i < f->count; i++) {
 		bytes += SIZE(&f->records[order[i]]);
-		worth += bytes * LOSS(&f->records[order[i]]);
+		worth += bytes * f->losses[order[i]];
 	}
 	return worth;
 }
@@ -253,7 +254,8 @@ static void no_other_order_has_later_losses(void **unused)
 		bool gone[MOST] = { false };
 
 		draw(&f, 1 + random_below(&seed, 6), true, &seed);
-		assert_int_equal(prune_blocks_order(f.records, f.count, &steps, &count), 0);
+		assert_int_equal(prune_blocks_order(f.records, f.losses, f.count, &steps, &count),
+				 0);
 		assert_int_equal(count, f.count);
 		for (size_t i = 0; i < count; i++)
 			order[i] = steps[i].record;
@@ -276,13 +278,13 @@ static void a_plan_by_blocks_stops_below_the_limit(void **unused)
 		  .parent = 0,
 		  .size_bytes = 1 << 20,
 		  .need_rate = 9,
-		  .cost_s = 1,
+		  .seconds = 1,
 		  .evictable = true },
 		{ .id = "other",
 		  .parent = PRUNE_NO_PARENT,
 		  .size_bytes = 1 << 20,
 		  .need_rate = 2,
-		  .cost_s = 1,
+		  .seconds = 1,
 		  .evictable = true },
 	};
 	struct prune_plan plan;
@@ -297,7 +299,9 @@ static void a_plan_by_blocks_stops_below_the_limit(void **unused)
 	assert_int_equal(plan.steps[1].block_bytes, 9 << 20);
 	assert_true(plan.steps[0].tops_chain);
 	assert_false(plan.steps[1].tops_chain);
-	assert_true(plan.steps[1].score == 9.0 / (9 << 20) * PRUNE_SCORE_GIB_DAY);
+	/* A byte is worth an eighth of the second that each MiB has taken. */
+	assert_true(fabs(plan.steps[1].score / (9 * 1.125 / (9 << 20) * PRUNE_SCORE_GIB_DAY) - 1) <
+		    1e-9);
 	assert_int_equal(plan.remaining_bytes, 1 << 20);
 	prune_plan_free(&plan);
 }
@@ -307,21 +311,80 @@ static void a_deep_chain_does_not_recurse_deeply(void **unused)
 	(void)unused;
 	size_t count = 200000;
 	cleanup(free_ptr) struct prune_record *records = calloc(count, sizeof(*records));
+	cleanup(free_ptr) double *losses = calloc(count, sizeof(*losses));
 	cleanup(free_ptr) struct prune_block_step *steps = NULL;
 	size_t step_count = 0;
 
-	assert_non_null(records);
-	for (size_t i = 0; i < count; i++)
+	assert_true(records && losses);
+	for (size_t i = 0; i < count; i++) {
+		losses[i] = (double)(i % 7);
 		records[i] = (struct prune_record){ .id = "x",
 						    .parent = i ? i - 1 : PRUNE_NO_PARENT,
 						    .size_bytes = 1 << 20,
-						    .need_rate = (double)(i % 7),
-						    .cost_s = 1,
 						    .evictable = true };
-	assert_int_equal(prune_blocks_order(records, count, &steps, &step_count), 0);
+	}
+	assert_int_equal(prune_blocks_order(records, losses, count, &steps, &step_count), 0);
 	assert_int_equal(step_count, count);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(steps[i].record, count - 1 - i);
+}
+
+/* A record that is not kept longer stays behind one that is only when it lies below it. */
+static void records_that_are_kept_longer_are_evicted_after_all_others(void **unused)
+{
+	(void)unused;
+	static struct forest f;
+	uint64_t seed = 99;
+
+	for (unsigned round = 0; round < 4000; round++) {
+		cleanup(free_ptr) struct prune_block_step *steps = NULL;
+		bool gone[MOST] = { false }, any_kept = false;
+		size_t count = 0;
+
+		draw(&f, 1 + random_below(&seed, MOST), round % 2 == 0, &seed);
+		/* As reads have it: what lies below a read record counts as read. */
+		for (size_t i = 0; i < f.count; i++)
+			if (random_below(&seed, 3) == 0)
+				for (size_t at = i; at != PRUNE_NO_PARENT;
+				     at = f.records[at].parent)
+					f.records[at].kept_longer = true;
+		assert_int_equal(prune_blocks_order(f.records, f.losses, f.count, &steps, &count),
+				 0);
+		for (size_t i = 0; i < count; i++) {
+			const struct prune_record *r = &f.records[steps[i].record];
+
+			any_kept |= r->kept_longer;
+			assert_true(r->kept_longer || !any_kept);
+			for (size_t k = 0; k < f.count; k++)
+				assert_true(f.records[k].parent != steps[i].record || gone[k]);
+			gone[steps[i].record] = true;
+		}
+	}
+}
+
+static void bytes_and_seconds_both_count_whatever_making_costs(void **unused)
+{
+	(void)unused;
+	/* The same records on a host where all takes a thousand times as long: the same order. */
+	const struct prune_record quick[] = {
+		{ .size_bytes = 1 << 20, .need_rate = 1, .seconds = 1 },
+		{ .size_bytes = 9 << 20, .need_rate = 1, .seconds = 2 }
+	};
+	struct prune_record slow[2];
+	double a[2], b[2], c[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		slow[i] = quick[i];
+		slow[i].seconds *= 1000;
+	}
+	prune_score_losses(quick, 2, a);
+	prune_score_losses(slow, 2, b);
+	assert_true(fabs(a[1] / a[0] - b[1] / b[0]) < 1e-9);
+	assert_true(a[1] / a[0] > 2);
+	/* Without a known second, bytes alone count. */
+	slow[0].seconds = slow[1].seconds = 0;
+	prune_score_losses(slow, 2, c);
+	assert_true(fabs(c[1] / c[0] - 9) < 1e-9);
 }
 
 int main(void)
@@ -332,6 +395,8 @@ int main(void)
 		cmocka_unit_test(no_other_order_has_later_losses),
 		cmocka_unit_test(a_plan_by_blocks_stops_below_the_limit),
 		cmocka_unit_test(a_deep_chain_does_not_recurse_deeply),
+		cmocka_unit_test(records_that_are_kept_longer_are_evicted_after_all_others),
+		cmocka_unit_test(bytes_and_seconds_both_count_whatever_making_costs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,7 @@ void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 	cli_records_snapshot_json(w, r->snapshot_key, r->snapshot_kind);
 	seconds_json(w, "cost", r->cost_s);
 	seconds_json(w, "neededAgain", r->needed_again_s);
+	json_bool(w, "keptLonger", r->kept_longer);
 }
 
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records)

@@ -51,6 +51,7 @@ static const struct output_column columns[] = {
 };
 
 struct advice {
+	double byte_s; /* what a byte is worth, in seconds */
 	struct cli *c;
 	Varve__V1__PolicyReply *policies;
 	int64_t since_ns, limit_bytes; /* 0: that of the policies */
@@ -104,26 +105,40 @@ static int find_limit(struct advice *a, struct error *e)
 					      "(--keep-storage)");
 }
 
-/* Bytes count as time, as in the scorer forecast. */
-static double loss_s(const struct trace_replay *r)
+/* What a byte is worth in seconds, as in the scorer forecast. */
+static double find_byte_s(const struct trace *t)
 {
-	return r->recreated_s + prune_score_cost_s(0, (int64_t)r->recreated_bytes);
+	double seconds = 0, bytes = 0;
+
+	for (size_t i = 0; i < t->record_count; i++)
+		if (t->records[i].cost_s > 0) {
+			seconds += t->records[i].cost_s;
+			bytes += (double)t->records[i].size_bytes;
+		}
+	return prune_score_byte_s(seconds, bytes);
+}
+
+static double loss_s(const struct trace_replay *r, double byte_s)
+{
+	return r->recreated_s + r->recreated_bytes * byte_s;
 }
 
 static int replay(struct advice *a, const struct trace *trace, struct error *e)
 {
+	a->byte_s = find_byte_s(trace);
 	for (size_t i = 0; i < PRUNE_SCORERS; i++) {
 		int code = trace_replay(trace, a->limit_bytes, prune_scorers[i], &a->replays[i], e);
 
 		if (code < 0)
 			return code;
-		if (loss_s(&a->replays[i]) < loss_s(&a->replays[a->best]))
+		if (loss_s(&a->replays[i], a->byte_s) < loss_s(&a->replays[a->best], a->byte_s))
 			a->best = i;
 	}
 	/* Of scorers that are as good, the default one. */
 	for (size_t i = 0; i < PRUNE_SCORERS; i++)
 		if (strcmp(prune_scorers[i]->name, prune_scorer_name("")) == 0 &&
-		    loss_s(&a->replays[a->best]) >= CLEARLY * loss_s(&a->replays[i]))
+		    loss_s(&a->replays[a->best], a->byte_s) >=
+			    CLEARLY * loss_s(&a->replays[i], a->byte_s))
 			a->best = i;
 	return 0;
 }
@@ -139,9 +154,9 @@ static void list_policies(const struct advice *a, size_t scorer, struct strbuf *
 /* How much less the best scorer makes again than this one. */
 static double saving(const struct advice *a, size_t scorer)
 {
-	double loss = loss_s(&a->replays[scorer]);
+	double loss = loss_s(&a->replays[scorer], a->byte_s);
 
-	return loss > 0 ? 1 - loss_s(&a->replays[a->best]) / loss : 0;
+	return loss > 0 ? 1 - loss_s(&a->replays[a->best], a->byte_s) / loss : 0;
 }
 
 /* ---- output ---- */

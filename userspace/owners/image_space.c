@@ -219,6 +219,7 @@ static void add_uses(struct prune_record *to, const struct prune_record *from)
 		to->usage_count = from->usage_count;
 	if (from->need_rate > to->need_rate)
 		to->need_rate = from->need_rate;
+	to->kept_longer |= from->kept_longer;
 }
 
 static void add_layer(size_t layer, int64_t bytes, void *user)
@@ -228,7 +229,7 @@ static void add_layer(size_t layer, int64_t bytes, void *user)
 
 	(void)bytes;
 	add_uses(m->record, from);
-	m->record->cost_s += from->cost_s;
+	m->record->seconds += from->seconds;
 }
 
 /* An image that frees nothing by itself was used when its layers were. */

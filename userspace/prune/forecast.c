@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #define MINUTE 60.0
@@ -16,8 +17,15 @@
 #define FIRST_GAP_S (5 * MINUTE)
 #define GAP_FACTOR 2.8
 
-/* The closed formula: a younger sibling makes it more probable that the record is dead. */
+/* A younger sibling makes it more probable that the record is dead: by these odds, as long as the
+ * parent has not seen more than this many replacements. */
 #define SUPERSEDED_ODDS 3.0
+#define SUPERSEDED_PRIOR 2.0
+#define SUPERSEDED_MAX_ODDS 10.0
+/* With smaller odds, siblings live beside each other. */
+#define SUPERSEDED_MIN_ODDS 2.0
+/* So many records below are looked at, which bounds the time for chains that never end. */
+#define DEEPEST 32
 /* So does that it was not even read in the minutes after it was made. */
 #define UNREAD_ODDS 3.0
 /* The usual gap follows the last few gaps, since workloads change. */
@@ -30,8 +38,11 @@
 #define PRIOR_WEIGHT 4.0
 #define PRIOR_RATE 0.5
 #define PRIOR_IDLE_S (30 * MINUTE)
+#define GAP_PRIOR_WEIGHT 2.0 /* of all rows, against the rows of the same gap */
 /* So many returns of a class let its table count as much as the closed formula. */
 #define TRUSTED_RETURNS 20.0
+/* With so many returns in all rows, the table has learned. */
+#define LEARNED_RETURNS 100.0
 
 /* ---- the clock ---- */
 
@@ -71,6 +82,8 @@ static void weigh(struct forecast *f)
 		return;
 	for (size_t i = 0; i < FORECAST_CLASSES; i++)
 		scale_row(&f->rows[i], 1 / f->weight);
+	for (size_t i = 0; i < FORECAST_GAPS; i++)
+		scale_row(&f->by_gap[i], 1 / f->weight);
 	scale_row(&f->all, 1 / f->weight);
 	f->weight = 1;
 }
@@ -119,43 +132,84 @@ static size_t class_of(const struct forecast_past *record, bool superseded)
 	return (count * GAP_STEPS + gap) * 2 + superseded;
 }
 
-static bool is_superseded(const struct forecast_past *record, const struct forecast_past *parent)
+/* ---- siblings ---- */
+
+/* The odds that a child is dead after a younger one was made. */
+static double replacing_odds(const struct forecast_past *parent)
 {
-	return parent && parent->child_s > record->last_s;
+	double odds = (SUPERSEDED_ODDS * SUPERSEDED_PRIOR + parent->replacements) /
+		      (SUPERSEDED_PRIOR + parent->comebacks);
+
+	return fmin(fmax(odds, 1), SUPERSEDED_MAX_ODDS);
 }
+
+static bool has_younger_sibling(const struct forecast_past *record)
+{
+	return record->parent && record->parent->child_s > record->last_s;
+}
+
+/* The odds that the record is dead because it, or a record below it, was replaced; and when that
+ * was, if the odds are worth a class of their own. */
+static double superseded_odds(const struct forecast_past *record, double *ret_since_s)
+{
+	double most = 1, since_s = INFINITY;
+
+	for (int depth = 0; depth < DEEPEST && record->parent; depth++, record = record->parent) {
+		double odds;
+
+		if (!has_younger_sibling(record))
+			continue;
+		odds = replacing_odds(record->parent);
+		most = fmax(most, odds);
+		if (odds >= SUPERSEDED_MIN_ODDS)
+			since_s = fmin(since_s, record->parent->child_s);
+	}
+	*ret_since_s = since_s;
+	return most;
+}
+
+/* ---- the life table, continued: what is added to it ---- */
 
 static void add_idle(struct forecast *f, size_t class, double from_s, double to_s)
 {
-	struct forecast_row *row = &f->rows[class];
-
 	for (size_t bin = bin_of(from_s); bin < FORECAST_BINS && bin_begin_s(bin) < to_s; bin++) {
 		double end_s = bin == FORECAST_BINS - 1 ? to_s : fmin(bin_end_s(bin), to_s);
-		double part_s = end_s - fmax(bin_begin_s(bin), from_s);
+		double part_s = f->weight * (end_s - fmax(bin_begin_s(bin), from_s));
 
-		row->idle_s[bin] += f->weight * part_s;
-		f->all.idle_s[bin] += f->weight * part_s;
+		f->rows[class].idle_s[bin] += part_s;
+		f->by_gap[class % FORECAST_GAPS].idle_s[bin] += part_s;
+		f->all.idle_s[bin] += part_s;
 	}
 }
 
-static void count_idle(struct forecast *f, struct forecast_past *record,
-		       const struct forecast_past *parent, double now_s)
+static void add_return(struct forecast *f, size_t class, double idle_s)
 {
-	double from_s = record->counted_s, split_s = now_s;
+	struct forecast_row *rows[] = { &f->rows[class], &f->by_gap[class % FORECAST_GAPS],
+					&f->all };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		rows[i]->returns[bin_of(idle_s)] += f->weight;
+		rows[i]->returned += f->weight;
+	}
+}
+
+static void count_idle(struct forecast *f, struct forecast_past *record, double now_s)
+{
+	double from_s = record->counted_s, since_s, split_s;
 
 	if (now_s <= from_s)
 		return;
-	if (is_superseded(record, parent))
-		split_s = fmin(fmax(parent->child_s, from_s), now_s);
+	(void)superseded_odds(record, &since_s);
+	split_s = fmin(fmax(since_s, from_s), now_s);
 	add_idle(f, class_of(record, false), from_s - record->last_s, split_s - record->last_s);
 	add_idle(f, class_of(record, true), split_s - record->last_s, now_s - record->last_s);
 	record->counted_s = now_s;
 }
 
-void forecast_count_idle(struct forecast *f, struct forecast_past *record,
-			 const struct forecast_past *parent, int64_t wall_ns)
+void forecast_count_idle(struct forecast *f, struct forecast_past *record, int64_t wall_ns)
 {
 	if (record->needs > 0)
-		count_idle(f, record, parent, forecast_busy_s(f, wall_ns));
+		count_idle(f, record, forecast_busy_s(f, wall_ns));
 }
 
 /* ---- what happens ---- */
@@ -174,6 +228,8 @@ void forecast_past_mend(const struct forecast *f, struct forecast_past *record)
 	if (!(record->mean_log_gap >= READ_AT_ONCE && record->mean_log_gap < LONGEST_LOG_GAP))
 		record->mean_log_gap = 0;
 	record->needs = (uint32_t)within(record->needs, 1, MOST_NEEDS);
+	record->replacements = (uint32_t)within(record->replacements, 0, MOST_NEEDS);
+	record->comebacks = (uint32_t)within(record->comebacks, 0, MOST_NEEDS);
 }
 
 void forecast_made(const struct forecast *f, struct forecast_past *record,
@@ -183,10 +239,14 @@ void forecast_made(const struct forecast *f, struct forecast_past *record,
 		.first_s = f->busy_s,
 		.last_s = f->busy_s,
 		.counted_s = f->busy_s,
+		.parent = parent,
 		.needs = 1,
 	};
-	if (parent)
-		parent->child_s = f->busy_s;
+	if (!parent)
+		return;
+	if (parent->child_s > 0 && parent->replacements < MOST_NEEDS)
+		parent->replacements++;
+	parent->child_s = f->busy_s;
 }
 
 bool forecast_is_new_need(const struct forecast *f, const struct forecast_past *record)
@@ -204,23 +264,20 @@ bool forecast_is_news(const struct forecast *f, const struct forecast_past *reco
 	return is_unread(record) || forecast_is_new_need(f, record);
 }
 
-void forecast_needed(struct forecast *f, struct forecast_past *record,
-		     const struct forecast_past *parent)
+void forecast_needed(struct forecast *f, struct forecast_past *record)
 {
-	double gap_s = f->busy_s - record->last_s;
-	size_t class;
+	double gap_s = f->busy_s - record->last_s, since_s;
 
 	if (!forecast_is_new_need(f, record)) {
 		if (is_unread(record))
 			record->mean_log_gap = READ_AT_ONCE;
 		return;
 	}
-	count_idle(f, record, parent, f->busy_s);
-	class = class_of(record, is_superseded(record, parent));
-	f->rows[class].returns[bin_of(gap_s)] += f->weight;
-	f->rows[class].returned += f->weight;
-	f->all.returns[bin_of(gap_s)] += f->weight;
-	f->all.returned += f->weight;
+	count_idle(f, record, f->busy_s);
+	(void)superseded_odds(record, &since_s);
+	add_return(f, class_of(record, since_s <= f->busy_s), gap_s);
+	if (has_younger_sibling(record) && record->parent->comebacks < MOST_NEEDS)
+		record->parent->comebacks++;
 
 	record->mean_log_gap +=
 		(float)((log(gap_s) - record->mean_log_gap) / fmin(record->needs, GAPS_THAT_COUNT));
@@ -234,10 +291,13 @@ void forecast_needed(struct forecast *f, struct forecast_past *record,
 /* How probable a return is in the next second, after an idle time in this bin. */
 static double hazard(const struct forecast *f, const struct forecast_row *row, size_t bin)
 {
+	const struct forecast_row *by_gap = &f->by_gap[(size_t)(row - f->rows) % FORECAST_GAPS];
 	double prior = PRIOR_RATE / (bin_begin_s(bin) + PRIOR_IDLE_S);
 	double pooled = (f->all.returns[bin] / f->weight + PRIOR_WEIGHT) /
 			(f->all.idle_s[bin] / f->weight + PRIOR_WEIGHT / prior);
 
+	pooled = (by_gap->returns[bin] / f->weight + GAP_PRIOR_WEIGHT) /
+		 (by_gap->idle_s[bin] / f->weight + GAP_PRIOR_WEIGHT / pooled);
 	return (row->returns[bin] / f->weight + 1) / (row->idle_s[bin] / f->weight + 1 / pooled);
 }
 
@@ -260,9 +320,9 @@ static double rate_by_table(const struct forecast *f, const struct forecast_row 
 	return best;
 }
 
-static double rate_by_formula(const struct forecast_past *record, bool superseded, double now_s)
+static double rate_by_formula(const struct forecast_past *record, double superseded, double now_s)
 {
-	double odds = (superseded ? SUPERSEDED_ODDS : 1) * (is_unread(record) ? UNREAD_ODDS : 1);
+	double odds = superseded * (is_unread(record) ? UNREAD_ODDS : 1);
 	double needs = (double)record->needs - 1;
 	double age_s = now_s - record->first_s, last_age_s = record->last_s - record->first_s;
 	double silence = log((age_s + QUIET_S) / (last_age_s + QUIET_S)) * (needs + 1);
@@ -281,19 +341,22 @@ bool forecast_was_read(const struct forecast_past *record)
 	return !is_unread(record);
 }
 
-double forecast_rate(const struct forecast *f, const struct forecast_past *record,
-		     const struct forecast_past *parent, int64_t wall_ns)
+double forecast_rate(const struct forecast *f, const struct forecast_past *record, int64_t wall_ns)
 {
-	double now_s = forecast_busy_s(f, wall_ns), returns, trust;
-	bool superseded = is_superseded(record, parent);
-	const struct forecast_row *row = &f->rows[class_of(record, superseded)];
+	double now_s = forecast_busy_s(f, wall_ns), since_s, trust;
+	double odds = superseded_odds(record, &since_s);
+	const struct forecast_row *row = &f->rows[class_of(record, since_s <= now_s)];
 
 	if (record->needs == 0)
 		return 0;
-	returns = row->returned / f->weight;
-	trust = returns / (returns + TRUSTED_RETURNS);
+	trust = row->returned / (row->returned + TRUSTED_RETURNS * f->weight);
 	return pow(rate_by_table(f, row, now_s - record->last_s), trust) *
-	       pow(rate_by_formula(record, superseded, now_s), 1 - trust);
+	       pow(rate_by_formula(record, odds, now_s), 1 - trust);
+}
+
+bool forecast_has_learned(const struct forecast *f)
+{
+	return f->all.returned >= LEARNED_RETURNS * f->weight;
 }
 
 double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t uses,
@@ -309,7 +372,7 @@ double forecast_rate_untaught(int64_t created_ns, int64_t last_used_ns, uint64_t
 		.needs = last_s > created_s ? 1 + (uint32_t)(uses < 1000 ? uses : 1000) : 1,
 	};
 
-	return rate_by_formula(&past, false, now_s);
+	return rate_by_formula(&past, 1, now_s);
 }
 
 /* ---- for people ---- */

@@ -30,6 +30,13 @@ static bool is_amount(double value)
 	return isfinite(value) && value >= 0;
 }
 
+static void add_to_sum(struct forecast_row *row, size_t bin, double returns, double idle_s)
+{
+	row->returns[bin] += returns;
+	row->idle_s[bin] += idle_s;
+	row->returned += returns;
+}
+
 static int read_cells(const char *text, struct forecast *f)
 {
 	double returns, idle_s;
@@ -40,12 +47,9 @@ static int read_cells(const char *text, struct forecast *f)
 		if (class >= FORECAST_CLASSES || bin >= FORECAST_BINS || !is_amount(returns) ||
 		    !is_amount(idle_s))
 			return -EINVAL;
-		f->rows[class].returns[bin] = returns;
-		f->rows[class].idle_s[bin] = idle_s;
-		f->rows[class].returned += returns;
-		f->all.returns[bin] += returns;
-		f->all.idle_s[bin] += idle_s;
-		f->all.returned += returns;
+		add_to_sum(&f->rows[class], bin, returns, idle_s);
+		add_to_sum(&f->by_gap[class % FORECAST_GAPS], bin, returns, idle_s);
+		add_to_sum(&f->all, bin, returns, idle_s);
 		text += length;
 	}
 	return *text ? -EINVAL : 0;

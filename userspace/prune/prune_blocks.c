@@ -13,12 +13,14 @@
  * record form a pairing heap with the densest at its root. */
 struct block {
 	double loss, bytes, density;
+	bool kept_longer; /* one of its records is: then the block's order is that of such ones */
 	uint32_t first, records; /* the list of its records, see `next` */
 	uint32_t child, sibling; /* in the heap */
 };
 
 struct sequence {
 	const struct prune_record *records;
+	const double *losses; /* by record */
 	size_t count;
 	struct block *blocks; /* by record */
 	uint32_t *next; /* of a record in its block's list; the block's own record is the last */
@@ -56,13 +58,19 @@ static int sequence_init(struct sequence *s)
 
 /* ---- the heap ---- */
 
+/* Whether block a is evicted before block b. */
+static bool is_before(const struct block *a, const struct block *b)
+{
+	return a->kept_longer != b->kept_longer ? b->kept_longer : a->density < b->density;
+}
+
 static uint32_t meld(struct sequence *s, uint32_t a, uint32_t b)
 {
 	uint32_t swap;
 
 	if (a == NONE || b == NONE)
 		return a == NONE ? b : a;
-	if (s->blocks[a].density < s->blocks[b].density) {
+	if (is_before(&s->blocks[a], &s->blocks[b])) {
 		swap = a;
 		a = b;
 		b = swap;
@@ -118,19 +126,21 @@ static void make_block(struct sequence *s, uint32_t record)
 	struct block *b = &s->blocks[record];
 	uint32_t heap = s->heap[record];
 
-	*b = (struct block){ .loss = r->need_rate * r->cost_s,
+	*b = (struct block){ .loss = s->losses[record],
 			     .bytes = (double)bytes,
+			     .kept_longer = r->kept_longer,
 			     .first = record,
 			     .records = 1,
 			     .child = NONE,
 			     .sibling = NONE };
 	measure(b);
-	while (heap != NONE && s->blocks[heap].density >= b->density) {
+	while (heap != NONE && !is_before(&s->blocks[heap], b)) {
 		struct block *above = &s->blocks[heap];
 
 		b->loss += above->loss;
 		b->bytes += above->bytes;
 		b->records += above->records;
+		b->kept_longer |= above->kept_longer;
 		s->next[heap] = b->first;
 		b->first = above->first;
 		above->records = 0; /* it is no block of its own any more */
@@ -187,8 +197,8 @@ static int compare_blocks(const void *a, const void *b, void *sequence)
 	const struct block *x = &s->blocks[*(const uint32_t *)a];
 	const struct block *y = &s->blocks[*(const uint32_t *)b];
 
-	if (x->density != y->density)
-		return x->density < y->density ? -1 : 1;
+	if (is_before(x, y) || is_before(y, x))
+		return is_before(x, y) ? -1 : 1;
 	return compare_ties(&s->records[x->first], &s->records[y->first]);
 }
 
@@ -229,10 +239,12 @@ static size_t list_steps(const struct sequence *s, struct prune_block_step *step
 	return count;
 }
 
-int prune_blocks_order(const struct prune_record *records, size_t count,
+int prune_blocks_order(const struct prune_record *records, const double *losses, size_t count,
 		       struct prune_block_step **ret_steps, size_t *ret_count)
 {
-	cleanup(sequence_free) struct sequence s = { .records = records, .count = count };
+	cleanup(sequence_free) struct sequence s = { .records = records,
+						     .losses = losses,
+						     .count = count };
 	size_t whole = 0;
 
 	if (sequence_init(&s) < 0)

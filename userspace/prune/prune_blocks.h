@@ -5,7 +5,7 @@
  * Treelike Precedence Ordering and Linear Delay Penalties", 1972). Records are put together in
  * blocks: while a record loses less for each byte than the densest block above it, the two are one
  * block, so that a cheap parent makes what stands in its way go earlier. Blocks go in the order of
- * their density, which is their score.
+ * their density, which is their score; those with a record that is kept longer go after the others.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ struct prune_block_step {
 /* Smaller records count as this large, so that empty ones have a density. */
 #define PRUNE_BLOCK_SMALLEST_BYTES 4096
 
-/* The steps of all evictable records whose children are all evictable, too; ties as in prune_plan.
- * The parents must be indices below count and without a circle. -ENOMEM. The caller frees the
- * steps. */
-int prune_blocks_order(const struct prune_record *records, size_t count,
+/* `losses` are those of the records. The steps of all evictable records whose children are all
+ * evictable, too; ties as in prune_plan. The parents must be indices below count and without a
+ * circle. -ENOMEM. The caller frees the steps. */
+int prune_blocks_order(const struct prune_record *records, const double *losses, size_t count,
 		       struct prune_block_step **ret_steps, size_t *ret_count);

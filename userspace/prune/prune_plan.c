@@ -425,9 +425,14 @@ static int plan_by_blocks(const struct prune_record *records, size_t count,
 			  const struct prune_goal *goal, struct prune_plan *plan)
 {
 	cleanup(free_ptr) struct prune_block_step *steps = NULL;
+	cleanup(free_ptr) double *losses = calloc(count + 1, sizeof(*losses));
 	size_t step_count;
-	int code = prune_blocks_order(records, count, &steps, &step_count);
+	int code;
 
+	if (!losses)
+		return -ENOMEM;
+	prune_score_losses(records, count, losses);
+	code = prune_blocks_order(records, losses, count, &steps, &step_count);
 	if (code < 0)
 		return code;
 	plan->steps = calloc(step_count + 1, sizeof(*plan->steps));

@@ -16,9 +16,12 @@ struct prune_record {
 	uint64_t usage_count;
 	int64_t size_bytes, inodes; /* what its deletion frees */
 	double inflation; /* for gdsf; 0 when the caller does not track it */
-	/* For forecast: needs that are expected in each second, and seconds that it costs to make
-	 * the record again. Together, what its absence loses. */
-	double need_rate, cost_s;
+	/* For forecast: needs that are expected in each second, and seconds that it takes to make
+	 * the record again (0: not known). Together with its size, what its absence loses. */
+	double need_rate, seconds;
+	/* For forecast: it is evicted after all records that are not kept longer, whatever is lost;
+	 * but the records above it go before it. */
+	bool kept_longer;
 	bool cheap; /* it can be made again by extracting or fetching a blob */
 	bool shared; /* its size is not part of the total */
 	bool evictable; /* no refs, no mount, not pinned, matched, old enough; regardless of

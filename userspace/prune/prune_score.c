@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prune/prune_score.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -17,8 +18,11 @@
 /* As much as either rank: what replayed workloads bear out, see doc/eviction.md. Of records that
  * are used about alike the big one goes, whose deletion frees more. */
 #define SIZE_WEIGHT 1.0
-/* forecast: bytes that are made again cost as much time as this many take a second. */
-#define BYTES_PER_S 10e6
+/* forecast: what a byte is worth, see prune_score_byte_s(); the shortest and the default are those
+ * of 100 MB and 10 MB a second. */
+#define BYTE_SHARE 0.125
+#define BYTE_MIN_S 1e-8
+#define BYTE_DEFAULT_S 1e-7
 /* gdsf: smaller records count as one block. */
 #define SMALLEST_BYTES 4096
 
@@ -116,19 +120,43 @@ const struct prune_scorer prune_scorer_forecast = {
 	.by_blocks = true,
 };
 
-double prune_score_cost_s(double seconds, int64_t size_bytes)
+double prune_score_byte_s(double seconds, double bytes)
 {
-	int64_t bytes = size_bytes > PRUNE_BLOCK_SMALLEST_BYTES ? size_bytes
-								: PRUNE_BLOCK_SMALLEST_BYTES;
+	if (!(bytes > 0))
+		return BYTE_DEFAULT_S;
+	return fmax(BYTE_SHARE * seconds / bytes, BYTE_MIN_S);
+}
 
-	return seconds + (double)bytes / BYTES_PER_S;
+static double find_byte_s(const struct prune_record *records, size_t count)
+{
+	double seconds = 0, bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (records[i].seconds > 0) {
+			seconds += records[i].seconds;
+			bytes += (double)records[i].size_bytes;
+		}
+	return prune_score_byte_s(seconds, bytes);
+}
+
+void prune_score_losses(const struct prune_record *records, size_t count, double *ret_losses)
+{
+	double byte_s = find_byte_s(records, count);
+
+	for (size_t i = 0; i < count; i++) {
+		int64_t bytes = records[i].size_bytes > PRUNE_BLOCK_SMALLEST_BYTES
+					? records[i].size_bytes
+					: PRUNE_BLOCK_SMALLEST_BYTES;
+
+		ret_losses[i] =
+			records[i].need_rate * (records[i].seconds + (double)bytes * byte_s);
+	}
 }
 
 void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record *r, int64_t now_ns)
 {
 	if (!scorer->by_blocks)
 		return;
-	r->cost_s = prune_score_cost_s(0, r->size_bytes);
 	r->need_rate =
 		forecast_rate_untaught(r->created_ns, r->last_used_ns, r->usage_count, now_ns);
 }

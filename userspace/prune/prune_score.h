@@ -46,10 +46,18 @@ extern const struct prune_scorer prune_scorer_gdsf;
  */
 extern const struct prune_scorer prune_scorer_forecast;
 
-/* What it costs to make a record again, in seconds; bytes count as time, too, and an empty record
- * as one block: otherwise it would be evicted first although that frees nothing. */
-double prune_score_cost_s(double seconds, int64_t size_bytes);
-/* Fills in the need rate and the cost of a record of which only its own row is known, for scorers
+/*
+ * How many seconds a byte is worth that has to be made again. An eighth of what a byte takes on
+ * average, over the records whose seconds are known, which both sums are of: so bytes and seconds
+ * both count, whether making things is quick or slow on this host. At least as long as writing it
+ * takes.
+ */
+double prune_score_byte_s(double seconds, double bytes);
+/* What the absence of each record loses in each second, with the records' own value of a byte. An
+ * empty record counts as one block: otherwise it would be evicted first although that frees
+ * nothing. */
+void prune_score_losses(const struct prune_record *records, size_t count, double *ret_losses);
+/* Fills in the need rate of a record of which only its own row is known, for scorers
  * that plan by blocks. */
 void prune_score_forecast(const struct prune_scorer *scorer, struct prune_record *r,
 			  int64_t now_ns);

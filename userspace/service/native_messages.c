@@ -170,6 +170,7 @@ static void set_expected(struct build *b, Varve__V1__Record *m, const struct his
 	history_forecast_explain(x, text);
 	m->cost_s = x->cost_s;
 	m->needed_again_s = 1 / x->need_rate;
+	m->kept_longer = x->kept_longer;
 	m->needed_again = copy_text(b, text);
 }
 

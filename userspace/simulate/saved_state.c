@@ -15,6 +15,7 @@ struct saved_record {
 	size_t parent; /* index, or PRUNE_NO_PARENT */
 	/* What the agent knew of it; 0: nothing. */
 	double cost_s, needed_again_s;
+	bool kept_longer;
 	size_t line;
 	enum { UNSEEN, ON_THE_WAY, SEEN } seen; /* scratch of the search for loops */
 };
@@ -134,7 +135,8 @@ static int read_values(const struct json_lines *l, struct saved_record *r)
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (json_lines_time(l, times[i].key, times[i].value) < 0)
 			return -EINVAL;
-	if (json_lines_seconds(l, "cost", &r->cost_s) < 0 ||
+	if (json_lines_bool(l, "keptLonger", &r->kept_longer) < 0 ||
+	    json_lines_seconds(l, "cost", &r->cost_s) < 0 ||
 	    json_lines_positive(l, "neededAgain", &r->needed_again_s) < 0)
 		return -EINVAL;
 	f->usage_count = (uint64_t)usage_count;
@@ -289,7 +291,8 @@ static struct prune_record planned(const struct saved_record *r, const struct pr
 	};
 
 	prune_score_forecast(rule->scorer, &p, now_ns);
-	p.cost_s = prune_score_cost_s(r->cost_s, p.size_bytes);
+	p.seconds = r->cost_s;
+	p.kept_longer = r->kept_longer;
 	if (r->needed_again_s > 0)
 		p.need_rate = 1 / r->needed_again_s;
 	return p;

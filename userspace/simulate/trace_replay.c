@@ -80,7 +80,7 @@ static void learn(struct replay *r, const struct trace_event *event)
 	if (event->operation == TRACE_CREATE)
 		forecast_made(r->forecast, &r->pasts[event->record], parent_past(r, event->record));
 	for (size_t i = event->record; i != TRACE_NO_PARENT; i = r->trace->records[i].parent)
-		forecast_needed(r->forecast, &r->pasts[i], parent_past(r, i));
+		forecast_needed(r->forecast, &r->pasts[i]);
 }
 
 /* Makes the record and its ancestors where they are missing, and keeps them until the next event.
@@ -145,7 +145,7 @@ static double need_rate(const struct replay *r, size_t record, uint32_t event)
 	size_t next;
 
 	if (r->forecast)
-		return forecast_rate(r->forecast, &r->pasts[record], parent_past(r, record),
+		return forecast_rate(r->forecast, &r->pasts[record],
 				     r->trace->events[event].time_ns);
 	if (!r->needs)
 		return 0;
@@ -169,7 +169,9 @@ static struct prune_record planned(const struct replay *r, size_t record, uint32
 		.size_bytes = t->size_bytes,
 		.inflation = k->inflation,
 		.need_rate = need_rate(r, record, event),
-		.cost_s = prune_score_cost_s(t->cost_s, t->size_bytes),
+		.seconds = t->cost_s,
+		.kept_longer = r->forecast && !forecast_has_learned(r->forecast) &&
+			       forecast_was_read(&r->pasts[record]),
 		.evictable = k->in_use != event + 1,
 	};
 
@@ -188,8 +190,7 @@ static int evict(struct replay *r, uint32_t event, struct error *e)
 	int code;
 
 	for (size_t i = 0; r->forecast && i < r->trace->record_count; i++)
-		forecast_count_idle(r->forecast, &r->pasts[i], parent_past(r, i),
-				    r->trace->events[event].time_ns);
+		forecast_count_idle(r->forecast, &r->pasts[i], r->trace->events[event].time_ns);
 	for (size_t i = 0; i < r->trace->record_count; i++) {
 		if (!r->kept[i].present)
 			continue;

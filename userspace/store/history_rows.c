@@ -51,12 +51,13 @@ void history_rows_set_past(struct change_set *c, const struct past_row *r)
 {
 	change_set_add(c,
 		       "INSERT OR REPLACE INTO pasts(layer, identity, below, first, last, counted,"
-		       " child, log_gap, needs, cost) VALUES(:layer, :identity, :below, :first,"
-		       " :last, :counted, :child, :log_gap, :needs, :cost)",
-		       "tttiiiiiii", r->layer, r->identity, r->below, to_ms(r->past.first_s),
+		       " child, log_gap, needs, cost, replacements, comebacks) VALUES(:layer,"
+		       " :identity, :below, :first, :last, :counted, :child, :log_gap, :needs,"
+		       " :cost, :replacements, :comebacks)",
+		       "tttiiiiiiiii", r->layer, r->identity, r->below, to_ms(r->past.first_s),
 		       to_ms(r->past.last_s), to_ms(r->past.counted_s), to_ms(r->past.child_s),
 		       llround((double)r->past.mean_log_gap * MICRO), (int64_t)r->past.needs,
-		       r->cost_ms);
+		       r->cost_ms, (int64_t)r->past.replacements, (int64_t)r->past.comebacks);
 }
 
 void history_rows_delete_past(struct change_set *c, const char *layer)
@@ -158,6 +159,8 @@ static int visit_past(sqlite3_stmt *row, void *user, struct error *e)
 	};
 
 	r.past.child_s = from_ms(sqlite3_column_int64(row, 8));
+	r.past.replacements = (uint32_t)sqlite3_column_int64(row, 10);
+	r.past.comebacks = (uint32_t)sqlite3_column_int64(row, 11);
 	return end_visit(v->past(&r, v->user), e);
 }
 
@@ -168,7 +171,7 @@ int history_rows_load_pasts(sqlite3 *db, int (*visit)(const struct past_row *row
 
 	return statement_query(db, visit_past, &v, e,
 			       "SELECT layer, identity, below, first, last, counted, log_gap,"
-			       " needs, child, cost FROM pasts",
+			       " needs, child, cost, replacements, comebacks FROM pasts",
 			       "");
 }
 

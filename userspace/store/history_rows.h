@@ -35,7 +35,7 @@ struct history_row {
 
 struct past_row {
 	const char *layer, *identity, *below;
-	struct forecast_past past;
+	struct forecast_past past; /* its parent is not stored: it follows from `below` */
 	int64_t cost_ms;
 };
 

@@ -201,7 +201,8 @@ static void forecast(struct manager *m, const struct record *r, struct prune_rec
 	if (!history_forecast_of(m, r->layer->name, now_ns, expected))
 		return;
 	p->need_rate = expected->need_rate;
-	p->cost_s = prune_score_cost_s(expected->cost_s, p->size_bytes);
+	p->seconds = expected->cost_s;
+	p->kept_longer = expected->kept_longer;
 }
 
 void eviction_candidates_measure(struct manager *m, const struct record *r,

@@ -19,9 +19,10 @@
 
 /* A layer that several records share has the past of the first one. NULL: it has one already, or
  * there is no memory; then the layer is as one without a past. */
-static struct past *begin(struct manager *m, const struct record *r, double made_s)
+static struct past *begin(struct manager *m, const struct record *r, double made_s, bool is_new)
 {
-	struct past *p, *parent;
+	struct past *p, *below;
+	struct forecast_past before = { .needs = 0 };
 
 	if (!m->history || history_state_find(m, r->layer->name))
 		return NULL;
@@ -30,14 +31,19 @@ static struct past *begin(struct manager *m, const struct record *r, double made
 		return NULL;
 	if (r->parent)
 		(void)snprintf(p->below, sizeof(p->below), "%s", r->parent->layer->name);
+	history_state_link(m->history, p);
 	p->worked_ns = r->created_ns;
 	p->dirty = true;
-	forecast_made(&m->history->forecast, &p->past, NULL);
-	parent = history_state_below(m, p);
-	if (parent) {
-		parent->past.child_s = fmax(parent->past.child_s, made_s);
-		parent->dirty = true;
-	}
+	below = history_state_below(p);
+	if (below)
+		before = below->past;
+	forecast_made(&m->history->forecast, &p->past, p->past.parent);
+	if (!below)
+		return p;
+	below->dirty = true;
+	below->past.child_s = fmax(before.child_s, made_s);
+	if (!is_new) /* what happened since it was made is not known */
+		below->past.replacements = before.replacements;
 	return p;
 }
 
@@ -63,7 +69,7 @@ void history_begin(struct manager *m, const struct record *r)
 		return;
 	forecast_advance(&m->history->forecast, clock_wall_ns());
 	m->history->table_changed = true;
-	(void)begin(m, r, m->history->forecast.busy_s);
+	(void)begin(m, r, m->history->forecast.busy_s, true);
 }
 
 void history_undone(struct manager *m, const char *layer)
@@ -73,8 +79,7 @@ void history_undone(struct manager *m, const char *layer)
 	manager_assert_locked(m);
 	if (!p)
 		return;
-	(void)hashmap_remove(m->history->pasts, p->layer);
-	free(p);
+	history_state_remove(m->history, p);
 }
 
 static struct event *add_event(struct history *h, enum history_event event, const char *layer,
@@ -126,18 +131,32 @@ static void add_work(const struct history *h, struct past *p, int64_t now_ns)
 	p->dirty = true;
 }
 
+/* What lies below learns whether its children come back. */
+static void need(struct history *h, struct past *p)
+{
+	struct past *below = history_state_below(p);
+
+	forecast_needed(&h->forecast, &p->past);
+	p->dirty = true;
+	if (below)
+		below->dirty = true;
+}
+
 /* Gives the layer the past of the one that was gone. */
 static void restore(struct manager *m, struct past *p, struct departed *before)
 {
 	struct history *h = m->history;
-	double child_s = p->past.child_s;
+	struct forecast_past made = p->past;
 
 	p->past = before->past;
-	p->past.child_s = child_s;
+	p->past.parent = made.parent;
+	p->past.child_s = made.child_s;
+	p->past.replacements = made.replacements;
+	p->past.comebacks = made.comebacks;
 	if (p->cost_ms == 0)
 		p->cost_ms = before->cost_ms;
 	forecast_advance(&h->forecast, clock_wall_ns());
-	forecast_needed(&h->forecast, &p->past, history_state_past_below(m, p));
+	need(h, p);
 	h->table_changed = true;
 	(void)hashmap_remove(h->departed, before->identity);
 	free(before);
@@ -179,7 +198,7 @@ static void note_made(struct manager *m, const struct record *r)
 
 	if (!p || p->finished)
 		return;
-	parent = history_state_below(m, p);
+	parent = history_state_below(p);
 	history_identity_of(r, parent ? parent->identity : "", p->identity);
 	p->dirty = true;
 	if (!r->layer->lazy)
@@ -250,11 +269,8 @@ void history_needed(struct manager *m, const char *layer, int64_t now_ns)
 		(void)add_event(m->history, HISTORY_NEEDED, layer, now_ns);
 	m->history->table_changed = true;
 	/* What lies below was needed with it the last time, too, so that the walk ends early. */
-	for (; p && forecast_is_news(&m->history->forecast, &p->past);
-	     p = history_state_below(m, p)) {
-		forecast_needed(&m->history->forecast, &p->past, history_state_past_below(m, p));
-		p->dirty = true;
-	}
+	for (; p && forecast_is_news(&m->history->forecast, &p->past); p = history_state_below(p))
+		need(m->history, p);
 }
 
 /* ---- layers go ---- */
@@ -292,6 +308,7 @@ static void depart(struct manager *m, const struct past *p, const char *by, int6
 		return;
 	(void)snprintf(d->by, sizeof(d->by), "%s", by ? by : "");
 	d->past = p->past;
+	d->past.parent = NULL;
 	d->at_ns = now_ns;
 	d->cost_ms = p->cost_ms;
 }
@@ -315,9 +332,8 @@ void history_departed(struct manager *m, const char *layer, const char *by, int6
 	manager_assert_locked(m);
 	if (!p)
 		return;
-	(void)hashmap_remove(m->history->pasts, p->layer);
 	depart(m, p, by, now_ns);
-	free(p);
+	history_state_remove(m->history, p);
 }
 
 void history_falling_back(struct manager *m, const struct record *r, const char *by, int64_t now_ns,
@@ -350,7 +366,7 @@ static void guess_past(struct manager *m, const struct record *r)
 	double last_s = (double)record_last_used_ns(r) / NS_PER_S;
 	double now_s = m->history->forecast.busy_s;
 	uint64_t uses = record_usage_count(r);
-	struct past *p = begin(m, r, fmin(created_s, now_s));
+	struct past *p = begin(m, r, fmin(created_s, now_s), false);
 
 	if (!p || created_s > now_s) /* the clock was set back */
 		return;

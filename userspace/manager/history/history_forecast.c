@@ -13,8 +13,7 @@ void history_forecast_count_idle(struct manager *m, int64_t now_ns)
 
 	manager_assert_locked(m);
 	while (m->history && (p = hashmap_next(m->history->pasts, &at)))
-		forecast_count_idle(&m->history->forecast, &p->past, history_state_past_below(m, p),
-				    now_ns);
+		forecast_count_idle(&m->history->forecast, &p->past, now_ns);
 }
 
 bool history_forecast_of(const struct manager *m, const char *layer, int64_t now_ns,
@@ -27,12 +26,13 @@ bool history_forecast_of(const struct manager *m, const char *layer, int64_t now
 	if (!p)
 		return false;
 	*ret_forecast = (struct history_forecast){
-		.need_rate = forecast_rate(f, &p->past, history_state_past_below(m, p), now_ns),
+		.need_rate = forecast_rate(f, &p->past, now_ns),
 		.cost_s = (double)p->cost_ms / 1e3,
 		.idle_s = forecast_busy_s(f, now_ns) - p->past.last_s,
 		.gap_s = forecast_usual_gap_s(&p->past),
 		.needs = p->past.needs,
 		.read = forecast_was_read(&p->past),
+		.kept_longer = forecast_was_read(&p->past) && !forecast_has_learned(f),
 	};
 	return true;
 }

@@ -13,6 +13,8 @@ struct history_forecast {
 	double gap_s; /* usual time between its needs; 0: there was one need */
 	uint32_t needs; /* its creation included */
 	bool read; /* since it was made */
+	bool kept_longer; /* it was read, and too little was learned to weigh that against the rest
+			   */
 };
 
 /* Before a plan: what is idle is counted up to now. */

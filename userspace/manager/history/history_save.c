@@ -193,8 +193,10 @@ static void mend_pasts(struct history *h)
 	struct past *p;
 	size_t at = 0;
 
-	while ((p = hashmap_next(h->pasts, &at)))
+	while ((p = hashmap_next(h->pasts, &at))) {
 		forecast_past_mend(&h->forecast, &p->past);
+		history_state_link(h, p);
+	}
 	at = 0;
 	while ((d = hashmap_next(h->departed, &at)))
 		forecast_past_mend(&h->forecast, &d->past);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/history/history_state.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 struct past *history_state_find(const struct manager *m, const char *layer)
@@ -8,16 +9,48 @@ struct past *history_state_find(const struct manager *m, const char *layer)
 	return m->history ? hashmap_find(m->history->pasts, layer) : NULL;
 }
 
-struct past *history_state_below(const struct manager *m, const struct past *p)
+static struct past *past_of(struct forecast_past *past)
 {
-	return *p->below ? history_state_find(m, p->below) : NULL;
+	return (struct past *)((char *)past - offsetof(struct past, past));
 }
 
-struct forecast_past *history_state_past_below(const struct manager *m, const struct past *p)
+struct past *history_state_below(const struct past *p)
 {
-	struct past *below = history_state_below(m, p);
+	return p->past.parent ? past_of(p->past.parent) : NULL;
+}
 
-	return below ? &below->past : NULL;
+static void unlink_below(struct past *p)
+{
+	struct past *below = history_state_below(p);
+
+	if (below)
+		below->above--;
+	p->past.parent = NULL;
+}
+
+void history_state_link(struct history *h, struct past *p)
+{
+	struct past *below = *p->below ? hashmap_find(h->pasts, p->below) : NULL;
+
+	unlink_below(p);
+	if (!below || below == p)
+		return;
+	p->past.parent = &below->past;
+	below->above++;
+}
+
+void history_state_remove(struct history *h, struct past *p)
+{
+	struct past *other;
+	size_t at = 0;
+
+	/* Layers go before what they lie on, unless the history contradicts the graph. */
+	while (p->above > 0 && (other = hashmap_next(h->pasts, &at)))
+		if (other->past.parent == &p->past)
+			unlink_below(other);
+	unlink_below(p);
+	(void)hashmap_remove(h->pasts, p->layer);
+	free(p);
 }
 
 struct past *history_state_add(struct history *h, const char *layer)

@@ -10,7 +10,8 @@
 struct past {
 	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
 	char identity[DIGEST_TEXT_SIZE]; /* "": none yet */
-	struct forecast_past past;
+	struct forecast_past past; /* its parent is that of `below` */
+	size_t above; /* pasts whose parent this is */
 	int64_t cost_ms; /* 0: not known */
 	int64_t worked_ns; /* work up to here is in the cost */
 	bool finished;
@@ -50,8 +51,12 @@ struct history {
 
 /* NULL: the layer has no past. With the lock, like all of these. */
 struct past *history_state_find(const struct manager *m, const char *layer);
-struct past *history_state_below(const struct manager *m, const struct past *p);
-struct forecast_past *history_state_past_below(const struct manager *m, const struct past *p);
+/* The past of the layer below; NULL: it has none. */
+struct past *history_state_below(const struct past *p);
+/* Looks up what lies below, after `below` was set. */
+void history_state_link(struct history *h, struct past *p);
+/* Takes the past out of the table and frees it. */
+void history_state_remove(struct history *h, struct past *p);
 /* A past that is all 0, in the table; NULL: no memory. */
 struct past *history_state_add(struct history *h, const char *layer);
 /* NULL: no memory. */
