@@ -214,6 +214,22 @@ events() { # [OPTION…]
 	assert_output_has "would be needed again in about "
 }
 
+@test "while little was learned, no record that was read is evicted before one that was not" {
+	start_agent
+	cheap=$(result cheap)
+	dear=$(result dear)
+	read_record "$cheap"
+	varve stats > /dev/null # folds
+	stop_agent
+	sqlite3 "$agent_root/varve.db" "
+		UPDATE pasts SET cost = 1000000 WHERE layer = (SELECT layer FROM records WHERE id = '$dear')"
+	start_agent
+	[[ $(varve prune --dry-run -q | xargs) == "$dear $cheap" ]]
+	varve du --json > "$BATS_TEST_TMPDIR/state"
+	jq -e -s --arg cheap "$cheap" 'all(.keptLonger == (.id == $cheap))' "$BATS_TEST_TMPDIR/state"
+	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" | xargs) == "$dear $cheap" ]]
+}
+
 @test "rows of the history that cannot be are survived, shown, and change no order but their own" {
 	start_agent
 	a=$(result a)

@@ -253,6 +253,23 @@ refused() { # TEXT ARGUMENT…: simulate fails with this text on standard error 
 	[[ ${lines[0]} == *RE-CREATED*IN* && ${lines[1]} == *"2 s"* ]]
 }
 
+@test "simulate evicts what was never read first while nothing was learned" {
+	{
+		echo '{"t":0,"id":"dear","op":"create","size":100,"cost":6000}'
+		echo '{"t":1,"id":"cheap","op":"create","size":100,"cost":2}'
+		echo '{"t":2,"id":"cheap","op":"use"}'
+		echo '{"t":3,"id":"new","op":"create","size":100,"cost":2}' # 300 of 250
+		echo '{"t":3000,"id":"cheap","op":"use"}'
+	} > "$BATS_TEST_TMPDIR/trace"
+	varve simulate --trace "$BATS_TEST_TMPDIR/trace" --keep-storage 250 --json |
+		jq -e -s '.[] | select(.scorer == "forecast") | .hits == 2 and .recreatedBytes == 0'
+	{
+		record dear '"cost":6000,"neededAgain":3600,"keptLonger":false'
+		record cheap '"cost":2,"neededAgain":36000,"keptLonger":true'
+	} > "$BATS_TEST_TMPDIR/state"
+	[[ $(varve simulate --state "$BATS_TEST_TMPDIR/state" --scorer forecast | xargs) == "dear cheap" ]]
+}
+
 @test "simulate refuses a negative or absurd cost and names its line" {
 	for cost in -1 1e30 '"long"'; do
 		printf '%s\n' '{"t":0,"id":"a","op":"create","size":100,"cost":1}' "{\"t\":0,\"id\":\"b\",\"op\":\"create\",\"size\":100,\"cost\":$cost}" > "$BATS_TEST_TMPDIR/trace"

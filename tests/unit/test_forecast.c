@@ -95,6 +95,25 @@ static void a_clock_that_steps_back_or_jumps_ahead_does_no_harm(void **unused)
 	free(w);
 }
 
+static void a_clock_that_jumps_by_years_to_and_fro_does_no_harm(void **unused)
+{
+	(void)unused;
+	struct world *w = begin();
+
+	for (int i = 0; i < 6; i++) {
+		double before = w->forecast.busy_s;
+
+		w->seconds += (i % 2 ? -1 : 1) * 30.0 * 365 * 24 * HOUR;
+		need(w);
+		assert_true(w->forecast.busy_s >= before);
+		assert_true(w->forecast.busy_s <= before + 15 * MINUTE);
+		assert_true(rate(w) > 0 && isfinite(rate(w)));
+		pass(w, HOUR);
+	}
+	assert_true(w->record.last_s <= w->forecast.busy_s);
+	free(w);
+}
+
 static void a_record_that_is_needed_often_is_expected_sooner(void **unused)
 {
 	(void)unused;
@@ -351,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_quiet_night_counts_a_quarter_of_an_hour),
 		cmocka_unit_test(a_clock_that_steps_back_or_jumps_ahead_does_no_harm),
+		cmocka_unit_test(a_clock_that_jumps_by_years_to_and_fro_does_no_harm),
 		cmocka_unit_test(a_record_that_is_needed_often_is_expected_sooner),
 		cmocka_unit_test(a_long_silence_lowers_the_expectation),
 		cmocka_unit_test(a_younger_sibling_makes_a_return_less_probable),

@@ -329,6 +329,28 @@ static void a_deep_chain_does_not_recurse_deeply(void **unused)
 		assert_int_equal(steps[i].record, count - 1 - i);
 }
 
+static void a_million_records_are_planned(void **unused)
+{
+	(void)unused;
+	size_t count = 1000000;
+	cleanup(free_ptr) struct prune_record *records = calloc(count, sizeof(*records));
+	const struct prune_goal goal = { .keep_bytes = (int64_t)count << 19 };
+	struct prune_plan plan;
+	struct error e = { 0 };
+
+	assert_non_null(records);
+	for (size_t i = 0; i < count; i++)
+		records[i] = (struct prune_record){ .id = "x",
+						    .parent = i % 10 ? i - 1 : PRUNE_NO_PARENT,
+						    .size_bytes = 1 << 20,
+						    .need_rate = (double)(i * 7919 % 1009),
+						    .seconds = (double)(i % 13),
+						    .evictable = true };
+	assert_int_equal(prune_plan(records, count, &goal, &prune_scorer_forecast, &plan, &e), 0);
+	assert_int_equal(plan.count, count / 2 + 1);
+	prune_plan_free(&plan);
+}
+
 /* A record that is not kept longer stays behind one that is only when it lies below it. */
 static void records_that_are_kept_longer_are_evicted_after_all_others(void **unused)
 {
@@ -395,6 +417,7 @@ int main(void)
 		cmocka_unit_test(no_other_order_has_later_losses),
 		cmocka_unit_test(a_plan_by_blocks_stops_below_the_limit),
 		cmocka_unit_test(a_deep_chain_does_not_recurse_deeply),
+		cmocka_unit_test(a_million_records_are_planned),
 		cmocka_unit_test(records_that_are_kept_longer_are_evicted_after_all_others),
 		cmocka_unit_test(bytes_and_seconds_both_count_whatever_making_costs),
 	};

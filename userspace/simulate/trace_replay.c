@@ -71,16 +71,20 @@ static struct forecast_past *parent_past(const struct replay *r, size_t record)
 	return parent == TRACE_NO_PARENT ? NULL : &r->pasts[parent];
 }
 
-/* What the event teaches. */
+/* What the event teaches. That a record is made is not a read of it, but one of what lies below. */
 static void learn(struct replay *r, const struct trace_event *event)
 {
+	size_t at = event->record;
+
 	if (!r->forecast || event->operation == TRACE_ASK)
 		return;
 	forecast_advance(r->forecast, event->time_ns);
-	if (event->operation == TRACE_CREATE)
-		forecast_made(r->forecast, &r->pasts[event->record], parent_past(r, event->record));
-	for (size_t i = event->record; i != TRACE_NO_PARENT; i = r->trace->records[i].parent)
-		forecast_needed(r->forecast, &r->pasts[i]);
+	if (event->operation == TRACE_CREATE) {
+		forecast_made(r->forecast, &r->pasts[at], parent_past(r, at));
+		at = r->trace->records[at].parent;
+	}
+	for (; at != TRACE_NO_PARENT; at = r->trace->records[at].parent)
+		forecast_needed(r->forecast, &r->pasts[at]);
 }
 
 /* Makes the record and its ancestors where they are missing, and keeps them until the next event.

@@ -72,8 +72,9 @@ void history_forecast_explain(const struct history_forecast *x, char text[HISTOR
 
 	if (x->needs > 0)
 		explain_class(x, class, sizeof(class));
-	used = snprintf(text, HISTORY_FORECAST_TEXT, "in about %s%s%s%s",
-			units_format_about(1 / x->need_rate, again),
+	units_format_about(1 / x->need_rate, again);
+	used = snprintf(text, HISTORY_FORECAST_TEXT, "in %s%s%s%s%s",
+			*again >= '0' && *again <= '9' ? "about " : "", again,
 			*class ? " (records like it: " : "", class, *class ? ")" : "");
 	if (used > 0 && used < HISTORY_FORECAST_TEXT && x->cost_s > 0)
 		(void)snprintf(text + used, HISTORY_FORECAST_TEXT - (size_t)used,
