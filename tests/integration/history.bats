@@ -271,6 +271,7 @@ events() { # [OPTION…]
 	run -0 varve forecast show
 	assert_output_has "NEEDS"
 	assert_output_has "1, and 0 that are gone"
+	assert_output_has "too little, 1 of 100 returns"
 	stop_agent
 	start_agent_later 20m
 	returns() {
@@ -315,7 +316,7 @@ events() { # [OPTION…]
 	before=$(varve ls -q | sort)
 	events_before=$(events)
 	run -0 varve policy advise
-	[[ ${lines[0]} == "On your last 0.0 days, with a limit of 3 MiB:" ]]
+	[[ ${lines[0]} == "On your last "*", with a limit of 3 MiB:" ]]
 	assert_output_has "forecast"
 	assert_output_has "mine: "
 	varve policy advise --keep-storage 4M --since 7d --json |

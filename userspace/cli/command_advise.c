@@ -201,7 +201,9 @@ static void print_table(const struct advice *a, struct output_table *t)
 		output_table_text(t, COLUMN_SCORER, prune_scorers[i]->name);
 		output_table_size(t, COLUMN_RECREATED, (int64_t)a->replays[i].recreated_bytes, "");
 		output_table_text(t, COLUMN_SECONDS,
-				  units_format_about(a->replays[i].recreated_s, text));
+				  a->replays[i].recreated_s > 0
+					  ? units_format_about(a->replays[i].recreated_s, text)
+					  : "0 s");
 		output_table_count(t, COLUMN_EVICTED, a->replays[i].evicted, true);
 		output_table_text(t, COLUMN_POLICIES, names.text);
 	}
@@ -233,7 +235,7 @@ static int print(const struct advice *a, struct error *e)
 {
 	cleanup(output_table_free) struct output_table *table =
 		output_table_new(&a->c->out, columns, "SCORER,RE-CREATED,IN,EVICTED,POLICIES");
-	char size[UNITS_TEXT_MAX], title[120];
+	char size[UNITS_TEXT_MAX], span[UNITS_TEXT_MAX], title[120];
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
@@ -241,7 +243,8 @@ static int print(const struct advice *a, struct error *e)
 		print_json(a);
 		return 0;
 	}
-	(void)snprintf(title, sizeof(title), "On your last %.1f days, with a limit of %s:", a->days,
+	(void)snprintf(title, sizeof(title), "On your last %s, with a limit of %s:",
+		       units_format_about(a->days * 86400, span),
 		       output_size(&a->c->out, a->limit_bytes, size));
 	output_text(&a->c->out, title);
 	print_table(a, table);

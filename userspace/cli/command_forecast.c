@@ -29,7 +29,8 @@ static const struct output_column columns[] = {
 	[COLUMN_NEEDS] = { "NEEDS", "how often the record was needed, its creation included",
 			   OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_GAP] = { "GAP", "usual time between its needs", OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_SIBLING] = { "SIBLING", "whether a younger sibling was made since the last need",
+	[COLUMN_SIBLING] = { "SIBLING",
+			     "whether a younger one took its place, or that of one below it",
 			     OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_RETURNS] = { "RETURNS", "how often such records were needed again; old ones fade",
 			     OUTPUT_TABLE_RIGHT, 0 },
@@ -147,9 +148,19 @@ static void print_json(struct output *o, const Varve__V1__ForecastClass *class)
 static void print_summary(struct output *o, const Varve__V1__ForecastReply *reply)
 {
 	char half_life[UNITS_TEXT_MAX];
+	double returns = 0;
 
 	output_field(o, "Layers", "%" PRIu64 ", and %" PRIu64 " that are gone", reply->layers,
 		     reply->departed);
+	for (size_t i = 0; i < reply->n_classes; i++)
+		returns += reply->classes[i]->returns;
+	if (returns < reply->enough_returns)
+		output_field(o, "Learned",
+			     "too little, %.0f of %.0f returns: until then, records that were "
+			     "read are kept longer than all others",
+			     returns, reply->enough_returns);
+	else
+		output_field(o, "Learned", "enough, %.0f returns", returns);
 	output_field(o, "Half-life", "%s of busy time",
 		     units_format_about(reply->half_life_s, half_life));
 }

@@ -96,11 +96,14 @@ static void fill_row(struct history *h, const Varve__V1__HistoryEvent *event)
 	output_table_text(t, COLUMN_LAYER, event->layer);
 	output_table_size(t, COLUMN_SIZE, event->size, "");
 	output_table_text(t, COLUMN_COST,
-			  event->cost_ns > 0 ? units_format_duration(event->cost_ns, text) : NULL);
+			  event->cost_ns > 0
+				  ? units_format_about((double)event->cost_ns / NS_PER_S, text)
+				  : NULL);
 	output_table_text(t, COLUMN_BY, *event->by ? event->by : NULL);
 	output_table_text(t, COLUMN_REGRET,
-			  event->regret_ns > 0 ? units_format_duration(event->regret_ns, text)
-					       : NULL);
+			  event->regret_ns > 0
+				  ? units_format_about((double)event->regret_ns / NS_PER_S, text)
+				  : NULL);
 }
 
 static int print_batch(const ProtobufCMessage *reply, void *user, struct error *e)

@@ -221,9 +221,9 @@ static void print_replay(struct cli *c, struct output_table *t, const char *name
 	output_table_row(t, NULL);
 	output_table_text(t, COLUMN_SCORER, name);
 	(void)snprintf(text, sizeof(text), "%.2f%%", 100 * hits);
-	output_table_text(t, COLUMN_HITS, text);
+	output_table_text(t, COLUMN_HITS, r->uses > 0 ? text : NULL);
 	(void)snprintf(text, sizeof(text), "%.2f%%", 100 * byte_hits);
-	output_table_text(t, COLUMN_BYTE_HITS, text);
+	output_table_text(t, COLUMN_BYTE_HITS, r->uses > 0 ? text : NULL);
 	output_table_size(t, COLUMN_RECREATED, (int64_t)r->recreated_bytes, "");
 	(void)snprintf(text, sizeof(text), "%.0f s", r->recreated_s);
 	output_table_text(t, COLUMN_SECONDS, text);

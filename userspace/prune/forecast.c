@@ -382,6 +382,11 @@ double forecast_half_life_s(void)
 	return HALF_LIFE_S;
 }
 
+double forecast_learned_returns(void)
+{
+	return LEARNED_RETURNS;
+}
+
 /* The reverse of class_of(). */
 static struct forecast_class decode_class(size_t class)
 {

@@ -117,3 +117,5 @@ struct forecast_class {
 /* False for a class that has learned nothing. */
 bool forecast_describe(const struct forecast *f, size_t class, struct forecast_class *ret_class);
 double forecast_half_life_s(void);
+/* So many returns, and the table has learned. */
+double forecast_learned_returns(void);

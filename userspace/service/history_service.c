@@ -195,6 +195,7 @@ static void run_forecast(struct grpc_call *call, void *user, ProtobufCMessage *m
 	}
 	reply.busy_s = f.busy_s;
 	reply.half_life_s = f.half_life_s;
+	reply.enough_returns = f.enough_returns;
 	reply.layers = f.layers;
 	reply.departed = f.departed;
 	reply.classes = pointers;

@@ -12,7 +12,8 @@ int eviction_forecast_describe(struct manager *m, struct eviction_forecast *ret_
 {
 	cleanup(free_ptr) struct forecast *table = malloc(sizeof(*table));
 	cleanup(eviction_forecast_free) struct eviction_forecast f = {
-		.half_life_s = forecast_half_life_s()
+		.half_life_s = forecast_half_life_s(),
+		.enough_returns = forecast_learned_returns(),
 	};
 
 	manager_assert_unlocked(m);

@@ -10,6 +10,7 @@ struct manager;
 
 struct eviction_forecast {
 	double busy_s, half_life_s;
+	double enough_returns; /* with so many, in all classes, the table has learned */
 	size_t layers, departed; /* that are remembered */
 	struct forecast_class *classes; /* that have learned something */
 	size_t count;
