@@ -393,7 +393,7 @@ const struct json_value *json_tree_find(const struct json_tree *t, const struct 
 	const struct json_value *found = NULL, *v = json_tree_first(t, object);
 
 	for (; v; v = json_tree_next(t, v))
-		if (strcmp(v->key, key) == 0)
+		if (v->key[0] == key[0] && strcmp(v->key, key) == 0)
 			found = v;
 	return found;
 }
