@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3
+# requires root overlay jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Attacks by a process inside a mount on commands that read its files from outside.

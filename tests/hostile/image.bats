@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # Attacks by an image, or by a prepared directory, on the host whose root imports or exports. The devices

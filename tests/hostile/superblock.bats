@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq unshare nsenter
+# requires root overlay jq unshare nsenter
 # SPDX-License-Identifier: Apache-2.0
 #
 # A process in a mount namespace of its own, like a container, keeps clones of the agent's mounts. So the

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf
+# requires root overlay
 # SPDX-License-Identifier: Apache-2.0
 #
 # containerd's own suite of tests for snapshotters. It skips one of its 21 tests, Rename, on every

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq umoci skopeo zstd xxd protoc curl docker-registry setfattr sqlite3
+# requires root overlay jq umoci skopeo zstd xxd protoc curl docker-registry setfattr sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Import and export of images, records by digest, lazy layers. Rows B40-B47 of parity.

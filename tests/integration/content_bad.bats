@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq zstd sqlite3 mkfs.ext4 docker-registry skopeo xxd
+# requires root overlay jq zstd sqlite3 mkfs.ext4 docker-registry skopeo xxd
 # SPDX-License-Identifier: Apache-2.0
 #
 # Damaged and invalid images, full disks, and agents that are killed: the error names the fault, no

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq umoci skopeo zstd docker-registry setfattr
+# requires root overlay jq umoci skopeo zstd docker-registry setfattr
 # SPDX-License-Identifier: Apache-2.0
 #
 # Export of records as images, and of layers as tars.

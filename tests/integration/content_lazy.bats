@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq docker-registry skopeo sqlite3
+# requires root overlay jq docker-registry skopeo sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Layers that become lazy again, and blobs that are not kept.

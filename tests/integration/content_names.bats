@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq skopeo umoci
+# requires root overlay jq skopeo umoci
 # SPDX-License-Identifier: Apache-2.0
 #
 # Which image of a layout or a registry a reference names, and odd images that other tools accept.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq protoc python3-grpc
+# requires root overlay jq protoc python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
 # BuildKit's control service, called by an independent gRPC implementation: every call and field, also

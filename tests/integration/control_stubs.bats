@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq go buildkit-stubs
+# requires root overlay jq go buildkit-stubs
 # SPDX-License-Identifier: Apache-2.0
 #
 # Calls the agent with BuildKit's own message code and Go's gRPC, as Debian packages them.

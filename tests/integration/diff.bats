@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq containerd-1.7 ctr setfattr zstd
+# requires root overlay jq containerd-1.7 ctr setfattr zstd
 # SPDX-License-Identifier: Apache-2.0
 #
 # The real containerd, with varved as its snapshotter and as its differ. It must make the same files of an

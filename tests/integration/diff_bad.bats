@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3-grpc
+# requires root overlay jq python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
 # The agent as a differ, with a containerd that misbehaves (tests/tools/fake_containerd.py), and with clients that do.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # PARITY rows B50 to B56.
@@ -54,6 +54,7 @@ size() {
 }
 
 @test "B53 a size is unknown after a change until it is measured again" {
+	count_accesses
 	start_agent
 	id=$(varve new)
 	dir=$(varve mount "$id")
@@ -87,6 +88,7 @@ size() {
 }
 
 @test "B53 du walks a layer again only after a change in it" {
+	count_accesses
 	start_agent
 	id=$(varve new)
 	dir=$(varve mount "$id")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # Filters with regular expressions: what they select, and that they do not delay other calls.

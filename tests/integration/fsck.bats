@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3
+# requires root overlay jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # varve fsck on stores that were damaged by hand.

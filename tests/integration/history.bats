@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3 faketime umoci skopeo docker-registry
+# requires root overlay jq sqlite3 faketime umoci skopeo docker-registry
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the agent remembers of layers, and learns from it.
@@ -42,6 +42,7 @@ events() { # [OPTION…]
 }
 
 @test "a read ten minutes and more after the one before is an event, and the reads in between are not" {
+	count_accesses
 	start_agent
 	base=$(result base)
 	id=$(result top --parent "$base")
@@ -170,6 +171,7 @@ events() { # [OPTION…]
 }
 
 @test "the time that work in a record took is its cost" {
+	count_accesses
 	start_agent
 	id=$(varve new --retain --description slow)
 	mount=$(varve mount "$id")
@@ -197,6 +199,7 @@ events() { # [OPTION…]
 }
 
 @test "prune by forecast says when a layer would be needed again" {
+	count_accesses
 	start_agent
 	result unread > /dev/null
 	above=$(result above --parent "$(result below)")
@@ -259,6 +262,7 @@ events() { # [OPTION…]
 }
 
 @test "forecast show has what was learned, also after a restart" {
+	count_accesses
 	start_agent
 	id=$(result seen)
 	[[ -z $(varve forecast show --json | jq 'select(.returns > 0)') ]]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq unshare nsenter getfattr mkfs.ext3
+# requires root overlay jq unshare nsenter getfattr mkfs.ext3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Id maps: mounts show other owners than the layers have on disk. PARITY row B48.
@@ -197,6 +197,7 @@ more" ] && ! touch more 2> /dev/null'
 }
 
 @test "B48 mounts with id maps and their counters survive the agent's death" {
+	count_accesses
 	start_agent
 	image=$(image)
 	id=$(new_mapped "$users" --parent "$image")
@@ -219,6 +220,7 @@ more" ] && ! touch more 2> /dev/null'
 }
 
 @test "B48 accesses in a mount with an id map are counted exactly, each in its layer" {
+	count_accesses
 	start_agent
 	image=$(image)
 	upper=$(new_mapped "$users" --parent "$image")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq containerd-1.7 ctr docker-registry skopeo
+# requires root overlay jq containerd-1.7 ctr docker-registry skopeo
 # SPDX-License-Identifier: Apache-2.0
 #
 # `varve images`: those of the real containerd, and those that Varve has pulled.
@@ -61,6 +61,7 @@ image() {
 }
 
 @test "images of all namespaces are shown with what they take, what they share and what was read of them" {
+	count_accesses
 	make_remote_images
 	start_agent
 	start_containerd

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3-grpc
+# requires root overlay jq python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
 # A Prepare that says by its label which chain will be unpacked is answered ALREADY_EXISTS when the store has that

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq mkfs.ext4
+# requires root overlay jq mkfs.ext4
 # SPDX-License-Identifier: Apache-2.0
 #
 # Start, end, crash and recovery of the agent: PARITY rows B80 to B83.
@@ -148,6 +148,7 @@ load ../lib/helpers
 }
 
 @test "mounts and counting go on after SIGTERM has ended the agent" {
+	count_accesses
 	start_agent
 	id=$(varve new --retain)
 	dir=$(varve mount "$id")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3
+# requires root overlay jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Limits and wrong arguments: each is refused with a sentence and an exit status, and changes nothing.
@@ -25,6 +25,7 @@ refused() {
 }
 
 @test "a chain can have 500 layers, and a 501st is refused" {
+	count_accesses
 	start_agent
 	top=$(varve new --retain)
 	echo deep > "$(varve mount "$top")/file"
@@ -200,6 +201,7 @@ refused() {
 }
 
 @test "each listing's --json prints one JSON object per line" {
+	count_accesses
 	start_agent
 	id=$(varve new --retain --description $'x"\\y')
 	for verb in ls du "inspect $id" stats "tree" "lease ls" doctor; do

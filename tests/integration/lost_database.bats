@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3
+# requires root overlay jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Stores whose database was deleted, emptied, damaged or opened to other users. Their layers must stay.

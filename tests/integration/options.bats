@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq script sqlite3
+# requires root overlay jq script sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Global options of varve, and ids.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq dh lintian systemd-nspawn
+# requires root overlay jq dh lintian systemd-nspawn
 # SPDX-License-Identifier: Apache-2.0
 #
 # The Debian package: how it is built, and what it does to a system when it is installed, upgraded, removed and

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # Limits, plans, policies, and the reasons that explain gives.
@@ -218,6 +218,7 @@ refused_config() { # TEXT: --check-config refuses the configuration on standard 
 }
 
 @test "explain says what keeps a record, or when it would be evicted and why" {
+	count_accesses
 	start_agent
 	base=$(result base)
 	top=$(result top --parent "$base")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq faketime
+# requires root overlay jq faketime
 # SPDX-License-Identifier: Apache-2.0
 #
 # PARITY rows B60 to B69.
@@ -117,6 +117,7 @@ mib() {
 }
 
 @test "B66 the access scorer evicts unread records first, BuildKit's the least recently requested" {
+	count_accesses
 	start_agent
 	first=$(result read)
 	second=$(result unread)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # Records, and how refs keep them: PARITY rows B1 to B14.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq containerd-1.7 ctr docker-registry skopeo
+# requires root overlay jq containerd-1.7 ctr docker-registry skopeo
 # SPDX-License-Identifier: Apache-2.0
 #
 # The real containerd pulls an image whose layers Varve has, and neither fetches nor unpacks them.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3 setpriv sqlite3
+# requires root overlay jq python3 setpriv sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # varve simulate: plans for saved states, and replays of traces.

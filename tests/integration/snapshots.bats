@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3 mkfs.ext4 setfattr getfattr
+# requires root overlay jq sqlite3 mkfs.ext4 setfattr getfattr
 # SPDX-License-Identifier: Apache-2.0
 #
 # containerd's Snapshots service, called by a client of Python's gRPC, and compared with containerd's own
@@ -91,6 +91,7 @@ mounts_130_layers() { # client|agent
 }
 
 @test "the agent mounts 130 layers at once, and counts what is read in the lowest" {
+	count_accesses
 	mounts_130_layers agent
 	run varve stats "$(record_of deep/1)" --json
 	assert_json '.readBytes == 7'
@@ -257,6 +258,7 @@ mounts_130_layers() { # client|agent
 }
 
 @test "reads in a snapshot that was removed or committed are counted, also after a crash" {
+	count_accesses
 	local base dir
 	start_agent_with agent
 	committed ns/1/base

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq zstd getfattr
+# requires root overlay jq zstd getfattr
 # SPDX-License-Identifier: Apache-2.0
 #
 # A store that an older version made (tests/data/store-v1/make), as it is after a reboot, opens unchanged.
@@ -55,6 +55,7 @@ listings_agree() {
 }
 
 @test "a store that an older version made has the same listings, also after a restart" {
+	count_accesses
 	start_agent
 	listings_agree
 	varve stats --json | as_before | says stats

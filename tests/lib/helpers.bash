@@ -4,7 +4,8 @@
 # For the bats files: `load ../lib/helpers`. The second line of a file says what its tests need, e.g.
 # `# requires root overlay bpf jq`; a word that lacking() does not know is a program that must be installed.
 #
-# Each test may start one agent, on a private store and socket. teardown() stops it, takes its store
+# Each test may start one agent, on a private store and socket. It counts accesses only in a file that requires
+# bpf, or after count_accesses: loading the programs takes most of an agent's start. teardown() stops it, takes its store
 # down, and fails the test when a mount, a pin or a process is left. A file with a setup() or
 # teardown() of its own calls agent_setup and agent_teardown in them. scripts/run-bats runs each file in
 # a private mount namespace, which the tests rely on.
@@ -45,6 +46,8 @@ agent_setup() {
 	agent_socket=$agent_socket_dir/sock
 	agent_pid=
 	agent_pins=
+	agent_backend=(--backend none)
+	! requires bpf || agent_backend=()
 	# A nearly full disk must not make the agent evict records during a test.
 	agent_config=$BATS_TEST_TMPDIR/varved.conf
 	printf '[prune]\nautomatic = no\n' > "$agent_config"
@@ -115,7 +118,8 @@ start_agent() {
 	local attempt
 	# bats waits for every process that holds its descriptor 3.
 	# shellcheck disable=SC2086
-	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" "$@" >> "$agent_log" 2>&1 3>&- &
+	${agent_launcher-} "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" \
+		"${agent_backend[@]}" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
 	for ((attempt = 0; attempt < 5000; attempt++)); do
 		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then
@@ -223,12 +227,29 @@ assert_json_lines() {
 	assert_json "$@" --slurp
 }
 
+# What the file requires, on one line.
+requirements() {
+	sed -n 's/^# requires //p' "$BATS_TEST_FILENAME"
+}
+
+requires() {
+	[[ " $(requirements) " == *" $1 "* ]]
+}
+
+# count_accesses, before start_agent: this test's agent counts accesses, in a file that does not require bpf.
+count_accesses() {
+	local reason
+	agent_backend=()
+	reason=$(lacking bpf) && skip_for bpf "$reason"
+	return 0
+}
+
 # Skips the test when the file's `# requires` line names something that this machine lacks, or fails it when
 # MUST_RUN names that, too.
 require() {
 	local feature reason
 	# shellcheck disable=SC2013
-	for feature in $(sed -n 's/^# requires //p' "$BATS_TEST_FILENAME"); do
+	for feature in $(requirements); do
 		reason=$(lacking "$feature") && skip_for "$feature" "$reason"
 	done
 	return 0
