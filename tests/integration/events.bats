@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq
+# requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # varve events, and the events in a journal that systemd-journald keeps. One agent serves most tests: it has a policy

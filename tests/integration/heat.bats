@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq
+# requires root overlay bpf jq
 # SPDX-License-Identifier: Apache-2.0
 #
 # varve heat: pictures of a record and of the store are well-formed, say what was read, and are the same again for

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay curl jq sqlite3
+# requires root overlay bpf curl jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the agent serves at /metrics. One agent serves the tests, but for those that change what others look at.

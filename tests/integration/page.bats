@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay curl jq sqlite3
+# requires root overlay bpf curl jq sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # The pages over HTTP: off by default, read-only, and with a policy that lets a browser run and load nothing from
