@@ -56,7 +56,8 @@ PACKAGES := libbpf libelf zlib mount smartcols sqlite3 libnghttp2 libprotobuf-c 
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 DEP_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
-CFLAGS := -O2 -g
+# Builds with sanitizers take half the time so, and their reports have the lines, too.
+CFLAGS := $(if $(SAN),-O1 -g1,-O2 -g)
 # The programs of a root daemon are hardened, but not in sanitizer builds, which have checks of their own.
 # The C library can fortify only with optimization, so a build without it is: make CFLAGS=-O0 HARDENING=
 ifeq ($(SAN),)
