@@ -109,6 +109,7 @@ read_it() { # ID: mounts the record, reads its file, and unmounts it
 }
 
 @test "DiskUsage with an age limit leaves out records that were used since" {
+	count_accesses
 	start_agent
 	used=$(result used)
 	never=$(untouched never)
@@ -149,6 +150,7 @@ read_it() { # ID: mounts the record, reads its file, and unmounts it
 }
 
 @test "Prune keeps records that are in use, internal, frontend, shared or recently used, as its options say" {
+	count_accesses
 	start_agent
 	held=$(result held)
 	varve get "$held"

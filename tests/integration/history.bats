@@ -218,6 +218,7 @@ events() { # [OPTION…]
 }
 
 @test "while little was learned, no record that was read is evicted before one that was not" {
+	count_accesses
 	start_agent
 	cheap=$(result cheap)
 	dear=$(result dear)

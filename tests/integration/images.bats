@@ -135,6 +135,7 @@ image() {
 }
 
 @test "containerd is an owner: its images are planned, explained and removed through it, and counted by what they free" {
+	count_accesses
 	printf 'evict = images\nnamespaces = one, three\n[snapshots]\nkeep_removed = 0\n' >> "$agent_config"
 	make_remote_images
 	start_agent

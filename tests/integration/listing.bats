@@ -20,6 +20,7 @@ column() {
 }
 
 @test "tables are ordered, show times as they were asked for, and are printed again" {
+	count_accesses
 	start_agent
 	small=$(varve new --retain --description b)
 	id=$(result c)

@@ -141,8 +141,9 @@ bool check_superblock_the_end_of_a_superblock_is_noticed(struct check *c, struct
 		       cloner.pid);
 	require(strstr(e->text, expected));
 	end_cloner(&cloner);
-	for (int i = 0; i < 1000 && !superblock_watch_is_gone(w, number); i++)
+	for (int i = 0; i < 12000 && !superblock_watch_is_gone(w, number); i++)
 		(void)poll(NULL, 0, 5); /* a worker of the kernel tears the namespace down */
-	require(superblock_watch_is_gone(w, number) && !overlay_superblock_exists(device));
+	/* Its device number may belong to a superblock of another test by now. */
+	require(superblock_watch_is_gone(w, number));
 	return true;
 }
