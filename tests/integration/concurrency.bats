@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq python3 sqlite3
+# requires root overlay bpf jq python3 sqlite3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Many clients at once, and calls while a prune of thousands of records runs.

@@ -174,6 +174,7 @@ counts_what_is_read() { # client|agent
 }
 
 @test "containerd takes the difference that a container makes, and commits it" {
+	count_accesses
 	local id shown
 	unpack
 	run_container c1 -- /bin/sh -c 'echo new > /data/new && echo other > /one'

@@ -149,7 +149,7 @@ layer_of() {
 	start_agent
 	result a > /dev/null
 	sqlite3 "$agent_root/varve.db" "INSERT INTO labels VALUES ('gone', 'k', 'v'); INSERT INTO holds VALUES ('gone', 'gone', 1, 1);
-		INSERT INTO layer_files VALUES ('gone', 1, 1, 1, 1)"
+		INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access) VALUES ('gone', 1, 1, 1, 1)"
 	run -8 varve fsck
 	[[ $output == *"stray-rows"*"labels"*"1 row in varve.db whose owner is not there"* ]]
 	run -0 varve fsck --repair

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq python3-grpc
+# requires root overlay bpf jq python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
 # Layers that containerd removes, and that stay as a cache. The agent unpacks them itself, for a containerd that is
