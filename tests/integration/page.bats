@@ -191,8 +191,8 @@ records() {
 		for _ in range(20):
 		    connect().sendall(b"GET /policies HTTP/1.1\r\nHost: x\r\n\r\n")
 		s = connect()
-		s.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
-		s.shutdown(socket.SHUT_WR)
+		s.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+		s.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		answer = b""
 		while part := s.recv(65536):
 		    answer += part
