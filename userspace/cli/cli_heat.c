@@ -190,6 +190,7 @@ static int map_records(const struct cli_heat *heat, const Varve__V1__Record **ke
 
 			if (!index) {
 				kept[count] = r;
+				/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 				index = (void *)(uintptr_t)++count;
 				code = hashmap_insert(by_layer, r->layer, index);
 			}

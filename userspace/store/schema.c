@@ -191,8 +191,8 @@ static const char *const migrations[] = {
 	"ALTER TABLE layer_files ADD COLUMN mapped_bytes INTEGER NOT NULL DEFAULT 0;",
 
 	/* 13: whether new children of a layer take the place of old ones */
-	"ALTER TABLE pasts ADD COLUMN replacements INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE pasts ADD COLUMN comebacks INTEGER NOT NULL DEFAULT 0;",
+	("ALTER TABLE pasts ADD COLUMN replacements INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE pasts ADD COLUMN comebacks INTEGER NOT NULL DEFAULT 0;"),
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

@@ -136,6 +136,7 @@ static int map_views(const struct chain *c, struct hashmap *by_id, struct hashma
 		void *index = hashmap_find(by_layer, v->layer.name);
 
 		if (!index) {
+			/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 			index = (void *)(uintptr_t)(i + 1);
 			code = hashmap_insert(by_layer, v->layer.name, index);
 		}

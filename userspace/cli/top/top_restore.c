@@ -36,6 +36,7 @@ static void keep_sequence(const char *name)
 {
 	const char *sequence = tigetstr((char *)name);
 
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): terminfo says so that there is none */
 	if (sequence && sequence != (char *)-1)
 		(void)tputs(sequence, 1, keep_character);
 }
@@ -91,6 +92,7 @@ int top_restore_prepare(struct error *e)
 	if (setupterm(NULL, STDOUT_FILENO, &status) == ERR)
 		return refuse_terminal(e);
 	move = tigetstr((char *)"cup");
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 	if (!move || move == (char *)-1)
 		return refuse_terminal(e);
 	restoring.length = 0;

@@ -180,7 +180,9 @@ int record_page_get(struct manager *m, const struct record_page_query *q,
 		code = find_keys(m, q, &k, e);
 		if (code < 0)
 			return code;
-		qsort(k.items, k.count, sizeof(*k.items), q->ascending ? ascending : descending);
+		if (k.items)
+			qsort(k.items, k.count, sizeof(*k.items),
+			      q->ascending ? ascending : descending);
 		code = view_part(m, q, &k, ret_page, e);
 	}
 	return code;

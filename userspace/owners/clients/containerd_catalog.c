@@ -204,8 +204,11 @@ static int add_image(struct containerd_catalog *c, const struct contents *all,
 	at = (size_t)hashmap_find(at_digest, from->target->digest);
 	if (at == 0) {
 		code = make_image(c, all, from->target->digest, &at);
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+		void *position = (void *)(at + 1);
+
 		if (code == 0)
-			code = hashmap_insert(at_digest, from->target->digest, (void *)(at + 1));
+			code = hashmap_insert(at_digest, from->target->digest, position);
 	} else {
 		at--;
 	}
