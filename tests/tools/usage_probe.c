@@ -700,7 +700,9 @@ static void check_foreign(const struct fixture *f, const char *name, bool as_upp
 	(void)umount(foreign.path);
 }
 
-/* Uses are told apart by the superblock, and what is read after the watch has ended is not. */
+/* Uses are told apart by the mount, and what is read after the watch has ended is not. The mounts
+ * lie on top of each other: before 6.8 one that is made after another has ended may be taken for
+ * it. */
 static void check_foreign_uses(const struct fixture *f)
 {
 	struct foreign foreign = { .layer = add_layer((struct check *)&f->store) };
@@ -710,8 +712,9 @@ static void check_foreign_uses(const struct fixture *f)
 	for (int i = 0; i < 3 && done; i++) {
 		done = mount_foreign(f, &foreign, false) && read_foreign(&foreign) &&
 		       read_foreign(&foreign);
-		(void)umount(foreign.path);
 	}
+	while (umount(foreign.path) == 0)
+		;
 	found = read_totals(foreign.owner);
 	say(done && found.uses == 3 && found.counters[USAGE_AS_LOWER][USAGE_READ_OPENS] == 6,
 	    "each overlay of a layer is one use", "another number");
