@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text_list.h"
 #include "base/vec.h"
 #include "owners/clients/containerd_catalog.h"
 #include "owners/clients/containerd_client.h"
@@ -18,12 +19,8 @@
 
 static void entry_free(struct image_entry *entry)
 {
-	for (size_t i = 0; i < entry->tag_count; i++)
-		free(entry->tags[i]);
-	for (size_t i = 0; i < entry->container_count; i++)
-		free(entry->containers[i]);
-	free(entry->tags);
-	free(entry->containers);
+	text_list_free(entry->tags, entry->tag_count);
+	text_list_free(entry->containers, entry->container_count);
 	free(entry->layers);
 	free(entry->digest);
 	free(entry->namespace);
@@ -36,21 +33,6 @@ void image_list_free(struct image_list *list)
 	free(list->items);
 	image_tops_free(&list->tops);
 	*list = (struct image_list){ 0 };
-}
-
-/* Adds a copy of the text. */
-static int add_text(char ***texts, size_t *count, const char *text)
-{
-	char **more = realloc(*texts, (*count + 1) * sizeof(**texts));
-
-	if (!more)
-		return -ENOMEM;
-	*texts = more;
-	more[*count] = strdup(text);
-	if (!more[*count])
-		return -ENOMEM;
-	++*count;
-	return 0;
 }
 
 static bool has_layer(const struct image_entry *entry, size_t layer)
@@ -121,7 +103,7 @@ static int add_image(const struct namespace *n, const struct catalog_image *imag
 	if (!entry->digest)
 		return -ENOMEM;
 	for (size_t i = 0; code == 0 && i < image->tag_count; i++)
-		code = add_text(&entry->tags, &entry->tag_count, image->tags[i]);
+		code = text_list_add(&entry->tags, &entry->tag_count, image->tags[i]);
 	for (size_t i = 0; code == 0 && i < image->top_count; i++) {
 		const struct image_top *top = snapshot_names_find(n->tops, n->name, image->tops[i]);
 
@@ -170,7 +152,7 @@ static int add_container(const struct namespace *n, size_t first,
 
 		if (!uses(top, c, entry))
 			continue;
-		if (add_text(&entry->containers, &entry->container_count, c->id) < 0)
+		if (text_list_add(&entry->containers, &entry->container_count, c->id) < 0)
 			return -ENOMEM;
 		if (changed_ns(c) > entry->last_container_ns)
 			entry->last_container_ns = changed_ns(c);
@@ -280,7 +262,7 @@ static int add_own(struct image_list *list)
 		entry->held = top->held;
 		entry->pulled_ns = top->created_ns;
 		for (size_t k = 0; k < top->ref_count; k++)
-			if (add_text(&entry->tags, &entry->tag_count, top->refs[k]) < 0)
+			if (text_list_add(&entry->tags, &entry->tag_count, top->refs[k]) < 0)
 				return -ENOMEM;
 	}
 	return 0;

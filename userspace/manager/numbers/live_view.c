@@ -169,7 +169,7 @@ static int add_stored(struct manager *m, struct live_row *row, struct error *e)
 	int code;
 
 	if (row->access.last_ns == 0)
-		return 0; /* it was never read: there are no rows */
+		return 0; /* a layer that was never read has no rows */
 	code = touched_files_load_state(m, row->layer, &state, e);
 	if (code < 0)
 		return code;

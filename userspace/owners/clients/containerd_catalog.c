@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/hashmap.h"
+#include "base/text_list.h"
 #include "base/vec.h"
 #include "owners/clients/containerd_images.h"
 #include "owners/clients/message_call.h"
@@ -20,33 +21,11 @@
 #define PINNED "io.cri-containerd.pinned"
 #define CONTENTS_PER_IMAGE 1000 /* what refers to more is not an image */
 
-/* Adds a copy of the text. */
-static int add_text(char ***texts, size_t *count, const char *text)
-{
-	char **more = realloc(*texts, (*count + 1) * sizeof(**texts));
-
-	if (!more)
-		return -ENOMEM;
-	*texts = more;
-	more[*count] = strdup(text);
-	if (!more[*count])
-		return -ENOMEM;
-	++*count;
-	return 0;
-}
-
-static void free_texts(char **texts, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 void containerd_catalog_free(struct containerd_catalog *c)
 {
 	for (size_t i = 0; i < c->count; i++) {
-		free_texts(c->images[i].tags, c->images[i].tag_count);
-		free_texts(c->images[i].tops, c->images[i].top_count);
+		text_list_free(c->images[i].tags, c->images[i].tag_count);
+		text_list_free(c->images[i].tops, c->images[i].top_count);
 		free(c->images[i].digest);
 	}
 	free(c->images);
@@ -74,8 +53,8 @@ struct contents {
 static void contents_free(struct contents *all)
 {
 	for (size_t i = 0; i < all->count; i++) {
-		free_texts(all->items[i].refs, all->items[i].ref_count);
-		free_texts(all->items[i].tops, all->items[i].top_count);
+		text_list_free(all->items[i].refs, all->items[i].ref_count);
+		text_list_free(all->items[i].tops, all->items[i].top_count);
 		free(all->items[i].digest);
 	}
 	free(all->items);
@@ -116,8 +95,8 @@ static int add_content(const Varve__Containerd__Info *info, void *user)
 		c = c ? c : make_content(all, info->digest);
 		if (!c)
 			return -ENOMEM;
-		code = to_snapshot ? add_text(&c->tops, &c->top_count, value)
-				   : add_text(&c->refs, &c->ref_count, value);
+		code = to_snapshot ? text_list_add(&c->tops, &c->top_count, value)
+				   : text_list_add(&c->refs, &c->ref_count, value);
 	}
 	return code;
 }
@@ -150,7 +129,7 @@ static int add_tops(const struct contents *all, struct catalog_image *image)
 			continue;
 		code = hashmap_insert(seen, c->digest, (void *)c);
 		for (size_t i = 0; code == 0 && i < c->top_count; i++)
-			code = add_text(&image->tops, &image->top_count, c->tops[i]);
+			code = text_list_add(&image->tops, &image->top_count, c->tops[i]);
 		for (size_t i = 0; i < c->ref_count && count < CONTENTS_PER_IMAGE; i++)
 			waiting[count++] = c->refs[i];
 	}
@@ -213,7 +192,7 @@ static int add_image(struct containerd_catalog *c, const struct contents *all,
 		at--;
 	}
 	if (code == 0)
-		code = add_text(&c->images[at].tags, &c->images[at].tag_count, from->name);
+		code = text_list_add(&c->images[at].tags, &c->images[at].tag_count, from->name);
 	if (code == 0)
 		add_facts(from, &c->images[at]);
 	return code;
