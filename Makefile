@@ -3,6 +3,7 @@
 # make                 build/varved, build/varve and build/varve-fetch
 # make check           unit tests            make check-root    bats tests on this kernel (root)
 # make check-crash     kills at each step    make check-vm      stock kernels
+# make check-power     the store after power cuts at every flush and between: 1 000 states and more (root)
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
 # make check-page      the agent's pages in Chromium (root; the package chromium)
@@ -105,7 +106,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-vm check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-vm check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 python-protos: $(PYTHON_PROTOS)
@@ -226,6 +227,9 @@ analyze: $(SOURCES:%.c=$(OUT)/analyzed/%) $(MAINS:%.c=$(OUT)/analyzed/%)
 check-crash:
 	$(MAKE) FAIL_POINTS=1 all python-protos
 	scripts/run-bats build/failpoints tests/crash
+
+check-power: tests
+	scripts/run-power $(OUT)
 
 check-hardening: all
 	scripts/check-hardening $(OUT)
