@@ -70,14 +70,14 @@ ended() {
 @test "the terminal is as before when it ends by a key or a signal, also while the agent hangs" {
 	start_agent
 	result one > /dev/null
-	session 24x80 'wait:RECORD key:q'
+	session 24x80 'wait:ID key:q'
 	ended 0
 	for name in SIGTERM SIGINT SIGHUP; do
-		session 24x80 "wait:RECORD signal:$name"
+		session 24x80 "wait:ID signal:$name"
 		ended "-$(kill -l "$name")"
 	done
 	# The first refresh after the agent was stopped waits for it, whether or not it has begun.
-	session 24x80 "wait:RECORD signal-agent:SIGSTOP signal:SIGTERM"
+	session 24x80 "wait:ID signal-agent:SIGSTOP signal:SIGTERM"
 	kill -CONT "$agent_pid"
 	ended -15
 }
@@ -85,12 +85,12 @@ ended() {
 @test "small terminals, ones without color, a change of size, and unknown ones" {
 	start_agent
 	result one > /dev/null
-	session 5x20 'wait:RECORD key:j key:\t key:\x1b[Z size:40x120 wait:DESCRIPTION size:1x1 size:24x80 wait:DESCRIPTION key:q'
+	session 5x20 'wait:ID key:j key:\t key:\x1b[Z size:40x120 wait:DESCRIPTION size:1x1 size:24x80 wait:DESCRIPTION key:q'
 	ended 0
-	NO_COLOR=1 TERM=xterm-256color session 24x80 'wait:RECORD key:q'
+	NO_COLOR=1 TERM=xterm-256color session 24x80 'wait:ID key:q'
 	ended 0
 	[[ ! $(< "$BATS_TEST_TMPDIR/session") =~ $'\e['[0-9\;]*[34][0-7]m ]]
-	TERM=vt100 session 24x80 'wait:RECORD key:q'
+	TERM=vt100 session 24x80 'wait:ID key:q'
 	jq -e '.status == 0' "$BATS_TEST_TMPDIR/session.json"
 	for term in '' nonsense dumb; do
 		TERM=$term session 24x80 ''
@@ -102,11 +102,11 @@ ended() {
 @test "keys pin, explain, show details and files, plan a prune and filter" {
 	start_agent
 	id=$(result 'first one')
-	session 24x100 'wait:RECORD key:p wait:pinned key:e wait:eviction: key:q key:\r wait:description: key:q key:f wait:[files] key:q'
+	session 24x100 'wait:ID key:p wait:pinned key:e wait:eviction: key:q key:\r wait:description: key:q key:f wait:[files] key:q'
 	ended 0
 	run -0 varve inspect --json "$id"
 	assert_json '.pinned'
-	session 24x100 'wait:RECORD key:p wait:unpinned key:P wait:Plan key:1\r wait:--plan key:q key:/ key:description==none\r wait:record key:/ key:\x15a==\r wait:filter key:q'
+	session 24x100 'wait:ID key:p wait:unpinned key:P wait:Plan key:1\r wait:--plan key:q key:/ key:description==none\r wait:record key:/ key:\x15a==\r wait:filter key:q'
 	ended 0
 	run -0 varve inspect --json "$id"
 	assert_json '.pinned == false'
@@ -116,12 +116,26 @@ ended() {
 	start_agent
 	"$VARVE_BUILD/varve" -H "unix://$agent_socket" top -b -d 0.2 > "$BATS_TEST_TMPDIR/lines" 2>&1 3>&- &
 	background=$!
-	retry 50 grep -q RECORD "$BATS_TEST_TMPDIR/lines"
+	retry 50 grep -q "^ID " "$BATS_TEST_TMPDIR/lines"
 	kill_agent
 	retry 50 grep -q 'agent away since .*, trying again' "$BATS_TEST_TMPDIR/lines"
 	start_agent
 	retry 50 grep -q 'the agent is back; it was away since' "$BATS_TEST_TMPDIR/lines"
 	kill "$background"
+}
+
+@test "a live view walks no layer, also while one is written to" {
+	start_agent
+	result one > /dev/null
+	mountpoint=$(varve mount "$(varve new)")
+	for view in records eviction; do
+		before=$(varve info --json | jq .diskWalks)
+		head -c 64K /dev/urandom > "$mountpoint/$view"
+		run -0 varve top -b -n 2 -d 0.1 --view $view
+		[[ $(varve info --json | jq .diskWalks) -eq $before ]]
+	done
+	varve policy show > /dev/null
+	(($(varve info --json | jq .diskWalks) > before))
 }
 
 # measuring: whether the agent has the kernel measure BPF programs.

@@ -70,7 +70,8 @@ static int list_policies(struct manager *m, const char *id, struct error *e)
 {
 	struct eviction_policy_view *policies = NULL;
 	size_t count = 0;
-	int code = eviction_policies_list(m, true, &gone, &policies, &count, e);
+	int code =
+		eviction_policies_list(m, EVICTION_POLICIES_MEASURED, &gone, &policies, &count, e);
 
 	(void)id;
 	if (code == 0)

@@ -95,7 +95,8 @@ static int fill_policies(struct control_worker *w, struct manager *m, struct err
 	int code = 0;
 
 	if (eviction_policies_are_automatic(m))
-		code = eviction_policies_list(m, false, NULL, &views, &count, e);
+		code = eviction_policies_list(m, EVICTION_POLICIES_NO_USAGE, NULL, &views, &count,
+					      e);
 	if (code < 0)
 		return code;
 	w->policies = calloc(count + 1, sizeof(*w->policies));

@@ -141,15 +141,17 @@ static void run_explain(struct grpc_call *call, void *user, ProtobufCMessage *me
 
 static void run_policy_list(struct grpc_call *call, void *user, ProtobufCMessage *message)
 {
+	const Varve__V1__PolicyRequest *request = (const Varve__V1__PolicyRequest *)message;
 	struct error e = { 0 };
 	int code;
 	struct eviction_policy_view *policies = NULL;
 	Varve__V1__PolicyReply *all = NULL;
 	size_t count = 0;
 
-	(void)message; /* the request has no fields */
-	code = eviction_policies_list(manager_of(user), true, grpc_call_cancel_flag(call),
-				      &policies, &count, &e);
+	code = eviction_policies_list(manager_of(user),
+				      request->as_known ? EVICTION_POLICIES_AS_KNOWN
+							: EVICTION_POLICIES_MEASURED,
+				      grpc_call_cancel_flag(call), &policies, &count, &e);
 	if (code == 0 && !(all = native_messages_policies(policies, count)))
 		code = -ENOMEM;
 	service_call_reply(call, code, all ? &all->base : NULL, &e);
@@ -163,6 +165,7 @@ const struct grpc_method eviction_service_methods[] = {
 	{ "/varve.v1.Cache/Explain", service_call_run, GRPC_METHOD_READS,
 	  &(const struct service_handler){ &varve__v1__id_request__descriptor, run_explain } },
 	{ "/varve.v1.Cache/PolicyList", service_call_run, GRPC_METHOD_READS,
-	  &(const struct service_handler){ &varve__v1__empty__descriptor, run_policy_list } },
+	  &(const struct service_handler){ &varve__v1__policy_request__descriptor,
+					   run_policy_list } },
 	{ NULL, NULL, GRPC_METHOD_CHANGES, NULL },
 };

@@ -85,7 +85,9 @@ static void write_policies(struct exposition *x, struct manager *m)
 	cleanup(free_ptr) struct eviction_policy_view *policies = NULL;
 	size_t count = 0;
 
-	if (eviction_policies_list(m, false, NULL, &policies, &count, NULL) < 0 || count == 0)
+	if (eviction_policies_list(m, EVICTION_POLICIES_NO_USAGE, NULL, &policies, &count, NULL) <
+		    0 ||
+	    count == 0)
 		return;
 	exposition_gauge(x, "varve_filesystem_size_bytes", "Size of the store's file system.",
 			 (double)policies->disk.total_bytes);

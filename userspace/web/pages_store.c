@@ -55,8 +55,8 @@ int pages_store_overview(const struct page_request *r, struct strbuf *out, struc
 	if (code == 0)
 		code = gather_history(r, h, e);
 	if (code == 0)
-		code = eviction_policies_list(m, false, r->request->cancelled, &policies,
-					      &o.policy_count, e);
+		code = eviction_policies_list(m, EVICTION_POLICIES_NO_USAGE, r->request->cancelled,
+					      &policies, &o.policy_count, e);
 	if (code < 0)
 		return code;
 	o.policies = policies;

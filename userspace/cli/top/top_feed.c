@@ -162,11 +162,12 @@ static int ask_slow(struct top_feed *f, const char *method, const ProtobufCMessa
 
 static int ask_policies(struct top_feed *f, struct top_state *s, struct error *e)
 {
-	Varve__V1__Empty empty = VARVE__V1__EMPTY__INIT;
+	Varve__V1__PolicyRequest policies = VARVE__V1__POLICY_REQUEST__INIT;
 	Varve__V1__RegretRequest regret = VARVE__V1__REGRET_REQUEST__INIT;
 	int code;
 
-	code = ask_slow(f, "PolicyList", &empty.base, &varve__v1__policy_reply__descriptor,
+	policies.as_known = true; /* a live view walks no layer */
+	code = ask_slow(f, "PolicyList", &policies.base, &varve__v1__policy_reply__descriptor,
 			&f->policies_ns, SLOW_NS, (void **)&s->policies, e);
 	if (code < 0)
 		return code;

@@ -40,9 +40,9 @@ int eviction_policies_options(struct manager *m, const char *name,
 	return 0;
 }
 
-int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool *cancelled,
-			   struct eviction_policy_view **ret_policies, size_t *ret_count,
-			   struct error *e)
+int eviction_policies_list(struct manager *m, enum eviction_policies_usage usage,
+			   const atomic_bool *cancelled, struct eviction_policy_view **ret_policies,
+			   size_t *ret_count, struct error *e)
 {
 	static const struct prune_rule everything = { .all = true, .scorer = &prune_scorer_access };
 	cleanup(eviction_candidates_free) struct eviction_candidates candidates = {
@@ -50,7 +50,8 @@ int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool
 	};
 	size_t count = m->policies ? m->policies->count : 0;
 	struct eviction_policy_view *policies = NULL;
-	int code = with_usage ? layer_sizes_measure(m, cancelled, e) : 0;
+	bool with_usage = usage != EVICTION_POLICIES_NO_USAGE;
+	int code = usage == EVICTION_POLICIES_MEASURED ? layer_sizes_measure(m, cancelled, e) : 0;
 
 	if (code < 0)
 		return code;

@@ -9,14 +9,20 @@ struct eviction_policy_view {
 	const struct prune_policy *policy; /* lives as long as the manager */
 	const char *scorer; /* by name, also where the policy names none; static */
 	struct prune_disk disk;
-	int64_t used_bytes, keep_bytes; /* 0 without `with_usage` */
+	int64_t used_bytes, keep_bytes; /* 0 without usage */
 };
 
-/* All policies in the order in which they run; `with_usage` looks at every record. The caller frees
- * *ret_policies with free(3). `cancelled` may be NULL. */
-int eviction_policies_list(struct manager *m, bool with_usage, const atomic_bool *cancelled,
-			   struct eviction_policy_view **ret_policies, size_t *ret_count,
-			   struct error *e);
+enum eviction_policies_usage {
+	EVICTION_POLICIES_NO_USAGE,
+	EVICTION_POLICIES_AS_KNOWN, /* looks at every record, and measures none */
+	EVICTION_POLICIES_MEASURED,
+};
+
+/* All policies in the order in which they run. The caller frees *ret_policies with free(3).
+ * `cancelled` may be NULL. */
+int eviction_policies_list(struct manager *m, enum eviction_policies_usage usage,
+			   const atomic_bool *cancelled, struct eviction_policy_view **ret_policies,
+			   size_t *ret_count, struct error *e);
 
 /* Whether policies run by themselves. */
 bool eviction_policies_are_automatic(const struct manager *m);
