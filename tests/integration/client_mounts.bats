@@ -129,7 +129,7 @@ store_is_sound() {
 	assert_json '.access == {opens: null, reads: null, readBytes: null, lastReadAt: null, lastWrittenAt: null, upkeep: {opens: null, reads: null, readBytes: null, lastReadAt: null}, backend: "none"}'
 	run varve stats --json
 	assert_json '.opens == null and .filesTouched == null and .lastAccessAt == null and .backend == "none"'
-	run varve stats -o "LAST ACCESS"
+	run varve stats -o "LAST READ"
 	[[ ${lines[1]} == *–* ]]
 	run varve inspect "$id"
 	[[ $output =~ Accesses.*– ]]

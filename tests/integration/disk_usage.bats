@@ -63,14 +63,14 @@ size() {
 	head -c 64K /dev/urandom > "$dir/f"
 	run varve ls --json
 	assert_json '.size == null'
-	run varve stats -o OF
+	run varve stats -o SIZE
 	[[ ${lines[1]} == *–* ]]
 	run varve tree --json
 	assert_json '.size == null'
 	(($(size "$id") >= 65536))
 	run varve ls --json
 	assert_json '.size >= 65536'
-	run varve stats -o OF
+	run varve stats -o SIZE
 	[[ ${lines[1]} == *KiB* ]]
 	head -c 64K /dev/urandom > "$dir/g"
 	run varve ls --json --filter 'size>0'

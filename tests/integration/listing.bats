@@ -67,6 +67,25 @@ column() {
 	[[ $(varve ls -n --no-trunc -o id) == "$id" && $(varve du -q) == "$id" ]]
 }
 
+@test "ls, du, tree and stats have the same names for the same things, and older names go on working" {
+	count_accesses
+	start_agent
+	id=$(result one)
+	cat "$(varve mount "$id")/data" > /dev/null
+	varve du > /dev/null # measures
+	[[ $(varve ls -n -b -o SIZE,READ | xargs) =~ ^[1-9][0-9]+\ 1048576$ ]]
+	names=SIZE,OPENS,READS,READ,LAST_READ
+	cells=$(varve ls -n -b --time iso -o $names)
+	for command in ls du tree stats; do
+		[[ $(varve "$command" -o "$names" | head -n 1 | xargs) == "${names//[,_]/ }" ]]
+		[[ $(varve "$command" -n -b --time iso -o "$names" | head -n 1) == "$cells" ]]
+	done
+	[[ $(varve stats -o OF,First_Access,last-access | head -n 1 | xargs) == "SIZE FIRST READ LAST READ" ]]
+	[[ $(varve du -o "LAST ACCESSED" | head -n 1 | xargs) == "LAST USED" ]]
+	[[ $(varve files "$id" -o path,last_access | head -n 1 | xargs) == "PATH LAST READ" ]]
+	varve stats --sort last_access > /dev/null
+}
+
 @test "leases are completed" {
 	start_agent
 	varve lease create build-one

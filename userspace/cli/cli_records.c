@@ -20,8 +20,6 @@ const struct output_column cli_records_columns[] = {
 	[CLI_RECORDS_USES] = { "USES", "how often it was used", OUTPUT_TABLE_RIGHT, 0 },
 	[CLI_RECORDS_LAST_USED] = { "LAST USED", "last release of a ref, or last access",
 				    OUTPUT_TABLE_LEFT, 0 },
-	[CLI_RECORDS_LAST_ACCESSED] = { "LAST ACCESSED", "the same as LAST USED", OUTPUT_TABLE_LEFT,
-					0 },
 	[CLI_RECORDS_IN_USE] = { "IN USE", "held by a lease or mounted", OUTPUT_TABLE_LEFT, 0 },
 	[CLI_RECORDS_SHARED] = { "SHARED", "other records or leases rely on its data, too",
 				 OUTPUT_TABLE_LEFT, 0 },
@@ -226,7 +224,6 @@ void cli_records_cells(struct output_table *t, const Varve__V1__Record *r, bool 
 	output_table_size(t, CLI_RECORDS_SIZE, r->size, marks && r->shared ? "*" : "");
 	output_table_count(t, CLI_RECORDS_USES, (uint64_t)r->usage_count, r->usage_count >= 0);
 	output_table_age(t, CLI_RECORDS_LAST_USED, r->last_used_ns, true);
-	output_table_age(t, CLI_RECORDS_LAST_ACCESSED, r->last_used_ns, true);
 	output_table_text(t, CLI_RECORDS_IN_USE, yes_no(r->in_use));
 	output_table_text(t, CLI_RECORDS_SHARED, yes_no(r->shared));
 	output_table_text(t, CLI_RECORDS_PINNED, yes_no(r->pinned));

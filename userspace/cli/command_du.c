@@ -90,7 +90,7 @@ static void print_block(struct output *o, const Varve__V1__Record *r)
 static int print_table(struct cli *c, const struct cli_records *records, struct error *e)
 {
 	cleanup(output_table_free) struct output_table *table = output_table_new(
-		&c->out, cli_records_columns, "ID,RECLAIMABLE,SIZE,LAST ACCESSED,READS,LAST READ");
+		&c->out, cli_records_columns, "ID,RECLAIMABLE,SIZE,LAST USED,READS,LAST READ");
 
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");

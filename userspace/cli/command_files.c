@@ -29,7 +29,7 @@ enum column {
 	COLUMN_OPENS,
 	COLUMN_READ,
 	COLUMN_MAPPED,
-	COLUMN_LAST_ACCESS,
+	COLUMN_LAST_READ,
 	COLUMN_END
 };
 
@@ -41,7 +41,7 @@ static const struct output_column columns[] = {
 	[COLUMN_MAPPED] = { "MAPPED",
 			    "bytes mapped in by faults: at most so many were touched through mappings",
 			    OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_READ] = { "LAST READ", "the last access to it", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_END] = { NULL, NULL, OUTPUT_TABLE_LEFT, 0 },
 };
 
@@ -155,14 +155,14 @@ static void print_file(struct files *f, struct output_table *table, const Varve_
 		output_table_count(table, COLUMN_OPENS, file->opens, known);
 		output_table_size(table, COLUMN_READ, known ? (int64_t)file->read_bytes : -1, "");
 		output_table_size(table, COLUMN_MAPPED, mapped_bytes(f, file), "");
-		output_table_age(table, COLUMN_LAST_ACCESS, file->last_access_ns, known);
+		output_table_age(table, COLUMN_LAST_READ, file->last_access_ns, known);
 	}
 }
 
 static int print_files(struct files *f, struct error *e)
 {
 	cleanup(output_table_free) struct output_table *table =
-		output_table_new(&f->c->out, columns, "PATH,SIZE,OPENS,READ,MAPPED,LAST ACCESS");
+		output_table_new(&f->c->out, columns, "PATH,SIZE,OPENS,READ,MAPPED,LAST READ");
 	uint32_t printed = 0;
 
 	if (!table)

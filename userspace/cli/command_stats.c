@@ -20,7 +20,7 @@ enum column {
 	COLUMN_EXECS,
 	COLUMN_READS,
 	COLUMN_READ,
-	COLUMN_OF,
+	COLUMN_SIZE,
 	COLUMN_WRITES,
 	COLUMN_WRITTEN,
 	COLUMN_MMAPS,
@@ -33,8 +33,8 @@ enum column {
 	COLUMN_UPKEEP_OPENS,
 	COLUMN_UPKEEP_READS,
 	COLUMN_UPKEEP,
-	COLUMN_FIRST_ACCESS,
-	COLUMN_LAST_ACCESS,
+	COLUMN_FIRST_READ,
+	COLUMN_LAST_READ,
 	COLUMN_BACKEND,
 	COLUMN_MOUNTPOINT,
 	COLUMN_OWNER,
@@ -53,7 +53,7 @@ static const struct output_column columns[] = {
 	[COLUMN_EXECS] = { "EXECS", "programs started", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READS] = { "READS", "read calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_READ] = { "READ", "bytes read", OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_OF] = { "OF", "the layer's size", OUTPUT_TABLE_RIGHT, 0 },
+	[COLUMN_SIZE] = { "SIZE", "the layer's size", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_WRITES] = { "WRITES", "write calls", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_WRITTEN] = { "WRITTEN", "bytes written", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_MMAPS] = { "MMAPS", "files mapped into memory", OUTPUT_TABLE_RIGHT, 0 },
@@ -69,9 +69,9 @@ static const struct output_column columns[] = {
 	[COLUMN_UPKEEP_READS] = { "UPKEEP READS", "read calls of upkeep", OUTPUT_TABLE_RIGHT, 0 },
 	[COLUMN_UPKEEP] = { "UPKEEP", "bytes read by upkeep: containerd, the agent and the like",
 			    OUTPUT_TABLE_RIGHT, 0 },
-	[COLUMN_FIRST_ACCESS] = { "FIRST ACCESS", "time of the first counted access",
-				  OUTPUT_TABLE_LEFT, 0 },
-	[COLUMN_LAST_ACCESS] = { "LAST ACCESS", "time of the last access", OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_FIRST_READ] = { "FIRST READ", "the first counted access to a file",
+				OUTPUT_TABLE_LEFT, 0 },
+	[COLUMN_LAST_READ] = { "LAST READ", "the last access to a file", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_BACKEND] = { "BACKEND", "the backend that counts accesses", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_MOUNTPOINT] = { "MOUNTPOINT", "where it is mounted", OUTPUT_TABLE_CUT, 0 },
 	[COLUMN_OWNER] = { "OWNER",
@@ -141,7 +141,7 @@ static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
 	output_table_text(t, COLUMN_OWNER, owners);
 	output_table_id(t, COLUMN_ID, s->id, "");
 	output_table_text(t, COLUMN_DESCRIPTION, s->description);
-	output_table_size(t, COLUMN_OF, s->size, "");
+	output_table_size(t, COLUMN_SIZE, s->size, "");
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
 		const struct counter *counter = &counters[i];
 		uint64_t value = counter_value(s, counter);
@@ -153,8 +153,8 @@ static void fill_row(struct output_table *t, const Varve__V1__Stats *s)
 			output_table_count(t, (int)counter->column, value, known);
 	}
 	fill_upkeep(t, s);
-	output_table_age(t, COLUMN_FIRST_ACCESS, s->first_access_ns, seen(s, FIELD_FIRST_ACCESS));
-	output_table_age(t, COLUMN_LAST_ACCESS, s->last_access_ns, seen(s, FIELD_LAST_ACCESS));
+	output_table_age(t, COLUMN_FIRST_READ, s->first_access_ns, seen(s, FIELD_FIRST_ACCESS));
+	output_table_age(t, COLUMN_LAST_READ, s->last_access_ns, seen(s, FIELD_LAST_ACCESS));
 	output_table_text(t, COLUMN_BACKEND, s->backend[0] ? s->backend : NULL);
 	output_table_count(t, COLUMN_MOUNT, s->mount, s->mount != 0);
 	output_table_count(t, COLUMN_LAYER, s->layer, s->mount != 0);
@@ -224,11 +224,11 @@ static int run_by_layer(struct cli *c, bool by_mount, struct error *e)
 		return code;
 	table = output_table_new(&c->out, columns,
 				 request.by_mount
-					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST ACCESS,"
+					 ? "ID,MOUNT,LAYER,OPENS,EXECS,READS,READ,SIZE,WRITES,"
+					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST READ,"
 					   "MOUNTPOINT"
-					 : "ID,DESCRIPTION,OPENS,EXECS,READS,READ,OF,WRITES,"
-					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST ACCESS");
+					 : "ID,DESCRIPTION,OPENS,EXECS,READS,READ,SIZE,WRITES,"
+					   "WRITTEN,MMAPS,MAPPED,FILES,UPKEEP,LAST READ");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	for (size_t i = 0; i < replies.count; i++) {
@@ -288,8 +288,8 @@ static void print_reader(struct cli *c, struct output_table *t, const Varve__V1_
 	output_table_count(t, r->upkeep ? COLUMN_UPKEEP_OPENS : COLUMN_OPENS, r->opens, true);
 	output_table_count(t, r->upkeep ? COLUMN_UPKEEP_READS : COLUMN_READS, r->reads, true);
 	output_table_size(t, r->upkeep ? COLUMN_UPKEEP : COLUMN_READ, (int64_t)r->read_bytes, "");
-	output_table_age(t, COLUMN_FIRST_ACCESS, r->first_read_ns, true);
-	output_table_age(t, COLUMN_LAST_ACCESS, r->last_read_ns, true);
+	output_table_age(t, COLUMN_FIRST_READ, r->first_read_ns, true);
+	output_table_age(t, COLUMN_LAST_READ, r->last_read_ns, true);
 }
 
 static int run_by_who(struct cli *c, struct error *e)
@@ -303,8 +303,7 @@ static int run_by_who(struct cli *c, struct error *e)
 	reply = cli_call_one(c, "Readers", &request.base, &varve__v1__readers_reply__descriptor, e);
 	if (!reply)
 		return e->code;
-	table = output_table_new(&c->out, columns,
-				 "WHO,LAYERS,OPENS,READS,READ,UPKEEP,LAST ACCESS");
+	table = output_table_new(&c->out, columns, "WHO,LAYERS,OPENS,READS,READ,UPKEEP,LAST READ");
 	if (!table)
 		return error_set(e, -ENOMEM, "out of memory for the table");
 	for (size_t i = 0; i < reply->n_readers; i++)

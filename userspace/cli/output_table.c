@@ -41,6 +41,16 @@ struct output_table {
 	bool reverse, is_tree;
 };
 
+/* Names that columns had in earlier versions, for scripts that still use them. */
+static const struct {
+	const char *old, *name;
+} renamed[] = {
+	{ "OF", "SIZE" },
+	{ "FIRST ACCESS", "FIRST READ" },
+	{ "LAST ACCESS", "LAST READ" },
+	{ "LAST ACCESSED", "LAST USED" },
+};
+
 /* "last_used" and "Last-Used" mean "LAST USED", so that the shell needs no quotes. */
 static bool same_name(const char *name, const char *wanted, size_t length)
 {
@@ -55,6 +65,17 @@ static bool same_name(const char *name, const char *wanted, size_t length)
 	return true;
 }
 
+static int find_column(const struct output_column *columns, const char *wanted, size_t length)
+{
+	for (int i = 0; columns[i].name; i++)
+		if (same_name(columns[i].name, wanted, length))
+			return i;
+	for (size_t i = 0; i < ARRAY_SIZE(renamed); i++)
+		if (same_name(renamed[i].old, wanted, length))
+			return find_column(columns, renamed[i].name, strlen(renamed[i].name));
+	return -ENOENT;
+}
+
 /* The index of the next of the comma-separated names; -ENOENT, or -ENODATA at the end. */
 static int next_column(const char **list, const struct output_column *columns, size_t *ret_length)
 {
@@ -65,10 +86,7 @@ static int next_column(const char **list, const struct output_column *columns, s
 		return -ENODATA;
 	*ret_length = length;
 	*list += wanted[length] == ',' ? length + 1 : length;
-	for (int i = 0; columns[i].name; i++)
-		if (same_name(columns[i].name, wanted, length))
-			return i;
-	return -ENOENT;
+	return find_column(columns, wanted, length);
 }
 
 static int refuse_column(const char *name, size_t length, const struct output_column *columns,

@@ -30,7 +30,7 @@ static void write_form(struct strbuf *out, const char *record)
 void page_events_write(struct strbuf *out, const struct page_status *s,
 		       const struct ring_event *events, size_t count, const char *record)
 {
-	static const char *const columns[] = { "When", "Event", "Record", "#Size",
+	static const char *const columns[] = { "Time", "Event", "Record", "#Size",
 					       "By",   "Plan",	"Detail", NULL };
 	size_t shown = 0;
 
@@ -60,10 +60,9 @@ static void write_seconds(struct strbuf *out, int64_t ms)
 void page_regrets_write(struct strbuf *out, const struct page_status *s,
 			const struct history_regret *regrets, size_t count, int64_t since_ns)
 {
-	static const char *const columns[] = {
-		"By",	 "#Evicted",	     "#Bytes", "#Again in a day", "#Bytes",
-		"#Took", "#Again in a week", "#Bytes", "#Took",		  NULL
-	};
+	static const char *const columns[] = { "By",	    "#Evicted",	 "#Size",     "#Again 24h",
+					       "#Size 24h", "#Cost 24h", "#Again 7d", "#Size 7d",
+					       "#Cost 7d",  NULL };
 	char age[UNITS_TEXT_MAX];
 
 	page_begin(out, s, "Regrets", "/regrets");

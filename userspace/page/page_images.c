@@ -30,8 +30,8 @@ static void write_name(struct strbuf *out, const struct image_entry *i)
 static void write_images(struct strbuf *out, const struct page_status *s,
 			 const struct image_list *list)
 {
-	static const char *const columns[] = { "Image",	    "Namespace", "Top record", "#Layers",
-					       "#Size",	    "#Shared",	 "State",      "Pulled",
+	static const char *const columns[] = { "Tag",	    "Namespace", "Record", "#Layers",
+					       "#Size",	    "#Shared",	 "State",  "Pulled",
 					       "Last read", NULL };
 
 	page_table(out, columns);
@@ -57,9 +57,9 @@ static void write_images(struct strbuf *out, const struct page_status *s,
 static void write_owners(struct strbuf *out, const struct page_status *s,
 			 const struct page_images *p)
 {
-	static const char *const columns[] = { "Owner",		"Kind",	    "Version",
-					       "State",		"#Records", "#Size",
-					       "#Would remove", "Asked",    NULL };
+	static const char *const columns[] = { "Name",	   "Kind",  "Version",	       "State",
+					       "#Records", "#Size", "#Evictable size", "Asked",
+					       NULL };
 
 	page_table(out, columns);
 	for (size_t i = 0; i < p->owner_count; i++) {

@@ -102,7 +102,7 @@ static void write_cards(struct strbuf *out, const struct page_overview *o)
 
 static void write_kinds(struct strbuf *out, const struct numbers *n)
 {
-	static const char *const columns[] = { "Kind", "#Bytes", "#Inodes", NULL };
+	static const char *const columns[] = { "Kind", "#Size", "#Inodes", NULL };
 	static const char *const kinds[] = { "private", "shared", "upper", "blob", "metadata" };
 
 	page_heading(out, "What the store has");
@@ -118,7 +118,7 @@ static void write_kinds(struct strbuf *out, const struct numbers *n)
 
 static void write_limits(struct strbuf *out, const struct page_overview *o)
 {
-	static const char *const columns[] = { "Policy", "#Reserved", "#Most used", "#Least free",
+	static const char *const columns[] = { "Name", "#Reserved", "#Max used", "#Min free",
 					       NULL };
 
 	page_heading(out, "Limits");
@@ -204,7 +204,7 @@ static const char *event_name(enum history_event event)
 static void write_newest(struct strbuf *out, const struct page_status *s,
 			 const struct page_history *h)
 {
-	static const char *const columns[] = { "When", "Event", "Record", "#Size", "By", NULL };
+	static const char *const columns[] = { "Time", "Event", "Record", "#Size", "By", NULL };
 	size_t count = h->count < PAGE_HISTORY_MAX ? h->count : PAGE_HISTORY_MAX;
 
 	page_heading(out, "What happened last to layers");

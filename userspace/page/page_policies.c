@@ -75,8 +75,8 @@ static void write_rule(struct strbuf *out, const struct eviction_policy_view *v)
 static void write_steps(struct strbuf *out, const struct page_status *s,
 			const struct page_plan *plan)
 {
-	static const char *const columns[] = { "Record",      "#Size", "Last used",
-					       "Description", "Why",   NULL };
+	static const char *const columns[] = { "ID",	      "#Size",	"Last used",
+					       "Description", "Reason", NULL };
 
 	page_table(out, columns);
 	for (size_t i = 0; i < plan->count && i < PAGE_STEPS; i++) {

@@ -106,7 +106,7 @@ static void write_record(struct strbuf *out, const struct page_status *s,
 static void write_records(struct strbuf *out, const struct page_status *s,
 			  const struct record_view *views, size_t count)
 {
-	static const char *const columns[] = { "Record",      "Kind",	   "Type",	"#Size",
+	static const char *const columns[] = { "ID",	      "Kind",	   "Type",	"#Size",
 					       "#Uses",	      "Last used", "Last read", "State",
 					       "Description", NULL };
 
@@ -293,7 +293,7 @@ static void write_files(struct strbuf *out, const struct page_status *s,
 			const struct page_record *r)
 {
 	static const char *const columns[] = {
-		"File", "#Size", "#Opens", "#Read", "Last read", NULL
+		"Path", "#Size", "#Opens", "#Read", "Last read", NULL
 	};
 	const struct record_file_list *list = r->files;
 	cleanup(free_ptr) const struct record_file_view **sorted = NULL;

@@ -14,33 +14,33 @@
 #define COLUMNS_MAX 16
 
 static const struct top_column record_columns[] = {
-	{ "RECORD", SHORT_ID, false, 0 }, { "ST", 3, false, 8 },	   { "SIZE", 6, true, 1 },
-	{ "READ/s", 6, true, 0 },	  { "OPEN/s", 6, true, 3 },	   { "READ", 6, true, 9 },
-	{ "FILES", 9, false, 6 },	  { HEAT, 10, false, 4 },	   { "LAST", 5, false, 2 },
-	{ "BY", 18, false, 10 },	  { "DESCRIPTION", 11, false, 5 },
+	{ "ID", SHORT_ID, false, 0 }, { "ST", 3, false, 8 },	       { "SIZE", 6, true, 1 },
+	{ "READ/s", 6, true, 0 },     { "OPEN/s", 6, true, 3 },	       { "READ", 6, true, 9 },
+	{ "FILES", 9, false, 6 },     { HEAT, 10, false, 4 },	       { "LAST READ", 9, false, 2 },
+	{ "BY", 18, false, 10 },      { "DESCRIPTION", 11, false, 5 },
 };
 static const struct top_column layer_columns[] = {
-	{ "LAYER", 6, false, 0 },	 { "BELOW", 6, false, 9 }, { "RECORDS", 7, true, 7 },
-	{ "ST", 3, false, 12 },		 { "SIZE", 6, true, 1 },   { "READ/s", 6, true, 0 },
-	{ "OPEN/s", 6, true, 3 },	 { "READ", 6, true, 10 },  { "FILES", 9, false, 6 },
-	{ HEAT, 10, false, 4 },		 { "LAST", 5, false, 2 },  { "BY", 18, false, 11 },
+	{ "LAYER", 6, false, 0 },	 { "BELOW", 6, false, 9 },     { "RECORDS", 7, true, 7 },
+	{ "ST", 3, false, 12 },		 { "SIZE", 6, true, 1 },       { "READ/s", 6, true, 0 },
+	{ "OPEN/s", 6, true, 3 },	 { "READ", 6, true, 10 },      { "FILES", 9, false, 6 },
+	{ HEAT, 10, false, 4 },		 { "LAST READ", 9, false, 2 }, { "BY", 18, false, 11 },
 	{ "DESCRIPTION", 11, false, 5 },
 };
 static const struct top_column file_columns[] = {
-	{ "OPENS", 7, true, 2 }, { "READ", 6, true, 1 },  { "SIZE", 6, true, 3 },
-	{ "LAST", 5, false, 4 }, { "PATH", 8, false, 0 },
+	{ "OPENS", 7, true, 2 },      { "READ", 6, true, 1 },  { "SIZE", 6, true, 3 },
+	{ "LAST READ", 9, false, 4 }, { "PATH", 8, false, 0 },
 };
 static const struct top_column reader_columns[] = {
-	{ "READ", 6, true, 1 },	  { "OPENS", 7, true, 2 }, { "READS", 7, true, 4 },
-	{ "LAYERS", 6, true, 5 }, { "LAST", 5, false, 3 }, { "WHO", 12, false, 0 },
+	{ "READ", 6, true, 1 },	  { "OPENS", 7, true, 2 },	{ "READS", 7, true, 4 },
+	{ "LAYERS", 6, true, 5 }, { "LAST READ", 9, false, 3 }, { "WHO", 12, false, 0 },
 };
 static const struct top_column owner_columns[] = {
-	{ "OWNER", 12, false, 0 },  { "KIND", 9, false, 4 },	 { "RECORDS", 7, true, 3 },
-	{ "SIZE", 6, true, 1 },	    { "EVICTABLE", 9, true, 2 }, { "ASKED", 5, false, 5 },
+	{ "NAME", 12, false, 0 },   { "KIND", 9, false, 4 },	       { "RECORDS", 7, true, 3 },
+	{ "SIZE", 6, true, 1 },	    { "EVICTABLE SIZE", 14, true, 2 }, { "ASKED", 5, false, 5 },
 	{ "VERSION", 9, false, 6 }, { "STATE", 9, false, 0 },
 };
 static const struct top_column policy_columns[] = {
-	{ "POLICY", 14, false, 0 }, { "USED", 6, true, 1 },	{ "KEEPS", 8, true, 0 },
+	{ "NAME", 14, false, 0 },   { "USED", 6, true, 1 },	{ "KEEP", 8, true, 0 },
 	{ "MAX USED", 8, true, 2 }, { "MIN FREE", 8, true, 3 }, { "SCORER", 9, false, 4 },
 	{ "FILTERS", 8, false, 5 },
 };

@@ -28,7 +28,7 @@ static void add_step(struct plan *p, const Varve__V1__Pruned *r)
 	p->bytes += r->size > 0 ? r->size : 0;
 	if (p->count > PLAN_LINES)
 		return;
-	strbuf_appendf(&p->lines, "%-12.12s %6s %-5s ", r->id, top_text_size(r->size, false, size),
+	strbuf_appendf(&p->lines, "%-12.12s %6s %-9s ", r->id, top_text_size(r->size, false, size),
 		       top_text_age(r->last_used_ns, p->now_ns, age));
 	visible_text_append(&p->lines, r->description, true);
 	strbuf_append(&p->lines, "\n");
@@ -118,7 +118,7 @@ void top_plan_make(struct top_feed *f, struct top_state *s)
 	} else {
 		strbuf_append(&page,
 			      p.summary.text ? p.summary.text : "Nothing would be evicted.\n");
-		strbuf_append(&page, "\nRECORD         SIZE LAST  DESCRIPTION\n");
+		strbuf_append(&page, "\nID             SIZE LAST USED DESCRIPTION\n");
 		strbuf_append(&page, p.lines.text ? p.lines.text : "");
 		if (p.count > PLAN_LINES)
 			strbuf_appendf(&page, "and %zu more\n", p.count - PLAN_LINES);
