@@ -104,6 +104,31 @@ load ../lib/helpers
 	umount "$agent_root"
 }
 
+@test "new says that no space is left, however few inodes are missing" {
+	mkdir -p "$agent_root"
+	mount -t tmpfs -o mode=0755,size=8m,nr_inodes=200 small "$agent_root"
+	start_agent
+	for ((missing = 0; missing < 10; missing++)); do
+		rm -rf "$agent_root/fill"
+		mkdir "$agent_root/fill"
+		while touch "$agent_root/fill/$((files++))" 2> /dev/null; do
+			:
+		done
+		find "$agent_root/fill" -type f | head -n "$missing" | xargs -r rm
+		run --separate-stderr varve new
+		((status != 0)) || break
+		[[ ${stderr,,} == *"no space left"* ]] || {
+			echo "with $missing inodes left: $stderr"
+			return 1
+		}
+	done
+	((missing > 2 && missing < 10))
+	rm -rf "$agent_root/fill"
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
+	umount "$agent_root"
+}
+
 @test "the agent can start and evict on a full disk" {
 	truncate -s 64M "$BATS_TEST_TMPDIR/disk"
 	mkfs.ext4 -q -m 0 "$BATS_TEST_TMPDIR/disk"

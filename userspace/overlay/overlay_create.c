@@ -136,6 +136,10 @@ static int create_by_context(int store, const struct overlay_features *features,
 	return 0;
 }
 
+/* With less than this it is space that overlayfs has lacked. */
+#define WORK_BYTES (64 << 10)
+#define WORK_INODES 4
+
 /* Overlayfs that fails to prepare its work directory mounts all the same, read-only. */
 static int check_writable(int mount, const struct overlay_spec *spec, struct error *e)
 {
@@ -143,12 +147,16 @@ static int check_writable(int mount, const struct overlay_spec *spec, struct err
 
 	if (fstatvfs(mount, &s) < 0)
 		return error_set(e, -errno, "ask for the new mount's flags: %s", strerror(errno));
-	if (s.f_flag & ST_RDONLY)
-		return error_set(e, -EROFS,
-				 "the kernel made the mount read-only, since it could not prepare "
-				 "layers/%s/work (dmesg may say why): is there space left?",
+	if (!(s.f_flag & ST_RDONLY))
+		return 0;
+	if (s.f_bfree * s.f_frsize < WORK_BYTES || (s.f_files && s.f_ffree < WORK_INODES))
+		return error_set(e, -ENOSPC,
+				 "No space left: the kernel could not prepare layers/%s/work",
 				 spec->upper);
-	return 0;
+	return error_set(e, -EROFS,
+			 "the kernel made the mount read-only, since it could not prepare "
+			 "layers/%s/work (dmesg may say why)",
+			 spec->upper);
 }
 
 int overlay_create(int store, const struct overlay_features *features,
