@@ -7,6 +7,7 @@
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
 # make check-page      the agent's pages in Chromium (root; the package chromium)
+# make soak            load over time: ten minutes, or SECONDS=3600 (root)
 # make check-hardening checks the hardening of the built programs
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX; make uninstall
 # make deb             Debian packages in build/deb
@@ -92,6 +93,7 @@ FUZZ_TARGETS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c)) \
 	$(FUZZ_TARGETS:$(OUT)/tests/fuzz/%=$(OUT)/tests/unit/test_%)
 TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
+PRELOADS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/soak/*.c))
 PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
 # Programs with the code of containerd, which is written in Go.
 PEER := $(OUT)/tests/bench/peer_snapshotter
@@ -106,11 +108,11 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-vm check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 python-protos: $(PYTHON_PROTOS)
-tests: all tools $(UNIT_TESTS) python-protos $(GO_TOOLS)
+tests: all tools $(UNIT_TESTS) python-protos $(GO_TOOLS) $(PRELOADS)
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
@@ -180,6 +182,11 @@ $(GEN)/%_pb2.py: userspace/proto/%.proto
 	@mkdir -p $(GEN)
 	$(call say,PROTO)protoc --python_out=$(GEN) -Iuserspace/proto $<
 
+# Shifts the wall clock of an agent that it is preloaded into.
+$(OUT)/tests/soak/%.so: tests/soak/%.c
+	@mkdir -p $(@D)
+	$(call say,TOOL)$(CC) $(filter-out $(SAN_FLAGS) $(HARDENING),$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
+
 # Debian's Go packages are not modules, and building with them needs no network.
 $(filter-out $(SUITE),$(GO_TOOLS)): $(OUT)/%: %/main.go
 	@mkdir -p $(@D)
@@ -201,6 +208,10 @@ check-many-files: tests
 
 check-vm: tests
 	scripts/run-vm $(OUT)
+
+SECONDS := 600
+soak: tests
+	scripts/run-soak $(OUT) $(SECONDS)
 
 check-page: tests
 	scripts/run-bats $(OUT) tests/page/chromium.bats
