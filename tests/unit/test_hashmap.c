@@ -112,12 +112,41 @@ static void random_operations_agree_with_a_model(void **unused)
 	hashmap_free(m);
 }
 
+/* If all tables ordered their entries alike, the second one would become very slow. */
+static void a_table_filled_in_the_order_of_another_one_spreads_its_entries(void **unused)
+{
+	(void)unused;
+	static struct value values[40 * KEYS];
+	struct hashmap *first = hashmap_new(),
+		       *second = hashmap_new_of(offsetof(struct value, key));
+	size_t position = 0, same_order = 0, i = 0;
+	const struct value *found;
+	struct value *v;
+
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		(void)snprintf(values[i].key, sizeof(values[i].key), "%zu", i);
+		assert_int_equal(hashmap_insert(first, values[i].key, &values[i]), 0);
+	}
+	for (i = 0; (v = hashmap_next(first, &position)); i++) {
+		v->seen = (unsigned)i;
+		assert_int_equal(hashmap_insert(second, v->key, v), 0);
+	}
+	position = i = 0;
+	for (unsigned last = 0; (found = hashmap_next(second, &position)); last = found->seen, i++)
+		same_order += found->seen > last;
+	assert_int_equal(i, ARRAY_SIZE(values));
+	assert_in_range(same_order, ARRAY_SIZE(values) / 4, ARRAY_SIZE(values) * 3 / 4);
+	hashmap_free(first);
+	hashmap_free(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_map_finds_nothing),
 		cmocka_unit_test(a_key_can_be_inserted_once),
 		cmocka_unit_test(random_operations_agree_with_a_model),
+		cmocka_unit_test(a_table_filled_in_the_order_of_another_one_spreads_its_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,9 @@
 struct hashmap;
 
 struct hashmap *hashmap_new(void); /* NULL when out of memory */
+/* Likewise, for a table whose keys are all texts in their values, at that offset: it takes half of
+ * the memory. */
+struct hashmap *hashmap_new_of(size_t key_offset);
 void hashmap_free(struct hashmap *m); /* the values stay the caller's */
 DEFINE_CLEANUP(struct hashmap *, hashmap_free)
 

@@ -21,8 +21,8 @@ struct record_graph *record_graph_new(void)
 
 	if (!g)
 		return NULL;
-	g->records = hashmap_new();
-	g->layers = hashmap_new();
+	g->records = hashmap_new_of(offsetof(struct record, id));
+	g->layers = hashmap_new_of(offsetof(struct layer, name));
 	if (!g->records || !g->layers || chain_index_init(&g->chains) < 0)
 		return NULL;
 	return take_ptr(g);
@@ -84,14 +84,21 @@ static void unlink_owner(struct layer *layer, struct record *r)
 	*at = r->next_owner;
 }
 
+/* Whether r is the record or one of its ancestors. Without children it can only be the record. */
+static bool is_ancestor(const struct record *r, const struct record *of)
+{
+	while (of && of != r && r->first_child)
+		of = of->parent;
+	return of == r;
+}
+
 int record_graph_insert(struct record_graph *g, struct record *r, struct record *parent,
 			struct layer *layer)
 {
 	int code;
 
-	for (const struct record *ancestor = parent; ancestor; ancestor = ancestor->parent)
-		if (ancestor == r)
-			return -ELOOP;
+	if (is_ancestor(r, parent))
+		return -ELOOP;
 	code = hashmap_insert(g->records, r->id, r);
 	if (code < 0)
 		return code;

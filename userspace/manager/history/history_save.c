@@ -234,9 +234,9 @@ int history_save_load(struct manager *m, struct error *e)
 	int code;
 
 	if (h)
-		h->pasts = hashmap_new();
+		h->pasts = hashmap_new_of(offsetof(struct past, layer));
 	if (h)
-		h->departed = hashmap_new();
+		h->departed = hashmap_new_of(offsetof(struct departed, identity));
 	if (!h || !h->pasts || !h->departed)
 		return error_set(e, -ENOMEM, "out of memory for the history");
 	code = load_rows(m, h, e);

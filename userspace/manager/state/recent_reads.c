@@ -34,7 +34,7 @@ struct recent_reads *recent_reads_new(int64_t now_ns)
 
 	if (!t)
 		return NULL;
-	t->layers = hashmap_new();
+	t->layers = hashmap_new_of(offsetof(struct entry, layer));
 	t->window = 1;
 	t->opened_ns = now_ns;
 	t->swept_slot = now_ns / RECENT_READS_SLOT_NS;

@@ -18,8 +18,8 @@ static void free_watch(struct layer_watch *watch)
 
 int watch_table_new(struct manager *m)
 {
-	m->watches.by_layer = hashmap_new();
-	m->watches.by_owner = hashmap_new();
+	m->watches.by_layer = hashmap_new_of(offsetof(struct layer_watch, layer));
+	m->watches.by_owner = hashmap_new_of(offsetof(struct layer_watch, owner_text));
 	return m->watches.by_layer && m->watches.by_owner ? 0 : -ENOMEM;
 }
 
