@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FIRST_BUCKETS 64
 
@@ -24,14 +25,18 @@ static bool is_indexed(const struct record *r)
 	return r->content && *r->content->chain_id.text;
 }
 
-/* A digest is random enough in each of its digits; a text that is not one is only slow. */
+/* A digest is random enough in its last digits. A text that is not one has whatever lies behind its
+ * end left out. */
 static size_t bucket_of(const struct chain_index *x, const struct digest *chain)
 {
-	uint64_t hash = 0xcbf29ce484222325;
+	size_t length = strnlen(chain->text, sizeof(chain->text));
+	uint64_t last[2] = { length, 0 };
+	size_t part = length < sizeof(last) ? length : sizeof(last);
 
-	for (const char *at = chain->text; *at; at++)
-		hash = (hash ^ (uint8_t)*at) * 0x100000001b3;
-	return (hash ^ (hash >> 32)) & (x->bucket_count - 1);
+	memcpy(last, chain->text + length - part, part);
+	last[0] = (last[0] * 0x9e3779b97f4a7c15) ^ last[1];
+	last[0] = (last[0] ^ (last[0] >> 32)) * 0x9e3779b97f4a7c15;
+	return (last[0] >> 32) & (x->bucket_count - 1);
 }
 
 static void link_record(struct chain_index *x, struct record *r)

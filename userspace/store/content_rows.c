@@ -66,7 +66,8 @@ int content_rows_load(sqlite3 *db,
 
 	return statement_query(db, visit_content, &v, e,
 			       "SELECT record, blob, size, media_type, diff_id, chain_id,"
-			       " blob_chain_id, config, registry, repository FROM contents",
+			       " blob_chain_id, config, registry, repository FROM contents"
+			       " ORDER BY record",
 			       "");
 }
 

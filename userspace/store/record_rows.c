@@ -142,7 +142,7 @@ int record_rows_load(sqlite3 *db, int (*visit)(const struct record_row *row, voi
 	return statement_query(db, visit_record, &v, e,
 			       "SELECT id, parent, layer, twin, description, type, mutable, state,"
 			       " retain, created, hits, last_hit, ref_uses, last_ref_use,"
-			       " pinned, uid_map, gid_map FROM records",
+			       " pinned, uid_map, gid_map FROM records ORDER BY id",
 			       "");
 }
 
@@ -162,7 +162,8 @@ int record_rows_load_labels(sqlite3 *db,
 {
 	struct visit v = { .label = visit, .user = user };
 
-	return statement_query(db, visit_label, &v, e, "SELECT record, key, value FROM labels", "");
+	return statement_query(db, visit_label, &v, e,
+			       "SELECT record, key, value FROM labels ORDER BY record", "");
 }
 
 static int visit_image_ref(sqlite3_stmt *row, void *user, struct error *e)
@@ -179,6 +180,6 @@ int record_rows_load_image_refs(sqlite3 *db,
 {
 	struct visit v = { .image_ref = visit, .user = user };
 
-	return statement_query(db, visit_image_ref, &v, e, "SELECT record, ref FROM image_refs",
-			       "");
+	return statement_query(db, visit_image_ref, &v, e,
+			       "SELECT record, ref FROM image_refs ORDER BY record", "");
 }

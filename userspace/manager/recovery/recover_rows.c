@@ -22,15 +22,19 @@
 #include "store/record_rows.h"
 #include "store/snapshot_rows.h"
 
+/* A chain longer than any that can be made is a loop. */
+#define DEPTH_OF_LOOP (OVERLAY_MAX_LOWERS + 3)
 #define REPORTED_MAX 20 /* of quarantined records, so that a lost disk does not fill the log */
 
 /* A row waits until its parent is in the graph. */
 struct pending_record {
 	struct record *record;
 	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1];
-	char layer[LAYER_NAME_LENGTH + 1];
+	char layer_name[LAYER_NAME_LENGTH + 1];
+	struct layer *layer; /* NULL: lost */
 	struct pending_record *parent_row, *twin_row; /* NULL: none, or lost */
-	bool unfinished;
+	unsigned depth; /* with its ancestors; 0: not known yet */
+	bool unfinished, inserted;
 	const char *damage; /* what it has lost; NULL: nothing */
 };
 
@@ -39,6 +43,7 @@ struct loading {
 	struct pending_record *pending;
 	size_t count, capacity;
 	struct hashmap *by_id;
+	size_t cursor; /* of what is read in the order of ids: see find_in_order() */
 	struct change_set *changes;
 };
 
@@ -84,7 +89,8 @@ static int load_record(const struct record_row *row, void *user)
 	load->count++;
 	(void)snprintf(p->parent, sizeof(p->parent), "%s", row->parent);
 	(void)snprintf(p->twin, sizeof(p->twin), "%s", row->twin);
-	(void)snprintf(p->layer, sizeof(p->layer), "%s", row->layer);
+	(void)snprintf(p->layer_name, sizeof(p->layer_name), "%s", row->layer);
+	p->layer = record_graph_find_layer(load->m->graph, p->layer_name);
 	p->record->state = (enum record_state)row->state;
 	p->record->is_mutable = row->is_mutable != 0;
 	p->record->retain = row->retain != 0;
@@ -97,10 +103,27 @@ static int load_record(const struct record_row *row, void *user)
 	return id_map_parse(row->uid_map, row->gid_map, &p->record->id_map, NULL);
 }
 
+/* Finds the row of a detail. Records and details come in the order of their ids, so that the next
+ * one is the same, or not far behind. */
+static struct pending_record *find_in_order(struct loading *load, const char *id)
+{
+	while (load->cursor < load->count) {
+		struct pending_record *p = &load->pending[load->cursor];
+		int order = strcmp(p->record->id, id);
+
+		if (order == 0)
+			return p;
+		if (order > 0)
+			return NULL;
+		load->cursor++;
+	}
+	return NULL;
+}
+
 static int load_label(const char *id, const char *key, const char *value, void *user)
 {
 	struct loading *load = user;
-	struct pending_record *p = hashmap_find(load->by_id, id);
+	struct pending_record *p = find_in_order(load, id);
 
 	return p ? record_set_label(p->record, key, value) : 0;
 }
@@ -108,7 +131,7 @@ static int load_label(const char *id, const char *key, const char *value, void *
 static int load_image_ref(const char *id, const char *ref, void *user)
 {
 	struct loading *load = user;
-	struct pending_record *p = hashmap_find(load->by_id, id);
+	struct pending_record *p = find_in_order(load, id);
 
 	return p ? record_add_image_ref(p->record, ref) : 0;
 }
@@ -116,7 +139,7 @@ static int load_image_ref(const char *id, const char *ref, void *user)
 static int load_content(const char *id, const struct record_content *content, void *user)
 {
 	struct loading *load = user;
-	struct pending_record *p = hashmap_find(load->by_id, id);
+	struct pending_record *p = find_in_order(load, id);
 
 	if (!p)
 		return 0;
@@ -193,25 +216,33 @@ static bool has_fallen(const struct pending_record *p)
 	return p->unfinished || p->damage;
 }
 
-/* A chain longer than any that can be made is a loop. */
-static bool is_in_loop(const struct pending_record *p)
+/* Sets the depth of a row, DEPTH_OF_LOOP at most, and those of its ancestors, so that each is
+ * looked at once. */
+static void find_depth(struct pending_record *p)
 {
-	size_t depth = 0;
+	const struct pending_record *known = p;
+	unsigned count = 0, below;
 
-	while (p && depth <= OVERLAY_MAX_LOWERS + 1) {
-		p = p->parent_row;
-		depth++;
+	while (known && !known->depth && count < DEPTH_OF_LOOP) {
+		known = known->parent_row;
+		count++;
 	}
-	return p;
+	if (known && !known->depth) {
+		p->depth = DEPTH_OF_LOOP;
+		return;
+	}
+	below = known ? known->depth : 0;
+	for (; count > 0; count--, p = p->parent_row)
+		p->depth = below + count < DEPTH_OF_LOOP ? below + count : DEPTH_OF_LOOP;
 }
 
-static const char *find_damage(const struct loading *load, const struct pending_record *p)
+static const char *find_damage(const struct loading *load, struct pending_record *p)
 {
-	const struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
-
-	if (!layer || !(layer->lazy ? p->record->content != NULL : has_files(load->m, p->layer)))
+	if (!p->layer ||
+	    !(p->layer->lazy ? p->record->content != NULL : has_files(load->m, p->layer_name)))
 		return "its data";
-	if (is_in_loop(p))
+	find_depth(p);
+	if (p->depth == DEPTH_OF_LOOP)
 		return "the end of its chain of parents";
 	return NULL;
 }
@@ -234,8 +265,8 @@ static void judge(struct loading *load)
 	for (size_t i = 0; i < load->count; i++) {
 		struct pending_record *p = &load->pending[i];
 
-		p->parent_row = hashmap_find(load->by_id, p->parent);
-		p->twin_row = hashmap_find(load->by_id, p->twin);
+		p->parent_row = *p->parent ? hashmap_find(load->by_id, p->parent) : NULL;
+		p->twin_row = *p->twin ? hashmap_find(load->by_id, p->twin) : NULL;
 	}
 	for (size_t i = 0; i < load->count; i++) {
 		struct pending_record *p = &load->pending[i];
@@ -263,7 +294,7 @@ static int quarantine(struct loading *load, const struct pending_record *p, size
 
 	if (code == 0) {
 		memcpy(quarantined->id, p->record->id, sizeof(quarantined->id));
-		memcpy(quarantined->layer, p->layer, sizeof(quarantined->layer));
+		memcpy(quarantined->layer, p->layer_name, sizeof(quarantined->layer));
 		quarantined->damage = p->damage;
 		code = hashmap_insert(m->quarantined, quarantined->id, quarantined);
 	}
@@ -312,10 +343,9 @@ static int remove_fallen(struct loading *load)
 static int insert_pending(struct loading *load, struct pending_record *p)
 {
 	struct record *parent = NULL;
-	struct layer *layer = record_graph_find_layer(load->m->graph, p->layer);
 	int code;
 
-	if (record_graph_find(load->m->graph, p->record->id))
+	if (p->inserted)
 		return 0;
 	if (p->parent_row) {
 		code = insert_pending(load, p->parent_row);
@@ -323,7 +353,9 @@ static int insert_pending(struct loading *load, struct pending_record *p)
 			return code;
 		parent = p->parent_row->record;
 	}
-	return record_graph_insert(load->m->graph, p->record, parent, layer);
+	code = record_graph_insert(load->m->graph, p->record, parent, p->layer);
+	p->inserted = code == 0;
+	return code;
 }
 
 static int build_graph(struct loading *load)
@@ -369,9 +401,10 @@ static int load_details(struct loading *load, sqlite3 *db, struct error *e)
 {
 	int code = record_rows_load_labels(db, load_label, load, e);
 
-	if (code < 0)
-		return code;
-	code = record_rows_load_image_refs(db, load_image_ref, load, e);
+	load->cursor = 0;
+	if (code == 0)
+		code = record_rows_load_image_refs(db, load_image_ref, load, e);
+	load->cursor = 0;
 	return code < 0 ? code : content_rows_load(db, load_content, load, e);
 }
 
@@ -496,11 +529,9 @@ static int drop_unowned_layers(struct loading *load)
 static void loading_free(struct loading *load)
 {
 	for (size_t i = 0; i < load->count; i++) {
-		struct record *r = load->pending[i].record;
-
 		/* After a failure some never came into the graph. */
-		if (r && record_graph_find(load->m->graph, r->id) != r)
-			record_free(r);
+		if (!load->pending[i].inserted)
+			record_free(load->pending[i].record);
 	}
 	hashmap_free(load->by_id);
 	free(load->pending);
