@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires systemd-analyze systemd-sysusers scdoc make jq
+# requires systemd-analyze systemd-sysusers scdoc make jq python3
 # SPDX-License-Identifier: Apache-2.0
 #
 # Files that are installed besides the programs: units, sysusers, configuration, man pages, completions. The Debian
@@ -39,6 +39,23 @@ make_here() { # TARGET
 	run grep -hE '^[A-Z][A-Za-z]*=' "$units"/varved.service
 	namespaced='^(Private[A-Za-z]*|Protect[A-Za-z]*|ProcSubset|Root[A-Z][A-Za-z]*|MountAPIVFS|MountFlags|MountImages|Extension[A-Za-z]*|Bind(ReadOnly)?Paths|[A-Za-z]*Paths|[A-Za-z]*Directories|TemporaryFileSystem|DynamicUser|[A-Za-z]*Credential[A-Za-z]*|LogNamespace|[A-Za-z]*NamespacePath)='
 	[[ $(grep -E "$namespaced" <<< "$output") == PrivateMounts=no ]]
+}
+
+@test "the unit asks for a watchdog, and the agent answers it once it is ready" {
+	[[ -z $(lacking root; lacking overlay) ]] || skip "this needs root and overlayfs"
+	agent_setup
+	grep -qx 'WatchdogSec=3min' "$units/varved.service"
+	python3 -c 'import socket, sys
+said = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+said.bind(sys.argv[1])
+said.settimeout(100)
+print(said.recv(99).decode(), said.recv(99).decode(), said.recv(99).decode())' "$agent_socket_dir/notify" \
+		> "$BATS_TEST_TMPDIR/said" 3>&- &
+	listener=$!
+	retry 50 test -S "$agent_socket_dir/notify"
+	agent_launcher="env NOTIFY_SOCKET=$agent_socket_dir/notify WATCHDOG_USEC=200000" start_agent
+	wait "$listener"
+	[[ $(< "$BATS_TEST_TMPDIR/said") == "READY=1 WATCHDOG=1 WATCHDOG=1" ]]
 }
 
 @test "the units use the groups and sockets that sysusers creates and the agent expects" {

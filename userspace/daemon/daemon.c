@@ -393,6 +393,15 @@ static int start_server(struct agent *a, struct error *e)
 	return code;
 }
 
+/* systemd restarts an agent whose loop does not turn any more. Long work runs on other threads. */
+static void start_watchdog(struct agent *a)
+{
+	int code = sd_event_set_watchdog(a->loop, true); /* does nothing without WatchdogSec= */
+
+	if (code < 0)
+		log_error("no watchdog: %s", strerror(-code));
+}
+
 static void say_ready(struct agent *a)
 {
 	struct manager_info info;
@@ -405,6 +414,7 @@ static void say_ready(struct agent *a)
 		 info.degraded_reason ? info.degraded_reason : "", (unsigned long)info.records);
 	manager_info_free(&info);
 	(void)sd_notify(0, "READY=1"); /* fails without systemd */
+	start_watchdog(a);
 }
 
 /* A connection is a descriptor; the soft limit is for programs that use select(2). */
