@@ -63,12 +63,14 @@ int overlay_superblock_set_read_only(int parent, const char *name, bool read_onl
 			 read_only ? "read-only" : "writable", strerror(-code));
 }
 
+#ifdef SYS_ustat
 /* The kernel's old 32-bit form of a device number, which ustat(2) takes. */
 static unsigned int old_device(dev_t device)
 {
 	return (minor(device) & 0xff) | (major(device) & 0xfff) << 8 |
 	       (minor(device) & ~0xffU) << 12;
 }
+#endif
 
 bool overlay_superblock_exists(dev_t device)
 {
