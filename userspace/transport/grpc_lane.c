@@ -138,6 +138,8 @@ static bool may_run(const struct grpc_lane *lane, const struct grpc_call *call)
 	const struct grpc_listener_options *o = &lane->options;
 	const struct grpc_user *user = call->origin->user;
 
+	if (!lane->server.may_run(call->method, lane->server.user))
+		return false;
 	if (call->is_brief)
 		return may_run_briefly(lane, user);
 	if (lane->running >= o->max_running)

@@ -35,6 +35,7 @@ struct grpc_origin {
 struct grpc_lane_server {
 	/* Runs work(arg) on some other thread; -EAGAIN when that is full. */
 	int (*submit)(void (*work)(void *arg), void *arg, void *user);
+	bool (*may_run)(const struct grpc_method *method, void *user);
 	/* After the last call of a closed connection. */
 	void (*origin_gone)(uint64_t connection, void *user);
 	/* A call could not be given to a worker: grpc_lane_start_calls() has to be tried again. */

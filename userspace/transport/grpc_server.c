@@ -100,6 +100,12 @@ static uint64_t patience_of(const struct grpc_server *s, struct grpc_lane *lane)
 	return short_of_workers || s->draining ? 0 : s->options.patience_us;
 }
 
+void grpc_server_retry_calls(struct grpc_server *s)
+{
+	for (size_t i = 0; i < s->lane_count; i++)
+		grpc_lane_start_calls(&s->lanes[i]);
+}
+
 static int on_sweep(sd_event_source *source, uint64_t time_us, void *user)
 {
 	struct grpc_server *s = user;
@@ -116,8 +122,9 @@ static int on_sweep(sd_event_source *source, uint64_t time_us, void *user)
 	for (struct grpc_connection *c = s->connections; c && !s->sweeping; c = c->next)
 		if (grpc_connection_needs_sweep(c))
 			grpc_connection_expect_sweep(s);
+	if (!s->draining)
+		grpc_server_retry_calls(s);
 	for (size_t i = 0; i < s->lane_count && !s->draining; i++) {
-		grpc_lane_start_calls(&s->lanes[i]);
 		(void)sd_event_source_set_enabled(s->lanes[i].source, SD_EVENT_ON);
 	}
 	return 0;
@@ -263,6 +270,13 @@ static int submit(void (*work)(void *arg), void *arg, void *user)
 	return o->submit(work, arg, o->user);
 }
 
+static bool may_run(const struct grpc_method *method, void *user)
+{
+	const struct grpc_server_options *o = &((struct grpc_server *)user)->options;
+
+	return !o->may_run || o->may_run(method, o->user);
+}
+
 static void origin_gone(uint64_t connection, void *user)
 {
 	struct grpc_server *s = user;
@@ -332,9 +346,11 @@ const struct grpc_meters *grpc_server_meters(const struct grpc_server *s)
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e)
 {
-	const struct grpc_lane_server server = {
-		.submit = submit, .origin_gone = origin_gone, .must_retry = must_retry, .user = s
-	};
+	const struct grpc_lane_server server = { .submit = submit,
+						 .may_run = may_run,
+						 .origin_gone = origin_gone,
+						 .must_retry = must_retry,
+						 .user = s };
 	struct grpc_lane *lane = &s->lanes[s->lane_count];
 	int code;
 

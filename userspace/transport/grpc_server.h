@@ -30,6 +30,8 @@ enum grpc_server_turn { GRPC_SERVER_IDLE, GRPC_SERVER_HAS_MORE, GRPC_SERVER_HAS_
 /* With the option `in_turns`: runs the loop until nothing is pending, or for some events, and does
  * not wait. Thread-safe. */
 enum grpc_server_turn grpc_server_turn(struct grpc_server *s);
+/* In the loop: what the option `may_run` says has changed. */
+void grpc_server_retry_calls(struct grpc_server *s);
 /* Takes a connected socket, as if the client had connected to the listener of one of the server's
  * lanes. */
 void grpc_server_accept(struct grpc_server *s, struct grpc_lane *lane, int fd);

@@ -21,6 +21,9 @@ struct grpc_server_options {
 	 * it, else -EPERM with a text. NULL: every peer may make every call. */
 	int (*authorize)(const struct grpc_peer *peer, int socket, const struct grpc_method *method,
 			 void *user, struct error *e);
+	/* Called in the loop: whether a call of this method may run yet. Other calls wait for
+	 * grpc_server_retry_calls(). NULL: every call may. */
+	bool (*may_run)(const struct grpc_method *method, void *user);
 	size_t max_message_bytes; /* of a request; larger ones end as RESOURCE_EXHAUSTED */
 	/* How long a client may leave a request incomplete or its reply unread. */
 	uint64_t patience_us;
