@@ -96,3 +96,32 @@ refused_root() {
 	cmp "$BATS_TEST_TMPDIR/modes0000" "$BATS_TEST_TMPDIR/modes0022"
 	cmp "$BATS_TEST_TMPDIR/modes0022" "$BATS_TEST_TMPDIR/modes0077"
 }
+
+@test "while the store is opened, info says so, and other calls wait" {
+	local waiting
+	mkdir -p "$agent_root"
+	# The agent waits some seconds for a database that is locked.
+	coproc holder { python3 -c '
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.readline()' "$agent_root/varve.db" 3>&-; }
+	read -r -u "${holder[0]}"
+	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" \
+		"${agent_backend[@]}" >> "$agent_log" 2>&1 3>&- &
+	agent_pid=$!
+	retry 100 test -S "$agent_socket"
+	run varve info --json
+	[[ $(jq -r .state <<< "$output") == starting && $(jq .records <<< "$output") == 0 ]]
+	varve new > "$BATS_TEST_TMPDIR/new" 3>&- &
+	waiting=$!
+	run -0 varve info
+	assert_output_has "starting"
+	[[ ! -s $BATS_TEST_TMPDIR/new ]]
+	echo >&"${holder[1]}"
+	wait "$waiting"
+	run -0 varve info --json
+	[[ $(jq -r .state <<< "$output") == ready && $(jq .records <<< "$output") == 1 ]]
+	stop_agent
+}

@@ -122,7 +122,8 @@ start_agent() {
 		"${agent_backend[@]}" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
 	for ((attempt = 0; attempt < 5000; attempt++)); do
-		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null; then
+		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null &&
+			! grep -q '"state":"starting"' "$BATS_TEST_TMPDIR/info.json"; then
 			agent_pins=$(sed -n 's/.*"pinDirectory":"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/info.json")
 			return 0
 		fi

@@ -170,7 +170,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	options.root = argv[1];
-	if (manager_open(&options, &m, &e) < 0 || find_any(m, id, &e) < 0) {
+	if (manager_new(&options, &m, &e) < 0 || manager_open(m, &options, &e) < 0 ||
+	    find_any(m, id, &e) < 0) {
 		fprintf(stderr, "cancelled_calls: %s\n", e.text);
 		return 1;
 	}

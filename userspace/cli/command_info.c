@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "cli/cli_call.h"
@@ -11,6 +12,11 @@ static const char *or_null(const char *text)
 	return *text ? text : NULL;
 }
 
+static const char *state_of(const Varve__V1__InfoReply *i)
+{
+	return *i->state ? i->state : "ready"; /* of an agent that does not say */
+}
+
 static void print_json(struct output *o, const Varve__V1__InfoReply *i)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };
@@ -20,6 +26,7 @@ static void print_json(struct output *o, const Varve__V1__InfoReply *i)
 	json_string(&w, "version", i->version);
 	json_int(&w, "pid", i->pid);
 	output_json_time(&w, "startedAt", i->started_ns);
+	json_string(&w, "state", state_of(i));
 	json_string(&w, "root", i->root);
 	json_string(&w, "socket", i->socket);
 	json_uint(&w, "records", i->records);
@@ -27,7 +34,7 @@ static void print_json(struct output *o, const Varve__V1__InfoReply *i)
 	json_uint(&w, "mounts", i->mounts);
 	json_uint(&w, "leases", i->leases);
 	json_string(&w, "mountMethod", or_null(i->mount_method));
-	json_string(&w, "backend", i->backend);
+	json_string(&w, "backend", or_null(i->backend));
 	json_string(&w, "degradedReason", or_null(i->degraded_reason));
 	json_string(&w, "pinDirectory", or_null(i->pin_directory));
 	json_uint(&w, "lost", i->lost);
@@ -44,6 +51,13 @@ static void print_fields(struct output *o, const Varve__V1__InfoReply *i)
 	output_field(o, "Version", "%s", i->version);
 	output_field(o, "Process", "%" PRId64, i->pid);
 	output_field(o, "Started", "%s", output_time(o, i->started_ns, time));
+	if (strcmp(state_of(i), "starting") == 0) {
+		output_field(o, "Store", "%s", i->root);
+		output_field(o, "Socket", "%s", i->socket);
+		output_field(o, "State", "starting: %" PRIu64 " records have been read",
+			     i->records);
+		return;
+	}
 	output_field(o, "Store", "%s", i->root);
 	output_field(o, "Socket", "%s", i->socket);
 	output_field(o, "Records", "%" PRIu64, i->records);

@@ -18,6 +18,7 @@
 #include "daemon/event_journal.h"
 #include "daemon/listener.h"
 #include "daemon/root_check.h"
+#include "daemon/store_opener.h"
 #include "daemon/upkeep_peers.h"
 #include "daemon/web_sockets.h"
 #include "daemon/worker_pool.h"
@@ -52,7 +53,9 @@ struct agent {
 	sd_event *loop;
 	struct worker_pool *workers;
 	struct manager *manager;
+	struct store_opener *opener; /* NULL: the store is not opened by a thread of its own */
 	struct owners *owners;
+	struct manager_options manager_options;
 	struct native_service native;
 	struct eviction_service eviction;
 	struct control_service control;
@@ -107,6 +110,8 @@ static void connection_closed(uint64_t connection, void *user)
 	struct closed_connection *closed;
 
 	upkeep_peers_forget(&a->upkeep_peers, connection);
+	if (!store_opener_is_done(a->opener)) /* none of its calls has run */
+		return;
 	program_meter_connection_closed(a->manager, connection);
 	if (!leases_has_connection(a->manager, connection))
 		return;
@@ -167,19 +172,24 @@ static void start_evictions(struct agent *a)
 			     false); /* the workers are busy: the next tick tries again */
 }
 
+static void start_housekeeping(struct agent *a)
+{
+	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
+		atomic_store(&a->ticking,
+			     false); /* the workers are busy: the next tick tries again */
+	start_evictions(a);
+}
+
 static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
 {
 	struct agent *a = user;
 
 	(void)now_us;
-	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
-		atomic_store(&a->ticking,
-			     false); /* the workers are busy: the next tick tries again */
-	start_evictions(a);
+	if (store_opener_is_done(a->opener))
+		start_housekeeping(a);
 	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
-
 static void end_loop(void *user)
 {
 	struct agent *a = user;
@@ -247,7 +257,8 @@ static int find_root(struct agent *a, struct error *e)
 }
 
 /* Called after find_root(). */
-static int open_manager(struct agent *a, struct error *e)
+static int set_manager_options(struct agent *a, struct manager_options *ret_options,
+			       struct error *e)
 {
 	struct manager_options options = {
 		.root = a->root,
@@ -269,20 +280,33 @@ static int open_manager(struct agent *a, struct error *e)
 		.passing = a->config->quarantine_layers || a->config->tear_down,
 		.report = report
 	};
-	int code;
 
 	a->fetch_helper = find_fetch_helper();
 	if (!a->fetch_helper)
 		return error_set(e, -ENOMEM, "out of memory");
 	options.fetch_helper = a->fetch_helper;
-	code = manager_open(&options, &a->manager, e);
+	*ret_options = options;
+	return 0;
+}
+
+static int make_manager(struct agent *a, struct error *e)
+{
+	int code = set_manager_options(a, &a->manager_options, e);
+
+	return code < 0 ? code : manager_new(&a->manager_options, &a->manager, e);
+}
+
+static int open_store(struct agent *a, struct error *e)
+{
+	int code = manager_open(a->manager, &a->manager_options, e);
+
 	if (code < 0)
 		return code;
 	/* In a folder such as /tmp, another user may have made this folder first. */
 	return root_check_owners(a->root, e);
 }
 
-/* Called after open_manager(). */
+/* Called after make_manager(). */
 static int open_owners(struct agent *a, struct error *e)
 {
 	const struct owners_options options = { .settings = &a->config->file.owners,
@@ -302,6 +326,11 @@ static int authorize(const struct grpc_peer *peer, int socket, const struct grpc
 	if (code == 0)
 		upkeep_peers_note(&a->upkeep_peers, peer, socket, method);
 	return code;
+}
+
+static bool may_run(const struct grpc_method *method, void *user)
+{
+	return store_opener_lets_run(((const struct agent *)user)->opener, method);
 }
 
 /* Hands the sockets over to the server. */
@@ -362,6 +391,7 @@ static int start_server(struct agent *a, struct error *e)
 		.submit = submit,
 		.connection_closed = connection_closed,
 		.authorize = authorize,
+		.may_run = may_run,
 		.max_message_bytes = CONFIG_MESSAGE_BYTES,
 		.patience_us = CONFIG_PATIENCE_US,
 		.in_turns = true,
@@ -504,6 +534,41 @@ static int start_workers(struct agent *a, struct error *e)
 	return worker_pool_new(CONFIG_WORKERS, CONFIG_QUEUED_CALLS, &a->workers, e);
 }
 
+/* On a thread of its own, while the loop runs. */
+static int open_in_thread(void *user, struct error *e)
+{
+	struct agent *a = user;
+	int code = open_store(a, e);
+
+	if (code == 0)
+		code = start_web(a, e);
+	if (code == 0)
+		say_ready(a);
+	return code;
+}
+
+static void on_progress(bool ended, int code, void *user)
+{
+	struct agent *a = user;
+
+	if (code < 0) {
+		(void)sd_event_exit(a->loop, 0); /* fails only after the loop has ended */
+		return;
+	}
+	if (ended)
+		upkeep_peers_begin(&a->upkeep_peers);
+	grpc_server_retry_calls(a->server);
+}
+
+static int start_opener(struct agent *a, struct error *e)
+{
+	const struct store_opener_options options = { .open = open_in_thread,
+						      .progress = on_progress,
+						      .user = a };
+
+	return store_opener_new(a->loop, &options, &a->opener, e);
+}
+
 static int build(struct agent *a, struct error *e)
 {
 	static int (*const steps[])(struct agent * a, struct error * e) = {
@@ -516,12 +581,12 @@ static int build(struct agent *a, struct error *e)
 		open_listeners,
 		open_web_sockets,
 		start_workers,
-		open_manager,
+		make_manager,
 		open_owners,
 		start_events,
 		start_server,
-		start_web,
 		start_tick,
+		start_opener,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -536,6 +601,7 @@ static int build(struct agent *a, struct error *e)
 static void dismantle(struct agent *a)
 {
 	a->tick = sd_event_source_disable_unref(a->tick);
+	store_opener_free(a->opener);
 	if (a->web)
 		web_stop(a->web);
 	/* A worker may wait for a client that does not read. */
@@ -569,10 +635,18 @@ int daemon_run(const struct config *config, struct error *e)
 	raise_descriptor_limit();
 	code = build(&a, e);
 	if (code == 0) {
-		say_ready(&a);
 		code = worker_pool_lead(a.workers, lead, &a);
 		if (code < 0)
 			error_set(e, code, "event loop: no threads");
+	}
+	if (a.opener) {
+		struct error opening = { 0 };
+		int opened = store_opener_wait(a.opener, &opening);
+
+		if (code == 0 && opened < 0) {
+			code = opened;
+			*e = opening;
+		}
 	}
 	dismantle(&a);
 	return code;
@@ -585,7 +659,9 @@ static int open_existing(struct agent *a, struct error *e)
 	if (code < 0)
 		return code;
 	code = root_check_has_store(a->root, e);
-	return code < 0 ? code : open_manager(a, e);
+	if (code == 0)
+		code = make_manager(a, e);
+	return code < 0 ? code : open_store(a, e);
 }
 
 static int tear_down(struct agent *a, struct error *e)

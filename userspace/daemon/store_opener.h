@@ -2,7 +2,8 @@
 /*
  * Opens the store on a thread of its own while the loop runs. A store of a million records takes
  * seconds. Calls wait until it is open, as they would if the agent did not listen yet; but after
- * half a second, those that ask how the agent is are answered. So the usual start shows in no answer.
+ * half a second, those that ask how the agent is are answered. So the usual start shows in no
+ * answer.
  */
 #pragma once
 

@@ -62,11 +62,40 @@ static int open_peer(int socket, pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-void upkeep_peers_note(struct upkeep_peers *peers, const struct grpc_peer *peer, int socket,
-		       const struct grpc_method *method)
+static void mark(struct upkeep_peers *peers, int pidfd, pid_t pid)
 {
 	struct error e = { 0 };
 
+	if (manager_mark_upkeep(peers->manager, pidfd, &e) < 0 && e.code != -ESRCH)
+		log_warning("pid=%d reads by it count as use: %s", pid, e.text);
+}
+
+/* Takes the descriptor. */
+static int add_early(struct upkeep_peers *peers, int pidfd, pid_t pid)
+{
+	struct early_peer *grown = vec_reserve(peers->early, &peers->early_capacity,
+					       peers->early_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	peers->early = grown;
+	grown[peers->early_count++] = (struct early_peer){ pidfd, pid };
+	return 0;
+}
+
+void upkeep_peers_begin(struct upkeep_peers *peers)
+{
+	peers->can_mark = true;
+	for (size_t i = 0; i < peers->early_count; i++) {
+		mark(peers, peers->early[i].pidfd, peers->early[i].pid);
+		(void)close(peers->early[i].pidfd); /* no data can be lost by this */
+	}
+	peers->early_count = 0;
+}
+
+void upkeep_peers_note(struct upkeep_peers *peers, const struct grpc_peer *peer, int socket,
+		       const struct grpc_method *method)
+{
 	if (peer->read_only || !is_upkeep(method) || is_known(peers, peer->connection))
 		return;
 	remember(peers, peer->connection);
@@ -77,8 +106,12 @@ void upkeep_peers_note(struct upkeep_peers *peers, const struct grpc_peer *peer,
 	if (fd < 0)
 		log_warning("pid=%d reads by it count as use: open its process: %s", peer->pid,
 			    strerror(-fd));
-	else if (manager_mark_upkeep(peers->manager, fd, &e) < 0 && e.code != -ESRCH)
-		log_warning("pid=%d reads by it count as use: %s", peer->pid, e.text);
+	else if (peers->can_mark)
+		mark(peers, fd, peer->pid);
+	else if (add_early(peers, fd, peer->pid) == 0)
+		(void)take_fd(&fd);
+	else
+		log_warning("pid=%d reads by it count as use: out of memory", peer->pid);
 }
 
 void upkeep_peers_forget(struct upkeep_peers *peers, uint64_t connection)
@@ -90,5 +123,8 @@ void upkeep_peers_forget(struct upkeep_peers *peers, uint64_t connection)
 
 void upkeep_peers_free(struct upkeep_peers *peers)
 {
+	for (size_t i = 0; i < peers->early_count; i++)
+		(void)close(peers->early[i].pidfd); /* no data can be lost by this */
+	free(peers->early);
 	free(peers->connections);
 }

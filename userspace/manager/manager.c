@@ -244,11 +244,8 @@ static int make_tables(struct manager *m, struct error *e)
 
 static int open_parts(struct manager *m, const struct manager_options *options, struct error *e)
 {
-	int code = make_tables(m, e);
+	int code = superblock_watch_new(&m->superblocks, e);
 
-	if (code < 0)
-		return code;
-	code = superblock_watch_new(&m->superblocks, e);
 	if (code < 0)
 		return code;
 	code = open_store(m, options, e);
@@ -286,8 +283,8 @@ static void set_upkeep(struct manager *m)
 		manager_report(m, true, "what the agent reads counts as use: %s", e.text);
 }
 
-int manager_open(const struct manager_options *options, struct manager **ret_manager,
-		 struct error *e)
+int manager_new(const struct manager_options *options, struct manager **ret_manager,
+		struct error *e)
 {
 	cleanup(manager_close) struct manager *m = calloc(1, sizeof(*m));
 	int code;
@@ -303,6 +300,17 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	m->root = strdup(options->root);
 	if (!m->root)
 		return error_set(e, -ENOMEM, "out of memory");
+	code = make_tables(m, e);
+	if (code < 0)
+		return code;
+	*ret_manager = take_ptr(m);
+	return 0;
+}
+
+int manager_open(struct manager *m, const struct manager_options *options, struct error *e)
+{
+	int code;
+
 	choose_who_mounts(m);
 	code = open_parts(m, options, e);
 	if (code < 0) {
@@ -313,7 +321,7 @@ int manager_open(const struct manager_options *options, struct manager **ret_man
 	set_upkeep(m);
 	remove_gone_pins(m);
 	store_root_reserve(m);
-	*ret_manager = take_ptr(m);
+	atomic_store(&m->is_open, true);
 	return 0;
 }
 
@@ -468,7 +476,26 @@ struct event_ring *manager_events(struct manager *m)
 	return m->events;
 }
 
-int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e)
+/* While the store is opened, only what does not change any more is read. */
+static int info_of_start(const struct manager *m, struct manager_info *ret_info, struct error *e)
+{
+	struct manager_info info = { .starting = true,
+				     .root = strdup(m->root),
+				     .pin_directory = strdup(""),
+				     .records = atomic_load(&m->records_read),
+				     .backend = USAGE_BACKEND_NONE,
+				     .started_ns = m->started_ns,
+				     .mount_method = "" };
+
+	if (!info.root || !info.pin_directory) {
+		manager_info_free(&info);
+		return error_set(e, -ENOMEM, "out of memory");
+	}
+	*ret_info = info;
+	return 0;
+}
+
+static int info_of_store(struct manager *m, struct manager_info *ret_info, struct error *e)
 {
 	struct usage_lost lost = usage_read_lost(m->usage);
 	struct manager_info info = {
@@ -504,6 +531,12 @@ int manager_info(struct manager *m, struct manager_info *ret_info, struct error 
 	manager_unlock(m);
 	*ret_info = info;
 	return 0;
+}
+
+int manager_info(struct manager *m, struct manager_info *ret_info, struct error *e)
+{
+	return atomic_load(&m->is_open) ? info_of_store(m, ret_info, e)
+					: info_of_start(m, ret_info, e);
 }
 
 void manager_info_free(struct manager_info *info)

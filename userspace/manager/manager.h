@@ -44,10 +44,15 @@ struct manager_options {
 	void *user;
 };
 
-/* Opens the store, takes its lock, and reconciles database, files and mounts. -EBUSY: another
- * agent has it. -ENOENT: the store has layers or blobs, and no database. */
-int manager_open(const struct manager_options *options, struct manager **ret_manager,
-		 struct error *e);
+/* Makes a manager whose store is not open: only manager_events() and manager_info() may be called.
+ */
+int manager_new(const struct manager_options *options, struct manager **ret_manager,
+		struct error *e);
+/* Opens the store, takes its lock, and reconciles database, files and mounts. With the same
+ * options. Other threads may ask for manager_info() meanwhile. -EBUSY: another agent has it.
+ * -ENOENT: the store has layers or blobs, and no database. After a failure, the manager can only be
+ * closed. */
+int manager_open(struct manager *m, const struct manager_options *options, struct error *e);
 
 /* A last fold; mounts and counting stay. No call may be under way. */
 void manager_close(struct manager *m);
@@ -65,6 +70,7 @@ struct event_ring;
 struct event_ring *manager_events(struct manager *m);
 
 struct manager_info {
+	bool starting; /* the store is being opened; `records` have been read so far */
 	char store_id[RECORD_ID_LENGTH + 1];
 	char *root, *pin_directory;
 	uint64_t records, layers, mounts, leases;

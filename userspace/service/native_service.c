@@ -447,7 +447,9 @@ static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *messa
 		info.layers = found.layers;
 		info.mounts = found.mounts;
 		info.leases = found.leases;
-		info.backend = (char *)usage_backend_name(found.backend);
+		info.state = found.starting ? (char *)"starting" : (char *)"ready";
+		info.backend = found.starting ? (char *)""
+					      : (char *)usage_backend_name(found.backend);
 		info.degraded_reason = found.degraded_reason ? found.degraded_reason : (char *)"";
 		info.pin_directory = found.pin_directory;
 		info.disk_walks = found.disk_walks;

@@ -87,6 +87,7 @@ static int load_record(const struct record_row *row, void *user)
 	if (!p->record)
 		return -ENOMEM;
 	load->count++;
+	atomic_store_explicit(&load->m->records_read, load->count, memory_order_relaxed);
 	(void)snprintf(p->parent, sizeof(p->parent), "%s", row->parent);
 	(void)snprintf(p->twin, sizeof(p->twin), "%s", row->twin);
 	(void)snprintf(p->layer_name, sizeof(p->layer_name), "%s", row->layer);

@@ -91,6 +91,8 @@ struct manager {
 	void (*report)(bool problem, const char *text, void *user);
 	void *user;
 	int64_t started_ns;
+	atomic_bool is_open; /* the store is, and every function may be called */
+	atomic_uint_fast64_t records_read; /* from the database, while it is opened */
 	atomic_uint_fast64_t disk_walks, folds, folds_begun;
 	uint64_t
 		folds_whole; /* the last fold of all mounts, of `folds_begun`; with the fold lock */
