@@ -239,6 +239,25 @@ store_is_sound() {
 	store_is_sound
 }
 
+@test "what a client was given before Remove cannot be mounted after it" {
+	local options upper dir=$BATS_TEST_TMPDIR/late
+	start_agent_with client
+	committed base
+	call Prepare key=active parent=base > /dev/null
+	options=$(call Mounts key=active | jq -r '.mounts[0].options | join(",")')
+	upper=$(mount_option active upperdir)
+	call Remove key=active
+	mkdir "$dir"
+	run mount -t overlay overlay -o "$options" "$dir"
+	((status != 0))
+	# A snapshot of the same name has another folder, so that the client cannot get into it.
+	call Prepare key=active parent=base > /dev/null
+	[[ $(mount_option active upperdir) != "$upper" ]]
+	run mount -t overlay overlay -o "$options" "$dir"
+	((status != 0))
+	store_is_sound
+}
+
 mounted_in_a_namespace() { # KEY
 	local ready=$BATS_TEST_TMPDIR/ready
 	mkdir -p "$snapshots_mounted"
