@@ -46,6 +46,20 @@ static __always_inline __u64 load_word(const void *address)
 	return word;
 }
 
+/* Two words that follow each other. */
+static __always_inline void load_words(const void *address, __u64 ret_words[2])
+{
+	struct timespec64 *words;
+
+	if (!typed_loads) {
+		bpf_probe_read_kernel(ret_words, 2 * sizeof(*ret_words), address);
+		return;
+	}
+	words = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64));
+	ret_words[0] = words->tv_sec;
+	ret_words[1] = words->tv_nsec;
+}
+
 /* The as_ functions turn a bare address into a pointer that typed loads may follow. */
 
 static __always_inline struct file *as_file(__u64 address)

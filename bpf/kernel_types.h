@@ -214,10 +214,17 @@ struct io_uring_cqe {
 	__s32 res;
 } relocated;
 
-/* Only there to name one unsigned long in memory: see load_word(). */
+/* Only there to name one unsigned long in memory: see load_word(). Not relocated, since it is the
+ * first field. */
 struct rb_node {
 	unsigned long __rb_parent_color;
-} relocated;
+};
+
+/* Likewise two: see load_words(). */
+struct timespec64 {
+	long long tv_sec;
+	long tv_nsec;
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {

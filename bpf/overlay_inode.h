@@ -91,21 +91,25 @@ static __always_inline __u32 overlay_lower_layer(void *lower)
 	return load_word((void *)layer + bpf_core_field_offset(struct ovl_layer, idx));
 }
 
-/* Where the data of a regular file comes from. */
+/* Where the data of a regular file comes from. The two fields of struct ovl_path are read at once.
+ */
 static __always_inline struct overlay_source overlay_data_source(struct inode *inode,
 								 struct dentry *dentry)
 {
-	struct overlay_source source = { .layer = 0 };
+	__u64 upper = overlay_upper_dentry(inode), path[2];
+	struct overlay_source source = { .layer = UNKNOWN_LAYER };
 	void *lower;
 
-	source.dentry = overlay_upper_dentry(inode);
-	if (source.dentry && overlay_has_upper_data(inode))
-		return source;
+	if (upper && overlay_has_upper_data(inode))
+		return (struct overlay_source){ .layer = 0, .dentry = upper };
 	lower = overlay_lower(inode, dentry, 1);
-	source.layer = overlay_lower_layer(lower);
-	source.dentry = source.layer == UNKNOWN_LAYER
-				? 0
-				: load_word(lower + bpf_core_field_offset(struct ovl_path, dentry));
+	if (!lower)
+		return source;
+	load_words(lower, path);
+	if (!path[0])
+		return source;
+	source.layer = load_word((void *)path[0] + bpf_core_field_offset(struct ovl_layer, idx));
+	source.dentry = path[1];
 	return source;
 }
 

@@ -33,9 +33,50 @@ static __always_inline bool is_identical(struct super_block *super, struct usage
 						 : inode_super_device(root));
 }
 
+/* These programs empty the slot of a superblock that ends. */
+const volatile bool sees_ends_knob = 0;
+#define sees_ends read_knob(&sees_ends_knob)
+
+/* What the flags of a slot have once the superblock has been compared with its identity: a digest
+ * of the superblock's address and of the generation of programs that has compared them. These have
+ * been attached ever since, so that the slot would have been emptied if the superblock had ended.
+ * It is not 0: the lowest bit is the generation's, because superblocks are larger than 1024 bytes
+ * and aligned to their size. */
+static __always_inline __u32 compared_mark(const struct super_block *super)
+{
+	__u32 address;
+
+	/* The verifier lets no shift be done with a pointer, but takes this for an unknown number.
+	 */
+	asm("%0 = %1" : "=w"(address) : "w"((__u32)(__u64)super));
+	return address << (USAGE_SLOT_COMPARED_SHIFT - 6) ^ generation_mark;
+}
+
+static __noinline bool compare_slot(struct super_block *super, struct usage_slot *slot, __u32 mark)
+{
+	__u32 flags = slot->flags & ((1 << USAGE_SLOT_COMPARED_SHIFT) - 1);
+
+	if (!is_identical(super, slot))
+		return 0;
+	slot->flags = flags | (mark & ~((1 << USAGE_SLOT_COMPARED_SHIFT) - 1));
+	return 1;
+}
+
+static __always_inline bool is_same_super(struct super_block *super, struct usage_slot *slot)
+{
+	__u32 mark;
+
+	if (!sees_ends)
+		return is_identical(super, slot);
+	mark = compared_mark(super);
+	if (slot->flags >> USAGE_SLOT_COMPARED_SHIFT == mark >> USAGE_SLOT_COMPARED_SHIFT)
+		return 1;
+	return compare_slot(super, slot, mark);
+}
+
 static __always_inline bool is_registered(struct super_block *super, struct usage_slot *slot)
 {
-	return slot && slot->mount_id && is_identical(super, slot) && is_active();
+	return slot && slot->mount_id && is_same_super(super, slot) && is_active();
 }
 
 /* The watched layer that has this index in a superblock which is not registered. */
@@ -58,9 +99,15 @@ static __always_inline bool find_credited(struct super_block *super, __u32 layer
 					  struct credited *ret)
 {
 	struct usage_slot *slot = slot_of(super);
+	struct credited watched;
 
-	if (!is_registered(super, slot))
-		return find_layer(super, layer, ret);
+	if (!is_registered(super, slot)) {
+		/* Of its own, so that the compiler keeps the other case in registers. */
+		if (!find_layer(super, layer, &watched))
+			return 0;
+		*ret = watched;
+		return 1;
+	}
 	if (layer == UNKNOWN_LAYER) {
 		lose_cell();
 		return 0;
@@ -81,25 +128,32 @@ static __always_inline void note_reader(struct credited *to)
 
 static __noinline struct usage_counts *make_cell(struct usage_cell_key *key)
 {
-	struct usage_counts none = {};
+	struct usage_counts none = {}, *cell;
 
 	/* EEXIST: another program was faster, which is as good. */
 	(void)bpf_map_update_elem(&usage_cells, key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&usage_cells, key);
+	cell = bpf_map_lookup_elem(&usage_cells, key);
+	if (!cell)
+		lose_cell();
+	return cell;
 }
 
-static __always_inline struct usage_counts *find_cell(const struct credited *to)
+/* For what notes its time in the cell, and so touches the owner: once a tick is enough, because the
+ * agent reads the cells of an owner again after a while. */
+static __always_inline struct usage_counts *find_stamped_cell(const struct credited *to)
 {
 	struct usage_cell_key key = { .owner = to->owner,
 				      .layer = to->layer,
 				      .part = bpf_get_smp_processor_id() & part_mask };
 	struct usage_counts *cell = bpf_map_lookup_elem(&usage_cells, &key);
 
-	if (!cell)
-		cell = make_cell(&key);
-	if (!cell)
-		lose_cell();
-	return cell;
+	return cell ? cell : make_cell(&key);
+}
+
+static __always_inline struct usage_counts *find_cell(const struct credited *to)
+{
+	touch_owner(to->owner);
+	return find_stamped_cell(to);
 }
 
 /* A use of a layer: the first read through a superblock, and the first after each hour. */
@@ -125,17 +179,18 @@ static __noinline int count_use(struct usage_counts *cell, struct usage_use_key 
 	return 0;
 }
 
-static __noinline int stamp_read_tick(struct usage_counts *cell, const struct credited *to,
+static __noinline int stamp_read_tick(struct usage_counts *cell, __u64 owner, __u64 superblock,
 				      __u32 tick)
 {
-	struct usage_use_key key = { .owner = to->owner, .superblock = to->superblock };
+	struct usage_use_key key = { .owner = owner, .superblock = superblock };
 
+	touch_owner(owner);
 	cell->read_tick = tick;
 	cell->last_read = bpf_ktime_get_boot_ns();
 	if (!cell->first_read)
 		cell->first_read = cell->last_read;
-	cell->superblock = to->superblock;
-	if (to->superblock)
+	cell->superblock = superblock;
+	if (superblock)
 		count_use(cell, &key, cell->last_read);
 	return 0;
 }
@@ -146,31 +201,23 @@ static __always_inline void stamp_read(struct usage_counts *cell, const struct c
 	__u32 tick = bpf_jiffies64();
 
 	if (cell->read_tick != tick || !cell->last_read || cell->superblock != to->superblock)
-		stamp_read_tick(cell, to, tick);
+		stamp_read_tick(cell, to->owner, to->superblock, tick);
 }
 
-static __noinline int stamp_write_tick(struct usage_counts *cell, __u32 tick)
+static __noinline int stamp_write_tick(struct usage_counts *cell, __u64 owner, __u32 tick)
 {
+	touch_owner(owner);
 	cell->write_tick = tick;
 	cell->last_write = bpf_ktime_get_boot_ns();
 	return 0;
 }
 
-static __always_inline void stamp_write(struct usage_counts *cell)
+static __always_inline void stamp_write(struct usage_counts *cell, __u64 owner)
 {
 	__u32 tick = bpf_jiffies64();
 
 	if (cell->write_tick != tick || !cell->last_write)
-		stamp_write_tick(cell, tick);
-}
-
-static __always_inline struct usage_file_key file_key(const struct credited *to, __u64 inode)
-{
-	return (struct usage_file_key){
-		.mount_id = to->owner,
-		.inode = inode,
-		.layer = to->layer,
-	};
+		stamp_write_tick(cell, owner, tick);
 }
 
 /* A regular file of an overlay that is counted, and what serves it. */
@@ -182,57 +229,68 @@ struct counted_file {
 	struct dentry *dentry;
 };
 
-/* The entry of a file, made at its first read; it carries the time of the cell's last read. Upkeep
- * leaves none: a file that nothing else reads is never read.
+/* What is new in the entries of a reader and of a file. */
+struct read_counts {
+	__u64 opens, reads, bytes, mapped_bytes;
+};
+
+static __always_inline void add_some(__u64 *counter, __u64 amount)
+{
+	if (!__builtin_constant_p(amount) || amount)
+		__sync_fetch_and_add(counter, amount);
+}
+
+/* Notes in the buffer which cgroup has read the layer and, unless the inode is 0, which file of it:
+ * with the time of the cell's last read. Upkeep leaves no file: one that nothing else reads is
+ * never read.
  *
  * Inlined, since the upkeep bit must be tested in the frame that has set it: the verifier of 6.1
  * takes what a function finds on its caller's stack for the only value that there can be, and
  * removes the other branch. */
-static __always_inline struct usage_file_counts *
-touch_entry(const struct credited *to, const struct usage_counts *cell, __u64 inode)
-{
-	struct usage_file_key key = file_key(to, inode);
-	struct usage_file_counts *file;
-
-	if (to->layer & USAGE_UPKEEP)
-		return 0;
-	file = find_file_entry(&key);
-	if (file)
-		file->last_access = cell->last_read;
-	return file;
-}
-
-static __always_inline struct usage_file_counts *touch_file(struct counted_file *counted)
-{
-	struct inode *inode = overlay_source_inode(&counted->source);
-
-	return inode ? touch_entry(&counted->to, counted->cell, inode_number(inode)) : 0;
-}
-
-/* What a reader has read of a layer: one look more for each read. */
-static __noinline int count_reader(const struct credited *to, __u64 last_read, __u32 opens,
-				   __u32 reads, __u64 bytes)
+static __always_inline void note_read(const struct credited *to, const struct usage_counts *cell,
+				      __u64 inode, struct read_counts counts)
 {
 	struct usage_file_key key = {
 		.mount_id = to->owner, .inode = to->reader, .layer = to->layer, .kind = USAGE_READER
 	};
-	struct usage_file_counts *reader = find_reader_entry(&key);
-	struct usage_lost_counts *lost;
+	struct usage_file_counts *entry;
+	void *buffer = file_buffer();
 
-	if (!reader) {
-		lost = lost_counts();
-		if (lost)
-			__sync_fetch_and_add(&lost->files, 1);
-		return 0;
+	if (!buffer) {
+		lose_entry();
+		return;
 	}
-	reader->last_access = last_read;
-	if (opens)
-		__sync_fetch_and_add(&reader->opens, 1);
-	if (reads)
-		__sync_fetch_and_add(&reader->reads, 1);
-	if (bytes)
-		__sync_fetch_and_add(&reader->read_bytes, bytes);
-	return 0;
+	entry = bpf_map_lookup_elem(buffer, &key);
+	if (!entry)
+		entry = make_reader_entry(&key);
+	if (entry) {
+		entry->last_access = cell->last_read;
+		add_some(&entry->opens, counts.opens);
+		add_some(&entry->reads, counts.reads);
+		add_some(&entry->read_bytes, counts.bytes);
+	}
+	if (to->layer & USAGE_UPKEEP || !inode)
+		return;
+	key.inode = inode;
+	key.kind = 0;
+	entry = bpf_map_lookup_elem(buffer, &key);
+	if (!entry)
+		entry = make_file_entry(&key);
+	if (!entry)
+		return;
+	entry->last_access = cell->last_read;
+	add_some(&entry->opens, counts.opens);
+	add_some(&entry->read_bytes, counts.bytes);
+	add_some(&entry->mapped_bytes, counts.mapped_bytes);
+}
+
+static __always_inline void note_file_read(const struct counted_file *counted,
+					   struct read_counts counts)
+{
+	/* Where there is none, the kernel reads zeros. */
+	struct inode *inode = found_inode(as_dentry(counted->source.dentry));
+
+	note_read(&counted->to, counted->cell, inode_number(inode), counts);
 }
 
 static __always_inline bool find_source(struct super_block *super, struct inode *inode,
@@ -246,7 +304,7 @@ static __always_inline bool find_source(struct super_block *super, struct inode 
 
 /* An overlay on top of another one, of which this backend sees no calls: the file is that of the
  * lower one. There cannot be a third. */
-static __noinline bool find_source_below(struct counted_file *counted)
+static __always_inline bool find_source_below(struct counted_file *counted)
 {
 	struct inode *inode = overlay_source_inode(&counted->source);
 	struct super_block *super = inode ? inode_super(inode) : 0;
@@ -255,23 +313,42 @@ static __noinline bool find_source_below(struct counted_file *counted)
 	       find_source(super, inode, as_dentry(counted->source.dentry), counted);
 }
 
-static __always_inline bool find_file(struct file *file, bool reads, struct counted_file *ret)
+/* Without a cell. */
+static __always_inline bool find_credited_file(struct file *file, bool reads,
+					       struct counted_file *ret)
 {
 	struct super_block *super;
 	struct inode *inode;
 
 	if (!file || is_foreign(file))
 		return 0;
+	/* An open file has both; if there were none, the kernel would read zeros here. */
 	inode = file_inode(file);
-	super = inode ? inode_super(inode) : 0;
-	if (!super || !super_is_overlay(super) || !inode_is_regular(inode))
+	super = inode_super(inode);
+	if (!super_is_overlay(super) || !inode_is_regular(inode))
 		return 0;
 	if (!find_source(super, inode, file_dentry(file), ret) &&
 	    !(sees_top_only && find_source_below(ret)))
 		return 0;
 	if (reads)
 		note_reader(&ret->to);
+	return 1;
+}
+
+static __always_inline bool find_file(struct file *file, bool reads, struct counted_file *ret)
+{
+	if (!find_credited_file(file, reads, ret))
+		return 0;
 	ret->cell = find_cell(&ret->to);
+	return ret->cell;
+}
+
+/* For reads and writes, which are many. */
+static __always_inline bool find_file_often(struct file *file, bool reads, struct counted_file *ret)
+{
+	if (!find_credited_file(file, reads, ret))
+		return 0;
+	ret->cell = find_stamped_cell(&ret->to);
 	return ret->cell;
 }
 
@@ -327,17 +404,12 @@ static __always_inline bool opens_for_reading(__u32 mode)
 
 static __always_inline void count_open(struct counted_file *counted, __u32 mode)
 {
-	struct usage_file_counts *file;
-
 	add(&counted->cell->opens, 1);
 	if (!opens_for_reading(mode))
 		return;
 	add(&counted->cell->read_opens, 1);
 	stamp_read(counted->cell, &counted->to);
-	count_reader(&counted->to, counted->cell->last_read, 1, 0, 0);
-	file = touch_file(counted);
-	if (file)
-		__sync_fetch_and_add(&file->opens, 1);
+	note_file_read(counted, (struct read_counts){ .opens = 1 });
 }
 
 static __always_inline void count_exec(struct counted_file *counted)
@@ -347,18 +419,14 @@ static __always_inline void count_exec(struct counted_file *counted)
 
 static __noinline int count_read(struct file *file, __u64 bytes)
 {
-	struct usage_file_counts *counts;
 	struct counted_file counted;
 
-	if (!find_file(file, 1, &counted))
+	if (!find_file_often(file, 1, &counted))
 		return 0;
 	add(&counted.cell->reads, 1);
 	add(&counted.cell->read_bytes, bytes);
 	stamp_read(counted.cell, &counted.to);
-	count_reader(&counted.to, counted.cell->last_read, 0, 1, bytes);
-	counts = touch_file(&counted);
-	if (counts && bytes)
-		__sync_fetch_and_add(&counts->read_bytes, bytes);
+	note_file_read(&counted, (struct read_counts){ .reads = 1, .bytes = bytes });
 	return 0;
 }
 
@@ -366,11 +434,11 @@ static __noinline int count_write(struct file *file, __u64 bytes)
 {
 	struct counted_file counted;
 
-	if (!find_file(file, 0, &counted))
+	if (!find_file_often(file, 0, &counted))
 		return 0;
 	add(&counted.cell->writes, 1);
 	add(&counted.cell->written_bytes, bytes);
-	stamp_write(counted.cell);
+	stamp_write(counted.cell, counted.to.owner);
 	note_change_by(&counted);
 	return 0;
 }

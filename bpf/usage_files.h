@@ -89,10 +89,21 @@ static __always_inline bool open_books(__u64 owner, struct file_books *ret)
 	return ret->total && ret->mount;
 }
 
-/* A reader's first entry in the buffer. Without room, that of all such readers of the layer. */
+/* An access that found no room for the entry of its reader, or no buffer. */
+static __noinline int lose_entry(void)
+{
+	struct usage_lost_counts *lost = lost_counts();
+
+	if (lost)
+		__sync_fetch_and_add(&lost->files, 1);
+	return 0;
+}
+
+/* A reader's first entry in the buffer. Without room, that of all such readers of the layer; NULL
+ * without room for that, either. */
 static __noinline struct usage_file_counts *make_reader_entry(struct usage_file_key *key)
 {
-	struct usage_file_counts none = {};
+	struct usage_file_counts none = {}, *entry;
 	struct file_books books;
 	bool open = open_books(key->mount_id, &books);
 
@@ -105,17 +116,10 @@ static __noinline struct usage_file_counts *make_reader_entry(struct usage_file_
 		__sync_fetch_and_add(&books.mount->readers, 1);
 		__sync_fetch_and_add(&books.total->readers, 1);
 	}
-	return find_or_make_entry(books.buffer, key);
-}
-
-static __always_inline struct usage_file_counts *find_reader_entry(struct usage_file_key *key)
-{
-	struct usage_file_counts *reader = 0;
-	void *buffer = file_buffer();
-
-	if (buffer)
-		reader = bpf_map_lookup_elem(buffer, key);
-	return reader ? reader : make_reader_entry(key);
+	entry = find_or_make_entry(books.buffer, key);
+	if (!entry)
+		lose_entry();
+	return entry;
 }
 
 /* An access of a file that has no entry: the layer may have been read more than is known. */
@@ -157,32 +161,23 @@ static __always_inline bool has_room(const struct usage_file_counts *total,
 	return total->entries < files_max - files_max / 4 || mount->entries < files_reserved;
 }
 
+/* The entry of a file, made at its first read since the buffer was replaced; NULL without room. */
 static __noinline struct usage_file_counts *make_file_entry(struct usage_file_key *key)
 {
-	struct usage_file_counts none = {};
+	struct usage_file_counts none = {}, *entry;
 	struct file_books books;
 
-	if (!open_books(key->mount_id, &books) || !has_room(books.total, books.mount))
+	if (!open_books(key->mount_id, &books) || !has_room(books.total, books.mount)) {
+		lose_file(key);
 		return 0;
+	}
 	if (!bpf_map_update_elem(books.buffer, key, &none, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&books.mount->entries, 1);
 		__sync_fetch_and_add(&books.total->entries, 1);
 		tell_agent(books.total);
 	}
-	return bpf_map_lookup_elem(books.buffer, key);
-}
-
-/* The entry of a file, made at its first access since the buffer was replaced. */
-static __always_inline struct usage_file_counts *find_file_entry(struct usage_file_key *key)
-{
-	struct usage_file_counts *file = 0;
-	void *buffer = file_buffer();
-
-	if (buffer)
-		file = bpf_map_lookup_elem(buffer, key);
-	if (!file)
-		file = make_file_entry(key);
-	if (!file)
+	entry = bpf_map_lookup_elem(books.buffer, key);
+	if (!entry)
 		lose_file(key);
-	return file;
+	return entry;
 }

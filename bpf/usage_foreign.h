@@ -11,24 +11,23 @@
 
 #include "usage_maps.h"
 
-/* One entry. Two mounts may share a place: then each overwrites the verdict on the other. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct usage_mount_verdicts);
-} mount_verdicts SEC(".maps");
+/* Two mounts may share a place: then each overwrites the verdict on the other. The name after
+ * ".data." is that of a map: the programs need no lookup to find it. */
+struct usage_mount_verdicts mount_verdicts SEC(".data.mount_verdicts");
+
+/* Since 6.8. */
+static __always_inline __u64 unique_mount_id(__u64 mount)
+{
+	void *containing = (void *)mount - bpf_core_field_offset(struct mount, mnt);
+
+	return load_word(containing + bpf_core_field_offset(struct mount, mnt_id_unique));
+}
 
 /* The id of a mount, which is never used again. Before 6.8 its address, which the next mount may
  * get. */
 static __always_inline __u64 mount_token(__u64 mount)
 {
-	void *containing = (void *)mount - bpf_core_field_offset(struct mount, mnt);
-
-	if (!bpf_core_field_exists(struct mount, mnt_id_unique))
-		return mount;
-	return load_word(containing + bpf_core_field_offset(struct mount, mnt_id_unique));
+	return bpf_core_field_exists(struct mount, mnt_id_unique) ? unique_mount_id(mount) : mount;
 }
 
 /* The slot of a superblock's device number; NULL when the number is too large. */
@@ -98,18 +97,16 @@ static __noinline int note_verdict(struct file *file, __u64 token)
 {
 	struct inode *inode = file_inode(file);
 	struct super_block *super = inode ? inode_super(inode) : 0;
-	__u32 zero = 0;
-	struct usage_mount_verdicts *verdicts = bpf_map_lookup_elem(&mount_verdicts, &zero);
 	bool foreign;
 	__u64 epoch;
 
-	if (!verdicts || !super)
+	if (!super)
 		return 0;
-	epoch = __sync_fetch_and_add(&verdicts->epoch, 0); /* what follows happens later */
+	epoch = __sync_fetch_and_add(&mount_verdicts.epoch, 0); /* what follows happens later */
 	if (epoch >= USAGE_EPOCH_MAX)
 		return 0;
 	foreign = !super_is_overlay(super) || judge_overlay(super);
-	verdicts->by_mount[token % USAGE_MOUNT_VERDICTS] =
+	mount_verdicts.by_mount[token % USAGE_MOUNT_VERDICTS] =
 		USAGE_MOUNT_VERDICT(token, epoch, foreign);
 	return foreign;
 }
@@ -118,18 +115,13 @@ static __noinline int note_verdict(struct file *file, __u64 token)
  * since files no longer carry the path of another one (6.6). */
 static __always_inline bool is_foreign(struct file *file)
 {
-	struct usage_mount_verdicts *verdicts;
 	__u64 token, verdict;
-	__u32 zero = 0;
 
 	if (!bpf_core_field_exists(struct mount, mnt_id_unique))
 		return 0;
-	verdicts = bpf_map_lookup_elem(&mount_verdicts, &zero);
-	if (!verdicts)
-		return 0;
-	token = mount_token((__u64)file_mount(file));
-	verdict = verdicts->by_mount[token % USAGE_MOUNT_VERDICTS];
-	if (verdict >> 1 == USAGE_MOUNT_VERDICT(token, verdicts->epoch, 0) >> 1)
+	token = unique_mount_id((__u64)file_mount(file));
+	verdict = mount_verdicts.by_mount[token % USAGE_MOUNT_VERDICTS];
+	if (verdict >> 1 == USAGE_MOUNT_VERDICT(token, mount_verdicts.epoch, 0) >> 1)
 		return verdict & 1;
 	return note_verdict(file, token);
 }

@@ -103,8 +103,7 @@ static __noinline int count_mmap(struct file *file, bool shared)
 		return 0;
 	add(&counted.cell->mmaps, 1);
 	stamp_read(counted.cell, &counted.to);
-	count_reader(&counted.to, counted.cell->last_read, 0, 0, 0);
-	(void)touch_file(&counted);
+	note_file_read(&counted, (struct read_counts){});
 	note_mapped(&counted);
 	if (shared && file_mode(file) & FMODE_WRITE)
 		note_change_by(&counted);
@@ -136,23 +135,19 @@ static __noinline int count_mapped(struct inode *inode, __u64 pages)
 	struct usage_root key = file_identity(inode);
 	struct usage_mapped *mapped = bpf_map_lookup_elem(&mapped_files, &key);
 	__u64 bytes = pages << page_shift;
-	struct usage_file_counts *file;
 	struct usage_counts *cell;
 	struct credited to;
 
 	if (!mapped || !is_active() || !find_mapped_credit(mapped, &to))
 		return 0;
 	note_reader(&to);
-	cell = find_cell(&to);
+	cell = find_stamped_cell(&to);
 	if (!cell)
 		return 0;
 	add(&cell->mapped_bytes, bytes);
 	stamp_read(cell, &to);
 	mapped->last = cell->last_read;
-	count_reader(&to, cell->last_read, 0, 0, 0);
-	file = touch_entry(&to, cell, key.inode);
-	if (file)
-		__sync_fetch_and_add(&file->mapped_bytes, bytes);
+	note_read(&to, cell, key.inode, (struct read_counts){ .mapped_bytes = bytes });
 	return 0;
 }
 

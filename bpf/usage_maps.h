@@ -41,6 +41,25 @@ struct {
 	__type(value, struct usage_counts);
 } usage_cells SEC(".maps");
 
+/* One entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct usage_touched);
+} touched_owners SEC(".maps");
+
+static __always_inline void touch_owner(__u64 owner)
+{
+	__u32 zero = 0;
+	struct usage_touched *touched = bpf_map_lookup_elem(&touched_owners, &zero);
+	__u64 place = USAGE_TOUCHED_PLACE(owner);
+
+	if (touched && !touched->owners[place])
+		touched->owners[place] = 1;
+}
+
 /* Userspace deletes entries that are old. Full: a use that is not counted adds to lost.uses. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -75,6 +94,8 @@ struct {
 } usage_build SEC(".maps");
 
 const volatile __u32 generation = 0;
+/* A digest of it, in the place that the mark of a slot has: see compared_mark(). */
+const volatile __u32 generation_mark = 0;
 const volatile __u32 part_mask = 0; /* of a processor's number, as struct usage_cell_key has it */
 /* Of two overlays on top of each other this backend sees only what is done to the upper one. */
 const volatile bool sees_top_only_knob = 0;

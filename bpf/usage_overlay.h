@@ -244,6 +244,13 @@ static __always_inline int retire_slot(struct super_block *super)
 	return 0;
 }
 
+/* Two programs: the kernel leaves one out that another task's run of it was interrupted in. */
+SEC("fentry/ovl_put_super")
+int BPF_PROG(mount_going, struct super_block *super)
+{
+	return retire_slot(super);
+}
+
 SEC("fexit/ovl_put_super")
 int BPF_PROG(mount_gone, struct super_block *super)
 {

@@ -57,6 +57,8 @@ struct usage_slot {
 #define USAGE_SLOT_WRITABLE 1
 #define USAGE_SLOT_SUBVOLUMES 4 /* the device is that of a subvolume of btrfs */
 #define USAGE_SLOT_WITHOUT_GENERATION 2 /* the layers' file system has none: not compared */
+/* Written by the programs, 0 until then: the superblock that was compared with the identity. */
+#define USAGE_SLOT_COMPARED_SHIFT 8
 _Static_assert(sizeof(struct usage_slot) == 32, "layout of mount_by_minor");
 #define USAGE_LAYERS_MAX 1024 /* of a mount: twice what overlayfs takes */
 
@@ -84,6 +86,14 @@ struct usage_cell_key {
 _Static_assert(sizeof(struct usage_cell_key) == 16, "layout of the key of usage_cells");
 
 #define USAGE_MAX_PARTS 16
+
+/* touched_owners: a byte that is not 0 for each owner of which a cell may have changed; several
+ * owners share one. The agent takes them, and reads the cells of these owners. */
+#define USAGE_TOUCHED 262144
+#define USAGE_TOUCHED_PLACE(owner) ((owner) & (USAGE_TOUCHED - 1))
+struct usage_touched {
+	__u8 owners[USAGE_TOUCHED];
+};
 
 struct usage_counts {
 	__u64 first_read, last_read; /* opens for reading, execs, reads and mappings */

@@ -105,7 +105,7 @@ static __noinline int count_copy_up(struct file *file)
 	struct usage_file_key key;
 	struct usage_counts *cell;
 	struct inode *upper;
-	struct credited from, to;
+	struct credited from;
 	__u64 counts = 1;
 	__u32 layer;
 
@@ -118,9 +118,11 @@ static __noinline int count_copy_up(struct file *file)
 	layer = overlay_lower_layer(overlay_lower(inode, file_dentry(file), 1));
 	if (layer == UNKNOWN_LAYER || !find_credited(super, layer, &from))
 		return 0;
-	to = from;
-	to.layer = USAGE_AS_UPPER;
-	key = file_key(&to, inode_number(upper));
+	key = (struct usage_file_key){
+		.mount_id = from.owner,
+		.inode = inode_number(upper),
+		.layer = USAGE_AS_UPPER,
+	};
 	if (bpf_map_update_elem(&copied_up_files, &key, &counts, BPF_NOEXIST))
 		return 0;
 	cell = find_cell(&from);
@@ -226,12 +228,14 @@ static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
 	return 0;
 }
 
-static __always_inline void count_call(struct pt_regs *regs, __u32 entry, __u64 result)
+/* A function of its own: the program that runs at each system call of the host then needs no stack
+ * and saves no registers. */
+static __noinline int count_call(struct pt_regs *regs, __u32 entry, __u64 result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	if (is_32_bit(task))
-		return;
+		return 0;
 	switch (USAGE_CALL_CLASS(entry)) {
 	case USAGE_CALL_READ:
 		count_read(find_open_file(task, call_argument(regs, 0)), result);
@@ -268,6 +272,7 @@ static __always_inline void count_call(struct pt_regs *regs, __u32 entry, __u64 
 		(void)count_path_change(regs, entry);
 		break;
 	}
+	return 0;
 }
 
 static __always_inline int count_system_call(struct pt_regs *regs, long result)
@@ -275,12 +280,12 @@ static __always_inline int count_system_call(struct pt_regs *regs, long result)
 	__u64 number = call_number(regs);
 	__u32 entry;
 
-	if (result < 0 || number >= USAGE_MAX_CALLS)
+	if (number >= USAGE_MAX_CALLS)
 		return 0;
 	entry = calls[number];
-	if (entry)
-		count_call(regs, entry, result);
-	return 0;
+	if (!entry || result < 0)
+		return 0;
+	return count_call(regs, entry, result);
 }
 
 SEC("tp_btf/sys_exit")

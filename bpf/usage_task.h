@@ -51,13 +51,8 @@ struct {
 	__type(value, struct usage_cgroup_name);
 } cgroup_names SEC(".maps");
 
-/* One entry: grows after each change of what is upkeep. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} upkeep_epoch SEC(".maps");
+/* Another one after each change of what is upkeep; 0 before the first. */
+volatile __u64 upkeep_change SEC(".data.upkeep_change");
 
 /* Of each task that has accessed a layer. No memory: it is found out each time. */
 struct {
@@ -210,16 +205,20 @@ static __always_inline __u64 current_cgroup(void)
 	return cgroup ? cgroup_number(cgroup) : 0;
 }
 
+/* In `verdict`, the task's; NULL: there is no memory for one. */
 static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, __u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	bool upkeep = is_marked(task) || is_named(task);
 
+	note_cgroup_names(task);
+	if (!verdict)
+		return upkeep;
 	verdict->program = task->self_exec_id;
 	verdict->cgroup = cgroup;
-	verdict->upkeep = is_marked(task) || is_named(task);
+	verdict->upkeep = upkeep;
 	verdict->epoch = epoch;
-	note_cgroup_names(task);
-	return verdict->upkeep;
+	return upkeep;
 }
 
 /* Whether what the task reads, which is in this cgroup, is upkeep. Not static: so the kernel
@@ -229,17 +228,14 @@ int is_upkeep(__u64 cgroup);
 __noinline int is_upkeep(__u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct usage_verdict unknown = {}, *verdict;
-	__u32 zero = 0;
-	__u64 *epoch = bpf_map_lookup_elem(&upkeep_epoch, &zero);
+	struct usage_verdict *verdict;
+	__u64 epoch = upkeep_change;
 
-	if (!epoch || !*epoch)
+	if (!epoch)
 		return 0;
 	verdict = bpf_task_storage_get(&task_verdicts, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!verdict)
-		return find_verdict(&unknown, *epoch, cgroup);
-	if (verdict->epoch == *epoch && verdict->program == task->self_exec_id &&
+	if (verdict && verdict->epoch == epoch && verdict->program == task->self_exec_id &&
 	    verdict->cgroup == cgroup)
 		return verdict->upkeep;
-	return find_verdict(verdict, *epoch, cgroup);
+	return find_verdict(verdict, epoch, cgroup);
 }

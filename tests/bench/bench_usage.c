@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -18,6 +19,7 @@
 
 #define PIN_DIR "/sys/fs/bpf/varve-bench-usage/v1"
 #define LAYERS 200000 /* of 10 000 chains, none of them shared */
+#define LAYERS_IN_USE 2000
 
 static double now_ms(void)
 {
@@ -92,10 +94,42 @@ static int count_cell(const struct usage_cell *cell, void *user)
 	return 0;
 }
 
+/* As if layers of 100 chains were being read. */
+static int touch_layers(struct usage_bpf *u)
+{
+	cleanup(free_ptr) struct usage_touched *touched = calloc(1, sizeof(*touched));
+	uint32_t zero = 0;
+
+	for (uint64_t i = 1; touched && i <= LAYERS_IN_USE; i++)
+		touched->owners[USAGE_TOUCHED_PLACE(i)] = 1;
+	return touched && bpf_map_update_elem(u->maps.touched_owners, &zero, touched, BPF_ANY) == 0
+		       ? 0
+		       : -ENOMEM;
+}
+
+/* A fold in which all has changed, and one after 100 chains were used. */
+static int measure_folds(struct usage_bpf *u, struct error *e)
+{
+	double start = now_ms();
+	uint64_t all = 0, changed = 0;
+	int code = usage_read_changed_cells(u, count_cell, &all, e);
+
+	if (code < 0)
+		return code;
+	print("usage_read_10000_chains_ms", now_ms() - start, "ms");
+	if (touch_layers(u) < 0)
+		return error_set(e, -ENOMEM, "touch the layers");
+	start = now_ms();
+	code = usage_read_changed_cells(u, count_cell, &changed, e);
+	print("usage_read_100_of_10000_chains_ms", now_ms() - start, "ms");
+	if (code == 0 && (all != LAYERS || changed != LAYERS_IN_USE))
+		return error_set(e, -EIO, "cells were lost");
+	return code;
+}
+
 static int measure(struct usage_bpf *u, struct error *e)
 {
 	double start = now_ms(), idle = memory_mb(u);
-	uint64_t reads = 0;
 	int code = watch_layers(u, e);
 
 	if (code < 0)
@@ -106,10 +140,7 @@ static int measure(struct usage_bpf *u, struct error *e)
 		return error_set(e, code, "write the cells");
 	print("usage_idle_mb", idle, "MB");
 	print("usage_10000_chains_mb", memory_mb(u), "MB");
-	start = now_ms();
-	code = usage_read_cells(u, count_cell, &reads, e);
-	print("usage_read_10000_chains_ms", now_ms() - start, "ms");
-	return code == 0 && reads != LAYERS ? error_set(e, -EIO, "cells were lost") : code;
+	return measure_folds(u, e);
 }
 
 int main(void)

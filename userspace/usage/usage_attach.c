@@ -29,6 +29,7 @@
 #define VERIFIER_LOG_SIZE (1 << 20)
 #define TABLE_PIN "usage"
 #define TABLE_PIN_NEXT "usage_next"
+#define FORMER_EPOCH_PIN "upkeep_epoch"
 
 DEFINE_CLEANUP(struct usage_skeleton *, usage_skeleton__destroy)
 
@@ -126,6 +127,17 @@ static int prepare_pins(const struct usage_bpf_options *options, struct error *e
 					   : usage_owner_write(options->pin_dir, options->store, e);
 }
 
+/* NULL: the map is not pinned. Data that is shared has a section with the map's name. */
+static const char *pin_name(const struct bpf_map *map)
+{
+	static const char shared[] = ".data.";
+	const char *name = bpf_map__name(map);
+
+	if (!bpf_map__is_internal(map))
+		return name;
+	return strncmp(name, shared, sizeof(shared) - 1) == 0 ? name + sizeof(shared) - 1 : NULL;
+}
+
 /* Pins the maps by name; libbpf takes those that are pinned already, and makes the others. */
 static int set_pins(struct usage_skeleton *s, const struct usage_bpf_options *options,
 		    struct error *e)
@@ -137,9 +149,9 @@ static int set_pins(struct usage_skeleton *s, const struct usage_bpf_options *op
 
 	bpf_object__for_each_map(map, s->obj)
 	{
-		if (bpf_map__is_internal(map))
+		if (!pin_name(map))
 			continue;
-		int code = usage_pins_path(path, pin_dir, bpf_map__name(map), e);
+		int code = usage_pins_path(path, pin_dir, pin_name(map), e);
 		if (code == 0)
 			code = adopt_size(map, path, &foreign, e);
 		if (code < 0)
@@ -164,7 +176,7 @@ static uint64_t digest_build(const struct usage_skeleton *s)
 	bytes = usage_skeleton__elf_bytes(&length);
 	for (size_t i = 0; i < length; i++)
 		digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
-	knobs.generation = 0;
+	knobs.generation = knobs.generation_mark = 0;
 	bytes = (const unsigned char *)&knobs;
 	for (size_t i = 0; i < sizeof(knobs); i++)
 		digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
@@ -354,14 +366,21 @@ static int attach_new(struct usage_skeleton *s, const struct attempt *attempt,
 	return code < 0 ? code : fail_point_error("accounting.table", e);
 }
 
-/* The new programs take over, and the old ones go. */
+/* The new programs take over, and the old ones go, with the map that only they had. */
 static int switch_to(struct usage_skeleton *s, const char *pin_dir, uint64_t generation,
 		     struct error *e)
 {
 	int code = switch_generation(bpf_map__fd(s->maps.active_generation), generation, e);
+	char former[PATH_MAX];
 
 	fail_point("accounting.switched");
-	return code < 0 ? code : usage_pins_remove_other_links(pin_dir, generation, e);
+	if (code == 0)
+		code = usage_pins_remove_other_links(pin_dir, generation, e);
+	if (code == 0)
+		code = usage_pins_path(former, pin_dir, FORMER_EPOCH_PIN, e);
+	if (code == 0)
+		(void)unlink(former); /* there may be none; one that stays does no harm */
+	return code;
 }
 
 /* New programs are attached beside the old ones, take over, and then the old ones go. */
@@ -413,6 +432,8 @@ static int set_knobs(struct usage_skeleton *s, const struct attempt *attempt, st
 	s->rodata->atomic_knob = attempt->backend == USAGE_BACKEND_OVERLAY ||
 				 parts < (uint32_t)cpus;
 	s->rodata->sees_top_only_knob = attempt->backend == USAGE_BACKEND_SYSCALL;
+	s->rodata->sees_ends_knob = bpf_program__autoload(s->progs.mount_gone) &&
+				    bpf_program__autoload(s->progs.mount_going);
 	s->rodata->cgroup_v1_knob = !usage_kernel_has_unified_cgroups();
 	if (stat("/", &root) == 0) {
 		s->rodata->agent_root_inode = root.st_ino;
@@ -436,6 +457,7 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->root_filter);
 	cleanup_close_fd(&maps->verdicts);
 	cleanup_close_fd(&maps->cells);
+	cleanup_close_fd(&maps->touched_owners);
 	cleanup_close_fd(&maps->layer_uses);
 	cleanup_close_fd(&maps->mapped_files);
 	cleanup_close_fd(&maps->mapped_filter);
@@ -443,7 +465,7 @@ void usage_attach_close(struct usage_maps *maps)
 	cleanup_close_fd(&maps->file_events);
 	cleanup_close_fd(&maps->lost);
 	cleanup_close_fd(&maps->upkeep_marks);
-	cleanup_close_fd(&maps->upkeep_epoch);
+	cleanup_close_fd(&maps->upkeep_change);
 	cleanup_close_fd(&maps->upkeep_programs);
 	cleanup_close_fd(&maps->upkeep_cgroups);
 	cleanup_close_fd(&maps->cgroup_names);
@@ -459,6 +481,7 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.root_filter = open_pin(pin_dir, "root_filter"),
 		.verdicts = open_pin(pin_dir, "mount_verdicts"),
 		.cells = open_pin(pin_dir, "usage_cells"),
+		.touched_owners = open_pin(pin_dir, "touched_owners"),
 		.layer_uses = open_pin(pin_dir, "layer_uses"),
 		.mapped_files = open_pin(pin_dir, "mapped_files"),
 		.mapped_filter = open_pin(pin_dir, "mapped_filter"),
@@ -466,17 +489,18 @@ static int open_maps(const char *pin_dir, struct usage_maps *ret_maps, struct er
 		.file_events = open_pin(pin_dir, "usage_file_events"),
 		.lost = open_pin(pin_dir, "usage_lost"),
 		.upkeep_marks = open_pin(pin_dir, "upkeep_marks"),
-		.upkeep_epoch = open_pin(pin_dir, "upkeep_epoch"),
+		.upkeep_change = open_pin(pin_dir, "upkeep_change"),
 		.upkeep_programs = open_pin(pin_dir, "upkeep_programs"),
 		.upkeep_cgroups = open_pin(pin_dir, "upkeep_cgroups"),
 		.cgroup_names = open_pin(pin_dir, "cgroup_names"),
 	};
 
 	if (maps.mount_by_minor < 0 || maps.layer_by_root < 0 || maps.root_filter < 0 ||
-	    maps.verdicts < 0 || maps.cells < 0 || maps.layer_uses < 0 || maps.mapped_files < 0 ||
-	    maps.mapped_filter < 0 || maps.file_buffer < 0 || maps.file_events < 0 ||
-	    maps.lost < 0 || maps.upkeep_marks < 0 || maps.upkeep_epoch < 0 ||
-	    maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 || maps.cgroup_names < 0 ||
+	    maps.verdicts < 0 || maps.cells < 0 || maps.touched_owners < 0 || maps.layer_uses < 0 ||
+	    maps.mapped_files < 0 || maps.mapped_filter < 0 || maps.file_buffer < 0 ||
+	    maps.file_events < 0 || maps.lost < 0 || maps.upkeep_marks < 0 ||
+	    maps.upkeep_change < 0 || maps.upkeep_programs < 0 || maps.upkeep_cgroups < 0 ||
+	    maps.cgroup_names < 0 ||
 	    bpf_obj_get_info_by_fd(maps.mount_by_minor, &info, &size) < 0) {
 		int code =
 			error_set(e, -errno, "open the maps in %s: %s", pin_dir, strerror(errno));
@@ -512,6 +536,9 @@ static int try_attempt(struct attempt *attempt, struct error *e)
 
 	cleanup(close_fd) int active = open_pin(pin_dir, "active_generation");
 	s->rodata->generation = (uint32_t)newest_generation(active, &even) + 1;
+	/* In the lowest bit of the digest a one: see compared_mark(). */
+	s->rodata->generation_mark = (s->rodata->generation * 0x9e3779b2U | 1)
+				     << USAGE_SLOT_COMPARED_SHIFT;
 	set_sizes(s, attempt->options);
 	code = set_pins(s, attempt->options, e);
 	if (code < 0)

@@ -13,9 +13,9 @@
 
 struct usage_maps {
 	/* Descriptors, -1 while there is no backend. */
-	int mount_by_minor, layer_by_root, root_filter, verdicts, cells, layer_uses, mapped_files,
-		mapped_filter, file_buffer, file_events, lost, upkeep_marks, upkeep_epoch,
-		upkeep_programs, upkeep_cgroups, cgroup_names;
+	int mount_by_minor, layer_by_root, root_filter, verdicts, cells, touched_owners, layer_uses,
+		mapped_files, mapped_filter, file_buffer, file_events, lost, upkeep_marks,
+		upkeep_change, upkeep_programs, upkeep_cgroups, cgroup_names;
 	uint32_t slot_count;
 	bool sees_faults; /* USAGE_MAPPED_BYTES is counted */
 };

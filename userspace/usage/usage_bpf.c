@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "usage/usage_changed.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_pins.h"
@@ -179,6 +180,8 @@ static int adopt_state(struct usage_bpf *u, struct error *e)
 
 	if (code == 0)
 		code = map_filter(u, e);
+	if (code == 0)
+		code = usage_changed_open(u->maps.touched_owners, &u->changed, e);
 	if (code < 0)
 		return code;
 	u->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
@@ -234,7 +237,7 @@ int usage_bpf_open(const struct usage_bpf_options *options, struct usage_bpf **r
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL); /* cannot fail without attributes */
 	(void)pthread_mutex_init(&u->files_lock, NULL);
-	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	u->maps = (struct usage_maps){ -1, -1, -1, -1, -1, -1, -1, -1, -1,   -1,
 				       -1, -1, -1, -1, -1, -1, -1, 0,  false };
 	u->max_files = options->max_files;
 	u->pin_dir = strdup(options->pin_dir);
@@ -265,6 +268,7 @@ void usage_bpf_close(struct usage_bpf *u)
 		(void)munmap(u->verdicts, sizeof(*u->verdicts)); /* cannot fail */
 	if (u->mapped_filter)
 		(void)munmap(u->mapped_filter, sizeof(*u->mapped_filter)); /* likewise */
+	usage_changed_close(u->changed);
 	usage_attach_close(&u->maps);
 	free((char *)u->pin_dir);
 	(void)pthread_mutex_destroy(&u->files_lock);

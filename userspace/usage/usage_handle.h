@@ -36,6 +36,8 @@ struct usage_bpf {
 	size_t mount_count, mount_capacity;
 	uint64_t *owners; /* of the layers that are watched, sorted */
 	size_t owner_count, owner_capacity;
+	size_t cells_seen; /* when all were read last */
+	struct usage_changed *changed; /* which cells may have changed; NULL without a backend */
 	size_t stale_bits; /* roots that are watched no more, and that the filter still has */
 	int64_t uses_swept_boot_ns, mapped_swept_boot_ns;
 	uint64_t mapped_lost; /* of files, when the map of mapped files was swept */

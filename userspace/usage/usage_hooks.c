@@ -57,7 +57,7 @@ static bool is_wanted(const struct bpf_program *program, const char *hook,
 static bool is_optional(const char *hook)
 {
 	return strcmp(hook, "ovl_splice_read") == 0 || /* before 6.5: through ovl_read_iter */
-	       strcmp(hook, "ovl_put_super") == 0 || /* the identity guards as well */
+	       strcmp(hook, "ovl_put_super") == 0 || /* then identities are compared each time */
 	       strcmp(hook, "io_uring_complete") == 0; /* a kernel without io_uring */
 }
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/vec.h"
+#include "usage/usage_changed.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_mapped.h"
@@ -202,6 +203,12 @@ static int visit_gathered(struct usage_bpf *u, const struct gathered *all,
 	return 0;
 }
 
+static void sweep(struct usage_bpf *u)
+{
+	usage_layers_sweep_uses(u);
+	usage_mapped_sweep(u);
+}
+
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e)
 {
@@ -210,9 +217,9 @@ int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
-	usage_layers_sweep_uses(u);
-	usage_mapped_sweep(u);
+	sweep(u);
 	code = usage_handle_walk_cells(u, gather_part, &all, e);
+	u->cells_seen = all.count;
 	if (code == 0)
 		code = visit_gathered(u, &all, visit, user);
 	free(all.parts);
@@ -242,21 +249,29 @@ static int read_cell(struct usage_bpf *u, struct usage_cell *cell, bool *ret_fou
 	return 0;
 }
 
-int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
-			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
-			   struct error *e)
+static uint32_t count_layers(struct usage_bpf *u, uint64_t owner)
 {
 	const struct usage_mount *mount;
 	uint32_t layers;
 
-	if (u->backend == USAGE_BACKEND_NONE)
-		return 0;
+	if (owner & USAGE_LAYER_OWNER)
+		return USAGE_AS_LOWER + 1;
 	(void)pthread_mutex_lock(&u->lock);
-	mount = usage_handle_find_mount(u, mount_id);
+	mount = usage_handle_find_mount(u, owner);
 	layers = mount ? mount->layer_count : 0;
 	(void)pthread_mutex_unlock(&u->lock);
-	if (mount_id & USAGE_LAYER_OWNER)
-		layers = USAGE_AS_LOWER + 1;
+	return layers;
+}
+
+int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
+			   int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			   struct error *e)
+{
+	uint32_t layers;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	layers = count_layers(u, mount_id);
 	for (uint32_t i = 0; i < 2 * layers; i++) {
 		struct usage_cell cell = { .owner = mount_id, .layer = i / 2, .upkeep = i % 2 };
 		bool found;
@@ -268,6 +283,67 @@ int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			return code;
 	}
 	return 0;
+}
+
+/* ---- what has changed ---- */
+
+/* Keeps the changed ones, and says how many lookups it takes to read their cells. */
+static size_t keep_changed(struct usage_bpf *u, uint64_t *owners, size_t *count)
+{
+	size_t kept = 0, lookups = 0;
+
+	for (size_t i = 0; i < *count; i++) {
+		if (!usage_changed_has(u->changed, owners[i]))
+			continue;
+		lookups += (size_t)2 * count_layers(u, owners[i]) * u->part_count;
+		owners[kept++] = owners[i];
+	}
+	*count = kept;
+	return lookups;
+}
+
+/* *ret_all when it takes less to read all of them. */
+static int read_changed(struct usage_bpf *u,
+			int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			bool *ret_all, struct error *e)
+{
+	size_t count = 0;
+	cleanup(free_ptr) uint64_t *owners = usage_handle_owners(u, &count);
+	int code = 0;
+
+	if (!owners)
+		return error_set(e, -ENOMEM, "out of memory");
+	*ret_all = keep_changed(u, owners, &count) > u->cells_seen;
+	for (size_t i = 0; i < count && code == 0 && !*ret_all; i++)
+		code = usage_read_mount_cells(u, owners[i], visit, user, e);
+	return code;
+}
+
+int usage_read_changed_cells(struct usage_bpf *u,
+			     int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			     struct error *e)
+{
+	bool all;
+	int code = 0;
+
+	if (u->backend == USAGE_BACKEND_NONE)
+		return 0;
+	all = usage_changed_take(u->changed, clock_boot_ns());
+	if (!all)
+		code = read_changed(u, visit, user, &all, e);
+	if (code == 0 && all)
+		code = usage_read_cells(u, visit, user, e);
+	else if (code == 0)
+		sweep(u);
+	if (code == 0)
+		usage_changed_read(u->changed, all);
+	return code;
+}
+
+void usage_read_all_again(struct usage_bpf *u)
+{
+	if (u->changed)
+		usage_changed_all(u->changed);
 }
 
 /* ---- what could not be counted ---- */

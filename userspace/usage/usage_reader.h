@@ -91,6 +91,12 @@ static inline bool usage_sees(const struct usage_bpf *u, enum usage_counter coun
  * are or were watched. What was never touched has none. */
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e);
+/* Those that may have changed since the last call, and seldom all. By one thread at a time. */
+int usage_read_changed_cells(struct usage_bpf *u,
+			     int (*visit)(const struct usage_cell *cell, void *user), void *user,
+			     struct error *e);
+/* Not all that the last call has visited was made use of: the next one visits all. */
+void usage_read_all_again(struct usage_bpf *u);
 /* Those of one mount, or of one layer, only; none for a mount that is forgotten. */
 int usage_read_mount_cells(struct usage_bpf *u, uint64_t mount_id,
 			   int (*visit)(const struct usage_cell *cell, void *user), void *user,

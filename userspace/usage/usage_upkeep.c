@@ -10,18 +10,21 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "usage/usage_handle.h"
 
 /* With the lock. */
 static int change_epoch(struct usage_bpf *u, struct error *e)
 {
+	uint64_t now = (uint64_t)clock_boot_ns(), last;
 	uint32_t zero = 0;
-	uint64_t epoch;
 
-	if (bpf_map_lookup_elem(u->maps.upkeep_epoch, &zero, &epoch) < 0)
+	if (bpf_map_lookup_elem(u->maps.upkeep_change, &zero, &last) < 0)
 		return error_set(e, -errno, "read the epoch of upkeep: %s", strerror(errno));
-	epoch++;
-	if (bpf_map_update_elem(u->maps.upkeep_epoch, &zero, &epoch, BPF_ANY) < 0)
+	/* The time, so that it is another one than any that was counted in a former map. */
+	if (now <= last)
+		now = last + 1;
+	if (bpf_map_update_elem(u->maps.upkeep_change, &zero, &now, BPF_ANY) < 0)
 		return error_set(e, -errno, "set the epoch of upkeep: %s", strerror(errno));
 	return 0;
 }

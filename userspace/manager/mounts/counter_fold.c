@@ -132,8 +132,10 @@ static bool apply_upkeep(struct manager *m, struct layer *layer, struct usage_fo
 	struct usage_delta delta;
 	int64_t last;
 
-	if (!usage_fold_find_state(state))
+	if (!usage_fold_find_state(state)) {
+		usage_read_all_again(m->usage);
 		return false;
+	}
 	usage_fold(*state, &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return false;
@@ -216,8 +218,10 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 		return;
 	}
 	folded = usage_fold_find_state(&watch->folded[cell->layer]);
-	if (!folded) /* out of memory: the cell keeps it for the next fold */
+	if (!folded) { /* out of memory: the cell keeps it for the next fold */
+		usage_read_all_again(m->usage);
 		return;
+	}
 	usage_fold(folded, &cell->totals, true, &delta);
 	if (is_empty(&delta))
 		return;
@@ -378,14 +382,14 @@ static void forget(struct manager *m, const struct settling *s)
 	}
 }
 
-/* Of all mounts, or of those that are gone. */
+/* Of what has changed, or of the mounts that are gone. */
 static int gather_cells(struct manager *m, const struct settling *s, bool gone_only,
 			struct cells *all, struct error *e)
 {
 	int code = 0;
 
 	if (!gone_only)
-		return usage_read_cells(m->usage, gather_cell, all, e);
+		return usage_read_changed_cells(m->usage, gather_cell, all, e);
 	for (size_t i = 0; i < s->count && code == 0; i++)
 		code = usage_read_mount_cells(m->usage, s->gone[i]->id, gather_cell, all, e);
 	return code;
@@ -448,8 +452,10 @@ static bool fold_locked(struct manager *m, bool gone_only)
 	history_save_done(m, code == 0);
 	if (!gone_only)
 		recent_reads_close_window(m->recent_reads, clock_boot_ns());
-	if (code < 0)
+	if (code < 0) {
 		counter_save_mark_all(m);
+		usage_read_all_again(m->usage);
+	}
 	manager_unlock(m);
 	if (code < 0)
 		manager_report(m, true, "fold: %s; it will be tried again", e.text);
