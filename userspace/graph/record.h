@@ -68,6 +68,7 @@ struct layer {
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
+	int64_t last_container_ns; /* when a container that is made of it began or ended */
 	struct layer_access access;
 };
 

@@ -30,6 +30,12 @@ void layer_rows_set_lazy(struct change_set *c, const char *name, bool lazy)
 		       name);
 }
 
+void layer_rows_set_last_container(struct change_set *c, const char *name, int64_t at_ns)
+{
+	change_set_add(c, "UPDATE layers SET last_container = :at WHERE name = :name", "it", at_ns,
+		       name);
+}
+
 void layer_rows_update(struct change_set *c, const struct layer *l)
 {
 	const uint64_t *n = l->access.counters;
@@ -104,6 +110,7 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 		.read_bytes = (uint64_t)sqlite3_column_int64(row, 11 + LAYER_COUNTERS),
 		.last_ns = sqlite3_column_int64(row, 12 + LAYER_COUNTERS),
 	};
+	l.last_container_ns = sqlite3_column_int64(row, 13 + LAYER_COUNTERS);
 	code = v->row(&l, v->user);
 	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;
 }
@@ -120,6 +127,6 @@ int layer_rows_load(sqlite3 *db, int (*visit)(const struct layer *layer, void *u
 		" copy_ups, copied_up_bytes, upper_changes, read_opens, mapped_bytes,"
 		" uses,"
 		" first_access, last_access, last_write, lazy, upkeep_opens,"
-		" upkeep_reads, upkeep_read_bytes, last_upkeep FROM layers",
+		" upkeep_reads, upkeep_read_bytes, last_upkeep, last_container FROM layers",
 		"");
 }

@@ -193,6 +193,9 @@ static const char *const migrations[] = {
 	/* 13: whether new children of a layer take the place of old ones */
 	("ALTER TABLE pasts ADD COLUMN replacements INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE pasts ADD COLUMN comebacks INTEGER NOT NULL DEFAULT 0;"),
+
+	/* 14: when a container was made of the layer last, or removed */
+	"ALTER TABLE layers ADD COLUMN last_container INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int read_number(sqlite3_stmt *row, void *user, struct error *e)

@@ -51,7 +51,8 @@ static int add_layer(struct hashmap *index, struct image_tops *tops, const struc
 	*l = (struct image_top_layer){ .bytes = layer->lazy ? 0 : layer->allocated_bytes,
 				       .file_bytes = layer->lazy ? 0 : layer->apparent_bytes,
 				       .read_bytes = -1,
-				       .last_read_ns = layer->access.last_ns };
+				       .last_read_ns = layer->access.last_ns,
+				       .last_container_ns = layer->last_container_ns };
 	memcpy(l->name, layer->name, sizeof(l->name));
 	*ret_at = tops->layer_count;
 	if (hashmap_insert(index, l->name, l) < 0)

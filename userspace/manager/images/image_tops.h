@@ -19,6 +19,7 @@ struct image_top_layer {
 	int64_t file_bytes; /* the sizes of its files */
 	int64_t read_bytes; /* of these, of the files that were ever read; -1: not asked for */
 	int64_t last_read_ns; /* 0: never */
+	int64_t last_container_ns; /* when a container was made of it last, or removed; 0: never */
 };
 
 /* The record at which a chain ends. */

@@ -23,6 +23,7 @@
 #include "manager/mounts/mount_attach.h"
 #include "manager/mounts/unmount_queue.h"
 #include "manager/records/record_draft.h"
+#include "manager/snapshots/snapshot_container.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/snapshots/snapshot_known.h"
 #include "manager/snapshots/snapshot_remove.h"
@@ -187,6 +188,7 @@ static void add_rows(struct creation *n)
 	lease_rows_ensure(&n->rows, n->l);
 	manager_lock(n->m);
 	lease_table_save_hold(&n->rows, n->r, n->l);
+	snapshot_container_note(n->m, n->r, &n->rows);
 	manager_unlock(n->m);
 	snapshot_rows_set(&n->rows, n->r->snapshot);
 }

@@ -13,6 +13,7 @@
 
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/unmount_queue.h"
+#include "manager/snapshots/snapshot_container.h"
 #include "manager/snapshots/snapshot_kept.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/store_disk.h"
@@ -26,11 +27,13 @@ struct removal {
 	struct record *r; /* reserved */
 	struct lease *lease; /* of its namespace; used */
 	bool stays; /* only the snapshot ends */
+	struct change_set rows;
 	struct record *kept; /* how it stays as a kept layer; NULL: as it is, or not at all */
 };
 
 static void removal_free(struct removal *removal)
 {
+	change_set_free(&removal->rows);
 	record_free(removal->kept);
 }
 DEFINE_CLEANUP_VALUE(struct removal, removal_free)
@@ -59,24 +62,24 @@ static void add_end_of_snapshot(struct change_set *c, const struct removal *remo
 		snapshot_kept_add_rows(c, r, removal->kept);
 }
 
-static int write_removal(struct manager *m, const struct removal *removal, struct error *e)
+static int write_removal(struct manager *m, struct removal *removal, struct error *e)
 {
-	cleanup(change_set_free) struct change_set c = { 0 };
+	struct change_set *c = &removal->rows;
 
 	if (removal->stays) {
-		add_end_of_snapshot(&c, removal);
+		add_end_of_snapshot(c, removal);
 	} else {
-		record_rows_delete(&c, removal->r->id);
+		record_rows_delete(c, removal->r->id);
 		if (removal->r->layer->owners == 1)
-			layer_rows_delete(&c, removal->r->layer->name);
+			layer_rows_delete(c, removal->r->layer->name);
 	}
-	lease_rows_delete_empty(&c, removal->lease->name);
-	return change_set_write(&c, m->database, DATABASE_DURABLE, e);
+	lease_rows_delete_empty(c, removal->lease->name);
+	return change_set_write(c, m->database, DATABASE_DURABLE, e);
 }
 
 int snapshot_remove_rows(struct manager *m, struct record *r, struct lease *l, struct error *e)
 {
-	const struct removal removal = { .r = r, .lease = l };
+	cleanup(removal_free) struct removal removal = { .r = r, .lease = l };
 
 	return write_removal(m, &removal, e);
 }
@@ -205,6 +208,7 @@ static int begin(struct manager *m, const char *key, struct removal *removal, st
 	removal->lease = snapshot_keys_hold(s->record)->lease;
 	removal->lease->users++;
 	reserve_owners(s->record);
+	snapshot_container_note(locked, s->record, &removal->rows);
 	return 0;
 }
 
@@ -221,7 +225,7 @@ static void end_key(struct manager *m, const char *key, const struct removal *re
 		manager_unreserve(locked, removal->r);
 }
 
-static int remove_begun(struct manager *m, const char *key, const struct removal *removal,
+static int remove_begun(struct manager *m, const char *key, struct removal *removal,
 			struct error *e)
 {
 	int code = write_removal(m, removal, e);
