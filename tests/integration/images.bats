@@ -102,6 +102,7 @@ image() {
 	pull two base
 	pull two other
 	ctr --namespace two images label "$registry/base:1" io.cri-containerd.pinned=pinned > /dev/null
+	[[ $(image one app | jq .lastContainerAt) == null ]] # its layers were unpacked, which is no container
 	ctr --namespace one containers create --snapshotter varve "$registry/app:1" box > /dev/null
 	[[ $(image one app | jq -c '[.containers, .inUse, .lastContainerAt != null]') == '[["box"],true,true]' ]]
 	[[ $(image two other | jq .lastContainerAt) == null ]]
@@ -116,6 +117,14 @@ image() {
 	[[ $(jq -rs 'map(.refused) | unique | tojson' <<< "$output") == '[null]' ]]
 	[[ $(varve images --json | jq -rs 'map(.namespace + " " + .tags[0]) | join(", ")') == "one $registry/app:1, two $registry/base:1" ]]
 	[[ $(ctr --namespace one images ls -q) == "$registry/app:1" && $(ctr --namespace two images ls -q) == "$registry/base:1" ]]
+	# What is known of the container outlives it, and the agent.
+	created=$(image one app | jq .lastContainerAt)
+	ctr --namespace one containers delete box
+	retry 100 eval '[[ $(image one app | jq .lastContainerAt) > $created ]]'
+	removed=$(image one app | jq -c '[.containers, .lastContainerAt]')
+	kill_agent
+	start_agent
+	[[ $(image one app | jq -c '[.containers, .lastContainerAt]') == "$removed" && $removed == '[[],'* ]]
 }
 
 @test "containerd is not asked to remove images unless the configuration says so" {

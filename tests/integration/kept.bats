@@ -77,6 +77,27 @@ teardown() {
 	[[ $(varve ls -q) == '' && $(count_layers) == 0 ]]
 }
 
+@test "the parent of a kept layer is not evicted before it, and both are found again in their order" {
+	start_with ''
+	unpack a 1 '' 1.tar.gz
+	lower=$chain
+	unpack a 2 "$chain" 2.tar.gz
+	remove_all
+	below=$(varve ls --json | jq -r --arg c "$lower" 'select(.labels["varve.chain-id"] == $c).id')
+	run -0 varve prune --all --filter "id==$below" --json
+	assert_json_lines '[.[] | select(has("id"))] == []'
+	run ! varve rm "$below"
+	# The parent alone is a snapshot again; its child, which nothing asks for, may go.
+	run -1 call Prepare key=b/1/work "labels.containerd.io/snapshot.ref=$lower"
+	[[ $output == "ALREADY_EXISTS: "* ]]
+	run -0 varve prune --filter type==image.layer --json
+	assert_json_lines '[.[] | select(has("id"))] | length == 1'
+	[[ $(varve ls -q) == "$below" ]]
+	# What lay on it is gone: it is prepared, to be unpacked.
+	run -0 call Prepare key=b/2/work "parent=b/1/$lower" "labels.containerd.io/snapshot.ref=$chain"
+	run -0 varve fsck
+}
+
 @test "a layer that containerd has filled itself is not kept" {
 	start_with ''
 	chain=$(digest_of < 1.tar)

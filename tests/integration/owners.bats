@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq python3-grpc
+# requires root overlay jq python3-grpc
 # SPDX-License-Identifier: Apache-2.0
 #
 # Eviction through the programs that own layers: a BuildKit that the test plays is asked for its records, and to
@@ -12,6 +12,14 @@ load ../lib/helpers
 load ../lib/snapshots
 load ../lib/owners
 
+setup_file() {
+	owners_setup_file
+}
+
+teardown_file() {
+	owners_teardown_file
+}
+
 setup() {
 	agent_setup
 	snapshots_setup
@@ -19,7 +27,6 @@ setup() {
 }
 
 teardown() {
-	owners_teardown
 	snapshots_teardown
 	agent_teardown
 }
@@ -89,6 +96,21 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	[[ $(grep -c '"call": "DiskUsage"' "$buildkit_calls") -eq $asked ]]
 }
 
+@test "images lists those in the containerd of every owner, and one that does not answer costs its own only" {
+	configure_owner cache '[containerd]' "address = $buildkit-other"
+	begin
+	change_buildkit '.images = [{name: "docker.io/library/app:1", digest: "sha256:\("a" * 64)", key: "buildkit/1/step"}]'
+	call Prepare key=buildkit/2/run parent=buildkit/1/step > /dev/null
+	call Remove key=buildkit/2/run > /dev/null
+	for options in '' 'prune --unread-for 1ms --dry-run'; do
+		# shellcheck disable=SC2086 # they are several words
+		run --separate-stderr varve images $options --json
+		assert_json '.namespace == "buildkit" and .tags == ["docker.io/library/app:1"] and .lastContainerAt != null and .layers == 2'
+		# shellcheck disable=SC2154 # run sets it
+		[[ $stderr == *"$buildkit-other"* ]]
+	done
+}
+
 @test "without owners in the configuration, owners prints none, and a prune of one fails" {
 	printf '[prune]\nautomatic = no\n' > "$agent_config"
 	start_agent
@@ -98,6 +120,7 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 }
 
 @test "a dry run lists the owner's records that nobody reads first, children before parents, and asks for nothing" {
+	count_accesses
 	begin
 	read_snapshot buildkit/1/new
 	read_snapshot buildkit/1/base
@@ -125,6 +148,7 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 }
 
 @test "a plan of an owner is executed exactly, once, and not after one of its records was read" {
+	count_accesses
 	begin
 	plan=$(varve prune --owner kit --filter id==old --dry-run --json | jq -r '.plan // empty')
 	run varve prune --plan "$plan" --json
@@ -228,6 +252,22 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	assert_json_lines 'last.freed == 0'
 }
 
+@test "an agent that is killed while an owner removes a record has lost nothing, and asks for nothing twice" {
+	begin
+	behave late
+	varve prune --owner kit --filter id==old > /dev/null 2>&1 3>&- &
+	pruning=$!
+	retry 100 grep -q '"call": "Prune"' "$buildkit_calls"
+	kill_agent
+	wait "$pruning" || true
+	start_agent
+	# Its snapshot is there until the owner removes it.
+	retry 200 lacks_snapshot buildkit/1/old
+	[[ $(prunes) == id==old ]]
+	[[ $(pruned_ids | sort | xargs) == "base new step" ]]
+	run -0 varve fsck
+}
+
 @test "an owner that says it has removed a record and lists it again freed nothing, and is named in the log" {
 	begin
 	behave liar
@@ -289,7 +329,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(0); c = []
 for i in range(4):
 	c.append(socket.socket(socket.AF_UNIX)); c[-1].setblocking(False); c[-1].connect_ex(sys.argv[1])
 print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/full" 3>&- &
-	buildkit_pid=$!
+	echo $! > "$buildkit_dir/pid"
 	retry 100 grep -q full "$BATS_TEST_TMPDIR/full"
 	unreachable "accepts no connections"
 	stop_buildkit

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A BuildKit that the test plays (tests/tools/fake_buildkit.py), and an agent that has it as an owner. For bats files
-# that have loaded ../lib/helpers and ../lib/snapshots: they call owners_setup after snapshots_setup, and
-# owners_teardown before agent_teardown.
+# that have loaded ../lib/helpers and ../lib/snapshots: they call owners_setup_file in setup_file, owners_setup after
+# snapshots_setup, and owners_teardown_file in teardown_file. All tests of a file share one BuildKit, which a test may
+# stop.
 
 # jq's variables look like the shell's.
 # shellcheck disable=SC2016
@@ -11,18 +12,25 @@
 # agent_setup and snapshots_setup set these.
 : "${agent_config=}" "${agent_socket=}" "${agent_socket_dir=}" "${PYTHONPATH=}"
 
+owners_setup_file() {
+	export buildkit_dir buildkit buildkit_state buildkit_calls
+	buildkit_dir=$(mktemp -d -t varve.XXXXXX)
+	buildkit=$buildkit_dir/buildkit
+	buildkit_state=$BATS_FILE_TMPDIR/buildkit.json
+	buildkit_calls=$BATS_FILE_TMPDIR/buildkit.calls
+}
+
 owners_setup() {
-	buildkit=$agent_socket_dir/buildkit
-	buildkit_pid=
-	buildkit_state=$BATS_TEST_TMPDIR/buildkit.json
-	buildkit_calls=$BATS_TEST_TMPDIR/buildkit.calls
-	echo '{"behaviour": "good", "records": []}' > "$buildkit_state"
+	jq -n '{behaviour: "good", agent: $agent, records: []}' --arg agent "$agent_socket" > "$buildkit_state"
 	: > "$buildkit_calls"
 	configure_owner cache
 }
 
-owners_teardown() {
-	[[ -z ${buildkit_pid-} ]] || stop_buildkit
+owners_teardown_file() {
+	[[ -z ${buildkit_dir-} ]] || {
+		stop_buildkit
+		rm -rf "$buildkit_dir"
+	}
 }
 
 # configure_owner EVICT [LINE…]: the configuration of an agent with the owner "kit", which may be silent for
@@ -38,20 +46,22 @@ configure_owner() {
 	} > "$agent_config"
 }
 
+# start_buildkit: unless another test has started it already.
 start_buildkit() {
+	[[ ! -e $buildkit_dir/pid ]] || return 0
 	rm -f "$buildkit" "$buildkit-containerd"
-	: > "$BATS_TEST_TMPDIR/buildkit.said" # it may have been ready before
-	"$BATS_TEST_DIRNAME/../tools/fake_buildkit.py" "$buildkit" "$buildkit-containerd" "$agent_socket" \
-		"$buildkit_state" "$buildkit_calls" > "$BATS_TEST_TMPDIR/buildkit.said" 2>&1 3>&- &
-	buildkit_pid=$!
-	retry 100 grep -q ready "$BATS_TEST_TMPDIR/buildkit.said"
+	: > "$buildkit_dir/said" # it may have been ready before
+	"$BATS_TEST_DIRNAME/../tools/fake_buildkit.py" "$buildkit" "$buildkit-containerd" "$buildkit_state" \
+		"$buildkit_calls" > "$buildkit_dir/said" 2>&1 3>&- &
+	echo $! > "$buildkit_dir/pid"
+	retry 100 grep -q ready "$buildkit_dir/said"
 }
 
 stop_buildkit() {
-	local pid=$buildkit_pid
-	buildkit_pid=
-	kill -9 "$pid"
-	wait "$pid" 2> /dev/null || true
+	[[ -e $buildkit_dir/pid ]] || return 0
+	kill -9 "$(< "$buildkit_dir/pid")"
+	timeout 100 tail --pid="$(< "$buildkit_dir/pid")" -s 0.05 -f /dev/null
+	rm "$buildkit_dir/pid"
 }
 
 # behave WORD: from now on BuildKit behaves so.

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""fake_buildkit.py CONTROL CONTAINERD AGENT STATE LOG: BuildKit's control service at the socket CONTROL, and the
+"""fake_buildkit.py CONTROL CONTAINERD STATE LOG: BuildKit's control service at the socket CONTROL, and the
 leases of its containerd at the socket CONTAINERD. It prunes as BuildKit does: a record that is in use, shared, or
-below another one stays without a word, and the snapshot of one that goes is removed from the agent (AGENT) a moment
-later. Each call becomes a line of LOG, as JSON.
+below another one stays without a word, and the snapshot of one that goes is removed from the agent a moment later. Each call becomes a line of LOG, as JSON.
 
 STATE is a file, which is read at each call and which a prune writes:
 
-    {"behaviour": WORD, "version": TEXT, "records": [{"id": …, "parents": […], "snapshot": NAMESPACE/N/KEY, …}]}
+    {"behaviour": WORD, "agent": SOCKET, "version": TEXT, "records": [{"id": …, "parents": […], "snapshot": NAMESPACE/N/KEY, …}]}
 
 A record has the fields of a UsageRecord (mutable, in_use, shared, size, description, record_type), and lease: false
 when it has none, twin: ID for one that is listed under that id, which has no lease, while it is in use, and
@@ -35,7 +34,7 @@ import containerd_pb2
 import control_pb2 as pb
 import snapshots_pb2
 
-CONTROL, CONTAINERD, AGENT, STATE, LOG = sys.argv[1:6]
+CONTROL, CONTAINERD, STATE, LOG = sys.argv[1:5]
 lock = threading.RLock()
 
 
@@ -106,9 +105,9 @@ def info(_request, context):
     return pb.InfoResponse(buildkit_version=pb.BuildkitVersion(version=state.get('version', 'v0.32.2')))
 
 
-def remove_snapshots(keys, pause):
+def remove_snapshots(agent, keys, pause):
     time.sleep(pause)
-    with grpc.insecure_channel('unix:' + AGENT, [('grpc.use_local_subchannel_pool', 1)]) as channel:
+    with grpc.insecure_channel('unix:' + agent, [('grpc.use_local_subchannel_pool', 1)]) as channel:
         remove = channel.unary_unary('/containerd.services.snapshots.v1.Snapshots/Remove')
         for key in keys:
             # As containerd's collection does, until what lies on top of it is gone.
@@ -151,7 +150,7 @@ def prune(request, context):
     for record in chosen:
         yield message_of(record)
     if keys and behaviour != 'liar':
-        threading.Thread(target=remove_snapshots, args=(keys, 3 if behaviour == 'late' else 0.3)).start()
+        threading.Thread(target=remove_snapshots, args=(state['agent'], keys, 3 if behaviour == 'late' else 0.3)).start()
 
 
 def leased(state):
@@ -190,6 +189,22 @@ def list_containers(_request, _context):
         for c in load().get('containers', [])])
 
 
+def list_namespaces(_request, _context):
+    return containerd_pb2.ListNamespacesReply(namespaces=[containerd_pb2.Namespace(name='buildkit')])
+
+
+def list_images(_request, _context):
+    return containerd_pb2.ListImagesReply(images=[
+        containerd_pb2.Image(name=i['name'], target=containerd_pb2.Target(digest=i['digest']))
+        for i in load().get('images', [])])
+
+
+def list_content(_request, _context):
+    yield containerd_pb2.ListContentReply(info=[
+        containerd_pb2.Info(digest=i['digest'], labels={'containerd.io/gc.ref.snapshot.varve': i['key'].split('/', 2)[2]})
+        for i in load().get('images', [])])
+
+
 def dumb(answer):
     """A method whose reply may be bytes that are not a message."""
     def call(request, context):
@@ -207,6 +222,11 @@ METHODS = {
     SERVICE + 'Info': (UNARY, dumb(info), pb.InfoRequest),
     SERVICE + 'Prune': (grpc.unary_stream_rpc_method_handler, prune, pb.PruneRequest),
     '/containerd.services.containers.v1.Containers/List': (UNARY, list_containers, containerd_pb2.ListContainersRequest),
+    '/containerd.services.namespaces.v1.Namespaces/List': (UNARY, list_namespaces,
+                                                           containerd_pb2.ListNamespacesRequest),
+    '/containerd.services.images.v1.Images/List': (UNARY, list_images, containerd_pb2.ListImagesRequest),
+    '/containerd.services.content.v1.Content/List': (grpc.unary_stream_rpc_method_handler, list_content,
+                                                     containerd_pb2.ListContentRequest),
     LEASES + 'List': (UNARY, list_leases, containerd_pb2.ListLeasesRequest),
     LEASES + 'ListResources': (UNARY, list_resources, containerd_pb2.ListResourcesRequest),
 }

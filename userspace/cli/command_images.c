@@ -56,7 +56,7 @@ static const struct output_column columns[] = {
 	[COLUMN_STATE] = { "STATE", "whether it is used, pinned or held", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_PULLED] = { "PULLED", "when it was pulled last", OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_LAST_CONTAINER] = { "LAST CONTAINER",
-				    "when its newest container was made or changed",
+				    "when a container of it was made or removed last",
 				    OUTPUT_TABLE_LEFT, 0 },
 	[COLUMN_LAST_READ] = { "LAST READ", "when a file of it was read last", OUTPUT_TABLE_LEFT,
 			       0 },

@@ -521,6 +521,7 @@ static int start_web(struct agent *a, struct error *e)
 		.sources = { .manager = a->manager,
 			     .owners = a->owners,
 			     .containerd = a->config->file.containerd_address,
+			     .owners_settings = &a->config->file.owners,
 			     .patience_ns = IMAGES_PATIENCE_NS },
 		.calls = grpc_server_meters(a->server),
 	};

@@ -43,8 +43,16 @@ static bool has_layer(const struct image_entry *entry, size_t layer)
 	return false;
 }
 
+/* Containers that are gone are known by what they left on the top layer. */
+static void add_use(struct image_entry *entry, const struct image_top_layer *top_layer)
+{
+	if (top_layer->last_container_ns > entry->last_container_ns)
+		entry->last_container_ns = top_layer->last_container_ns;
+}
+
 /* Adds the layers of a chain; an image for several platforms has several. */
-static int add_chain(struct image_entry *entry, const struct image_top *top)
+static int add_chain(const struct image_list *list, struct image_entry *entry,
+		     const struct image_top *top)
 {
 	size_t *layers = realloc(entry->layers,
 				 (entry->layer_count + top->layer_count + 1) * sizeof(*layers));
@@ -55,6 +63,8 @@ static int add_chain(struct image_entry *entry, const struct image_top *top)
 	if (!*entry->id)
 		memcpy(entry->id, top->id, sizeof(entry->id));
 	entry->pinned |= top->pinned;
+	if (top->layer_count > 0)
+		add_use(entry, &list->tops.layers[top->layers[0]]);
 	for (size_t i = 0; i < top->layer_count; i++)
 		if (!has_layer(entry, top->layers[i]))
 			layers[entry->layer_count++] = top->layers[i];
@@ -79,7 +89,7 @@ static struct image_entry *add_entry(struct image_list *list, const char *namesp
 struct namespace
 {
 	struct image_list *list;
-	const char *name;
+	const char *name, *containerd;
 	const struct snapshot_names *tops;
 	struct containerd_catalog catalog;
 };
@@ -97,6 +107,7 @@ static int add_image(const struct namespace *n, const struct catalog_image *imag
 
 	if (code < 0)
 		return code;
+	entry->containerd = n->containerd;
 	entry->pinned = image->pinned;
 	entry->pulled_ns = image->pulled_ns;
 	entry->digest = strdup(image->digest);
@@ -108,7 +119,7 @@ static int add_image(const struct namespace *n, const struct catalog_image *imag
 		const struct image_top *top = snapshot_names_find(n->tops, n->name, image->tops[i]);
 
 		if (top)
-			code = add_chain(entry, top);
+			code = add_chain(n->list, entry, top);
 	}
 	return code;
 }
@@ -160,6 +171,42 @@ static int add_container(const struct namespace *n, size_t first,
 	return 0;
 }
 
+/* Docker puts a snapshot of its own between an image and a container: CONTAINER-init. */
+#define INIT_SUFFIX "-init"
+
+/* The container that the snapshot NAMESPACE/NAME was made for, the caller's to free; NULL: none. */
+static char *docker_container(const struct namespace *n, const struct snapshot_name *snapshot)
+{
+	size_t prefix = strlen(n->name), length = strlen(snapshot->name);
+
+	if (strncmp(snapshot->name, n->name, prefix) != 0 || snapshot->name[prefix] != '/' ||
+	    length <= prefix + 1 + strlen(INIT_SUFFIX) ||
+	    strcmp(snapshot->name + length - strlen(INIT_SUFFIX), INIT_SUFFIX) != 0)
+		return NULL;
+	return strndup(snapshot->name + prefix + 1, length - prefix - 1 - strlen(INIT_SUFFIX));
+}
+
+/* containerd knows Docker's containers only while they run, and not of which image: their snapshots
+ * tell, for as long as Docker has them. The entries of the namespace begin at `first`. */
+static int add_docker_containers(const struct namespace *n, size_t first)
+{
+	for (size_t i = 0; i < n->tops->count; i++) {
+		const struct image_top *init = n->tops->items[i].value;
+		cleanup(free_ptr) char *id = docker_container(n, &n->tops->items[i]);
+
+		if (!id || init->layer_count < 2 || !snapshot_names_find(n->tops, n->name, id))
+			continue;
+		for (size_t k = first; k < n->list->count; k++) {
+			struct image_entry *entry = &n->list->items[k];
+
+			if (entry->layers[0] == init->layers[1] &&
+			    text_list_add(&entry->containers, &entry->container_count, id) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 /* Images of which no layer is here belong to another snapshotter. */
 static void drop_foreign(struct image_list *list, size_t first)
 {
@@ -186,13 +233,13 @@ static int join(struct namespace *n)
 		drop_foreign(n->list, first);
 	for (size_t i = 0; code == 0 && i < reply->n_containers; i++)
 		code = add_container(n, first, reply->containers[i]);
-	return code;
+	return code < 0 ? code : add_docker_containers(n, first);
 }
 
-int image_list_connect(const struct image_list_options *o, const char *namespace,
-		       struct grpc_channel **ret_channel, struct error *e)
+int image_list_connect(const struct image_list_options *o, const char *containerd,
+		       const char *namespace, struct grpc_channel **ret_channel, struct error *e)
 {
-	const struct containerd_access access = { .socket = o->containerd,
+	const struct containerd_access access = { .socket = containerd,
 						  .namespace = namespace,
 						  .cancelled = o->cancelled,
 						  .patience_ns = o->patience_ns,
@@ -202,13 +249,15 @@ int image_list_connect(const struct image_list_options *o, const char *namespace
 	return containerd_client_connect(&access, ret_channel, e);
 }
 
-static int ask_namespace(const struct image_list_options *o, const char *name,
-			 const struct snapshot_names *tops, struct image_list *list,
-			 struct error *e)
+static int ask_namespace(const struct image_list_options *o, const char *containerd,
+			 const char *name, const struct snapshot_names *tops,
+			 struct image_list *list, struct error *e)
 {
-	cleanup(namespace_free) struct namespace n = { .list = list, .name = name, .tops = tops };
+	cleanup(namespace_free) struct namespace n = {
+		.list = list, .name = name, .containerd = containerd, .tops = tops
+	};
 	cleanup(grpc_channel_free) struct grpc_channel *ch = NULL;
-	int code = image_list_connect(o, name, &ch, e);
+	int code = image_list_connect(o, containerd, name, &ch, e);
 
 	if (code < 0)
 		return code;
@@ -230,22 +279,70 @@ static int index_tops(const struct image_tops *tops, struct snapshot_names *name
 	return code;
 }
 
-static int ask_containerd(const struct image_list_options *o, struct image_list *list,
+static int ask_containerd(const struct image_list_options *o, const char *containerd,
+			  const struct snapshot_names *tops, struct image_list *list,
 			  struct error *e)
 {
-	cleanup(snapshot_names_free) struct snapshot_names tops = { 0 };
 	cleanup(grpc_channel_free) struct grpc_channel *ch = NULL;
 	cleanup(free_message) Varve__Containerd__ListNamespacesReply *namespaces = NULL;
-	int code = index_tops(&list->tops, &tops);
+	int code = image_list_connect(o, containerd, "default", &ch, e);
 
-	if (code < 0)
-		return error_set(e, code, "out of memory");
-	code = image_list_connect(o, "default", &ch, e);
 	if (code < 0)
 		return code;
 	code = containerd_images_namespaces(ch, &namespaces, e);
 	for (size_t i = 0; code == 0 && i < namespaces->n_namespaces; i++)
-		code = ask_namespace(o, namespaces->namespaces[i]->name, &tops, list, e);
+		code = ask_namespace(o, containerd, namespaces->namespaces[i]->name, tops, list, e);
+	return code;
+}
+
+/* One that does not answer costs its own images. */
+static int try_containerd(const struct image_list_options *o, const char *containerd,
+			  const struct snapshot_names *tops, bool optional, struct image_list *list,
+			  struct error *e)
+{
+	struct error theirs = { 0 };
+	int code = ask_containerd(o, containerd, tops, list, &theirs);
+
+	if (code == -ECANCELED || code == -ENOMEM)
+		return error_set(e, code, "%s", theirs.text);
+	if (code < 0 && !*list->problem && !(optional && code == -EAGAIN))
+		(void)snprintf(list->problem, sizeof(list->problem), "%s", theirs.text);
+	return 0;
+}
+
+static const char *socket_of(const struct image_list_options *o, size_t owner)
+{
+	return owner_settings_containerd(&o->owners->items[owner], o->containerd);
+}
+
+/* Whether an owner has the socket of the agent's containerd, or none has another one. */
+static bool needs_default(const struct image_list_options *o)
+{
+	for (size_t i = 0; i < o->owners->count; i++)
+		if (strcmp(socket_of(o, i), o->containerd) == 0)
+			return true;
+	return o->owners->count == 0;
+}
+
+static bool was_asked(const struct image_list_options *o, size_t owner)
+{
+	for (size_t i = 0; i < owner; i++)
+		if (strcmp(socket_of(o, i), socket_of(o, owner)) == 0)
+			return true;
+	return strcmp(socket_of(o, owner), o->containerd) == 0;
+}
+
+static int ask_each(const struct image_list_options *o, struct image_list *list, struct error *e)
+{
+	cleanup(snapshot_names_free) struct snapshot_names tops = { 0 };
+	int code = index_tops(&list->tops, &tops);
+
+	if (code < 0)
+		return error_set(e, code, "out of memory");
+	code = try_containerd(o, o->containerd, &tops, !needs_default(o), list, e);
+	for (size_t i = 0; code == 0 && i < o->owners->count; i++)
+		if (!was_asked(o, i))
+			code = try_containerd(o, socket_of(o, i), &tops, false, list, e);
 	return code;
 }
 
@@ -257,7 +354,7 @@ static int add_own(struct image_list *list)
 
 		if (top->key)
 			continue;
-		if (!entry || add_chain(entry, top) < 0)
+		if (!entry || add_chain(list, entry, top) < 0)
 			return -ENOMEM;
 		entry->held = top->held;
 		entry->pulled_ns = top->created_ns;
@@ -314,16 +411,13 @@ static int by_name(const void *a, const void *b)
 int image_list_get(const struct image_list_options *o, struct image_list *ret_list, struct error *e)
 {
 	cleanup(image_list_free) struct image_list list = { 0 };
-	struct error theirs = { 0 };
 	int code = image_tops_gather(o->manager, o->with_files, o->cancelled, &list.tops, e);
 
 	if (code < 0)
 		return code;
-	code = ask_containerd(o, &list, &theirs);
-	if (code == -ECANCELED || code == -ENOMEM)
-		return error_set(e, code, "%s", theirs.text);
+	code = ask_each(o, &list, e);
 	if (code < 0)
-		(void)snprintf(list.problem, sizeof(list.problem), "%s", theirs.text);
+		return code;
 	if (add_own(&list) < 0 || sum(&list) < 0)
 		return error_set(e, -ENOMEM, "out of memory to list the images");
 	if (list.count > 0)

@@ -34,56 +34,61 @@ static const struct image_entry *find(const struct image_list *list,
 		const struct image_entry *entry = &list->items[i];
 
 		if (entry->namespace && strcmp(entry->namespace, wanted->namespace) == 0 &&
+		    strcmp(entry->containerd, wanted->containerd) == 0 &&
 		    strcmp(entry->digest, wanted->digest) == 0)
 			return entry;
 	}
 	return NULL;
 }
 
-/* The owner to ask about images of the namespace; NULL: there is none in the configuration. */
+/* The owner to ask about the image; NULL: there is none in the configuration. */
 static const struct owner_settings *find_owner(const struct image_prune_options *o,
-					       const char *namespace)
+					       const struct image_entry *entry)
 {
+	const struct owners_settings *owners = o->list.owners;
 	const struct owner_settings *found = NULL;
 
-	for (size_t i = 0; i < o->owners->count; i++) {
-		const struct owner_settings *owner = &o->owners->items[i];
+	for (size_t i = 0; i < owners->count; i++) {
+		const struct owner_settings *owner = &owners->items[i];
 
+		if (strcmp(owner_settings_containerd(owner, o->list.containerd),
+			   entry->containerd) != 0)
+			continue;
 		if (owner->kind == OWNER_CONTAINERD &&
-		    owner_settings_has_namespace(o->owners, owner, namespace))
+		    owner_settings_has_namespace(owners, owner, entry->namespace))
 			found = owner;
-		if (owner->kind == OWNER_DOCKER && strcmp(owner->namespace, namespace) == 0)
+		if (owner->kind == OWNER_DOCKER && strcmp(owner->namespace, entry->namespace) == 0)
 			return owner;
 	}
 	return found;
 }
 
-static bool may_remove(const struct image_prune_options *o, const char *namespace)
+static bool may_remove(const struct image_prune_options *o, const struct image_entry *entry)
 {
-	const struct owner_settings *owner = find_owner(o, namespace);
+	const struct owner_settings *owner = find_owner(o, entry);
 
 	return owner && (owner->evict & OWNER_EVICT_IMAGES);
 }
 
 static bool may_remove_any(const struct image_prune_options *o)
 {
-	for (size_t i = 0; i < o->owners->count; i++)
-		if (o->owners->items[i].evict & OWNER_EVICT_IMAGES)
+	for (size_t i = 0; i < o->list.owners->count; i++)
+		if (o->list.owners->items[i].evict & OWNER_EVICT_IMAGES)
 			return true;
 	return false;
 }
 
 /* Images of an owner that is never asked are not offered either. */
-static bool is_left_out(const struct image_prune_options *o, const char *namespace)
+static bool is_left_out(const struct image_prune_options *o, const struct image_entry *entry)
 {
-	return may_remove_any(o) && !may_remove(o, namespace);
+	return may_remove_any(o) && !may_remove(o, entry);
 }
 
 /* The last name goes with a collection of what it kept. */
 static int remove_name(const struct image_prune_options *o, struct grpc_channel *ch,
 		       const struct image_entry *entry, size_t i, struct error *e)
 {
-	const struct owner_settings *owner = find_owner(o, entry->namespace);
+	const struct owner_settings *owner = find_owner(o, entry);
 	const struct docker_access docker = { .socket = owner->address,
 					      .cancelled = o->list.cancelled,
 					      .patience_ns = owner->timeout_ns };
@@ -97,7 +102,7 @@ static int remove_names(const struct image_prune_options *o, const struct image_
 			struct error *e)
 {
 	cleanup(grpc_channel_free) struct grpc_channel *ch = NULL;
-	int code = image_list_connect(&o->list, entry->namespace, &ch, e);
+	int code = image_list_connect(&o->list, entry->containerd, entry->namespace, &ch, e);
 
 	for (size_t i = 0; code == 0 && i < entry->tag_count; i++) {
 		code = remove_name(o, ch, entry, i, e);
@@ -120,9 +125,9 @@ static int remove_image(const struct image_prune_options *o, const struct image_
 	code = image_list_get(&again, &now, e);
 	if (code < 0)
 		return code;
-	if (*now.problem)
-		return error_set(e, -EAGAIN, "%s", now.problem);
 	same = find(&now, entry);
+	if (!same && *now.problem)
+		return error_set(e, -EAGAIN, "%s", now.problem);
 	if (!same)
 		return 0; /* it is gone */
 	keep = image_prune_keep(same, o->unread_for_ns, clock_wall_ns());
@@ -146,18 +151,16 @@ int image_prune_run(const struct image_prune_options *o,
 	code = image_list_get(&o->list, &list, e);
 	if (code < 0)
 		return code;
-	if (*list.problem)
-		return error_set(e, -EAGAIN, "%s", list.problem);
 	for (size_t i = 0; code == 0 && i < list.count; i++) {
 		const struct image_entry *entry = &list.items[i];
 		struct error refused = { 0 };
 
-		if (image_prune_keep(entry, o->unread_for_ns, now_ns) ||
-		    is_left_out(o, entry->namespace))
+		if (image_prune_keep(entry, o->unread_for_ns, now_ns) || is_left_out(o, entry))
 			continue;
 		if (!o->dry_run && remove_image(o, entry, &refused) == -ECANCELED)
 			return error_set(e, -ECANCELED, "%s", refused.text);
 		code = pruned(entry, *refused.text ? refused.text : NULL, user);
 	}
-	return code;
+	/* One that does not answer has kept its own images only. */
+	return code == 0 && *list.problem ? error_set(e, -EAGAIN, "%s", list.problem) : code;
 }

@@ -7,13 +7,11 @@
 #pragma once
 
 #include "owners/image_list.h"
-#include "owners/owner_settings.h"
 
 struct image_prune_options {
 	struct image_list_options list;
 	int64_t unread_for_ns;
 	bool dry_run;
-	const struct owners_settings *owners; /* what the configuration lets them be asked */
 };
 
 /* Why the image stays; NULL: nothing keeps it. Static. */
@@ -21,8 +19,8 @@ const char *image_prune_keep(const struct image_entry *entry, int64_t unread_for
 			     int64_t now_ns);
 
 /* Calls pruned() for each image that was removed, that would be (dry_run), or that containerd did
- * not remove, with a text that says why. -EPERM: the configuration does not allow it; -EAGAIN:
- * containerd does not answer. */
+ * not remove, with a text that says why. -EPERM: the configuration does not allow it; -EAGAIN: a
+ * containerd does not answer, and its images are left out. */
 int image_prune_run(const struct image_prune_options *o,
 		    int (*pruned)(const struct image_entry *entry, const char *refused, void *user),
 		    void *user, struct error *e);

@@ -39,9 +39,7 @@ static struct containerd_access access_of(const struct owner_question *q, const 
 	const struct owner_settings *o = q->owner;
 
 	return (struct containerd_access){
-		.socket = o->kind == OWNER_CONTAINERD ? o->address
-			  : o->containerd	      ? o->containerd
-						      : q->containerd,
+		.socket = owner_settings_containerd(o, q->containerd),
 		.namespace = namespace,
 		.cancelled = q->cancelled,
 		.patience_ns = o->timeout_ns,

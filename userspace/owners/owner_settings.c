@@ -128,6 +128,13 @@ int owner_settings_add_namespace(struct owner_settings *o, const char *name)
 	return more[o->namespace_count] ? (o->namespace_count++, 0) : -ENOMEM;
 }
 
+const char *owner_settings_containerd(const struct owner_settings *o, const char *agents)
+{
+	if (o->kind == OWNER_CONTAINERD)
+		return o->address;
+	return o->containerd ? o->containerd : agents;
+}
+
 bool owner_settings_has_namespace(const struct owners_settings *all, const struct owner_settings *o,
 				  const char *name)
 {

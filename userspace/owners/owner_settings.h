@@ -50,6 +50,8 @@ const char *owner_settings_evict_texts(const struct owner_settings *o);
 /* What a plan is about: what may be removed, or everything where nothing may. */
 unsigned owner_settings_planned(const struct owner_settings *o);
 int owner_settings_add_namespace(struct owner_settings *o, const char *name); /* -ENOMEM */
+/* The path of the socket of the containerd below it; `agents` is that of the agent's. */
+const char *owner_settings_containerd(const struct owner_settings *o, const char *agents);
 /* Of containerd: whether the images of the namespace are its own to evict. Those of Docker's
  * namespace are not, unless the configuration names it. */
 bool owner_settings_has_namespace(const struct owners_settings *all, const struct owner_settings *o,

@@ -38,6 +38,7 @@ static struct image_list_options options_of(const struct images_service *s, stru
 {
 	return (struct image_list_options){ .manager = s->manager,
 					    .containerd = s->containerd,
+					    .owners = s->owners,
 					    .patience_ns = s->patience_ns,
 					    .cancelled = grpc_call_cancel_flag(call) };
 }
@@ -95,8 +96,7 @@ static void run_prune(struct grpc_call *call, void *user, ProtobufCMessage *mess
 	const struct images_service *s = user;
 	const struct image_prune_options options = { .list = options_of(s, call),
 						     .unread_for_ns = request->unread_for_ns,
-						     .dry_run = request->dry_run,
-						     .owners = s->owners };
+						     .dry_run = request->dry_run };
 	struct error e = { 0 };
 	int code = request->unread_for_ns > 0
 			   ? 0

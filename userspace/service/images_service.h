@@ -14,7 +14,7 @@ struct images_service {
 	struct manager *manager;
 	const char *containerd; /* the path of its socket */
 	int64_t patience_ns;
-	const struct owners_settings *owners; /* which of them may be asked to remove images */
+	const struct owners_settings *owners; /* whose containerds have images, too */
 };
 
 /* The user pointer of every call is the struct images_service. Ends with a NULL path. */

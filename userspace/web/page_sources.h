@@ -6,10 +6,12 @@
 
 struct manager;
 struct owners;
+struct owners_settings;
 
 struct page_sources {
 	struct manager *manager;
 	struct owners *owners;
 	const char *containerd; /* the path of its socket */
-	int64_t patience_ns; /* with it */
+	const struct owners_settings *owners_settings; /* whose containerds have images, too */
+	int64_t patience_ns; /* with a containerd */
 };

@@ -11,6 +11,7 @@ int pages_work_images(const struct page_request *r, struct strbuf *out, struct e
 {
 	const struct image_list_options options = { .manager = r->sources->manager,
 						    .containerd = r->sources->containerd,
+						    .owners = r->sources->owners_settings,
 						    .patience_ns = r->sources->patience_ns,
 						    .cancelled = r->request->cancelled };
 	cleanup(image_list_free) struct image_list images = { 0 };
