@@ -160,20 +160,19 @@ du_ids() {
 	assert_json_lines 'map(select(.namespace == $n) | {(.tags[0]): [.tags[1], (.containers | length), .lastContainerAt != null]}) | add ==
 		{"docker.io/test/base:latest": [null, 0, $base], "docker.io/test/first:latest": [null, 1, true],
 		"docker.io/test/second:again": ["docker.io/test/second:latest", 0, false]}' --arg n "$CONTAINERD_NAMESPACE" --argjson base true
-	run -0 varve images prune --unread-for 1ms --dry-run -q
-	[[ $output == *docker.io/test/second:again* && $output != *test/first* ]]
 	run varve prune --owner docker --filter 'description~=second' --json
 	assert_status 0
 	assert_json_lines 'length == 2 and .[0].recordType == "image" and .[0].refused == null and (last | .freed == .predicted and .freed >= 500000)'
 	[[ $(docker image ls --format '{{.Repository}}' | sort | xargs) == "test/base test/first" ]]
-	# The other one has a container; when that has stopped, only Docker knows of it.
+	# The other one has a container; when that has stopped, only Docker and its snapshots tell.
 	run varve prune --owner docker --filter 'description~=first' --json
 	assert_json_lines 'length == 1'
 	docker stop -t 0 "$id" > /dev/null
 	[[ $(varve images --json | jq -r 'select(.tags[0] == "docker.io/test/first:latest").containers[]') == "$id" ]]
+	[[ $(varve images prune --unread-for 1ms --dry-run -q) == docker.io/test/base:latest ]] # no container lies on it
 	retry 100 eval '[[ -z $(ctr containers ls -q) ]]'
 	run varve prune --owner docker --filter 'description~=first' --json
-	assert_json_lines 'length == 1 or .[0].refused == "the owner uses it"'
+	assert_json_lines 'length == 1'
 	docker image inspect test/first > /dev/null
 }
 

@@ -171,19 +171,16 @@ static int add_container(const struct namespace *n, size_t first,
 	return 0;
 }
 
-/* Docker puts a snapshot of its own between an image and a container: CONTAINER-init. */
-#define INIT_SUFFIX "-init"
-
 /* The container that the snapshot NAMESPACE/NAME was made for, the caller's to free; NULL: none. */
 static char *docker_container(const struct namespace *n, const struct snapshot_name *snapshot)
 {
-	size_t prefix = strlen(n->name), length = strlen(snapshot->name);
+	size_t prefix = strlen(n->name);
+	size_t length = snapshot_names_init_length(snapshot->name);
 
-	if (strncmp(snapshot->name, n->name, prefix) != 0 || snapshot->name[prefix] != '/' ||
-	    length <= prefix + 1 + strlen(INIT_SUFFIX) ||
-	    strcmp(snapshot->name + length - strlen(INIT_SUFFIX), INIT_SUFFIX) != 0)
+	if (length == 0 || strncmp(snapshot->name, n->name, prefix) != 0 ||
+	    snapshot->name[prefix] != '/')
 		return NULL;
-	return strndup(snapshot->name + prefix + 1, length - prefix - 1 - strlen(INIT_SUFFIX));
+	return strndup(snapshot->name + prefix + 1, length);
 }
 
 /* containerd knows Docker's containers only while they run, and not of which image: their snapshots

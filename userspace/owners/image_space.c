@@ -107,6 +107,12 @@ static void count_leases(struct image_space *s, const struct owner_answer *a,
 	}
 }
 
+/* A container that Docker has stopped is known by its snapshots alone. */
+static bool is_container(const struct eviction_owned *layer)
+{
+	return layer->kind != SNAPSHOT_COMMITTED || snapshot_names_init_length(layer->key) > 0;
+}
+
 static void count_children(struct image_space *s, const bool *in_image)
 {
 	for (size_t i = 0; i < s->layer_count; i++) {
@@ -116,7 +122,7 @@ static void count_children(struct image_space *s, const bool *in_image)
 		if (layer->below == PRUNE_NO_PARENT)
 			continue;
 		s->needed[layer->below]++;
-		s->others[layer->below] += !in_image[i] && layer->kind != SNAPSHOT_COMMITTED;
+		s->others[layer->below] += !in_image[i] && is_container(layer);
 	}
 }
 

@@ -63,6 +63,17 @@ int snapshot_names_add(struct snapshot_names *names, const char *key, void *valu
 	return 0;
 }
 
+size_t snapshot_names_init_length(const char *name)
+{
+	static const char suffix[] = "-init";
+	const char *last = strrchr(name, '/');
+	size_t length = strlen(last ? last + 1 : name), suffix_length = sizeof(suffix) - 1;
+
+	if (length <= suffix_length || strcmp(name + strlen(name) - suffix_length, suffix) != 0)
+		return 0;
+	return length - suffix_length;
+}
+
 void *snapshot_names_find(const struct snapshot_names *names, const char *namespace,
 			  const char *name)
 {
