@@ -17,7 +17,8 @@ setup_file() {
 	agent_setup_file
 	export page=$agent_socket_dir/page metrics=$agent_socket_dir/metrics
 	port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	printf '[page]\nsocket = %s\naddress = 127.0.0.1:%s\n[metrics]\nsocket = %s\n' "$page" "$port" "$metrics" >> "$agent_config"
+	printf '[page]\nsocket = %s\naddress = 127.0.0.1:%s\n[metrics]\nsocket = %s\n[containerd]\naddress = %s\n' "$page" "$port" "$metrics" \
+		"$agent_socket_dir/containerd" >> "$agent_config"
 	start_agent
 	kill_agent
 	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 1000
@@ -199,6 +200,33 @@ records() {
 		assert answer.count(b"HTTP/1.1 200 ") == 4, answer[:200]
 	END
 	get / > /dev/null
+}
+
+@test "a page that waits for another program holds up no other page" {
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print("listening", flush=True)
+clients = []
+while True:
+    clients.append(s.accept())
+    print("asked", flush=True)' "$agent_socket_dir/containerd" > "$BATS_TEST_TMPDIR/containerd" 3>&- &
+	containerd=$!
+	retry 50 grep -q listening "$BATS_TEST_TMPDIR/containerd"
+	# The agent waits for containerd for some time, for one page after the other.
+	seq 10 | xargs -P 10 -I{} curl -sS --unix-socket "$page" -o /dev/null -w '%{http_code}\n' http://localhost/images > "$BATS_TEST_TMPDIR/images" 3>&- &
+	images=$!
+	retry 50 grep -q asked "$BATS_TEST_TMPDIR/containerd"
+	for path in / /records /regrets /events /style.css; do
+		get "$path" > /dev/null
+	done
+	[[ $(wc -l < "$BATS_TEST_TMPDIR/images") -lt 10 ]] # none of these pages waited for all of those
+	kill "$containerd"
+	wait "$images"
+	rm "$agent_socket_dir/containerd"
+	[[ $(grep -cx 200 "$BATS_TEST_TMPDIR/images") -eq 10 ]]
 }
 
 @test "many readers at once are all answered, and metrics do not wait for them" {

@@ -49,7 +49,8 @@ static void append_limit(struct strbuf *line, const char *name, const struct pru
 			       units_format_size(bytes, size));
 }
 
-static void write_rule(struct strbuf *out, const struct eviction_policy_view *v)
+static void write_rule(struct strbuf *out, const struct eviction_policy_view *v,
+		       const struct page_plan *plan)
 {
 	const struct prune_policy *p = v->policy;
 	cleanup(strbuf_free) struct strbuf line = { 0 };
@@ -63,8 +64,12 @@ static void write_rule(struct strbuf *out, const struct eviction_policy_view *v)
 			       units_format_duration(p->keep_duration_ns, duration));
 	if (p->all)
 		strbuf_append(&line, "; also internal, frontend and shared records");
-	strbuf_appendf(&line, "; scorer %s; the store has %s that is not shared", v->scorer,
-		       units_format_size(v->used_bytes, used));
+	strbuf_appendf(&line, "; scorer %s", v->scorer);
+	if (!plan->problem)
+		strbuf_appendf(&line, "; the store has %s that is not shared",
+			       units_format_size(plan->summary.predicted_bytes +
+							 plan->summary.remaining_bytes,
+						 used));
 	for (size_t i = 0; i < p->filter_count; i++)
 		strbuf_appendf(&line, "; filter %s", p->filters[i]);
 	out->failed |= strbuf_failed(&line);
@@ -117,6 +122,6 @@ void page_policies_add(struct strbuf *out, const struct page_status *s,
 		       const struct eviction_policy_view *policy, const struct page_plan *plan)
 {
 	page_heading(out, policy->policy->name);
-	write_rule(out, policy);
+	write_rule(out, policy, plan);
 	write_plan(out, s, plan);
 }

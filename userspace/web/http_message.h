@@ -35,6 +35,9 @@ struct http_reply {
 struct http_handler {
 	void (*handle)(const struct http_request *request, struct http_reply *ret_reply,
 		       void *user);
+	/* Whether a request on a slow socket may take seconds, so that others must not wait for it.
+	 * NULL: none does. */
+	bool (*takes_long)(const struct http_request *request);
 	void *user;
 };
 

@@ -19,8 +19,6 @@
 #define CONNECTION_BYTES ((size_t)16 * 1024) /* of one request's headers, and buffers */
 /* How long a connection may go without finishing a request. */
 #define PATIENCE_NS (10 * NS_PER_S)
-/* How long a request may be worked on; its connection has no patience for more. */
-#define WORK_NS (15 * NS_PER_S)
 #define SWEEP_MS 1000
 
 struct door {
@@ -38,11 +36,18 @@ struct connection {
 	unsigned ended; /* sweeps since the client has ended what it sends */
 };
 
+enum job_kind { JOB_BRIEF, JOB_LONG, JOB_KINDS };
+
+/* How long a request may be worked on. */
+static const int64_t work_ns[JOB_KINDS] = {
+	[JOB_BRIEF] = 15 * NS_PER_S, [JOB_LONG] = 60 * NS_PER_S
+};
+
 struct http_server {
 	struct http_server_options options;
 	struct door doors[HTTP_SERVER_SOCKETS_MAX];
 	struct connection *connections;
-	struct http_jobs *jobs; /* NULL: no socket is slow */
+	struct http_jobs *jobs[JOB_KINDS]; /* NULL: no socket is slow */
 	pthread_t thread;
 	bool runs;
 	int stop_fd;
@@ -145,8 +150,9 @@ static void sweep(struct http_server *s)
 	for (struct connection *c = s->connections; c; c = c->next)
 		if (has_ended(c) || (!c->waits && now_ns - c->served_ns > PATIENCE_NS))
 			(void)shutdown(c->fd, SHUT_RDWR); /* the library then closes it */
-	if (s->jobs)
-		http_jobs_limit(s->jobs, WORK_NS);
+	for (int kind = 0; kind < JOB_KINDS; kind++)
+		if (s->jobs[kind])
+			http_jobs_limit(s->jobs[kind], work_ns[kind]);
 }
 
 /* ---- requests ---- */
@@ -246,6 +252,13 @@ static void resume(struct http_job *job)
 	(void)eventfd_write(wake_fd, 1);
 }
 
+static enum job_kind kind_of(const struct http_server *s, const struct http_request *request)
+{
+	const struct http_handler *handler = &s->options.handler;
+
+	return handler->takes_long && handler->takes_long(request) ? JOB_LONG : JOB_BRIEF;
+}
+
 /* The connection sleeps until the job is done; what the request points to is its. */
 static enum MHD_Result start_job(struct door *door, struct MHD_Connection *connection,
 				 const char *url, void **context)
@@ -267,7 +280,7 @@ static enum MHD_Result start_job(struct door *door, struct MHD_Connection *conne
 					  .length = strlen("the agent ends\n") };
 	*context = job;
 	MHD_suspend_connection(connection);
-	http_jobs_add(door->server->jobs, job);
+	http_jobs_add(door->server->jobs[kind_of(door->server, &job->request)], job);
 	return MHD_YES;
 }
 
@@ -427,8 +440,9 @@ int http_server_start(const struct http_server_options *options, struct http_ser
 		return error_set(e, -errno, "eventfd: %s", strerror(errno));
 	for (size_t i = 0; i < options->socket_count && code == 0; i++) {
 		code = open_door(s, i, e);
-		if (code == 0 && options->sockets[i].is_slow && !s->jobs)
-			code = http_jobs_start(&s->options.handler, &s->jobs, e);
+		for (int kind = 0; kind < JOB_KINDS && code == 0; kind++)
+			if (options->sockets[i].is_slow && !s->jobs[kind])
+				code = http_jobs_start(&s->options.handler, &s->jobs[kind], e);
 	}
 	if (code < 0)
 		return code;
@@ -446,8 +460,9 @@ void http_server_stop(struct http_server *s)
 		(void)eventfd_write(s->stop_fd, 1); /* cannot fail: its count is 0 */
 		pthread_join(s->thread, NULL);
 	}
-	if (s->jobs)
-		http_jobs_stop(s->jobs); /* every connection is resumed then */
+	for (int kind = 0; kind < JOB_KINDS; kind++)
+		if (s->jobs[kind])
+			http_jobs_stop(s->jobs[kind]); /* their connections are resumed then */
 	for (size_t i = 0; i < s->options.socket_count; i++)
 		if (s->doors[i].daemon)
 			MHD_stop_daemon(s->doors[i].daemon);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP/1.1 for programs that only read: GET and HEAD, on listening sockets that the caller opened.
- * One thread of its own serves all connections; what may take long is done by a second one, so that
- * it delays nothing else. What is slow, unread or idle for too long is closed, and so is what
- * exceeds the limits, so that no client keeps others out.
+ * One thread of its own serves all connections; requests on slow sockets are handled on a second
+ * one, and those that may take seconds on a third, so that they delay nothing else. What is slow,
+ * unread or idle for too long is closed, and so is what exceeds the limits, so that no client keeps
+ * others out.
  */
 #pragma once
 
@@ -14,13 +15,13 @@
 struct http_socket {
 	int fd; /* it listens, and does not block; the server takes it */
 	bool is_local; /* a unix socket: the Host header does not matter */
-	bool is_slow; /* its requests are handled on the second thread */
+	bool is_slow; /* its requests are handled on other threads */
 };
 
 struct http_server_options {
 	struct http_socket sockets[HTTP_SERVER_SOCKETS_MAX];
 	size_t socket_count;
-	struct http_handler handler; /* for slow sockets called on the second thread */
+	struct http_handler handler; /* for slow sockets called on two other threads */
 };
 
 struct http_server;

@@ -16,12 +16,23 @@
 static const struct {
 	const char *path;
 	int (*write)(const struct page_request *r, struct strbuf *out, struct error *e);
+	bool takes_long;
 } pages[] = {
-	{ "/", pages_store_overview },	    { "/records", pages_store_records },
-	{ "/record", pages_store_record },  { "/heat", pages_store_heat },
-	{ "/images", pages_work_images },   { "/policies", pages_work_policies },
-	{ "/regrets", pages_work_regrets }, { "/events", pages_work_events },
+	{ "/", pages_store_overview, false },	   { "/records", pages_store_records, false },
+	{ "/record", pages_store_record, true },   { "/heat", pages_store_heat, true },
+	{ "/images", pages_work_images, true },	   { "/policies", pages_work_policies, true },
+	{ "/regrets", pages_work_regrets, false }, { "/events", pages_work_events, false },
 };
+
+bool pages_take_long(const struct http_request *request)
+{
+	const char *filter = http_message_parameter(request, "filter");
+
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+		if (strcmp(request->path, pages[i].path) == 0)
+			return pages[i].takes_long || (filter && *filter);
+	return false;
+}
 
 static void reply_static(struct http_reply *reply, const char *type, const char *text)
 {

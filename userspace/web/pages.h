@@ -6,5 +6,8 @@
 #include "web/http_message.h"
 #include "web/page_sources.h"
 
+/* Whether the page plans, walks layers, draws, filters, or asks another program. */
+bool pages_take_long(const struct http_request *request);
+
 void pages_show(const struct page_sources *sources, const struct http_request *request,
 		struct http_reply *reply);

@@ -77,7 +77,7 @@ int pages_work_policies(const struct page_request *r, struct strbuf *out, struct
 	struct manager *m = r->sources->manager;
 	cleanup(free_ptr) struct eviction_policy_view *policies = NULL;
 	size_t count = 0;
-	int code = eviction_policies_list(m, EVICTION_POLICIES_MEASURED, r->request->cancelled,
+	int code = eviction_policies_list(m, EVICTION_POLICIES_NO_USAGE, r->request->cancelled,
 					  &policies, &count, e);
 
 	if (code < 0)

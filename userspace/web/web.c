@@ -54,7 +54,7 @@ int web_start(const struct web_options *options, struct web **ret_web, struct er
 {
 	cleanup(web_stop) struct web *w = calloc(1, sizeof(*w));
 	struct http_server_options server = { .socket_count = options->socket_count,
-					      .handler = { handle, w } };
+					      .handler = { handle, pages_take_long, w } };
 	int code;
 
 	for (size_t i = 0; i < options->socket_count; i++)
