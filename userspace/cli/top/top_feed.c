@@ -362,9 +362,9 @@ static void write_record(struct strbuf *out, const Varve__V1__Record *r, int64_t
 	field(out, "layer:", r->layer);
 	field(out, "size:", r->size >= 0 ? units_format_size(r->size, size) : "not known");
 	field(out, "created:", units_format_age(r->created_ns, now_ns, age));
-	strbuf_appendf(out, "%-13s %s, %" PRId64 " uses\n",
-		       "last used:", units_format_age(r->last_used_ns, now_ns, age),
-		       r->usage_count);
+	strbuf_appendf(out, "%-13s %s, %" PRId64 " use%s\n",
+		       "last used:", units_format_age(r->last_used_ns, now_ns, age), r->usage_count,
+		       r->usage_count == 1 ? "" : "s");
 	if (cli_records_access_known(r))
 		strbuf_appendf(out, "%-13s %" PRIu64 " opens, %" PRIu64 " reads, %s\n",
 			       "read:", r->access->opens, r->access->reads,

@@ -249,8 +249,8 @@ static void add_keys(struct top_screen *screen, const struct top_state *s)
 	default:
 		(void)snprintf(text, sizeof(text), "%s",
 			       s->notice[0] ? s->notice
-					    : "Tab view  Enter detail  e explain  f files  p pin  "
-					      "P plan  / filter  s order  ? help  q quit");
+					    : "q quit  ? help  Tab view  Enter detail  e explain  "
+					      "f files  p pin  P plan  / filter  s order");
 	}
 	add_text(screen, text, s->notice[0] ? TOP_STYLE_WARNING : TOP_STYLE_KEYS);
 }
