@@ -127,6 +127,11 @@ imported() { # TAG: imports an image and releases it; prints its id
 	assert_output_has "$(digest_of < "$trees/base.tar.gz")"
 	assert_output_has "$(varve inspect "$one" --json | jq -r .blob.digest)"
 	[[ $(lazy) -eq 3 ]]
+	run -0 varve events --json
+	assert_json_lines 'any(.[]; .event == "fetched" and (.detail | startswith("sha256:")))'
+	# shellcheck disable=SC2016
+	assert_json_lines 'any(.[]; .event == "fetch-failed" and (.detail | startswith($blob + ": ")))' \
+		--arg blob "$(digest_of < "$trees/base.tar.gz")"
 }
 
 @test "prune --to-lazy counts the blobs of lazy records towards the limit" {

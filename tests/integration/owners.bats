@@ -338,6 +338,9 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 	run varve owners --json
 	assert_json '.reachable and .records == 4'
 	grep -q 'owner=kit answers again' "$agent_log"
+	run -0 varve events --json
+	assert_json_lines 'map(.event | select(startswith("owner-"))) == ["owner-lost", "owner-back"]'
+	assert_json_lines 'map(select(.event == "owner-back"))[0].detail == "kit: answers again"'
 }
 
 @test "other calls are answered while an owner hangs" {
