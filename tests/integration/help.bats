@@ -54,6 +54,34 @@ complete_bash() {
 	[[ $(complete_bash prune --keep-storage "") == "" ]]
 	[[ $(complete_bash prune --filter inu) == inuse== ]]
 	[[ $(complete_bash prune --fil) == --filter ]]
+	# -n and -f take a value in some verbs only.
+	[[ $(complete_bash ls -n --al) == --all && $(complete_bash events -f --si) == --since && $(complete_bash top -n "") == "" ]]
+}
+
+# complete_fish LINE: prints what fish offers for the last word.
+complete_fish() {
+	# shellcheck disable=SC2016
+	(cd "$BATS_TEST_TMPDIR" && PATH=$VARVE_BUILD:$PATH fish --no-config -c 'varve completion fish | source; complete -C $argv[1]' "$1") | cut -f 1
+}
+
+@test "fish offers verbs, subcommands and options of the verb at hand, and of no other" {
+	command -v fish > /dev/null || skip_for fish "fish is not installed"
+	[[ $(complete_fish "varve pr") == prune ]]
+	[[ $(complete_fish "varve --json -o x pr") == prune ]]
+	[[ $(complete_fish "varve lease " | sort | xargs) == "create ls need rm" ]]
+	[[ $(complete_fish "varve lease create --exp") == --expires ]]
+	# ls and prune are verbs, too, with options that these have not.
+	[[ $(complete_fish "varve ls --al") == --all && $(complete_fish "varve lease ls --al") == "" ]]
+	[[ $(complete_fish "varve prune --keep-s") == --keep-storage && $(complete_fish "varve images prune --keep-s") == "" ]]
+	[[ $(complete_fish "varve images --unr") == --unread-for ]]
+	[[ $(complete_fish "varve prune --filter inu") == inuse== ]]
+}
+
+@test "zsh completes verbs, subcommands and options where they are typed" {
+	command -v zsh > /dev/null || skip_for zsh "zsh is not installed"
+	PATH=$VARVE_BUILD:$PATH HOME=$BATS_TEST_TMPDIR TERM=xterm run -0 "$BATS_TEST_DIRNAME/../lib/terminal_session.py" 24x80 \
+		'key:autoload\x20-U\x20compinit;compinit\x20-u\x20-D;source\x20<(varve\x20completion\x20zsh);echo\x20re""ady\r wait:ready
+			key:varve\x20vers\t\r wait:varved: key:varve\x20lease\x20cr\t--hel\t\r wait:holder key:exit\r' zsh -f -i
 }
 
 @test "the help of each command shows an example of it" {

@@ -50,16 +50,25 @@ static void print_options(const struct cli_option *options)
 	}
 }
 
-/* As the patterns of a case statement: "--filter|-f". */
-static void print_options_with_value(const struct cli_option *options)
+/* As patterns of a case statement, each after the verb that has the option: a letter can take a
+ * value in one verb, and none in another. */
+static void print_options_with_value(const char *verb, const struct cli_option *options)
 {
 	for (; options && options->name; options++) {
 		if (!options->argument)
 			continue;
-		printf("|--%s", options->name);
+		printf("|%s:--%s", verb, options->name);
 		if (options->letter)
-			printf("|-%c", options->letter);
+			printf("|%s:-%c", verb, options->letter);
 	}
+}
+
+static void print_verb_options_with_value(const struct cli_verb *verb)
+{
+	char quoted[64];
+
+	(void)snprintf(quoted, sizeof(quoted), "'%s'", verb->name);
+	print_options_with_value(quoted, verb->options);
 }
 
 static void print_verb_names(const struct cli_verb *const *verbs)
@@ -116,14 +125,14 @@ static void print_candidates_function(const struct cli_verb *const *verbs)
 	       "\tlocal verb='' value='' count=0\n"
 	       "\twhile [ $# -gt 1 ]; do\n"
 	       "\t\tif [ -n \"$value\" ]; then value=''; shift; continue; fi\n"
-	       "\t\tcase $1 in\n"
-	       "\t\t--*=*) ;;\n"
-	       "\t\t--no-such-option");
-	print_options_with_value(cli_options_global);
+	       "\t\tcase $verb:$1 in\n"
+	       "\t\t*:--*=*) ;;\n"
+	       "\t\tno-such-verb:");
+	print_options_with_value("*", cli_options_global);
 	for (size_t i = 0; verbs[i]; i++)
-		print_options_with_value(verbs[i]->options);
+		print_verb_options_with_value(verbs[i]);
 	printf(") value=$1 ;;\n"
-	       "\t\t-*) ;;\n"
+	       "\t\t*:-*) ;;\n"
 	       "\t\t*)\n"
 	       "\t\t\tcase $count$verb in\n"
 	       "\t\t\t0) verb=$1 count=1 ;;\n"
@@ -191,6 +200,18 @@ static void print_quoted(const char *text)
 	putchar('\'');
 }
 
+/* As patterns of a switch statement. */
+static void print_fish_options_with_value(const char *verb, const struct cli_option *options)
+{
+	for (; options && options->name; options++) {
+		if (!options->argument)
+			continue;
+		printf(" '%s:--%s'", verb, options->name);
+		if (options->letter)
+			printf(" '%s:-%c'", verb, options->letter);
+	}
+}
+
 static void print_fish_options(const char *condition, const struct cli_option *options)
 {
 	for (; options && options->name; options++) {
@@ -207,18 +228,51 @@ static void print_fish_options(const char *condition, const struct cli_option *o
 	}
 }
 
+/* Prints the verb before the cursor, of a family with both words if there are two. */
+static void print_fish_function(const struct cli_verb *const *verbs)
+{
+	char family[32];
+
+	printf("function __varve_verb\n"
+	       "    set -l verb\n"
+	       "    set -l value no\n"
+	       "    for word in (commandline -opc)[2..]\n"
+	       "        if test $value = yes\n"
+	       "            set value no\n"
+	       "            continue\n"
+	       "        end\n"
+	       "        switch \"$verb:$word\"\n"
+	       "            case '*:--*=*'\n"
+	       "            case no-such-verb:");
+	print_fish_options_with_value("*", cli_options_global);
+	for (size_t i = 0; verbs[i]; i++)
+		print_fish_options_with_value(verbs[i]->name, verbs[i]->options);
+	printf("\n                set value yes\n"
+	       "            case '*:-*'\n"
+	       "            case ':*'\n"
+	       "                set verb $word\n"
+	       "            case no-such-family:");
+	for (size_t i = 0; verbs[i]; i++)
+		if (new_family(verbs, i, family))
+			printf(" '%s:*'", family);
+	printf("\n                set verb \"$verb $word\"\n"
+	       "        end\n"
+	       "    end\n"
+	       "    echo $verb\n"
+	       "end\n"
+	       "function __varve_at\n"
+	       "    test \"$(__varve_verb)\" = \"$argv\"\n"
+	       "end\n\n");
+}
+
 static void print_fish_verb(const struct cli_verb *verb, const char *family, const char *own)
 {
 	char condition[160];
 
-	printf("complete -c varve -f -n %s%s%s -a %s -d ",
-	       family ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand",
-	       family ? family : "", family ? "'" : "", own);
+	printf("complete -c varve -f -n '__varve_at %s' -a %s -d ", family ? family : "", own);
 	print_quoted(verb->summary);
 	putchar('\n');
-	(void)snprintf(condition, sizeof(condition), " -n '__fish_seen_subcommand_from %s%s%s'",
-		       family ? family : "", family ? "; and __fish_seen_subcommand_from " : "",
-		       own);
+	(void)snprintf(condition, sizeof(condition), " -n '__varve_at %s'", verb->name);
 	print_fish_options(condition, verb->options);
 	if (takes_id(verb))
 		printf("complete -c varve%s -f -a '(varve ls -q 2> /dev/null)'\n", condition);
@@ -231,13 +285,14 @@ static void print_fish(const struct cli_verb *const *verbs)
 	char family[32];
 
 	printf("# fish completion of varve: varve completion fish | source\n\n");
+	print_fish_function(verbs);
 	print_fish_options("", cli_options_global);
 	for (size_t i = 0; verbs[i]; i++) {
 		if (!strchr(verbs[i]->name, ' '))
 			print_fish_verb(verbs[i], NULL, verbs[i]->name);
 		if (!new_family(verbs, i, family))
 			continue;
-		printf("complete -c varve -f -n __fish_use_subcommand -a %s\n", family);
+		printf("complete -c varve -f -n __varve_at -a %s\n", family);
 		for (size_t k = i; verbs[k]; k++) {
 			const char *own = cli_options_in_family(verbs[k], family);
 
