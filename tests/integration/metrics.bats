@@ -301,11 +301,39 @@ yq_exprs() {
 	varve info > /dev/null
 }
 
-@test "hundreds of scrapes at once are all answered" {
+@test "hundreds of scrapes at once are all answered, and hold up no call, as do clients that never read" {
+	# Answers of which nothing is taken, until the end of this test.
+	mkfifo "$BATS_TEST_TMPDIR/silence"
+	exec 7<> "$BATS_TEST_TMPDIR/silence"
+	/usr/bin/python3 -c '
+import socket, sys
+clients = []
+for _ in range(20):
+    s = socket.socket(socket.AF_UNIX)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(sys.argv[1])
+    s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 40)
+    clients.append(s)
+print("asked", flush=True)
+sys.stdin.read()' "$metrics" < "$BATS_TEST_TMPDIR/silence" > "$BATS_TEST_TMPDIR/asked" 3>&- &
+	silent=$!
+	retry 50 grep -q asked "$BATS_TEST_TMPDIR/asked"
 	seq 500 | xargs -P 40 -I{} curl -sS --fail --max-time 100 --unix-socket "$metrics" -o /dev/null -w '%{http_code}\n' \
-		http://localhost/metrics > "$BATS_TEST_TMPDIR/codes"
+		http://localhost/metrics > "$BATS_TEST_TMPDIR/codes" 3>&- &
+	scrapes=$!
+	calls=0
+	while kill -0 "$scrapes" 2> /dev/null; do
+		varve info > /dev/null
+		varve ls > /dev/null
+		varve lease create other > /dev/null
+		varve lease rm other
+		((++calls))
+	done
+	((calls > 0))
+	wait "$scrapes"
 	[[ $(grep -cx 200 "$BATS_TEST_TMPDIR/codes") -eq 500 ]]
-	varve info > /dev/null
+	kill "$silent" # it was there all the time
+	exec 7>&-
 }
 
 @test "the loopback port answers only requests for this machine" {
