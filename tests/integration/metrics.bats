@@ -112,6 +112,29 @@ has() { # SERIES VALUE
 	grep -qx 'grpc_server_started_total{grpc_service="varve.v1.Cache",grpc_method="Explain"} 1' "$BATS_TEST_TMPDIR/has"
 }
 
+@test "what a pin keeps, the records below it included, is not reclaimable" {
+	own_agent
+	start_agent
+	base=$(result base)
+	leaf=$(varve new --parent "$base" --retain)
+	head -c 256K /dev/urandom > "$(varve mount "$leaf")/data"
+	leaf=$(varve commit "$leaf")
+	varve finalize "$leaf"
+	varve release "$leaf"
+	free=$(result free)
+	varve du > /dev/null # measures
+	size() { varve ls --json | jq --arg id "$1" 'select(.id == $id).size'; }
+	both=$(($(size "$base") + $(size "$leaf")))
+	retry 30 has varve_reclaimable_bytes $((both + $(size "$free")))
+	varve pin "$leaf"
+	retry 30 has varve_reclaimable_bytes "$(size "$free")"
+	varve pin "$free"
+	varve pin "$base" # which is kept already
+	retry 30 has varve_reclaimable_bytes 0
+	varve unpin "$leaf"
+	retry 30 has varve_reclaimable_bytes "$(size "$leaf")"
+}
+
 @test "Debian's Prometheus scrapes the agent, and takes the alert rules" {
 	command -v prometheus > /dev/null || skip_for prometheus "the package prometheus is not installed"
 	web=$(free_port)

@@ -2,11 +2,13 @@
 #include "manager/numbers/numbers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "manager/content/content_blobs.h"
 #include "manager/records/layer_sizes.h"
 #include "manager/state/manager_state.h"
@@ -29,10 +31,34 @@ int64_t numbers_window_ns(size_t window)
 
 /* ---- records ---- */
 
+/* The records that are pinned. */
+struct pins {
+	struct record **items;
+	size_t count, capacity;
+};
+
+static void pins_free(struct pins *pins)
+{
+	free(pins->items);
+}
+DEFINE_CLEANUP_VALUE(struct pins, pins_free)
+
+static int note_pin(struct pins *pins, struct record *r)
+{
+	struct record **items =
+		vec_reserve(pins->items, &pins->capacity, pins->count + 1, sizeof(struct record *));
+
+	if (!items)
+		return -ENOMEM;
+	pins->items = items;
+	items[pins->count++] = r;
+	return 0;
+}
+
 /* A layer's owners, counted; and what they say of it. */
 struct ownership {
 	const struct record *listed; /* NULL: none is */
-	bool kept, shared, committed, unmeasured;
+	bool shared, committed, unmeasured;
 };
 
 static void count_record(struct numbers *n, const struct record *r)
@@ -51,7 +77,6 @@ static struct ownership count_owners(const struct manager *m, struct numbers *n,
 	struct ownership o = { .listed = NULL };
 
 	for (const struct record *r = layer->first_owner; r; r = r->next_owner) {
-		o.kept |= r->marked || r->mount || r->busy || r->extractions > 0;
 		o.shared |= r->shared;
 		o.committed |= !r->is_mutable;
 		o.unmeasured |= !layer_sizes_is_known(m, r);
@@ -99,8 +124,26 @@ static void add_top(struct numbers *n, const struct layer *layer, const struct r
 	memcpy(added->record, listed->id, sizeof(added->record));
 }
 
+/* Whether eviction could delete the layer, but for pins. */
+static bool could_go(const struct layer *layer)
+{
+	bool kept = layer->lazy || layer->lingering;
+
+	for (const struct record *r = layer->first_owner; r; r = r->next_owner)
+		kept |= r->marked || r->mount || r->busy || r->extractions > 0 || r->shared;
+	return !kept;
+}
+
+static int note_pins(struct pins *pins, const struct layer *layer)
+{
+	for (struct record *r = layer->first_owner; r; r = r->next_owner)
+		if (r->pinned && note_pin(pins, r) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 /* With the lock. */
-static void count_layers(struct manager *m, struct numbers *n, int64_t now_ns)
+static int count_layers(struct manager *m, struct numbers *n, struct pins *pins, int64_t now_ns)
 {
 	const struct layer *layer;
 
@@ -112,6 +155,8 @@ static void count_layers(struct manager *m, struct numbers *n, int64_t now_ns)
 						      : NUMBERS_PRIVATE;
 
 		n->layers++;
+		if (note_pins(pins, layer) < 0)
+			return -ENOMEM;
 		if (o.listed)
 			add_top(n, layer, o.listed);
 		if (layer->lazy)
@@ -121,33 +166,21 @@ static void count_layers(struct manager *m, struct numbers *n, int64_t now_ns)
 		n->inodes[kind] += layer->inodes + LAYER_OWN_INODES;
 		if (o.committed)
 			add_age(n, layer, now_ns);
-		if (!o.kept && !o.shared && !layer->lingering)
+		if (could_go(layer))
 			n->reclaimable_bytes += layer->allocated_bytes;
 	}
+	return 0;
 }
 
-/* After record_refs_mark(), and the counting of what that marked. */
-static void mark_pinned(struct manager *m)
+/* After all is counted: takes what pins keep out of what can be evicted, and marks it. */
+static void subtract_pinned(struct numbers *n, const struct pins *pins)
 {
-	struct record *r;
-
-	for (size_t at = 0; (r = record_graph_next(m->graph, &at));)
-		if (r->pinned)
-			for (; r && !r->marked; r = r->parent)
-				r->marked = true;
-}
-
-/* With the lock: takes what a pin keeps out of what can be evicted. */
-static void subtract_pinned(struct manager *m, struct numbers *n)
-{
-	struct numbers again = { 0 };
-
-	manager_assert_locked(m);
-	if (n->pinned == 0)
-		return;
-	mark_pinned(m);
-	count_layers(m, &again, 0);
-	n->reclaimable_bytes = again.reclaimable_bytes;
+	for (size_t i = 0; i < pins->count; i++)
+		for (struct record *r = pins->items[i]; r && !r->marked; r = r->parent) {
+			if (could_go(r->layer))
+				n->reclaimable_bytes -= r->layer->allocated_bytes;
+			r->marked = true;
+		}
 }
 
 /* ---- the rest ---- */
@@ -179,12 +212,13 @@ static void measure_database(const struct manager *m, struct numbers *n)
 
 static int count_graph(struct manager *m, struct numbers *n)
 {
+	cleanup(pins_free) struct pins pins = { 0 };
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 
-	if (record_refs_mark(locked->graph, locked->leases) < 0)
+	if (record_refs_mark(locked->graph, locked->leases) < 0 ||
+	    count_layers(locked, n, &pins, clock_wall_ns()) < 0)
 		return -ENOMEM;
-	count_layers(locked, n, clock_wall_ns());
-	subtract_pinned(locked, n);
+	subtract_pinned(n, &pins);
 	count_mounts(locked, n);
 	content_blobs_total(locked, &n->bytes[NUMBERS_BLOB], &n->inodes[NUMBERS_BLOB]);
 	n->quarantined = hashmap_count(locked->quarantined);
