@@ -97,6 +97,10 @@ report() {
 	varve umount "$one"
 	varve release "$one"
 	varve release "$two"
+	# Layers whose files were deleted are not waste, and not unmeasured.
+	varve prune --to-lazy > /dev/null
+	run -0 report
+	assert_json '.all == {layers: 4, bytes: 0} and .unmeasuredLayers == 0 and .neverRead.layers == 0'
 }
 
 @test "what the policies would do is what they then do, and what that cost is in the report for a month" {

@@ -138,7 +138,7 @@ static int count_layer(struct report_facts *f, const struct report_layer *l)
 	bool never = s->last_access_ns == 0;
 
 	add_amount(&f->all, s->size);
-	if (s->size < 0)
+	if (s->size < 0 && !l->record->lazy) /* a lazy layer has no files to measure */
 		add_amount(&f->unmeasured, 0);
 	if (l->record->mutable_ || l->record->lazy || l->record->created_ns > before_ns)
 		return 0;

@@ -87,7 +87,8 @@ static void write_reads(const struct page *p, const struct report_facts *f)
 	if (f->incomplete.layers > 0)
 		add_amount(p, "perhaps never read", &f->incomplete,
 			   "layers, which may have been read without a count");
-	add_fact(p, "only layers older than", "%s", units_format_duration(f->older_than_ns, age));
+	add_fact(p, "only layers older than", "%s",
+		 f->older_than_ns ? units_format_duration(f->older_than_ns, age) : "0s");
 	add_fact(p, "counted by", "%s, %" PRIu64 " accesses lost", f->backend, f->lost);
 	end_section(p);
 }
