@@ -293,6 +293,22 @@ static void an_expectation_is_explained_in_a_sentence(void **state)
 	assert_string_equal(text, "in centuries");
 }
 
+static void a_past_keeps_a_digest_as_its_identity_and_nothing_else(void **unused)
+{
+	static const char digest[] =
+		"sha256:0123456789abcdef00ff10f0e1d2c3b4a5968778695a4b3c2d1e0ffedcba9876";
+	struct past p = { 0 };
+
+	(void)unused;
+	assert_string_equal(history_state_identity(&p).text, "");
+	history_state_set_identity(&p, digest);
+	assert_string_equal(history_state_identity(&p).text, digest);
+	history_state_set_identity(&p, "nonsense");
+	assert_string_equal(history_state_identity(&p).text, "");
+	history_state_set_identity(&p, "");
+	assert_false(p.has_identity);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_log_loses_its_oldest_rows, set_up,
 						tear_down),
 		cmocka_unit_test(an_expectation_is_explained_in_a_sentence),
+		cmocka_unit_test(a_past_keeps_a_digest_as_its_identity_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ static void log_made(struct history *h, const struct past *p, const char *record
 		return;
 	memcpy(event->below, p->below, sizeof(event->below));
 	(void)snprintf(event->record, sizeof(event->record), "%s", record);
-	memcpy(event->identity, p->identity, sizeof(event->identity));
+	memcpy(event->identity, history_state_identity(p).text, sizeof(event->identity));
 	event->bytes = layer->size_known ? layer->allocated_bytes : 0;
 	event->cost_ms = p->cost_ms;
 	event->returned = before;
@@ -178,8 +178,9 @@ static void regret(struct manager *m, const char *record, const struct layer *la
 /* The layer has its files. If it was evicted before, it gets its past back. */
 static void finish(struct manager *m, struct past *p, const char *record, const struct layer *layer)
 {
-	struct departed *before = *p->identity ? hashmap_find(m->history->departed, p->identity)
-					       : NULL;
+	struct digest identity = history_state_identity(p);
+	struct departed *before =
+		p->has_identity ? hashmap_find(m->history->departed, identity.text) : NULL;
 
 	manager_assert_locked(m);
 	p->finished = p->dirty = true;
@@ -195,11 +196,13 @@ static void finish(struct manager *m, struct past *p, const char *record, const 
 static void note_made(struct manager *m, const struct record *r)
 {
 	struct past *p = history_state_find(m, r->layer->name), *parent;
+	char identity[DIGEST_TEXT_SIZE];
 
 	if (!p || p->finished)
 		return;
 	parent = history_state_below(p);
-	history_identity_of(r, parent ? parent->identity : "", p->identity);
+	history_identity_of(r, parent ? history_state_identity(parent).text : "", identity);
+	history_state_set_identity(p, identity);
 	p->dirty = true;
 	if (!r->layer->lazy)
 		finish(m, p, r->id, r->layer);
@@ -279,16 +282,17 @@ static void add_departed(const struct past *p, const struct record *r, const cha
 			 int64_t now_ns, struct change_set *c)
 {
 	int64_t bytes = r->layer->measured ? r->layer->allocated_bytes : 0;
+	const struct digest identity = history_state_identity(p);
 	const struct history_row row = { .at_ns = now_ns,
 					 .event = by ? HISTORY_EVICTED : HISTORY_REMOVED,
 					 .layer = p->layer,
-					 .identity = p->identity,
+					 .identity = identity.text,
 					 .below = p->below,
 					 .record = r->id,
 					 .bytes = bytes,
 					 .cost_ms = p->cost_ms,
 					 .by = by ? by : "" };
-	const struct departed_row departed = { .identity = p->identity,
+	const struct departed_row departed = { .identity = identity.text,
 					       .past = p->past,
 					       .at_ns = now_ns,
 					       .bytes = bytes,
@@ -296,13 +300,16 @@ static void add_departed(const struct past *p, const struct record *r, const cha
 					       .by = row.by };
 
 	history_rows_add(c, &row);
-	if (*p->identity)
+	if (p->has_identity)
 		history_rows_set_departed(c, &departed);
 }
 
 static void depart(struct manager *m, const struct past *p, const char *by, int64_t now_ns)
 {
-	struct departed *d = *p->identity ? history_state_depart(m->history, p->identity) : NULL;
+	struct departed *d =
+		p->has_identity
+			? history_state_depart(m->history, history_state_identity(p).text)
+			: NULL;
 
 	if (!d)
 		return;

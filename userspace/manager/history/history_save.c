@@ -40,8 +40,9 @@ static void save_event(struct change_set *c, const struct event *event)
 
 static void save_past(struct change_set *c, struct past *p)
 {
+	struct digest identity = history_state_identity(p);
 	struct past_row row = { .layer = p->layer,
-				.identity = p->identity,
+				.identity = identity.text,
 				.below = p->below,
 				.past = p->past,
 				.cost_ms = p->cost_ms };
@@ -154,7 +155,7 @@ static int load_past(const struct past_row *row, void *user)
 	if (!p)
 		return -ENOMEM;
 	(void)snprintf(p->below, sizeof(p->below), "%s", row->below);
-	(void)snprintf(p->identity, sizeof(p->identity), "%s", row->identity);
+	history_state_set_identity(p, row->identity);
 	p->past = row->past;
 	p->cost_ms = cost_of(row->cost_ms);
 	p->worked_ns = load->now_ns;

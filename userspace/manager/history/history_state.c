@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 struct past *history_state_find(const struct manager *m, const char *layer)
 {
@@ -17,6 +18,38 @@ static struct past *past_of(struct forecast_past *past)
 struct past *history_state_below(const struct past *p)
 {
 	return p->past.parent ? past_of(p->past.parent) : NULL;
+}
+
+static unsigned digit_of(char c)
+{
+	return (unsigned)(c >= 'a' ? c - 'a' + 10 : c - '0');
+}
+
+struct digest history_state_identity(const struct past *p)
+{
+	struct digest d = { .text = "sha256:" };
+	char *at = d.text + strlen(d.text);
+
+	if (!p->has_identity)
+		return (struct digest){ 0 };
+	for (size_t i = 0; i < sizeof(p->identity); i++, at += 2) {
+		at[0] = "0123456789abcdef"[p->identity[i] >> 4];
+		at[1] = "0123456789abcdef"[p->identity[i] & 0xf];
+	}
+	return d;
+}
+
+void history_state_set_identity(struct past *p, const char *identity)
+{
+	struct digest d;
+	const char *hex;
+
+	p->has_identity = *identity && digest_parse(identity, &d, NULL) == 0;
+	if (!p->has_identity)
+		return;
+	hex = digest_hex(&d);
+	for (size_t i = 0; i < sizeof(p->identity); i++)
+		p->identity[i] = (uint8_t)(digit_of(hex[2 * i]) << 4 | digit_of(hex[2 * i + 1]));
 }
 
 static void unlink_below(struct past *p)

@@ -9,13 +9,15 @@
 /* A layer that is there. */
 struct past {
 	char layer[LAYER_NAME_LENGTH + 1], below[LAYER_NAME_LENGTH + 1];
-	char identity[DIGEST_TEXT_SIZE]; /* "": none yet */
+	/* See history_state_identity(). There is one of these for each layer: it is to be small. */
+	uint8_t identity[32];
+	bool has_identity;
+	bool finished;
+	bool dirty;
 	struct forecast_past past; /* its parent is that of `below` */
 	size_t above; /* pasts whose parent this is */
 	int64_t cost_ms; /* 0: not known */
 	int64_t worked_ns; /* work up to here is in the cost */
-	bool finished;
-	bool dirty;
 };
 
 /* A layer that is gone. */
@@ -53,6 +55,10 @@ struct history {
 struct past *history_state_find(const struct manager *m, const char *layer);
 /* The past of the layer below; NULL: it has none. */
 struct past *history_state_below(const struct past *p);
+/* The digest that tells what the layer is made of; "": none yet. */
+struct digest history_state_identity(const struct past *p);
+/* A text that is not a digest is none. */
+void history_state_set_identity(struct past *p, const char *identity);
 /* Looks up what lies below, after `below` was set. */
 void history_state_link(struct history *h, struct past *p);
 /* Takes the past out of the table and frees it. */
