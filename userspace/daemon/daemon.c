@@ -40,10 +40,11 @@
 #include "service/native_service.h"
 #include "service/owners_service.h"
 #include "service/snapshots_service.h"
+#include "service/store_service.h"
 #include "transport/grpc_server.h"
 #include "usage/usage_folders.h"
 
-#define SERVICES_MAX 13
+#define SERVICES_MAX 14
 #define IMAGES_PATIENCE_NS (10 * NS_PER_S) /* with containerd, for a list of its images */
 
 struct agent {
@@ -372,6 +373,7 @@ static int start_server(struct agent *a, struct error *e)
 {
 	const struct grpc_service services[SERVICES_MAX] = {
 		{ native_service_methods, &a->native },
+		{ store_service_methods, &a->native },
 		{ content_service_methods, a->manager },
 		{ eviction_service_methods, &a->eviction },
 		{ owners_service_methods, a->owners },

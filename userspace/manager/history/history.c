@@ -307,9 +307,8 @@ static void add_departed(const struct past *p, const struct record *r, const cha
 static void depart(struct manager *m, const struct past *p, const char *by, int64_t now_ns)
 {
 	struct departed *d =
-		p->has_identity
-			? history_state_depart(m->history, history_state_identity(p).text)
-			: NULL;
+		p->has_identity ? history_state_depart(m->history, history_state_identity(p).text)
+				: NULL;
 
 	if (!d)
 		return;
