@@ -17,6 +17,8 @@
 #include "daemon/access.h"
 #include "daemon/event_journal.h"
 #include "daemon/listener.h"
+#include "daemon/listener_limits.h"
+#include "daemon/manager_settings.h"
 #include "daemon/root_check.h"
 #include "daemon/store_opener.h"
 #include "daemon/upkeep_peers.h"
@@ -227,18 +229,6 @@ static int add_signals(struct agent *a, struct error *e)
 	return code < 0 ? error_set(e, code, "signals: %s", strerror(-code)) : 0;
 }
 
-/* The first fetch reports if it is missing. NULL: out of memory. */
-static char *find_fetch_helper(void)
-{
-	char self[PATH_MAX] = "", *path;
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash = length > 0 ? strrchr(self, '/') : NULL;
-
-	if (slash)
-		*slash = '\0';
-	return asprintf(&path, "%s/varve-fetch", slash ? self : ".") < 0 ? NULL : path;
-}
-
 /* realpath(3) would fail, because the store may not exist yet. */
 static int find_root(struct agent *a, struct error *e)
 {
@@ -258,43 +248,13 @@ static int find_root(struct agent *a, struct error *e)
 }
 
 /* Called after find_root(). */
-static int set_manager_options(struct agent *a, struct manager_options *ret_options,
-			       struct error *e)
-{
-	struct manager_options options = {
-		.root = a->root,
-		.default_root = strcmp(a->root, CONFIG_DEFAULT_ROOT) == 0,
-		.backend_forced = a->config->backend_forced,
-		.backend = a->config->backend,
-		.policies = &a->config->file.policies,
-		.automatic = a->config->file.automatic,
-		.policy_interval_ns = a->config->file.interval_ns,
-		.credentials_file = a->config->file.credentials,
-		.drop_blobs = !a->config->file.keep_blobs,
-		.upkeep = (const char *const *)a->config->file.upkeep,
-		.upkeep_count = a->config->file.upkeep_count,
-		.keep_readers_ns = a->config->file.keep_readers_ns,
-		.agent_mounts = a->config->file.agent_mounts,
-		.keeping = a->config->file.keeping,
-		.share_namespaces = a->config->file.share_namespaces,
-		.quarantine_layers = a->config->quarantine_layers,
-		.passing = a->config->quarantine_layers || a->config->tear_down,
-		.report = report
-	};
-
-	a->fetch_helper = find_fetch_helper();
-	if (!a->fetch_helper)
-		return error_set(e, -ENOMEM, "out of memory");
-	options.fetch_helper = a->fetch_helper;
-	*ret_options = options;
-	return 0;
-}
-
 static int make_manager(struct agent *a, struct error *e)
 {
-	int code = set_manager_options(a, &a->manager_options, e);
-
-	return code < 0 ? code : manager_new(&a->manager_options, &a->manager, e);
+	a->fetch_helper = manager_settings_find_fetch_helper();
+	if (!a->fetch_helper)
+		return error_set(e, -ENOMEM, "out of memory");
+	a->manager_options = manager_settings_make(a->config, a->root, a->fetch_helper, report);
+	return manager_new(&a->manager_options, &a->manager, e);
 }
 
 static int open_store(struct agent *a, struct error *e)
@@ -337,34 +297,13 @@ static bool may_run(const struct grpc_method *method, void *user)
 /* Hands the sockets over to the server. */
 static int listen_all(struct agent *a, struct error *e)
 {
-	static const struct grpc_listener_options options = {
-		.max_connections = CONFIG_CONNECTIONS,
-		.max_connections_per_user = CONFIG_USER_CONNECTIONS,
-		.max_calls = CONFIG_CALLS,
-		.max_running = CONFIG_QUEUED_CALLS,
-		.max_blocked = CONFIG_WORKERS / 2,
-		.max_held_bytes = CONFIG_HELD_BYTES,
-	};
-	static const struct grpc_listener_options read_only_options = {
-		.read_only = true,
-		.max_connections = CONFIG_READ_ONLY_CONNECTIONS,
-		.max_connections_per_user = CONFIG_READ_ONLY_USER_CONNECTIONS,
-		.max_calls = CONFIG_READ_ONLY_CALLS,
-		.max_running = CONFIG_READ_ONLY_WORKERS,
-		.max_running_more = CONFIG_READ_ONLY_MORE_WORKERS,
-		.max_running_per_user = CONFIG_READ_ONLY_USER_WORKERS,
-		.max_running_brief = CONFIG_READ_ONLY_BRIEF_WORKERS,
-		.max_blocked = CONFIG_READ_ONLY_MORE_WORKERS / 2,
-		.max_held_bytes = CONFIG_READ_ONLY_HELD_BYTES,
-		.max_message_bytes = CONFIG_READ_ONLY_MESSAGE_BYTES,
-	};
 	int code = 0;
 
 	for (size_t i = 0; i < a->listeners.count && code == 0; i++) {
 		struct listener *l = &a->listeners.items[i];
 
-		code = grpc_server_listen(a->server, take_fd(&l->fd),
-					  l->read_only ? &read_only_options : &options, e);
+		code = grpc_server_listen(a->server, take_fd(&l->fd), listener_limits(l->read_only),
+					  e);
 	}
 	return code;
 }
