@@ -165,6 +165,28 @@ records() {
 	[[ $output != *"no plan"* ]]
 }
 
+@test "without counting, nothing is called never read, and no count is 0" {
+	rm -rf "$BATS_TEST_TMPDIR/none"
+	"$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/none" --socket "$agent_socket_dir/none" --backend none \
+		--config <(printf '[page]\nsocket = %s\n[prune]\nautomatic = no\n' "$agent_socket_dir/none-page") 2> "$BATS_TEST_TMPDIR/log" 3>&- &
+	none=$!
+	retry 100 "$VARVE_BUILD/varve" -H "$agent_socket_dir/none" info > /dev/null 2>&1
+	record=$("$VARVE_BUILD/varve" -H "$agent_socket_dir/none" new --retain)
+	page=$agent_socket_dir/none-page get "/record?id=$record" > "$BATS_TEST_TMPDIR/record"
+	page=$agent_socket_dir/none-page get / > "$BATS_TEST_TMPDIR/overview"
+	page=$agent_socket_dir/none-page get /records > "$BATS_TEST_TMPDIR/records"
+	kill "$none"
+	wait "$none"
+	"$VARVE_BUILD/varved" --root "$BATS_TEST_TMPDIR/none" --socket "$agent_socket_dir/none" --teardown
+	for name in Opens Read 'Last read'; do
+		grep -q "$name</th><td>–</td>" "$BATS_TEST_TMPDIR/record"
+	done
+	for name in 'Never read' 'Not read for 7 days' 'Not read for 30 days'; do
+		grep -q "$name.*<b>–</b>" "$BATS_TEST_TMPDIR/overview"
+	done
+	grep -q '<td>never</td><td>–</td>' "$BATS_TEST_TMPDIR/records" # used, read
+}
+
 @test "what is not there, malformed, or would change something is refused" {
 	[[ $(status_of /nosuch) == 404 ]]
 	[[ $(status_of /metrics) == 404 ]]

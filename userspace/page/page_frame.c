@@ -6,6 +6,7 @@
 #include "base/markup.h"
 #include "base/units.h"
 
+#define SHORT_TEXT 24 /* bytes */
 #define DASH "–"
 
 static const struct {
@@ -105,7 +106,8 @@ void page_row(struct strbuf *out)
 
 void page_cell(struct strbuf *out, const char *text)
 {
-	strbuf_append(out, "<td>");
+	/* Only long texts may be broken anywhere, or short ones beside them would be. */
+	strbuf_append(out, strlen(text) > SHORT_TEXT ? "<td class=\"t\">" : "<td>");
 	markup_append(out, *text ? text : DASH);
 	strbuf_append(out, "</td>");
 }

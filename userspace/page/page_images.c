@@ -17,7 +17,7 @@ static void write_name(struct strbuf *out, const struct image_entry *i)
 {
 	const char *name = i->tag_count > 0 ? i->tags[0] : i->digest ? i->digest : "(no name)";
 
-	strbuf_append(out, "<td>");
+	strbuf_append(out, "<td class=\"t\">");
 	if (*i->id) {
 		strbuf_append(out, "<a href=\"/heat?id=");
 		markup_append_url(out, i->id);

@@ -45,7 +45,7 @@ static void size_card(struct strbuf *out, const char *name, int64_t bytes)
 {
 	char size[UNITS_TEXT_MAX];
 
-	card(out, name, units_format_size(bytes, size));
+	card(out, name, bytes < 0 ? "–" : units_format_size(bytes, size));
 }
 
 static void count_card(struct strbuf *out, const char *name, uint64_t count)
@@ -65,8 +65,10 @@ static uint64_t all_types(const uint64_t counts[METER_TYPES])
 	return sum;
 }
 
-static void write_cards(struct strbuf *out, const struct page_overview *o)
+static void write_cards(struct strbuf *out, const struct page_status *s,
+			const struct page_overview *o)
 {
+	bool counted = strcmp(s->backend, "none") != 0;
 	const struct numbers *n = o->numbers;
 	int64_t total = 0;
 
@@ -77,9 +79,9 @@ static void write_cards(struct strbuf *out, const struct page_overview *o)
 	if (o->policy_count > 0)
 		size_card(out, "Free on its file system", o->policies[0].disk.free_bytes);
 	size_card(out, "Reclaimable", n->reclaimable_bytes);
-	size_card(out, "Never read", n->never_read_bytes);
-	size_card(out, "Not read for 7 days", n->cold_bytes[2]);
-	size_card(out, "Not read for 30 days", n->cold_bytes[3]);
+	size_card(out, "Never read", counted ? n->never_read_bytes : -1);
+	size_card(out, "Not read for 7 days", counted ? n->cold_bytes[2] : -1);
+	size_card(out, "Not read for 30 days", counted ? n->cold_bytes[3] : -1);
 	count_card(out, "Records", all_types(n->records));
 	count_card(out, "In use", all_types(n->in_use));
 	count_card(out, "Pinned", n->pinned);
@@ -90,8 +92,8 @@ static void write_cards(struct strbuf *out, const struct page_overview *o)
 	strbuf_append(out, "</div>\n");
 	if (n->unmeasured > 0)
 		strbuf_appendf(out,
-			       "<p>The sizes of %" PRIu64 " layers are not known, or may have "
-			       "changed since they were measured (varve du measures them).</p>\n",
+			       "<p>Layers whose sizes are not known, or may have changed since "
+			       "they were measured: %" PRIu64 " (varve du measures them).</p>\n",
 			       n->unmeasured);
 	if (n->quarantined > 0)
 		strbuf_appendf(out,
@@ -235,7 +237,7 @@ void page_overview_write(struct strbuf *out, const struct page_status *s,
 	strbuf_append(out, "; the store is <span class=\"path\">");
 	markup_append(out, o->root);
 	strbuf_append(out, "</span></p>\n");
-	write_cards(out, o);
+	write_cards(out, s, o);
 	write_chart(out, o->history, s->now_ns);
 	write_limits(out, o);
 	write_kinds(out, o->numbers);

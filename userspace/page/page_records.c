@@ -86,6 +86,16 @@ static const char *state_of(const struct record_view *v)
 	return v->record.pinned ? "pinned" : v->in_use ? "in use" : v->layer.lazy ? "lazy" : "";
 }
 
+/* Whether reads of its layer are counted, or were by an earlier backend. */
+static bool reads_are_known(const struct page_status *s, const struct record_view *v)
+{
+	const struct layer_access *a = &v->layer.access;
+
+	if (a->counters[USAGE_OPENS] > 0 || a->last_ns)
+		return true;
+	return strcmp(s->backend, "none") != 0 && !v->uncounted;
+}
+
 static void write_record(struct strbuf *out, const struct page_status *s,
 			 const struct record_view *v)
 {
@@ -98,7 +108,7 @@ static void write_record(struct strbuf *out, const struct page_status *s,
 	page_cell_size(out, v->size_bytes);
 	page_cell_count(out, r->hits + v->layer.access.uses);
 	page_cell_age(out, s, last_used_ns(v), true);
-	page_cell_age(out, s, v->layer.access.last_ns, !v->uncounted);
+	page_cell_age(out, s, v->layer.access.last_ns, reads_are_known(s, v));
 	page_cell(out, state_of(v));
 	page_cell(out, r->description);
 }
@@ -190,6 +200,7 @@ static void write_facts(struct strbuf *out, const struct page_status *s,
 {
 	const struct record *r = &v->record;
 	const struct layer_access *a = &v->layer.access;
+	bool known = reads_are_known(s, v);
 
 	field(out, "Description", r->description);
 	field(out, "Type", r->type);
@@ -201,11 +212,16 @@ static void write_facts(struct strbuf *out, const struct page_status *s,
 	field(out, "Mounted at", v->mountpoint);
 	size_field(out, "Size", v->size_bytes);
 	count_field(out, "Uses", r->hits + a->uses);
-	count_field(out, "Opens", a->counters[USAGE_OPENS]);
-	size_field(out, "Read", (int64_t)a->counters[USAGE_READ_BYTES]);
+	if (known) {
+		count_field(out, "Opens", a->counters[USAGE_OPENS]);
+		size_field(out, "Read", (int64_t)a->counters[USAGE_READ_BYTES]);
+	} else {
+		field(out, "Opens", "–");
+		field(out, "Read", "–");
+	}
 	age_field(out, s, "Created", r->created_ns, true);
 	age_field(out, s, "Last used", last_used_ns(v), true);
-	age_field(out, s, "Last read", a->last_ns, !v->uncounted);
+	age_field(out, s, "Last read", a->last_ns, known);
 	field(out, "Digest of its blob", r->content ? r->content->blob.text : "");
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		field(out, "Image", r->image_refs[i]);

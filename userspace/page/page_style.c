@@ -21,7 +21,7 @@ const char page_style[] =
 	"table{border-collapse:collapse;min-width:40%}\n"
 	"th,td{padding:.22rem .7rem .22rem 0;text-align:left;vertical-align:top;"
 	"border-bottom:1px solid var(--line)}\n"
-	"th{font-weight:600;white-space:nowrap}td{overflow-wrap:anywhere}\n"
+	"th{font-weight:600;white-space:nowrap}td{overflow-wrap:break-word}.t,.path{overflow-wrap:anywhere}\n"
 	".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
 	"td:has(time),td:has(.id){white-space:nowrap}\n"
 	".id,.path{font-family:ui-monospace,monospace;font-size:.92em}\n"
