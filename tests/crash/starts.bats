@@ -234,6 +234,42 @@ record a/true parent= twin= retain=false pinned=false labels={} uses=0"
 	done
 }
 
+@test "a --rebuild-database that is cut off at any step is completed by the next start" {
+	local pass
+	trap - DEBUG
+	operation=rebuild only='^quarantine'
+	rebuild() {
+		"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" --rebuild-database 3>&-
+	}
+	full_store() {
+		start
+		finished a > /dev/null
+		expected=$(facts)
+		stop_agent
+		tear_down
+	}
+	fresh_store
+	full_store
+	: > "$passed"
+	rebuild
+	cat "$passed" >> "$BATS_FILE_TMPDIR/passed"
+	list_passes
+	((${#passes[@]} > 1))
+	for pass in "${passes[@]}"; do
+		fresh_store
+		full_store
+		# shellcheck disable=SC2086
+		ends_at $pass rebuild
+		start
+		[[ $(facts) == "$expected" && $(find "$agent_root/quarantine" -name varve.db | wc -l) == 1 ]] ||
+			complain "$(diff <(echo "$expected") <(facts)); $(find "$agent_root/quarantine")"
+		varve fsck --repair > /dev/null
+		whole
+		stop_agent
+		tear_down
+	done
+}
+
 @test "these tests pass every fail point of start and end" {
 	passes_every "$start_points"
 }

@@ -168,6 +168,8 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	run -0 varve backup "$BATS_TEST_TMPDIR/backup" --json
 	[[ $(jq -r .size <<< "$output") == "$(stat -c %s "$BATS_TEST_TMPDIR/backup")" ]]
 	wait "$writer"
+	late=$(result late)
+	late_layer=$(varve inspect "$late" --json | jq -r .layer)
 	[[ $(stat -c '%a %F' "$BATS_TEST_TMPDIR/backup") == "600 regular file" ]]
 	[[ $(sqlite3 "$BATS_TEST_TMPDIR/backup" "PRAGMA integrity_check") == ok ]]
 	[[ $(find "$BATS_TEST_TMPDIR" -maxdepth 1 -name 'backup*') == "$BATS_TEST_TMPDIR/backup" ]]
@@ -184,8 +186,119 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 		diff "$BATS_TEST_TMPDIR/before" -
 	[[ $(stat -c %s "$(varve mount "$b" --read-only)/data") == 1048576 ]]
 	varve umount "$b"
-	[[ $(layer_files | grep data) == "$files" ]]
+	# A layer that the backup does not know is kept, however young it is, and reported.
+	[[ -s $(echo "$agent_root"/quarantine/*/"$late_layer"/fs/data) ]]
+	grep -q "layer=$late_layer belongs to no record, though the database was restored: moved to $agent_root/quarantine/" "$agent_log"
+	[[ $(layer_files | grep data) == $(grep -v "^$late_layer/" <<< "$files") ]]
+	run -8 varve fsck
+	[[ $output == *"quarantine"*"1 problem"* ]]
+	run -0 varve fsck --repair
+	# From now on the database is like any other.
+	stop_agent
+	mkdir -p "$agent_root/layers/zzz/fs"
+	start_agent
+	[[ ! -e $agent_root/layers/zzz && -z $(find "$agent_root/quarantine" -name zzz) ]]
 	run -0 varve fsck
+}
+
+# damaged_store TABLE: makes a store with 41 records, and overwrites one of the pages with rows of the table.
+damaged_store() {
+	local page
+	start_agent
+	keep=$(result keep)
+	for i in {1..40}; do
+		varve umount "$(varve new --retain --description "many $i $(printf '%0300d' 0)" --label "key=$(printf '%0300d' "$i")")"
+	done
+	stop_agent
+	page=$(sqlite3 "$agent_root/varve.db" "SELECT pageno FROM dbstat WHERE name = '$1' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 1")
+	dd if=/dev/urandom of="$agent_root/varve.db" bs=4096 seek=$((page - 1)) count=1 conv=notrunc status=none
+}
+
+@test "a damaged database is rebuilt from what can be read, and every layer is kept" {
+	damaged_store labels
+	before=$(count_layers)
+	# Whether the agent starts or not, doctor or the refusal says what to do.
+	if start_agent 2> /dev/null; then
+		run -8 varve doctor
+		assert_output_has "varve.db is damaged"
+		assert_output_has "varved --rebuild-database"
+		run -8 varve fsck
+		assert_output_has "damaged-database"
+		stop_agent
+	else
+		grep -q "the database $agent_root/varve.db is damaged.*varved --rebuild-database" "$agent_log"
+	fi
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --rebuild-database 3>&-
+	assert_output_has "damaged tables: labels"
+	cmp "$agent_root"/quarantine/*/varve.db "$agent_root/varve.db" && return 1
+	[[ ! -e $agent_root/varve.db.rebuilt && ! -e $agent_root/varve.db.partial ]]
+	start_agent
+	# Labels of some records are lost, and no record or layer.
+	[[ $(varve ls -q | wc -l) == 41 ]]
+	labels=$(varve ls --json | jq -s 'map(select(.labels.key)) | length')
+	((labels > 10 && labels < 40))
+	[[ $(stat -c %s "$(varve mount "$keep" --read-only)/data") == 1048576 ]]
+	varve umount "$keep"
+	[[ $(count_layers) == "$before" ]]
+	[[ $(varve doctor --json | jq -r 'select(.name == "database").state') == ok ]]
+	run -0 varve fsck --repair
+	run -0 varve fsck
+}
+
+@test "records that a damaged database has lost leave their layers in quarantine" {
+	damaged_store records
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --rebuild-database 3>&-
+	assert_output_has "damaged tables: records"
+	assert_output_has "belongs to no record, though the database was restored"
+	start_agent
+	records=$(varve ls -q | wc -l)
+	((records > 10 && records < 41))
+	[[ $(find "$agent_root"/quarantine/*/ -mindepth 1 -maxdepth 1 -type d | wc -l) == $((41 - records)) ]]
+	[[ $(count_layers) == "$records" ]]
+	run -0 varve fsck --repair
+	run -0 varve fsck
+}
+
+@test "a rebuild that was cut off is completed by the next start" {
+	damaged_store labels
+	"$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --rebuild-database 3>&-
+	# As after the damaged file was moved away, and before the new one took its name.
+	mv "$agent_root/varve.db" "$agent_root/varve.db.rebuilt"
+	rm -f "$agent_root"/varve.db-*
+	start_agent
+	[[ $(varve ls -q | wc -l) == 41 && ! -e $agent_root/varve.db.rebuilt ]]
+}
+
+@test "nothing is rebuilt where there is no database, or nothing can be read in it" {
+	stopped_store
+	rm "$agent_root"/varve.db*
+	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --rebuild-database 3>&-
+	assert_output_has "is missing: there is nothing to rebuild it from"
+	head -c 100000 /dev/urandom > "$agent_root/varve.db"
+	run -1 "$VARVE_BUILD/varved" --root "$agent_root" --config "$agent_config" --rebuild-database 3>&-
+	assert_output_has "is damaged (file is not a database)"
+	[[ $(layer_files) == "$files" && -z $(find "$agent_root" -name '*.partial*' -o -name '*.rebuilt*') ]]
+	cp "$backup" "$agent_root/varve.db"
+	start_agent
+}
+
+@test "fsck --repair mends indexes that do not agree with their rows" {
+	stopped_store
+	# A row that is written while the schema does not have the index is not in the index afterwards.
+	row=$(sqlite3 "$agent_root/varve.db" "SELECT quote(name) || ',' || quote(tbl_name) || ',' || rootpage || ',' || quote(sql)
+		FROM sqlite_schema WHERE name = 'history_at'")
+	sqlite3 "$agent_root/varve.db" "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'history_at'"
+	sqlite3 "$agent_root/varve.db" "UPDATE history SET at = at + 1"
+	sqlite3 "$agent_root/varve.db" "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES('index', $row)"
+	[[ $(sqlite3 "$agent_root/varve.db" "PRAGMA integrity_check(1)") != ok ]]
+	start_agent
+	run -8 varve fsck
+	assert_output_has "damaged-database"
+	run -0 varve fsck --repair
+	assert_output_has "its indexes did not agree with its rows"
+	run -0 varve fsck
+	stop_agent
+	[[ $(sqlite3 "$agent_root/varve.db" "PRAGMA integrity_check(1)") == ok ]]
 }
 
 @test "backup never writes over a file, and leaves nothing when it fails" {

@@ -59,7 +59,6 @@ snapshots() {
 	call Remove key=ns/5/gone
 	call View key=ns/6/view parent=ns/4/many
 	call Remove key=ns/6/view
-	call Update name=ns/4/many labels.c=d
 	call Prepare key=ns/7/last
 	call Remove key=ns/4/many
 }

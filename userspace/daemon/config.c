@@ -22,6 +22,7 @@ static const char help[] =
 	"      --quarantine-layers\n"
 	"                         move the layers of a store that has lost its database to\n"
 	"                         quarantine/ in it, exit\n"
+	"      --rebuild-database make a new database of what can be read in a damaged one, exit\n"
 	"      --teardown [PINS]  unmount everything of the store, end its accounting, exit;\n"
 	"                         or remove only this folder of /sys/fs/bpf, which a store that\n"
 	"                         is gone has left\n"
@@ -99,6 +100,7 @@ enum option_name {
 	FILE_PATH,
 	CHECK,
 	QUARANTINE,
+	REBUILD,
 	TEARDOWN,
 	VERBOSE,
 	HELP,
@@ -113,6 +115,7 @@ static const struct option options[] = {
 	{ "config", required_argument, NULL, FILE_PATH },
 	{ "check-config", no_argument, NULL, CHECK },
 	{ "quarantine-layers", no_argument, NULL, QUARANTINE },
+	{ "rebuild-database", no_argument, NULL, REBUILD },
 	{ "teardown", no_argument, NULL, TEARDOWN },
 	{ "verbose", no_argument, NULL, VERBOSE },
 	{ "help", no_argument, NULL, HELP },
@@ -143,6 +146,9 @@ static enum config_result take_option(struct config *c, int option, const char *
 		return CONFIG_RUN;
 	case QUARANTINE:
 		c->quarantine_layers = true;
+		return CONFIG_RUN;
+	case REBUILD:
+		c->rebuild_database = true;
 		return CONFIG_RUN;
 	case TEARDOWN:
 		c->tear_down = true;

@@ -58,7 +58,7 @@ struct config {
 	enum usage_backend backend;
 	bool tear_down;
 	const char *pin_folder; /* the folder to tear down instead of the store; NULL: none */
-	bool quarantine_layers;
+	bool quarantine_layers, rebuild_database;
 	bool verbose;
 };
 

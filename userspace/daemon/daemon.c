@@ -613,7 +613,7 @@ static int tear_down(struct agent *a, struct error *e)
 	return code < 0 ? code : manager_tear_down(a->manager, e);
 }
 
-int daemon_quarantine_layers(const struct config *config, struct error *e)
+int daemon_mend_database(const struct config *config, struct error *e)
 {
 	struct agent a = { .config = config };
 	int code = open_existing(&a, e);

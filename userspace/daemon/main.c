@@ -70,8 +70,8 @@ int main(int argc, char **argv)
 	else if (geteuid() != 0)
 		code = error_set(&e, -EPERM,
 				 "varved mounts and counts, which only root may do: use sudo");
-	else if (config.quarantine_layers)
-		code = daemon_quarantine_layers(&config, &e);
+	else if (config.quarantine_layers || config.rebuild_database)
+		code = daemon_mend_database(&config, &e);
 	else if (config.tear_down)
 		code = daemon_tear_down(&config, &e);
 	else

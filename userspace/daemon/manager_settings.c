@@ -40,6 +40,8 @@ manager_settings_make(const struct config *config, const char *root, const char 
 					 .keeping = file->keeping,
 					 .share_namespaces = file->share_namespaces,
 					 .quarantine_layers = config->quarantine_layers,
-					 .passing = config->quarantine_layers || config->tear_down,
+					 .rebuild_database = config->rebuild_database,
+					 .passing = config->quarantine_layers ||
+						    config->rebuild_database || config->tear_down,
 					 .report = report };
 }

@@ -3,10 +3,12 @@
 #include "manager/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -17,9 +19,13 @@
 #include "base/vec.h"
 #include "manager/recovery/clock_check.h"
 #include "manager/state/manager_state.h"
+#include "store/store_check.h"
 #include "usage/usage_folders.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
+
+/* Of a larger database, only fsck checks the pages. */
+#define CHECKED_DATABASE_MAX (64 << 20)
 
 /* Below this share of free space builds begin to fail at random. */
 #define LOW_SPACE_PERCENT 5
@@ -149,6 +155,71 @@ static void check_space(const struct manager *m, struct doctor_report *r)
 		advise(check, "varve prune --keep-storage SIZE");
 }
 
+/* ---- the database ---- */
+
+#define RESTORE "stop varved, then restore a backup or run varved --rebuild-database (varved(8))"
+
+static const char *advise_failure(int code)
+{
+	switch (code) {
+	case -ENOSPC:
+		return "free some space: varve prune --all; what failed can then be repeated";
+	case -EILSEQ:
+		return RESTORE;
+	default:
+		return "see the kernel's log (dmesg); when the disk works again, restart varved and "
+		       "run varve fsck";
+	}
+}
+
+static int note_damage(const char *text, void *user)
+{
+	(void)snprintf(user, sizeof(((struct error *)0)->text), "%s", text);
+	return -EILSEQ;
+}
+
+/* Only of a file that is checked in a moment: others wait for the connection. */
+static bool find_damage(struct manager *m, struct error *ret_damage)
+{
+	struct error e = { 0 };
+	struct stat st;
+
+	if (fstatat(m->root_fd, "varve.db", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_size > CHECKED_DATABASE_MAX)
+		return false;
+
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = store_check_pages(db, note_damage, ret_damage->text, &e);
+	database_unlock_reader(m->database);
+	if (code < 0 && !*ret_damage->text)
+		*ret_damage = e;
+	return code < 0;
+}
+
+static void check_database(struct manager *m, struct doctor_report *r)
+{
+	struct database_failure failure;
+	struct error damage = { 0 };
+	char ago[UNITS_TEXT_MAX];
+
+	if (find_damage(m, &damage)) {
+		advise(add(r, "database", DOCTOR_FAILED, "%s/varve.db is damaged: %.400s", m->root,
+			   damage.text),
+		       RESTORE);
+		return;
+	}
+	database_last_failure(m->database, &failure);
+	if (!failure.code) {
+		add(r, "database", DOCTOR_OK, "%s/varve.db", m->root);
+		return;
+	}
+	units_format_duration(clock_wall_ns() - failure.at_ns, ago);
+	advise(add(r, "database", failure.over ? DOCTOR_WARNING : DOCTOR_FAILED,
+		   "a write failed %s ago%s: %.600s", ago,
+		   failure.over ? ", and later ones succeeded" : "", failure.text),
+	       "%s", advise_failure(failure.code));
+}
+
 static void check_clock(struct manager *m, const atomic_bool *cancelled, struct doctor_report *r)
 {
 	int64_t lag_ns = clock_check_lag(m, cancelled);
@@ -253,6 +324,7 @@ int doctor_run(struct manager *m, const atomic_bool *cancelled, struct doctor_re
 		add(&r, "maps of ids", DOCTOR_OK, "by idmapped layers");
 	add(&r, "store", DOCTOR_OK, "%s on %s", m->root, m->features.file_system);
 	check_space(m, &r);
+	check_database(m, &r);
 	check_clock(m, cancelled, &r);
 	check_registries(m, &r);
 	if (r.failed)

@@ -11,12 +11,12 @@
 
 struct manager;
 
-enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_DEGRADED };
+enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_DEGRADED, DOCTOR_FAILED };
 
 struct doctor_check {
 	const char *name;
 	enum doctor_state state;
-	char found[512], advice[256]; /* advice "": nothing to do */
+	char found[1024], advice[256]; /* advice "": nothing to do */
 };
 
 struct doctor_report {

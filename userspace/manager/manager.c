@@ -22,6 +22,7 @@
 #include "manager/state/store_root.h"
 #include "manager/eviction/eviction_plans.h"
 #include "manager/mounts/unmount_queue.h"
+#include "manager/recovery/damaged_database.h"
 #include "manager/recovery/lost_database.h"
 #include "manager/recovery/recover.h"
 #include "manager/snapshots/snapshot_answer.h"
@@ -173,10 +174,13 @@ static int lock_root(struct manager *m, struct error *e)
 	return code < 0 ? code : fail_point_error("store.locked", e);
 }
 
-static int open_database(struct manager *m, bool quarantine_layers, struct error *e)
+static int open_database(struct manager *m, const struct manager_options *options, struct error *e)
 {
-	int code = lost_database_open(m, quarantine_layers, e);
+	int code = damaged_database_rebuild(m, options->rebuild_database, e);
 
+	if (code < 0)
+		return code;
+	code = lost_database_open(m, options->quarantine_layers, e);
 	if (code < 0)
 		return code;
 	code = read_store_id(m, e);
@@ -198,7 +202,7 @@ static int open_store(struct manager *m, const struct manager_options *options, 
 	code = overlay_probe(m->root_fd, &m->features, e);
 	if (code < 0)
 		return code;
-	code = open_database(m, options->quarantine_layers, e);
+	code = open_database(m, options, e);
 	if (code < 0)
 		return code;
 	code = open_usage(m, options, e);

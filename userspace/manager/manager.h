@@ -38,6 +38,7 @@ struct manager_options {
 	struct prune_keeping keeping; /* of layers that containerd has removed */
 	bool share_namespaces; /* layers are found again in other namespaces of containerd */
 	bool quarantine_layers; /* of a store whose database is lost, and only of such a one */
+	bool rebuild_database; /* of what can be read in the present one */
 	bool passing; /* to be closed at once: no programs are attached that were not before */
 	/* What start-up found and did, and what background work could not do; a line each. */
 	void (*report)(bool problem, const char *text, void *user);

@@ -54,7 +54,7 @@ static void run_info(struct grpc_call *call, void *user, ProtobufCMessage *messa
 
 static int run_checks(struct grpc_call *call, struct manager *m, struct error *e)
 {
-	static const char *const states[] = { "ok", "warning", "degraded" };
+	static const char *const states[] = { "ok", "warning", "degraded", "failed" };
 	cleanup(doctor_report_free) struct doctor_report report = { 0 };
 	cleanup(free_ptr) Varve__V1__Check *checks = NULL;
 	cleanup(free_ptr) Varve__V1__Check **pointers = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fail_point.h"
 #include "store/schema.h"
 #include "store/statement.h"
@@ -42,6 +43,7 @@ struct database {
 	bool set;
 	enum database_durability durability;
 	bool unsettled; /* the log has what may not be on the disk yet */
+	struct database_failure failure;
 };
 
 /* One change inside the batch's transaction: undone alone when it fails. */
@@ -125,6 +127,29 @@ static struct write_request *take_batch(struct database *d)
 	return batch;
 }
 
+static bool is_of_the_disk(int code)
+{
+	return code == -EIO || code == -ENOSPC || code == -EROFS || code == -EILSEQ;
+}
+
+/* With the lock. */
+static void note_result(struct database *d, int code, const struct error *e)
+{
+	if (!is_of_the_disk(code)) {
+		d->failure.over |= code == 0;
+		return;
+	}
+	d->failure = (struct database_failure){ .code = code, .at_ns = clock_wall_ns() };
+	(void)snprintf(d->failure.text, sizeof(d->failure.text), "%s", e ? e->text : "");
+}
+
+void database_last_failure(struct database *d, struct database_failure *ret_failure)
+{
+	pthread_mutex_lock(&d->lock);
+	*ret_failure = d->failure;
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* Writes the requests that wait, of all callers. With the lock, which is released during the write.
  */
 static void write_batch(struct database *d)
@@ -146,6 +171,7 @@ static void write_batch(struct database *d)
 			w->code = code;
 			error_set(w->e, code, "%s", e.text);
 		}
+		note_result(d, w->code, code < 0 ? &e : w->e);
 		w->done = true; /* w is its caller's, and gone once the lock is free */
 	}
 	pthread_cond_broadcast(&d->finished);
@@ -327,8 +353,10 @@ int database_open(const char *path, enum database_presence presence, struct data
 	code = open_connection(path, &d->writer, e);
 	if (code < 0)
 		return code;
-	if (prepare_schema(d->writer, presence, e) < 0)
-		return error_context(e, "the database %s", path);
+	code = prepare_schema(d->writer, presence, e);
+	if (code < 0) /* SQLite's errors have the path already */
+		return e && strstr(e->text, path) ? code
+						  : error_context(e, "the database %s", path);
 	code = open_connection(path, &d->reader, e);
 	if (code < 0)
 		return code;

@@ -49,3 +49,13 @@ int database_settle(struct database *d, struct error *e);
 /* The readers' connection, locked until it is given back. Never held across a database_write. */
 sqlite3 *database_lock_reader(struct database *d);
 void database_unlock_reader(struct database *d);
+
+/* A write that failed because of the disk or the file, and not of what was to be written. */
+struct database_failure {
+	int code; /* 0: there was none since the file was opened */
+	char text[1024];
+	int64_t at_ns; /* wall clock */
+	bool over; /* later ones have succeeded */
+};
+
+void database_last_failure(struct database *d, struct database_failure *ret_failure);

@@ -7,6 +7,7 @@
 
 #include "store/statement.h"
 #include "store/store_check.h"
+#include "store/store_rows.h"
 
 #define PAGES_AT_ONCE 1024 /* between two looks at whether the call was cancelled */
 #define PRIVATE_MODE 0600
@@ -96,6 +97,11 @@ int database_backup(struct database *d, const char *path, const atomic_bool *can
 	if (code < 0)
 		return code;
 	code = copy_pages(source, copy, cancelled, e);
+	if (code < 0)
+		return code;
+	code = statement_run(copy, e,
+			     "INSERT OR REPLACE INTO store(key, value) VALUES(:key, 'backup')", "t",
+			     STORE_ROW_RESTORED);
 	if (code < 0)
 		return code;
 	/* One file: without a log beside it. */

@@ -5,6 +5,43 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* With SQLite's own words: what is wrong with which file, and what to do. */
+static int explain(int sqlite_code, int code, const char *path, const char *text, struct error *e)
+{
+	switch (sqlite_code & 0xff) {
+	case SQLITE_BUSY:
+		return error_set(e, code,
+				 "another process has locked the database: end it (`fuser %s` "
+				 "shows which), then try again",
+				 path);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return error_set(
+			e, code,
+			"the database %s is damaged (%s): stop varved, then restore it from "
+			"a backup or run varved --rebuild-database",
+			path, text);
+	case SQLITE_FULL:
+		return error_set(e, code,
+				 "no space for the database %s (%s): free some, for example with "
+				 "varve prune",
+				 path, text);
+	case SQLITE_READONLY:
+		return error_set(e, code,
+				 "the database %s cannot be written (%s): see the kernel's log for "
+				 "why its file system is read-only, then restart varved",
+				 path, text);
+	case SQLITE_IOERR:
+		return error_set(
+			e, code,
+			"the disk failed under the database %s (%s): see the kernel's log, "
+			"then restart varved and run varve fsck",
+			path, text);
+	default:
+		return error_set(e, code, "database: %s", text);
+	}
+}
+
 int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 {
 	static const struct {
@@ -16,20 +53,16 @@ int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 		{ SQLITE_NOTADB, -EILSEQ },	{ SQLITE_BUSY, -EAGAIN },
 		{ SQLITE_PERM, -EACCES },	{ SQLITE_TOOBIG, -E2BIG },
 	};
-	const char *path;
+	const char *path, *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code);
 	int code = -EIO;
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
 		if (codes[i].sqlite == (sqlite_code & 0xff))
 			code = codes[i].code;
 	path = db ? sqlite3_db_filename(db, "main") : NULL;
-	if (code == -EAGAIN && path && *path)
-		return error_set(e, code,
-				 "another process has locked the database: end it (`fuser %s` "
-				 "shows which), then try again",
-				 path);
-	return error_set(e, code, "database: %s",
-			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code));
+	if (!path || !*path)
+		path = "file";
+	return explain(sqlite_code, code, path, text, e);
 }
 
 static int bind(sqlite3_stmt *s, const char *types, va_list args)

@@ -52,6 +52,20 @@ int store_check_integrity(sqlite3 *db, int (*found)(const char *text, void *user
 	return statement_query(db, read_verdict, &v, e, "PRAGMA integrity_check(20)", "");
 }
 
+int store_check_pages(sqlite3 *db, int (*found)(const char *text, void *user), void *user,
+		      struct error *e)
+{
+	struct visit v = { .text = found, .user = user };
+
+	return statement_query(db, read_verdict, &v, e, "PRAGMA quick_check(1)", "");
+}
+
+int store_check_reindex(sqlite3 *db, void *unused, struct error *e)
+{
+	(void)unused;
+	return statement_run(db, e, "REINDEX", "");
+}
+
 static int read_count(sqlite3_stmt *row, void *user, struct error *e)
 {
 	(void)e;

@@ -8,6 +8,11 @@
  * be run. */
 int store_check_integrity(sqlite3 *db, int (*found)(const char *text, void *user), void *user,
 			  struct error *e);
+/* Only the pages, of which the first fault is found: many times as fast. */
+int store_check_pages(sqlite3 *db, int (*found)(const char *text, void *user), void *user,
+		      struct error *e);
+/* Makes all indexes anew from the rows of their tables. */
+int store_check_reindex(sqlite3 *db, void *unused, struct error *e);
 /* Calls found(table, rows) for each table with rows whose owner is not there. */
 int store_check_stray_rows(sqlite3 *db, int (*found)(const char *table, int64_t rows, void *user),
 			   void *user, struct error *e);

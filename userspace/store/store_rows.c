@@ -30,3 +30,8 @@ void store_rows_set(struct change_set *c, const char *key, const char *value)
 	change_set_add(c, "INSERT OR REPLACE INTO store(key, value) VALUES(:key, :value)", "tt",
 		       key, value);
 }
+
+void store_rows_delete(struct change_set *c, const char *key)
+{
+	change_set_add(c, "DELETE FROM store WHERE key = :key", "t", key);
+}

@@ -35,6 +35,7 @@
 #include "overlay/overlay_mount.h"
 #include "overlay/overlay_staging.h"
 #include "store/layer_rows.h"
+#include "store/store_rows.h"
 #include "store/usage_rows.h"
 
 /* A layer without a record that is older than this was not left by a crash just now. */
@@ -55,12 +56,18 @@ static bool is_new(const struct stat *st)
 	return age_ns > -NEW_LAYER_NS && age_ns < NEW_LAYER_NS;
 }
 
+/* Layers without a record, and where they go. */
+struct strays {
+	struct quarantine quarantine;
+	bool restored; /* the database is a backup, or was rebuilt: layers may be missing in it */
+};
+
 /*
  * A crash leaves a layer without a record when it hits between making the files and writing the
  * row, or between deleting the row and the files. One that is older belonged to a record that this
- * database, perhaps restored from a backup, does not know.
+ * database does not know, and so may any one if the database was restored.
  */
-static int remove_stray(struct manager *m, const char *name, struct quarantine *q, struct error *e)
+static int remove_stray(struct manager *m, const char *name, struct strays *s, struct error *e)
 {
 	char path[sizeof("layers/") + LAYER_NAME_LENGTH];
 	struct stat st;
@@ -69,24 +76,24 @@ static int remove_stray(struct manager *m, const char *name, struct quarantine *
 	(void)snprintf(path, sizeof(path), "layers/%s", name);
 	if (fstatat(m->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(e, -errno, "stat %s/%s: %s", m->root, path, strerror(errno));
-	if (is_new(&st)) {
+	if (!s->restored && is_new(&st)) {
 		manager_report(m, false, "layer=%s belongs to no record: discarded", name);
 		return store_files_discard(m, name, e);
 	}
-	code = quarantine_put(m, q, path, e);
+	code = quarantine_put(m, &s->quarantine, path, e);
 	if (code < 0)
 		return code;
 	(void)snprintf(path, sizeof(path), "l/%s", name);
 	(void)unlinkat(m->root_fd, path, 0); /* there may be none; fsck finds one that stays */
 	manager_report(m, true,
-		       "layer=%s belongs to no record, though it is old: moved to %s/%s; "
+		       "layer=%s belongs to no record, though %s: moved to %s/%s; "
 		       "varve fsck --repair deletes it",
-		       name, m->root, q->path);
+		       name, s->restored ? "the database was restored" : "it is old", m->root,
+		       s->quarantine.path);
 	return 0;
 }
 
-static int reconcile_layer(struct manager *m, const char *name, struct quarantine *q,
-			   struct error *e)
+static int reconcile_layer(struct manager *m, const char *name, struct strays *s, struct error *e)
 {
 	const struct layer *layer;
 	int code;
@@ -96,7 +103,7 @@ static int reconcile_layer(struct manager *m, const char *name, struct quarantin
 		return 0;
 	layer = record_graph_find_layer(m->graph, name);
 	if (!layer)
-		return remove_stray(m, name, q, e);
+		return remove_stray(m, name, s, e);
 	if (layer->lazy) {
 		manager_report(m, false, "layer=%s was never whole: discarded", name);
 		return store_files_discard(m, name, e);
@@ -106,10 +113,9 @@ static int reconcile_layer(struct manager *m, const char *name, struct quarantin
 }
 
 /* Directories of layers that the database does not know, and the links of those that it does. */
-static int reconcile_layers(struct manager *m, struct error *e)
+static int reconcile_layers(struct manager *m, struct strays *s, struct error *e)
 {
 	cleanup(close_directory) DIR *d = store_root_open_directory(m, "layers");
-	struct quarantine q = { 0 };
 	struct dirent *entry;
 	int code = 0;
 
@@ -125,7 +131,7 @@ static int reconcile_layers(struct manager *m, struct error *e)
 				       name);
 			continue;
 		}
-		code = reconcile_layer(m, name, &q, e);
+		code = reconcile_layer(m, name, s, e);
 	}
 	return code;
 }
@@ -436,6 +442,43 @@ static void report_clock(struct manager *m)
 			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
 }
 
+static int find_restored(struct manager *m, bool *ret_restored, struct error *e)
+{
+	cleanup(free_ptr) char *value = NULL;
+	sqlite3 *db = database_lock_reader(m->database);
+	int code = store_rows_find(db, STORE_ROW_RESTORED, &value, e);
+
+	database_unlock_reader(m->database);
+	*ret_restored = value;
+	return code;
+}
+
+/* The layers that a restored database does not name must be on the disk in quarantine/ before the
+ * next start may take them for what a crash has left. */
+static int end_restoring(struct manager *m, const struct strays *s, struct error *e)
+{
+	cleanup(change_set_free) struct change_set changes = { 0 };
+	int code = quarantine_sync(m, &s->quarantine, e);
+
+	if (code < 0)
+		return code;
+	store_rows_delete(&changes, STORE_ROW_RESTORED);
+	return change_set_write(&changes, m->database, DATABASE_DURABLE, e);
+}
+
+static int settle_layers(struct manager *m, struct error *e)
+{
+	struct strays strays = { 0 };
+	int code = find_restored(m, &strays.restored, e);
+
+	if (code < 0)
+		return code;
+	code = reconcile_layers(m, &strays, e);
+	if (code < 0 || !strays.restored)
+		return code;
+	return end_restoring(m, &strays, e);
+}
+
 /* What the database says. */
 static int load(struct manager *m, struct change_set *changes, struct error *e)
 {
@@ -479,7 +522,7 @@ static int reconcile(struct manager *m, struct error *e)
 	code = settle_mounts(m, &changes, e);
 	if (code < 0)
 		return code;
-	code = reconcile_layers(m, e);
+	code = settle_layers(m, e);
 	if (code < 0)
 		return code;
 	code = spare_layers_clear(m, e);

@@ -49,9 +49,38 @@ static int check_lock(struct fsck *c)
 static int damaged_database(const char *text, void *user)
 {
 	return fsck_report(user, "damaged-database", "varve.db", false,
-			   "%.200s: stop varved, and recover what is left with sqlite3 varve.db "
-			   ".recover",
+			   "%.200s: stop varved, then restore it from a backup or run varved "
+			   "--rebuild-database",
 			   text);
+}
+
+static int note_fault(const char *text, void *user)
+{
+	(void)text;
+	*(bool *)user = true;
+	return 0;
+}
+
+static bool is_whole(struct fsck *c)
+{
+	bool fault = false;
+	sqlite3 *db = database_lock_reader(c->m->database);
+	int code = store_check_integrity(db, note_fault, &fault, NULL);
+
+	database_unlock_reader(c->m->database);
+	return code == 0 && !fault;
+}
+
+/* Indexes can be made anew from the rows. Other damage is found, and reported, afterwards. */
+static int repair_indexes(struct fsck *c)
+{
+	if (is_whole(c) ||
+	    database_write(c->m->database, DATABASE_DURABLE, store_check_reindex, NULL, NULL) < 0)
+		return 0;
+	if (!is_whole(c))
+		return 0;
+	return fsck_report(c, "damaged-database", "varve.db", true,
+			   "its indexes did not agree with its rows");
 }
 
 static int stray_rows(const char *table, int64_t rows, void *user)
@@ -77,8 +106,10 @@ static int read_database(struct fsck *c, struct error *e)
 static int check_database(struct fsck *c, struct error *e)
 {
 	cleanup(change_set_free) struct change_set changes = { 0 };
-	int code;
+	int code = c->o->repair ? repair_indexes(c) : 0;
 
+	if (code < 0)
+		return code;
 	/* First, so that no finding says "repaired" of rows that are still there. */
 	if (c->o->repair)
 		store_check_delete_stray_rows(&changes);
