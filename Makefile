@@ -3,7 +3,7 @@
 # make                 build/varved, build/varve and build/varve-fetch
 # make check           unit tests            make check-root    bats tests on this kernel (root)
 # make check-crash     kills at each step    make check-vm      stock kernels
-# make check-power     the store after power cuts at every flush and between: 1 000 states and more (root)
+# make check-power     full and broken disks; the store after power cuts, in 1 000 states and more (root)
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
 # make check-page      the agent's pages in Chromium (root; the package chromium)
@@ -240,6 +240,7 @@ check-crash:
 	scripts/run-bats build/failpoints tests/crash
 
 check-power: tests
+	VARVE_POWER_ALL=1 scripts/run-bats $(OUT) tests/power
 	scripts/run-power $(OUT)
 
 check-hardening: all

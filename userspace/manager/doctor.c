@@ -213,7 +213,7 @@ static void check_database(struct manager *m, struct doctor_report *r)
 		add(r, "database", DOCTOR_OK, "%s/varve.db", m->root);
 		return;
 	}
-	units_format_duration(clock_wall_ns() - failure.at_ns, ago);
+	units_format_duration((clock_wall_ns() - failure.at_ns) / NS_PER_S * NS_PER_S, ago);
 	advise(add(r, "database", failure.over ? DOCTOR_WARNING : DOCTOR_FAILED,
 		   "a write failed %s ago%s: %.600s", ago,
 		   failure.over ? ", and later ones succeeded" : "", failure.text),
