@@ -201,6 +201,25 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	run -0 varve fsck
 }
 
+@test "a restored backup never shows the files of another layer for a record that was removed since" {
+	start_agent
+	a=$(result a)
+	b=$(result b)
+	varve backup "$BATS_TEST_TMPDIR/backup"
+	varve rm "$b"
+	stop_agent
+	start_agent
+	c=$(result c)
+	kill_agent
+	rm "$agent_root"/varve.db*
+	cp "$BATS_TEST_TMPDIR/backup" "$agent_root/varve.db"
+	start_agent
+	[[ $(varve ls -q) == "$a" ]]
+	grep -q "record=$b has lost its data: quarantined" "$agent_log"
+	run -8 varve fsck
+	assert_output_has "lost-record"
+}
+
 # damaged_store TABLE: makes a store with 41 records, and overwrites one of the pages with rows of the table.
 damaged_store() {
 	local page

@@ -397,6 +397,7 @@ void manager_close(struct manager *m)
 	cleanup_close_fd(&m->fold_wake_fd);
 	cleanup_close_fd(&m->fold_end_fd);
 	cleanup_close_fd(&m->mounts_fd);
+	new_names_end(m);
 	cleanup_close_fd(&m->lock_fd);
 	cleanup_close_fd(&m->root_fd);
 	if (m->events)

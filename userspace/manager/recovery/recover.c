@@ -28,6 +28,7 @@
 #include "manager/recovery/recover_rows.h"
 #include "manager/snapshots/spare_layers.h"
 #include "manager/state/layer_watch.h"
+#include "manager/state/new_names.h"
 #include "manager/state/store_files.h"
 #include "manager/state/store_root.h"
 #include "manager/mounts/counter_fold.h"
@@ -474,6 +475,7 @@ static int settle_layers(struct manager *m, struct error *e)
 	if (code < 0)
 		return code;
 	code = reconcile_layers(m, &strays, e);
+	new_names_resume(m);
 	if (code < 0 || !strays.restored)
 		return code;
 	return end_restoring(m, &strays, e);

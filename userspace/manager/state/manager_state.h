@@ -119,7 +119,7 @@ struct manager {
 	struct layer_watches watches;
 	struct superblock_watch *superblocks; /* of mounts that linger; thread-safe */
 	bool deletions_deferred; /* records wait for mounts that linger */
-	uint64_t next_layer, last_mount_id;
+	uint64_t next_layer, names_reserved, last_mount_id;
 	uint64_t unplaced_changes_seen;
 	bool unsaved; /* a fold could not be written: look for everything dirty */
 

@@ -2,7 +2,11 @@
 /* Names that the agent gives: ids of records, names of layers. */
 #include "manager/state/new_names.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -27,6 +31,37 @@ void new_names_record_id(char ret_id[RECORD_ID_LENGTH + 1])
 	ret_id[length] = '\0';
 }
 
+#define NAMES_AHEAD 64 /* so many are lost when the agent is killed */
+#define NAMES_MAX (UINT64_C(1) << (5 * LAYER_NAME_LENGTH))
+
+/* Without it, as on a full disk, a later agent perhaps uses the name of a removed layer again. */
+static void write_reserved(struct manager *m, uint64_t number)
+{
+	char text[32];
+	int length = snprintf(text, sizeof(text), "%020" PRIu64 "\n", number);
+
+	if (pwrite(m->lock_fd, text, (size_t)length, 0) == length)
+		m->names_reserved = number;
+}
+
+void new_names_resume(struct manager *m)
+{
+	char text[32] = "";
+	uint64_t number;
+
+	if (pread(m->lock_fd, text, sizeof(text) - 1, 0) <= 0)
+		return; /* an earlier version has left the file empty */
+	number = strtoull(text, NULL, 10);
+	if (number > m->next_layer && number < NAMES_MAX)
+		m->next_layer = number;
+}
+
+void new_names_end(struct manager *m)
+{
+	if (m->names_reserved)
+		write_reserved(m, m->next_layer);
+}
+
 void new_names_layer(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
@@ -34,6 +69,8 @@ void new_names_layer(struct manager *m, char name[LAYER_NAME_LENGTH + 1])
 	char reversed[LAYER_NAME_LENGTH + 1];
 	size_t length = 0;
 
+	if (number >= m->names_reserved)
+		write_reserved(m, number + NAMES_AHEAD);
 	do {
 		reversed[length++] = digits[number % 32];
 		number /= 32;
