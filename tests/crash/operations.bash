@@ -73,6 +73,12 @@ operate_release_deletes() { varve release "$id"; }
 prepare_rm() { id=$(finished a --label k=v); }
 operate_rm() { varve rm "$id"; }
 
+prepare_rm_old() {
+	id=$(finished a)
+	touch -d "2 days ago" "$agent_root/layers/$(varve inspect "$id" --json | jq -r .layer)"
+}
+operate_rm_old() { varve rm "$id"; }
+
 prepare_prune() {
 	id=$(finished a)
 	finished b --parent "$id"

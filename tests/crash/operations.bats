@@ -50,7 +50,7 @@ load operations
 }
 
 @test "B68 an rm, prune or repair that is cut off at any step leaves a consistent store" {
-	crash rm prune fsck_repair
+	crash rm rm_old prune fsck_repair
 }
 
 @test "B83 a change of a lease that is cut off at any step leaves a consistent store" {

@@ -23,7 +23,7 @@ finished() {
 
 operations() {
 	for operation in new new_on_twin mount mount_twin mount_view umount commit finalize get get_commits get_mutable release \
-		release_deletes rm lease_create lease_need lease_rm pin label prune; do
+		release_deletes rm rm_old lease_create lease_need lease_rm pin label prune; do
 		case=$((case + 1))
 		"prepare_$operation" > /dev/null
 		"operate_$operation" > /dev/null

@@ -123,3 +123,18 @@ int layer_sync_names(int directory, struct error *e)
 	code = commit_log(directory, st.st_mode, e);
 	return code < 0 ? code : 1;
 }
+
+int layer_sync_own_log(int directory, struct error *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(directory, &fs) < 0)
+		return error_set(e, -errno, "statfs a directory: %s", strerror(errno));
+	/* ext4 without a journal promises nothing, whatever is synced. */
+	if (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
+	    fs.f_type == TMPFS_MAGIC)
+		return 0;
+	if (fsync(directory) < 0)
+		return error_set(e, -errno, "write a directory to the disk: %s", strerror(errno));
+	return 0;
+}

@@ -13,3 +13,7 @@ int layer_sync(int directory, struct error *e);
 /* Where the file system has one journal for all its inodes: the directory, and all names that were
  * made anywhere before, and 1. Else nothing, and 0. */
 int layer_sync_names(int directory, struct error *e);
+
+/* Only where the file system has a log for each file, as btrfs has: the directory, what was made in
+ * it, and its name. Elsewhere the next file that is synced takes them along. */
+int layer_sync_own_log(int directory, struct error *e);

@@ -55,9 +55,8 @@ static int detach_both(struct manager *m, struct record *r, struct error *e)
 	return code == 0 && r->twin ? mount_detach(m, r->twin, e) : code;
 }
 
-/* Of the last of the first `count` records. */
-static void delete_rows(struct manager *m, struct change_set *c, struct record *const *records,
-			size_t count, const struct departure *departure)
+static bool add_deletion(struct manager *m, struct change_set *c, struct record *const *records,
+			 size_t count, const struct departure *departure)
 {
 	const struct record *r = records[count - 1];
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
@@ -70,6 +69,15 @@ static void delete_rows(struct manager *m, struct change_set *c, struct record *
 		record_rows_delete(c, r->twin->id);
 	if (with_layer)
 		layer_rows_delete(c, r->layer->name);
+	return with_layer;
+}
+
+/* Of the last of the first `count` records. */
+static void delete_rows(struct manager *m, struct change_set *c, struct record *const *records,
+			size_t count, const struct departure *departure)
+{
+	if (add_deletion(m, c, records, count, departure))
+		store_files_leave(m, records[count - 1]->layer->name);
 }
 
 /* From here on the records are gone: recover discards a layer that has no record. */

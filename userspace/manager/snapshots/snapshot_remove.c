@@ -17,6 +17,7 @@
 #include "manager/snapshots/snapshot_kept.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/store_disk.h"
+#include "manager/state/store_files.h"
 #include "manager/state/trash.h"
 #include "store/layer_rows.h"
 #include "store/lease_rows.h"
@@ -70,8 +71,10 @@ static int write_removal(struct manager *m, struct removal *removal, struct erro
 		add_end_of_snapshot(c, removal);
 	} else {
 		record_rows_delete(c, removal->r->id);
-		if (removal->r->layer->owners == 1)
+		if (removal->r->layer->owners == 1) {
+			store_files_leave(m, removal->r->layer->name);
 			layer_rows_delete(c, removal->r->layer->name);
+		}
 	}
 	lease_rows_delete_empty(c, removal->lease->name);
 	return change_set_write(c, m->database, DATABASE_DURABLE, e);

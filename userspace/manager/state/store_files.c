@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/directory.h"
 #include "base/fail_point.h"
+#include "layer/layer_sync.h"
 #include "manager/state/watch_table.h"
 #include "manager/state/manager_state.h"
 #include "manager/state/store_root.h"
@@ -102,6 +103,37 @@ static int fill_directory(struct manager *m, const char *layer, char path[PATH_S
 	return fail_point_error("layer.linked", NULL);
 }
 
+static int open_directory(struct manager *m, const char *layer)
+{
+	char path[PATH_SIZE];
+
+	(void)snprintf(path, sizeof(path), "layers/%s", layer);
+	return openat(m->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* Before a row says that the layer is there. */
+static int write_names(struct manager *m, const char *layer, struct error *e)
+{
+	cleanup(close_fd) int all = open_directory(m, "");
+	cleanup(close_fd) int fd = open_directory(m, layer);
+	int code;
+
+	if (fd < 0 || all < 0)
+		return error_set(e, -errno, "open %s/layers/%s: %s", m->root, layer,
+				 strerror(errno));
+	code = layer_sync_own_log(fd, e);
+	return code < 0 ? code : layer_sync_own_log(all, e);
+}
+
+void store_files_leave(struct manager *m, const char *layer)
+{
+	cleanup(close_fd) int fd = open_directory(m, layer);
+
+	/* Without it, the layer is perhaps quarantined, instead of deleted. */
+	if (fd >= 0 && futimens(fd, NULL) == 0)
+		(void)layer_sync_own_log(fd, NULL);
+}
+
 int store_files_make(struct manager *m, const char *layer, struct error *e)
 {
 	char path[PATH_SIZE];
@@ -112,9 +144,12 @@ int store_files_make(struct manager *m, const char *layer, struct error *e)
 	if (mkdirat(m->root_fd, path, 0700) < 0)
 		return error_set(e, -errno, "make %s/%s: %s", m->root, path, strerror(errno));
 	code = fill_directory(m, layer, path);
+	if (code < 0)
+		error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
+	else
+		code = write_names(m, layer, e);
 	if (code == 0)
 		return 0;
-	error_set(e, code, "make %s/%s: %s", m->root, path, strerror(-code));
 	(void)store_files_discard(m, layer, NULL); /* recover finds what this leaves */
 	return code;
 }

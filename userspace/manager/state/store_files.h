@@ -17,6 +17,10 @@ void store_files_link_target(const char *layer, char path[STORE_FILES_PATH_SIZE]
 
 int store_files_make(struct manager *m, const char *layer, struct error *e);
 
+/* Before the rows of a layer are deleted: a crash then leaves a layer that looks like one without
+ * rows, and not like one of another database. */
+void store_files_leave(struct manager *m, const char *layer);
+
 /* Moves a layer out of sight, to be deleted in the background. A layer that is gone is success. */
 int store_files_discard(struct manager *m, const char *layer, struct error *e);
 
