@@ -132,6 +132,14 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	[[ $(find "$agent_root/quarantine" -mindepth 1) == "" ]]
 }
 
+@test "a link whose layer is gone does not survive a start" {
+	stopped_store
+	ln -s ../layers/zzz/fs "$agent_root/l/zzz"
+	start_agent
+	[[ ! -L $agent_root/l/zzz && $(find "$agent_root/l" -type l | wc -l) == 2 ]]
+	run -0 varve fsck
+}
+
 @test "a new store has no quarantine directory" {
 	start_agent
 	[[ ! -e $agent_root/quarantine ]]

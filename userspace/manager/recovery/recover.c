@@ -443,6 +443,18 @@ static void report_clock(struct manager *m)
 			       units_format_duration(lag_ns / NS_PER_S * NS_PER_S, lag));
 }
 
+/* A power cut can undo the removal of a link, and not that of its layer. */
+static void remove_stray_links(struct manager *m)
+{
+	cleanup(close_directory) DIR *d = store_root_open_directory(m, "l");
+	const struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (entry->d_name[0] != '.' && !record_graph_find_layer(m->graph, entry->d_name) &&
+		    !recover_rows_is_quarantined(m, entry->d_name))
+			(void)unlinkat(dirfd(d), entry->d_name, 0); /* fsck finds one that stays */
+}
+
 static int find_restored(struct manager *m, bool *ret_restored, struct error *e)
 {
 	cleanup(free_ptr) char *value = NULL;
@@ -476,6 +488,7 @@ static int settle_layers(struct manager *m, struct error *e)
 		return code;
 	code = reconcile_layers(m, &strays, e);
 	new_names_resume(m);
+	remove_stray_links(m);
 	if (code < 0 || !strays.restored)
 		return code;
 	return end_restoring(m, &strays, e);
