@@ -136,7 +136,8 @@ static int create_by_context(int store, const struct overlay_features *features,
 	return 0;
 }
 
-/* With less than this it is space that overlayfs has lacked. */
+/* With less than this it is space that overlayfs has lacked. (ext4's f_bfree has blocks that it
+ * gives to nobody.) */
 #define WORK_BYTES (64 << 10)
 #define WORK_INODES 4
 
@@ -149,7 +150,7 @@ static int check_writable(int mount, const struct overlay_spec *spec, struct err
 		return error_set(e, -errno, "ask for the new mount's flags: %s", strerror(errno));
 	if (!(s.f_flag & ST_RDONLY))
 		return 0;
-	if (s.f_bfree * s.f_frsize < WORK_BYTES || (s.f_files && s.f_ffree < WORK_INODES))
+	if (s.f_bavail * s.f_frsize < WORK_BYTES || (s.f_files && s.f_ffree < WORK_INODES))
 		return error_set(e, -ENOSPC,
 				 "No space left: the kernel could not prepare layers/%s/work",
 				 spec->upper);
