@@ -5,6 +5,7 @@
 # A store that an older version made (tests/data/store-v1/make), as it is after a reboot, opens unchanged.
 
 load ../lib/helpers
+load ../lib/kinds
 
 setup() {
 	agent_setup
@@ -14,62 +15,22 @@ setup() {
 		tar --extract --same-owner --same-permissions --xattrs --xattrs-include='*' -C "$BATS_TEST_TMPDIR"
 }
 
-snapshots() { # METHOD [FIELD=VALUE…]
-	"$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@"
-}
-
-# says NAME: standard input has everything that expected/NAME.json has. It may have more keys, and lacks the
-# mounts, which end with a reboot.
-says() {
-	jq -n --slurpfile expected "$made_by_old/expected/$1.json" --slurpfile found /dev/stdin '
-		def missing($want; $have):
-			if ($want | type) == "object" and ($have | type) == "object" then
-				$want | keys[] | select(. != "mountpoint" and . != "mountIdMap" and . != "readOnly") as $key |
-					missing($want[$key]; $have[$key]) | "\($key).\(.)"
-			elif ($want | type) == "array" and ($have | type) == "array" and ($want | length) == ($have | length) then
-				range($want | length) as $n | missing($want[$n]; $have[$n]) | "\($n).\(.)"
-			elif $want == $have then empty
-			else " expected \($want), found \($have)" end;
-		missing($expected[0]; $found[0])' > "$BATS_TEST_TMPDIR/missing"
-	[[ ! -s $BATS_TEST_TMPDIR/missing ]] || {
-		printf '%s:\n' "$1"
-		cat "$BATS_TEST_TMPDIR/missing"
-		return 1
-	}
-}
-
-# The size of what a client may be writing is not known without measuring: to the old version it was 0.
-as_before() {
-	jq -s 'map(if .snapshot.kind == "active" and .size == null then .size = 0 else . end) | sort_by(.id)'
-}
-
-listings_agree() {
-	local ids
-	mapfile -t ids < <(varve ls -q --no-trunc)
-	# du measures the layers whose size is not known yet.
-	varve du --json | jq -s 'map(select(.id)) | sort_by(.id)' | says du
-	varve ls --json | as_before | says ls
-	varve inspect --json "${ids[@]}" | jq -s 'sort_by(.id)' | says inspect
-	varve lease ls --json | jq -s 'sort_by(.name)' | says lease
-	varve prune --all --dry-run --json | jq -s 'map(select(.id) | .id) | sort' | says prune
-}
-
 @test "a store that an older version made has the same listings, also after a restart" {
 	count_accesses
 	start_agent
-	listings_agree
-	varve stats --json | as_before | says stats
+	kinds_agree "$made_by_old/expected"
+	varve stats --json | kinds_as_before | kinds_says "$made_by_old/expected" stats
 	run -0 varve fsck
 	assert_output_has " 0 problems found"
 	stop_agent
 	start_agent
-	listings_agree
+	kinds_agree "$made_by_old/expected"
 }
 
 @test "a store that an older version made has the same snapshots" {
 	lacking python3-grpc && skip "the package python3-grpcio is not installed"
 	start_agent
-	snapshots List | jq -s '.' | says snapshots
+	kinds_snapshots List | jq -s '.' | kinds_says "$made_by_old/expected" snapshots
 }
 
 @test "a store that an older version made has the same bytes in its layers" {
