@@ -305,6 +305,7 @@ class Snapshotter(Client):
     def prepare(self):
         self.reader = Reader()
         self.there = {}  # acknowledged snapshots
+        self.asked = []  # all that a round has asked for
         self.containerd = Calls(self.world.containerd, self.world.namespace)
         self.point = os.path.join(self.world.work, 'mounted', self.name)
         os.makedirs(self.point, exist_ok=True)
@@ -321,7 +322,9 @@ class Snapshotter(Client):
         self.world.violation(self.name, 'cannot remove its snapshots')
 
     def name_of(self, what):
-        return '%s/%d/%s' % (self.name, self.turn, what)
+        name = '%s/%d/%s' % (self.name, self.turn, what)
+        self.asked.append(name)
+        return name
 
     def mounted(self, mounts):
         started = time.monotonic()
@@ -384,6 +387,7 @@ class Snapshotter(Client):
         self.compare(records, before, tally)
         for key in (view, top, base):
             self.remove(key)
+        self.asked = []
 
     def drop(self):
         self.unmount()
@@ -395,7 +399,16 @@ class Snapshotter(Client):
         if lost:
             self.world.violation(self.name, 'snapshots that were acknowledged are gone: %r' % sorted(lost))
         self.drop()
-        self.there = {}
+        # When the agent is killed before it can answer a Commit, containerd has an active snapshot that is gone, and does
+        # not list it.
+        listed = {i.name for i in there}
+        for name in [name for name in reversed(self.asked) if name not in listed]:
+            try:
+                self.containerd('Remove', s.KeyRequest(snapshotter='varve', key=name))
+            except Failed as failed:
+                if failed.status != 'NOT_FOUND':
+                    raise
+        self.there, self.asked = {}, []
         while there:
             parents = {i.parent for i in there}
             for i in [i for i in there if i.name not in parents]:
