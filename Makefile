@@ -7,6 +7,7 @@
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang-tidy and gcc -fanalyzer
 # make check-page      the agent's pages in Chromium (root; the package chromium)
+# make check-upgrade   upgrades from each released version, which it builds (root)
 # make soak            load over time: ten minutes, or SECONDS=3600 (root)
 # make check-hardening checks the hardening of the built programs
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX; make uninstall
@@ -108,7 +109,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-upgrade check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 python-protos: $(PYTHON_PROTOS)
@@ -208,6 +209,9 @@ check-many-files: tests
 
 check-vm: tests
 	scripts/run-vm $(OUT)
+
+check-upgrade: tests
+	scripts/run-bats $(OUT) tests/upgrade
 
 SECONDS := 600
 soak: tests

@@ -34,10 +34,16 @@ make_deb() {
 	CCACHE_DISABLE=1 DEB_BUILD_OPTIONS=nocheck "$BATS_TEST_DIRNAME/../../scripts/make-deb" "$1" 3>&-
 }
 
-# old_deb: a package of an older version, whose configuration has another text; prints its path.
+# old_deb: a package of an older version, whose configuration has another text; prints its path. On this system, its
+# programs are those of the last version that was released.
 old_deb() {
-	local dir=$BATS_TEST_TMPDIR/old
+	local dir=$BATS_TEST_TMPDIR/old released=
 	dpkg-deb --raw-extract "$deb" "$dir"
+	if [[ -z ${VARVE_SYSTEM-} && -z $(lacking history) ]]; then
+		released=$("$BATS_TEST_DIRNAME/../../scripts/build-version" --last 3>&-)
+		cp "$released/varved" "$dir/usr/sbin/varved"
+		cp "$released/varve" "$dir/usr/bin/varve"
+	fi
 	sed -i 's/^Version: .*/Version: 0.0.9/' "$dir/DEBIAN/control"
 	sed -i '1s/.*/# Configuration of an older varved./' "$dir/etc/varve/varved.conf"
 	dpkg-deb --root-owner-group --build "$dir" "$dir.deb" > /dev/null

@@ -287,6 +287,9 @@ lacking() {
 	python3-grpc)
 		! /usr/bin/python3 -c 'import grpc, google.protobuf' 2> /dev/null && echo "the package python3-grpcio is not installed"
 		;;
+	history)
+		! "$BATS_TEST_DIRNAME/../../scripts/build-version" > /dev/null 2>&1 && echo "this is not a clone with the project's history"
+		;;
 	docker)
 		! "$BATS_TEST_DIRNAME/../../scripts/fetch-docker" > /dev/null && echo "no Docker of Debian 13 here, nor in reach"
 		;;
