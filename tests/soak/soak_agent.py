@@ -49,12 +49,15 @@ class Agent:
         while True:
             try:
                 info = call('Info', v.Empty(), 20)
-                break
+                if info.state != 'starting':
+                    break
+                time.sleep(0.05)
             except Failed:
                 if self.process.poll() is not None:
                     raise RuntimeError('the agent does not start (status %d): see %s' %
                                        (self.process.returncode, self.world.log)) from None
                 time.sleep(0.05)
+        call.close()
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - began)
         self.world.faults.end('down')
         return info
