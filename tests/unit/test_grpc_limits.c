@@ -13,6 +13,8 @@
 #define PATIENCE_US 160000
 /* Clients that do not read: together their replies take all the memory that replies may take. */
 #define POURING 4
+/* So many windows of one byte are a minute's; the server's patience lasts for eight. */
+#define SINGLE_BYTES 3000
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define EMPTY_SETTINGS "\0\0\0\4\0\0\0\0\0"
 /* A window of no bytes for each stream. */
@@ -166,6 +168,25 @@ static void the_server_ends_the_call_of_a_client_that_does_not_read(void **state
 		(void)close(fds[i]);
 }
 
+static void the_server_ends_the_call_of_a_client_that_takes_single_bytes(void **state)
+{
+	static const char call[] = PREFACE SHUT_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
+		HEADER_BLOCK("Pour") "\0\0\5\0\1\0\0\0\1\0\0\0\0\0";
+	static const char window_of_a_byte[] = "\0\0\4\10\0\0\0\0\1\0\0\0\1";
+	struct grpc_fixture *f = *state;
+	cleanup(close_fd) int fd = raw_connect(f, call, sizeof(call) - 1);
+	char bytes[4096];
+	int sent = 0;
+
+	while (!atomic_load(&f->poured) && sent++ < SINGLE_BYTES) {
+		(void)send(fd, window_of_a_byte, sizeof(window_of_a_byte) - 1,
+			   MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)usleep(PATIENCE_US / 8);
+		(void)recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	}
+	assert_int_equal(atomic_load(&f->poured), 1);
+}
+
 static void the_server_keeps_idle_connections_and_long_calls(void **state)
 {
 	struct grpc_fixture *f = *state;
@@ -246,6 +267,8 @@ int main(void)
 		LIMITS(the_server_drops_a_client_whose_headers_do_not_end, set_up_impatient),
 		LIMITS(the_server_refuses_a_request_that_does_not_arrive_whole, set_up_impatient),
 		LIMITS(the_server_ends_the_call_of_a_client_that_does_not_read, set_up_impatient),
+		LIMITS(the_server_ends_the_call_of_a_client_that_takes_single_bytes,
+		       set_up_impatient),
 		LIMITS(the_server_keeps_idle_connections_and_long_calls, set_up_impatient),
 		LIMITS(calls_above_the_limit_wait_or_are_refused, set_up_narrow),
 		LIMITS(connections_above_the_limit_are_closed, set_up_narrow),

@@ -216,9 +216,11 @@ static bool is_stuck(const struct grpc_connection *c, uint64_t now_us, uint64_t 
 
 void grpc_connection_sweep(struct grpc_connection *c, uint64_t now_us, uint64_t patience_us)
 {
-	bool stalled = c->wants_write && c->session.total_written == c->written_when_swept;
+	uint64_t written = c->session.total_written - c->written_when_moving;
+	bool stalled = c->wants_write && written < GRPC_MOVING_BYTES;
 
-	c->written_when_swept = c->session.total_written;
+	if (!stalled)
+		c->written_when_moving = c->session.total_written;
 	/* The agent itself may be late, so data that arrived in time still counts. */
 	if (!read_socket(c))
 		return;

@@ -22,7 +22,7 @@ struct grpc_connection {
 	uint64_t accepted_us, heard_us; /* last read from it, or accepted */
 	bool greeted; /* the client has sent its HTTP/2 preface */
 	bool wants_write;
-	uint64_t written_when_swept;
+	uint64_t written_when_moving; /* session.total_written when it last was not stalled */
 	uint64_t stalled_since_us; /* 0: the client reads what is written */
 };
 

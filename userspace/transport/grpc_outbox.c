@@ -191,8 +191,9 @@ bool grpc_outbox_is_stalled(struct grpc_outbox *o)
 	bool stalled;
 
 	pthread_mutex_lock(&o->lock);
-	stalled = o->taken < o->length && o->total_taken == o->taken_when_asked;
-	o->taken_when_asked = o->total_taken;
+	stalled = o->taken < o->length && o->total_taken - o->taken_when_moving < GRPC_MOVING_BYTES;
+	if (!stalled)
+		o->taken_when_moving = o->total_taken;
 	pthread_mutex_unlock(&o->lock);
 	return stalled;
 }

@@ -18,6 +18,9 @@
 #define GRPC_OUTBOX_BYTES ((size_t)1024 * 1024)
 #define GRPC_OUTBOX_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
+/* A client that takes less in all the time that it gets holds a worker up as one that takes nothing. */
+#define GRPC_MOVING_BYTES ((size_t)16 * 1024)
+
 struct grpc_outbox {
 	struct grpc_share *share;
 	atomic_bool cancelled;
@@ -25,7 +28,7 @@ struct grpc_outbox {
 	pthread_cond_t drained;
 	uint8_t *queue; /* length-prefixed messages */
 	size_t length, capacity, taken;
-	uint64_t total_taken, taken_when_asked;
+	uint64_t total_taken, taken_when_moving; /* see grpc_outbox_is_stalled() */
 	bool any_message;
 	bool ended; /* `status` and `text` are set and stay: nothing more will be queued */
 	int status; /* 0 or a negative errno */
@@ -48,5 +51,5 @@ size_t grpc_outbox_take(struct grpc_outbox *o, uint8_t *bytes, size_t room, bool
 /* Whether the reply has no message: it is trailers only. */
 bool grpc_outbox_is_only_trailers(struct grpc_outbox *o);
 bool grpc_outbox_has_output(struct grpc_outbox *o);
-/* Whether output has waited since the last call of this function, and none of it was taken. */
+/* Whether output waits, and less than GRPC_MOVING_BYTES were taken since it was seen to move. */
 bool grpc_outbox_is_stalled(struct grpc_outbox *o);
