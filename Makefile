@@ -5,7 +5,7 @@
 # make check-crash     kills at each step    make check-vm      stock kernels
 # make check-power     full and broken disks; the store after power cuts, in 1 000 states and more (root)
 # make lint            formatting, includes, spelling, scripts
-# make analyze         clang-tidy and gcc -fanalyzer
+# make analyze         clang's warnings, clang-tidy and gcc -fanalyzer
 # make check-page      the agent's pages in Chromium (root; the package chromium)
 # make check-upgrade   upgrades from each released version, which it builds (root)
 # make soak            load over time: ten minutes, or SECONDS=3600 (root)
@@ -16,7 +16,7 @@
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
 # make FAIL_POINTS=1 [target]                an agent that tests can kill between two steps, in
-#                                            build/failpoints (base/fail_point.h)
+#                                            build/failpoints (base/fail_point.h); build/asan can be, too
 # make CC=clang OUT=build/clang              with another compiler, in another folder
 # make V=1                                   shows the commands
 
@@ -37,6 +37,7 @@ SAN :=
 FAIL_POINTS :=
 ifeq ($(SAN),address)
 OUT := build/asan
+FAIL_POINTS := 1
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
 OUT := build/tsan
@@ -93,15 +94,15 @@ SKELETONS := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c))
 FUZZ_TARGETS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/unit/test_*.c)) \
 	$(FUZZ_TARGETS:$(OUT)/tests/fuzz/%=$(OUT)/tests/unit/test_%)
-TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c tests/bench/*.c))
+# Builds with sanitizers measure nothing.
+TOOLS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/tools/*.c $(if $(SAN),,tests/bench/*.c)))
 PRELOADS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/soak/*.c))
 PYTHON_PROTOS := $(PROTOS:userspace/proto/%.proto=$(GEN)/%_pb2.py)
-# Programs with the code of containerd, which is written in Go.
-PEER := $(OUT)/tests/bench/peer_snapshotter
-SUITE := $(OUT)/tests/tools/containerd_suite
-GO_TOOLS := $(PEER) $(SUITE) $(OUT)/tests/tools/containerd_mount \
-	$(OUT)/tests/tools/containerd_pull $(OUT)/tests/bench/export_image
-GO = GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go go
+# Programs with the code of containerd, which is written in Go. All builds share those of build/.
+SUITE := tests/tools/containerd_suite
+GO_PROGRAMS := $(SUITE) tests/tools/containerd_mount tests/tools/containerd_pull \
+	tests/bench/peer_snapshotter tests/bench/export_image
+GO = GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/go GOFLAGS=-ldflags=-w go
 LIBRARY := $(OUT)/libvarve.a
 TEST_LIBRARY := $(OUT)/libtest.a
 
@@ -113,7 +114,7 @@ endif
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS)
 python-protos: $(PYTHON_PROTOS)
-tests: all tools $(UNIT_TESTS) python-protos $(GO_TOOLS) $(PRELOADS)
+tests: all tools $(UNIT_TESTS) python-protos $(GO_PROGRAMS:%=$(OUT)/%) $(PRELOADS)
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
@@ -189,13 +190,19 @@ $(OUT)/tests/soak/%.so: tests/soak/%.c
 	$(call say,TOOL)$(CC) $(filter-out $(SAN_FLAGS) $(HARDENING),$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
 
 # Debian's Go packages are not modules, and building with them needs no network.
-$(filter-out $(SUITE),$(GO_TOOLS)): $(OUT)/%: %/main.go
+$(patsubst %,build/%,$(filter-out $(SUITE),$(GO_PROGRAMS))): build/%: %/main.go
 	@mkdir -p $(@D)
 	$(call say,GO)$(GO) build -o $@ $<
 
-$(SUITE): tests/tools/containerd_suite/suite_test.go
+build/$(SUITE): tests/tools/containerd_suite/suite_test.go
 	@mkdir -p $(@D)
 	$(call say,GO)$(GO) test -c -o $@ $<
+
+ifneq ($(OUT),build)
+$(GO_PROGRAMS:%=$(OUT)/%): $(OUT)/%: build/%
+	@mkdir -p $(@D)
+	@ln -sf $(CURDIR)/$< $@
+endif
 
 check: $(UNIT_TESTS)
 	scripts/run-unit-tests $(OUT)/tests/unit
@@ -240,8 +247,8 @@ $(OUT)/analyzed/%: %.c $(OUT)/%.o .clang-tidy
 analyze: $(SOURCES:%.c=$(OUT)/analyzed/%) $(MAINS:%.c=$(OUT)/analyzed/%)
 
 check-crash:
-	$(MAKE) FAIL_POINTS=1 all python-protos
-	scripts/run-bats build/failpoints tests/crash
+	$(MAKE) SAN=address all tools python-protos
+	scripts/run-bats build/asan tests/crash
 
 check-power: tests
 	VARVE_POWER_ALL=1 scripts/run-bats $(OUT) tests/power

@@ -9,7 +9,7 @@ load crash
 # call METHOD [FIELD=VALUE…]: an error looks like one of the command line.
 call() {
 	local said status=0
-	said=$(PYTHONPATH=$VARVE_BUILD/gen "$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@" 2>&1) || status=$?
+	said=$("$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" "$@" 2>&1) || status=$?
 	((status == 0)) || echo "varve: $said"
 	return "$status"
 }

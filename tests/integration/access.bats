@@ -100,7 +100,7 @@ stranger_varve() {
 
 @test "the read-only socket refuses containerd's Mounts, which may mount" {
 	start_agent
-	call() { PYTHONPATH=$VARVE_BUILD/gen PYTHONDONTWRITEBYTECODE=1 "$BATS_TEST_DIRNAME/../tools/snapshots" "$@"; }
+	call() { "$VARVE_BUILD/tests/tools/snapshots_call" "$@"; }
 	call "$agent_socket" Prepare key=work > /dev/null
 	mounts=$(count_mounts)
 	run call "$ro" Mounts key=work

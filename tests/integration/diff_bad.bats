@@ -81,7 +81,7 @@ apply() { # [NAME=VALUE…]
 assert_refused() {
 	assert_json ".status == \$s and (.text | contains(\$t))" --arg s "$1" --arg t "$2"
 	call Stat key=ns/1/work > /dev/null
-	timeout 100 "$tools/snapshots" "$agent_socket" Remove key=ns/1/work
+	timeout 100 "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" Remove key=ns/1/work
 	call Cleanup
 	[[ $(count_layers) == 0 ]]
 }
@@ -187,9 +187,9 @@ calls() { # JQ FILTER
 	apply > applied 3>&- &
 	pid=$!
 	retry 100 grep -q Read "$log"
-	timeout 100 "$tools/snapshots" "$agent_socket" Stat key=ns/1/work
-	timeout 100 "$tools/snapshots" "$agent_socket" Usage key=ns/1/work
-	timeout 100 "$tools/snapshots" "$agent_socket" List
+	timeout 100 "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" Stat key=ns/1/work
+	timeout 100 "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" Usage key=ns/1/work
+	timeout 100 "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" List
 	stop_fake
 	wait "$pid"
 	[[ $(jq -r .status applied) == UNAVAILABLE ]]

@@ -297,7 +297,7 @@ lacking() {
 		! "$BATS_TEST_DIRNAME/../../scripts/fetch-containerd" > /dev/null && echo "no containerd 1.7 here, nor in reach"
 		;;
 	failpoints)
-		! "$VARVE_BUILD/varved" --fail-points &> /dev/null && echo "this build has no fail points (make FAIL_POINTS=1)"
+		! "$VARVE_BUILD/varved" --fail-points &> /dev/null && echo "this build has no fail points (make SAN=address or FAIL_POINTS=1)"
 		;;
 	*)
 		! command -v "$1" > /dev/null && echo "the program $1 is not installed"

@@ -18,7 +18,8 @@
 #define GRPC_OUTBOX_BYTES ((size_t)1024 * 1024)
 #define GRPC_OUTBOX_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
-/* A client that takes less in all the time that it gets holds a worker up as one that takes nothing. */
+/* A client that takes less in all the time that it gets holds a worker up as one that takes
+ * nothing. */
 #define GRPC_MOVING_BYTES ((size_t)16 * 1024)
 
 struct grpc_outbox {
