@@ -110,11 +110,13 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos tests check check-root check-many-files check-crash check-power check-upgrade check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos unit-tests go-programs tests check check-root check-many-files check-crash check-power check-upgrade check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
-tools: $(TOOLS)
+tools: $(TOOLS) $(PRELOADS)
 python-protos: $(PYTHON_PROTOS)
-tests: all tools $(UNIT_TESTS) python-protos $(GO_PROGRAMS:%=$(OUT)/%) $(PRELOADS)
+unit-tests: $(UNIT_TESTS)
+go-programs: $(GO_PROGRAMS:%=$(OUT)/%)
+tests: all tools unit-tests python-protos go-programs
 fuzz-targets: $(FUZZ_TARGETS)
 
 $(OUT)/varved: $(OUT)/userspace/daemon/main.o $(LIBRARY)
