@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3 failpoints python3-grpc
+# requires root overlay bpf jq sqlite3 failpoints
 # SPDX-License-Identifier: Apache-2.0
 #
 # Layers that containerd removes and finds again, cut off at each fail point (crash.bash).

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3 failpoints python3-grpc
+# requires root overlay bpf jq sqlite3 failpoints
 # SPDX-License-Identifier: Apache-2.0
 #
 # Snapshots whose layers were made ahead, cut off at each fail point (crash.bash).

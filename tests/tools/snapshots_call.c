@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 {
 	cleanup(grpc_client_free) struct grpc_client *client = NULL;
 	const ProtobufCMethodDescriptor *method;
-	ProtobufCMessage *request;
+	static ProtobufCMessage *request; /* never freed: it borrows the arguments */
 	cleanup(free_ptr) uint8_t *packed = NULL;
 	char path[128];
 	struct error e = { 0 };
