@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq mkfs.ext4
+# requires root overlay jq mkfs.ext4 strace
 # SPDX-License-Identifier: Apache-2.0
 #
 # Start, end, crash and recovery of the agent: PARITY rows B80 to B83.
@@ -161,6 +161,15 @@ load ../lib/helpers
 	stop_agent
 	"$VARVE_BUILD/varved" --root "$agent_root" --teardown
 	umount "$agent_root"
+}
+
+@test "an agent whose event loop cannot run says so, and exits with a failure" {
+	run timeout 100 strace -f -qq -o /dev/null -e inject=timerfd_settime:error=EINVAL \
+		"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config" \
+		"${agent_backend[@]}" 3>&-
+	assert_status 1
+	assert_output_has "event loop: Invalid argument"
+	assert_output_has "error the event loop cannot run"
 }
 
 @test "at start the agent unmounts foreign mounts below mnt/" {

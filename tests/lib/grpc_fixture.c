@@ -201,7 +201,7 @@ static bool lead(void *arg)
 	for (;;) {
 		enum grpc_server_turn left = grpc_server_turn(f->server);
 
-		if (left == GRPC_SERVER_HAS_ENDED)
+		if (left == GRPC_SERVER_HAS_ENDED || left == GRPC_SERVER_HAS_FAILED)
 			return false;
 		if (worker_pool_has_jobs(f->workers))
 			return true;

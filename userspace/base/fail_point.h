@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Places between two steps at which a test build (SAN=address, FAIL_POINTS=1) can be killed or made to
- * fail. Elsewhere they are nothing. The file that $VARVE_FAIL_POINTS names says where, a line each:
- * "NAME COUNT ERRNO", for the COUNTth time that NAME is passed from when the file is written on;
- * ERRNO 0 kills. What is passed is appended to that file's name with ".passed".
+ * Places between two steps at which a test build (SAN=address, FAIL_POINTS=1) can be killed or made
+ * to fail. Elsewhere they are nothing. The file that $VARVE_FAIL_POINTS names says where, a line
+ * each: "NAME COUNT ERRNO", for the COUNTth time that NAME is passed from when the file is written
+ * on; ERRNO 0 kills. What is passed is appended to that file's name with ".passed".
  */
 #pragma once
 

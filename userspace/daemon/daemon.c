@@ -54,6 +54,7 @@ struct agent {
 	char *root; /* absolute */
 	char *fetch_helper; /* varve-fetch, beside this program */
 	sd_event *loop;
+	bool loop_failed;
 	struct worker_pool *workers;
 	struct manager *manager;
 	struct store_opener *opener; /* NULL: the store is not opened by a thread of its own */
@@ -417,7 +418,8 @@ static bool lead(void *arg)
 	for (;;) {
 		enum grpc_server_turn left = grpc_server_turn(a->server);
 
-		if (left == GRPC_SERVER_HAS_ENDED)
+		a->loop_failed = left == GRPC_SERVER_HAS_FAILED;
+		if (a->loop_failed || left == GRPC_SERVER_HAS_ENDED)
 			return false;
 		if (worker_pool_has_jobs(a->workers))
 			return true;
@@ -580,6 +582,8 @@ int daemon_run(const struct config *config, struct error *e)
 		code = worker_pool_lead(a.workers, lead, &a);
 		if (code < 0)
 			error_set(e, code, "event loop: no threads");
+		else if (a.loop_failed)
+			code = error_set(e, -EIO, "the event loop cannot run");
 	}
 	if (a.opener) {
 		struct error opening = { 0 };

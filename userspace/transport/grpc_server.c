@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "transport/grpc_connection.h"
 #include "transport/grpc_reply.h"
 #include "transport/grpc_request.h"
@@ -63,12 +64,17 @@ static enum grpc_server_turn run_loop(struct grpc_server *s)
 {
 	read_all_mail(s);
 	for (int i = 0; i < EVENTS_IN_A_TURN; i++) {
-		int code = sd_event_get_state(s->loop) == SD_EVENT_FINISHED
-				   ? -ESTALE
-				   : sd_event_run(s->loop, 0);
+		int code = 0;
 
-		if (code <= 0)
-			return code < 0 ? GRPC_SERVER_HAS_ENDED : GRPC_SERVER_IDLE;
+		if (sd_event_get_state(s->loop) == SD_EVENT_FINISHED)
+			return GRPC_SERVER_HAS_ENDED;
+		code = sd_event_run(s->loop, 0);
+		if (code < 0) {
+			log_error("event loop: %s", strerror(-code));
+			return GRPC_SERVER_HAS_FAILED;
+		}
+		if (code == 0)
+			return GRPC_SERVER_IDLE;
 	}
 	return GRPC_SERVER_HAS_MORE;
 }

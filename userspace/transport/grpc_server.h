@@ -25,7 +25,12 @@ const struct grpc_meters *grpc_server_meters(const struct grpc_server *s);
 /* Takes the listening socket, which must not block. May be called for several. */
 int grpc_server_listen(struct grpc_server *s, int listener,
 		       const struct grpc_listener_options *options, struct error *e);
-enum grpc_server_turn { GRPC_SERVER_IDLE, GRPC_SERVER_HAS_MORE, GRPC_SERVER_HAS_ENDED };
+enum grpc_server_turn {
+	GRPC_SERVER_IDLE,
+	GRPC_SERVER_HAS_MORE,
+	GRPC_SERVER_HAS_ENDED, /* sd_event_exit() was called */
+	GRPC_SERVER_HAS_FAILED, /* the loop cannot run; the log says why */
+};
 
 /* With the option `in_turns`: runs the loop until nothing is pending, or for some events, and does
  * not wait. Thread-safe. */
