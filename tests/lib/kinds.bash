@@ -3,12 +3,12 @@
 #
 # A store with each kind of record, lease, snapshot and image once, for tests of upgrades: made by one version of the
 # agent, and listed by another. For scripts that have sourced images.bash, set agent_root, agent_socket and VARVE_BUILD,
-# and have a function varve. PYTHONPATH has the folder of the messages.
+# and have a function varve. kinds_build is the build whose tools are used, unless that is VARVE_BUILD.
 
 : "${agent_root=}" "${agent_socket=}"
 
 kinds_snapshots() { # METHOD [FIELD=VALUE…]
-	PYTHONDONTWRITEBYTECODE=1 "$(dirname "${BASH_SOURCE[0]}")/../tools/snapshots" "$agent_socket" "$@"
+	"${kinds_build-$VARVE_BUILD}/tests/tools/snapshots_call" "$agent_socket" "$@"
 }
 
 # kinds_finished NAME [OPTION…]: makes an immutable record with one file that is not held.

@@ -125,7 +125,7 @@ call() { # METHOD [FIELD=VALUE…]
 	case $1 in
 	Prepare | View) kind=relaxed ;;
 	esac
-	step "$kind" "$BATS_TEST_DIRNAME/../tools/snapshots" "$agent_socket" "$@"
+	step "$kind" "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" "$@"
 }
 
 record() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq sqlite3 git getfattr python3-grpc history
+# requires root overlay bpf jq sqlite3 git getfattr history
 # SPDX-License-Identifier: Apache-2.0
 #
 # The store and the pinned BPF objects of each released version (scripts/build-version builds them from this clone's
@@ -21,8 +21,7 @@ setup_file() {
 
 setup() {
 	agent_setup
-	export PYTHONPATH=$VARVE_BUILD/gen
-	present=$VARVE_BUILD
+	present=$VARVE_BUILD kinds_build=$VARVE_BUILD
 	readers=()
 }
 
