@@ -12,6 +12,7 @@
 # make check-hardening checks the hardening of the built programs
 # make bench           measurements as JSON  make install       DESTDIR and PREFIX; make uninstall
 # make deb             Debian packages in build/deb
+# make check-system    whole systems in VMs: Debian 12 and 13 with the package, and arm64 (root, network, hours)
 # make check-packages  the packages of Debian 12 and 13, amd64 and arm64, in fresh systems (root, network)
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
@@ -110,7 +111,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos unit-tests go-programs tests check check-root check-many-files check-crash check-power check-upgrade check-vm soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos unit-tests go-programs tests check check-root check-many-files check-crash check-power check-upgrade check-vm check-system soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS) $(PRELOADS)
 python-protos: $(PYTHON_PROTOS)
@@ -225,6 +226,13 @@ check-upgrade: tests
 SECONDS := 600
 soak: tests
 	scripts/run-soak $(OUT) $(SECONDS)
+
+# One after the other: each wants both processors.
+check-system: tests deb
+	scripts/setup --system
+	scripts/run-system-vm $(OUT) bookworm; bookworm=$$?; \
+	scripts/run-system-vm $(OUT) trixie; trixie=$$?; \
+	scripts/run-arm64 && exit $$((bookworm + trixie))
 
 check-page: tests
 	scripts/run-bats $(OUT) tests/page/chromium.bats

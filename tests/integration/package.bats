@@ -204,7 +204,7 @@ counted() { # ID: how often its file was opened
 	id=$(workspace)
 	run -0 system_run dpkg --remove varve
 	assert_says "varve: the store /var/lib/varve stays until varve is purged; mounted records: 1"
-	! system_run pgrep -x varved
+	run ! system_run pgrep -x varved
 	[[ $(system_run cat "/var/lib/varve/mnt/$id/file") == content ]]
 	system_run sh -c '[ ! -e /sys/fs/bpf/varve ] && [ ! -e /run/varve ] && [ -e /etc/varve/varved.conf ]'
 
@@ -223,7 +223,7 @@ counted() { # ID: how often its file was opened
 	assert_output_has "varve: deleting the store /var/lib/varve with 1 layers"
 	system_run sh -c '[ ! -e /etc/varve ] && [ ! -e /sys/fs/bpf/varve ] && [ ! -e /run/varve ]'
 	[[ -z $(system_run find /var/lib/varve -mindepth 1) ]]
-	! system_run grep varve /proc/self/mountinfo | grep /var/lib/varve/
+	run ! system_run grep /var/lib/varve/ /proc/self/mountinfo
 	[[ -z $(system_run find /etc/systemd /var/lib/systemd -name '*varve*') ]]
 }
 
