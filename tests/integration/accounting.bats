@@ -152,7 +152,7 @@ assert_read() {
 	# The middle layer: 2 opens and the bytes of b twice. The number of reads depends on cat.
 	grep -Eqx "$mount 1 2 0 [0-9]+ 12 0 0 .*" <<< "$output"
 	# The base was not read: it has an empty cell or none.
-	! grep -Eq "^$mount 2 [1-9]" <<< "$output"
+	run ! grep -E "^$mount 2 [1-9]" <<< "$output"
 	start_agent
 }
 

@@ -113,7 +113,7 @@ du_ids() {
 	assert_json_lines 'last | .freed == .predicted and .freed > 700000'
 	du_ids > "$BATS_TEST_TMPDIR/left"
 	[[ $(wc -l < "$BATS_TEST_TMPDIR/left") -eq 4 ]]
-	! grep -qx "$gone" "$BATS_TEST_TMPDIR/left"
+	run ! grep -x "$gone" "$BATS_TEST_TMPDIR/left"
 	run build "$two_steps"
 	assert_status 0
 	[[ $(docker run --rm --network none test/built cat /one /two | wc -c) -eq 1000000 ]]

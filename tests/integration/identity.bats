@@ -88,7 +88,7 @@ overlay() {
 	unshare -m sh -c 'mount -t overlay overlay -o "lowerdir=$1:$2" "$3" && cat "$3/a" "$3/b"' \
 		sh "$(layer_of "$middle")" "$(layer_of "$base")" "$work/at"
 	assert_read 1 4 1 6
-	! mountpoint -q "$work/at"
+	run ! mountpoint -q "$work/at"
 }
 
 @test "a clone of the mount in another namespace is counted, also after the first one is gone" {

@@ -99,7 +99,7 @@ works_in_a_container() {
 		ln of-root link
 		rm gone
 		mkdir gone
-		! { echo more >> of-other; } 2> /dev/null
+		if { echo more >> of-other; } 2> /dev/null; then exit 1; fi
 		[ "$(stat -c %u:%g new directory of-user | paste -sd " ")" = "0:0 1000:1000 1000:1000" ]'
 	[[ $(owners "$dir" new directory of-user) == "100000:100000 101000:101000 101000:101000" ]]
 	layer=$(on_disk "$id")

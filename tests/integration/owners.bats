@@ -140,7 +140,7 @@ pruned_ids() { # [OPTION…]: prunes as "kit", and prints the ids that went
 	assert_status 0
 	assert_json_lines '[.[] | select(has("id")) | .id] | length > 0'
 	assert_json_lines 'last | .goalReached and .freed == .predicted and .freed > 500000'
-	! prunes | grep -v '^id==[a-z]*$'
+	run ! grep -v '^id==[a-z]*$' <(prunes)
 	[[ $(count_layers) -lt $before ]]
 	# The order is that of the scorer: what has no child, and is larger.
 	[[ $(prunes | head -n 1) == id==old ]]
@@ -380,7 +380,7 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 	assert_json '.reachable and .size < 2000000'
 	ids=$(pruned_ids | sort | xargs)
 	[[ $ids == "base double new old orphan step" ]]
-	! prunes | grep -v '^id==[a-z]*$'
+	run ! grep -v '^id==[a-z]*$' <(prunes)
 	for id in ring1 ring2 odd; do
 		has_snapshot "buildkit/1/$id"
 	done
@@ -430,7 +430,7 @@ print("full", flush=True); time.sleep(1000)' "$buildkit" > "$BATS_TEST_TMPDIR/fu
 	retry 300 grep -q 'policy=builds owner=kit evicted=' "$agent_log"
 	run varve policy show --json
 	assert_json_lines '.[0].owner == "kit" and .[1].owner == null'
-	! prunes | grep -v '^id==[a-z]*$'
+	run ! grep -v '^id==[a-z]*$' <(prunes)
 }
 
 not_there() { # ID

@@ -52,7 +52,7 @@ browse() {
 	for path in / /records "/record?id=$id" "/heat?id=$id" /heat /images /policies /regrets /events; do
 		browse "$path" --dump-dom
 		grep -q '<title>[^<]* – Varve</title>' "$BATS_TEST_TMPDIR/out"
-		! grep -q '<img' "$BATS_TEST_TMPDIR/out"
+		run ! grep '<img' "$BATS_TEST_TMPDIR/out"
 	done
 }
 
@@ -69,7 +69,7 @@ browse() {
 		browse "$path" --blink-settings=preferredColorScheme=0 --screenshot="$pictures/$name-dark.png"
 		browse "$path" --no-pdf-header-footer --print-to-pdf="$pictures/$name.pdf"
 		[[ -s $pictures/$name.pdf ]]
-		! cmp -s "$pictures/$name-light.png" "$pictures/$name-dark.png"
+		run ! cmp -s "$pictures/$name-light.png" "$pictures/$name-dark.png"
 	done
 }
 
@@ -80,5 +80,5 @@ browse() {
 	url=file:// browse "$BATS_TEST_TMPDIR/heat.html" --screenshot="$pictures/heat-file.png"
 	timeout 120 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$BATS_TEST_TMPDIR/profile" --dump-dom \
 		"file://$BATS_TEST_TMPDIR/more.html" > "$BATS_TEST_TMPDIR/out" 2> /dev/null 3>&-
-	! grep -q '<title>forbidden' "$BATS_TEST_TMPDIR/out"
+	run ! grep '<title>forbidden' "$BATS_TEST_TMPDIR/out"
 }

@@ -51,7 +51,7 @@ arm() { # space|inodes
 			sync -f "$agent_root"
 		done
 	else
-		! touch "$agent_root/filler/"{1..600} 2> /dev/null
+		run ! touch "$agent_root/filler/"{1..600}
 	fi
 }
 
