@@ -40,9 +40,12 @@ static void *run(void *arg)
 static int on_ended(sd_event_source *source, int fd, uint32_t events, void *user)
 {
 	struct store_opener *o = user;
+	uint64_t one;
 
-	(void)fd;
 	(void)events;
+	/* What the thread wrote before is seen after this. */
+	if (read(fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd has what was written to it */
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	(void)sd_event_source_set_enabled(o->patience, SD_EVENT_OFF);
 	o->options.progress(true, o->code, o->options.user);
