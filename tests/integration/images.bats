@@ -127,6 +127,30 @@ image() {
 	[[ $(image one app | jq -c '[.containers, .lastContainerAt]') == "$removed" && $removed == '[[],'* ]]
 }
 
+@test "an agent that is killed while containerd removes images has lost nothing, and the next prune goes on" {
+	printf 'evict = images\n' >> "$agent_config"
+	make_remote_images
+	start_agent
+	start_containerd
+	pull one app
+	pull two other
+	sleep 1 # so that both are older than a second
+	varve images prune --unread-for 1s > /dev/null 2>&1 3>&- &
+	pruning=$!
+	retry 100 eval '[[ $(ctr --namespace one images ls -q; ctr --namespace two images ls -q) != *app*other* ]]'
+	kill_agent
+	wait "$pruning" || true
+	start_agent
+	varve images prune --unread-for 1s
+	[[ -z $(varve images -q) && -z $(ctr --namespace one images ls -q) && -z $(ctr --namespace two images ls -q) ]]
+	# containerd collects with its next change; a snapshot that it could not remove goes then.
+	ctr --namespace one leases create --id again > /dev/null
+	ctr --namespace one leases delete --sync again > /dev/null
+	retry 100 eval '[[ -z $(varve ls --json | jq -r ".snapshot // empty") ]]'
+	run varve fsck
+	assert_status 0
+}
+
 @test "containerd is not asked to remove images unless the configuration says so" {
 	make_remote_images
 	start_agent
