@@ -248,6 +248,8 @@ store_is_sound() {
 	upper=$(mount_option active upperdir)
 	call Remove key=active
 	mkdir "$dir"
+	# The answer does not wait until the files are gone.
+	retry 100 test ! -e "$upper"
 	run mount -t overlay overlay -o "$options" "$dir"
 	((status != 0))
 	# A snapshot of the same name has another folder, so that the client cannot get into it.
