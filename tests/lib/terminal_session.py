@@ -37,9 +37,9 @@ class Session:
         self.seen = 0
         self.pid = os.fork()
         if self.pid == 0:
-            # A shell without job control has its background jobs ignore these.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+            # A shell has its background jobs ignore some of these, and nohup another.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             os.setsid()
             fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
             for fd in (0, 1, 2):
