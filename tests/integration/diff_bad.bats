@@ -77,13 +77,17 @@ apply() { # [NAME=VALUE…]
 	"$tools/diff_calls" "$agent_socket" apply ns/1/work layer.tar.gz "$@"
 }
 
+has_no_layers() {
+	[[ $(count_layers) == 0 ]]
+}
+
 # assert_refused STATUS TEXT, after `run`; the snapshot is there, and can be removed.
 assert_refused() {
 	assert_json ".status == \$s and (.text | contains(\$t))" --arg s "$1" --arg t "$2"
 	call Stat key=ns/1/work > /dev/null
 	timeout 100 "$VARVE_BUILD/tests/tools/snapshots_call" "$agent_socket" Remove key=ns/1/work
 	call Cleanup
-	[[ $(count_layers) == 0 ]]
+	retry 100 has_no_layers # Remove answers before the files are gone
 }
 
 # layer KEY: where its files are.
