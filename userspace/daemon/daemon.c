@@ -545,7 +545,6 @@ static int build(struct agent *a, struct error *e)
 static void dismantle(struct agent *a)
 {
 	a->tick = sd_event_source_disable_unref(a->tick);
-	store_opener_free(a->opener);
 	if (a->web)
 		web_stop(a->web);
 	/* A worker may wait for a client that does not read. */
@@ -559,6 +558,7 @@ static void dismantle(struct agent *a)
 	worker_pool_free(a->workers);
 	a->workers = NULL;
 	grpc_server_free(a->server);
+	store_opener_free(a->opener); /* the server asks it, also of connections that it closes */
 	if (a->events)
 		events_service_free(a->events);
 	owners_free(a->owners);
