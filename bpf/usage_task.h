@@ -211,7 +211,6 @@ static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, 
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool upkeep = is_marked(task) || is_named(task);
 
-	note_cgroup_names(task);
 	if (!verdict)
 		return upkeep;
 	verdict->program = task->self_exec_id;
@@ -237,5 +236,7 @@ __noinline int is_upkeep(__u64 cgroup)
 	if (verdict && verdict->epoch == epoch && verdict->program == task->self_exec_id &&
 	    verdict->cgroup == cgroup)
 		return verdict->upkeep;
+	/* Not in find_verdict(), below whose frame its own is too much for 6.1. */
+	note_cgroup_names(task);
 	return find_verdict(verdict, epoch, cgroup);
 }
