@@ -143,7 +143,8 @@ static __noinline int count_open_of(struct file *file, __u32 mode, bool truncate
 	return 0;
 }
 
-/* The two have frames of their own, because 6.1 adds up those of a chain of calls. */
+/* Calls two functions with large frames, one after the other: inlined here, the frame of the first
+ * would count below the second, and 6.1 allows 512 bytes for a chain of calls. */
 static __noinline int count_opened(struct file *file, bool truncated)
 {
 	__u32 mode = file ? file_mode(file) : FMODE_PATH;

@@ -205,7 +205,8 @@ static __always_inline __u64 current_cgroup(void)
 	return cgroup ? cgroup_number(cgroup) : 0;
 }
 
-/* In `verdict`, the task's; NULL: there is no memory for one. */
+/* Keeps the result in `verdict`, which belongs to the task. NULL when there was no memory for it.
+ */
 static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, __u64 cgroup)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -236,7 +237,8 @@ __noinline int is_upkeep(__u64 cgroup)
 	if (verdict && verdict->epoch == epoch && verdict->program == task->self_exec_id &&
 	    verdict->cgroup == cgroup)
 		return verdict->upkeep;
-	/* Not in find_verdict(), below whose frame its own is too much for 6.1. */
+	/* find_verdict() must not call it: both frames, in the longest chain of calls, exceed the
+	 * 512 bytes of 6.1. */
 	note_cgroup_names(task);
 	return find_verdict(verdict, epoch, cgroup);
 }

@@ -5,8 +5,8 @@
 #include "manager/state/manager_state.h"
 
 /*
- * With the store's lock, before the database is opened. The damaged files are moved to quarantine/.
- * -ENOENT: there is no database. When `wanted` is false, only completes what was cut off after the
- * damaged database had been read.
+ * The caller has the store's lock, and has not opened the database. Moves the damaged files to
+ * quarantine/. Without `wanted`, it only completes a rebuild that was cut off after the damaged
+ * database had been read. Returns -ENOENT when the store has no database.
  */
 int damaged_database_rebuild(struct manager *m, bool wanted, struct error *e);
