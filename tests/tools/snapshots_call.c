@@ -136,23 +136,23 @@ static void describe_value(struct json_writer *w, const char *key,
 
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		json_string(w, key, *(char *const *)value);
+		json_put_string(w, key, *(char *const *)value);
 		break;
 	case PROTOBUF_C_TYPE_MESSAGE:
 		describe(w, key, *(ProtobufCMessage *const *)value);
 		break;
 	case PROTOBUF_C_TYPE_INT64:
 		(void)snprintf(digits, sizeof(digits), "%lld", (long long)*(const int64_t *)value);
-		json_string(w, key, digits);
+		json_put_string(w, key, digits);
 		break;
 	case PROTOBUF_C_TYPE_INT32:
-		json_int(w, key, *(const int32_t *)value);
+		json_put_int(w, key, *(const int32_t *)value);
 		break;
 	case PROTOBUF_C_TYPE_ENUM:
-		json_string(w, key,
-			    protobuf_c_enum_descriptor_get_value(field->descriptor,
-								 *(const int *)value)
-				    ->name);
+		json_put_string(w, key,
+				protobuf_c_enum_descriptor_get_value(field->descriptor,
+								     *(const int *)value)
+					->name);
 		break;
 	default:
 		fail(field->name, "has a type that is not known here");
@@ -179,8 +179,9 @@ static void describe_map(struct json_writer *w, const char *key, ProtobufCMessag
 {
 	json_open_object(w, key);
 	for (size_t i = 0; i < count; i++)
-		json_string(w, *(char **)member(entries[i], find_field(entries[i], "key")->offset),
-			    *(char **)member(entries[i], find_field(entries[i], "value")->offset));
+		json_put_string(
+			w, *(char **)member(entries[i], find_field(entries[i], "key")->offset),
+			*(char **)member(entries[i], find_field(entries[i], "value")->offset));
 	json_close_object(w);
 }
 

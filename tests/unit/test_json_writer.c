@@ -21,22 +21,22 @@ static void nested_values_are_written(void **unused)
 	struct json_writer w = { .out = &out };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "id", "abc");
-	json_string(&w, "none", NULL);
+	json_put_string(&w, "id", "abc");
+	json_put_string(&w, "none", NULL);
 	json_open_array(&w, "empty");
 	json_close_array(&w);
 	json_open_array(&w, "list");
-	json_int(&w, NULL, INT64_MIN);
-	json_uint(&w, NULL, UINT64_MAX);
+	json_put_int(&w, NULL, INT64_MIN);
+	json_put_uint(&w, NULL, UINT64_MAX);
 	json_open_object(&w, NULL);
 	json_close_object(&w);
 	json_open_object(&w, NULL);
-	json_bool(&w, "t", true);
-	json_bool(&w, "f", false);
+	json_put_bool(&w, "t", true);
+	json_put_bool(&w, "f", false);
 	json_close_object(&w);
-	json_null(&w, NULL);
+	json_put_null(&w, NULL);
 	json_close_array(&w);
-	json_double(&w, "a \"key\"", 0.5);
+	json_put_double(&w, "a \"key\"", 0.5);
 	json_close_object(&w);
 	assert_false(strbuf_failed(&out));
 	assert_string_equal(out.text, "{\"id\":\"abc\",\"none\":null,\"empty\":[],"
@@ -54,7 +54,7 @@ static void several_documents_can_be_written_to_one_buffer(void **unused)
 		struct json_writer w = { .out = &out };
 
 		json_open_array(&w, NULL);
-		json_int(&w, NULL, i);
+		json_put_int(&w, NULL, i);
 		json_close_array(&w);
 		strbuf_append(&out, "\n");
 	}
@@ -94,7 +94,7 @@ static void strings_are_escaped(void **unused)
 		cleanup(free_ptr) char *value = strdup(cases[i].value);
 
 		assert_non_null(value);
-		json_string(&w, NULL, value);
+		json_put_string(&w, NULL, value);
 		assert_string_equal(out.text, cases[i].text);
 	}
 }
@@ -121,7 +121,7 @@ static void doubles_are_short_and_exact(void **unused)
 		cleanup(strbuf_free) struct strbuf out = { 0 };
 		struct json_writer w = { .out = &out };
 
-		json_double(&w, NULL, cases[i].value);
+		json_put_double(&w, NULL, cases[i].value);
 		assert_string_equal(out.text, cases[i].text);
 		assert_true(strtod(out.text, NULL) == cases[i].value);
 	}
@@ -134,8 +134,8 @@ static void numbers_that_json_lacks_become_null(void **unused)
 	struct json_writer w = { .out = &out };
 
 	json_open_array(&w, NULL);
-	json_double(&w, NULL, NAN);
-	json_double(&w, NULL, -INFINITY);
+	json_put_double(&w, NULL, NAN);
+	json_put_double(&w, NULL, -INFINITY);
 	json_close_array(&w);
 	assert_string_equal(out.text, "[null,null]");
 }
@@ -152,7 +152,7 @@ static void the_locale_does_not_change_numbers(void **unused)
 	assert_int_equal(system(command), 0);
 	assert_int_equal(setenv("LOCPATH", directory, 1), 0);
 	assert_non_null(setlocale(LC_NUMERIC, "comma"));
-	json_double(&w, NULL, -1234.5);
+	json_put_double(&w, NULL, -1234.5);
 	(void)setlocale(LC_NUMERIC, "C");
 	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
 	assert_int_equal(system(command), 0);

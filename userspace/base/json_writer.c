@@ -104,35 +104,35 @@ void json_close_array(struct json_writer *w)
 	w->comma = true;
 }
 
-void json_string(struct json_writer *w, const char *key, const char *value)
+void json_put_string(struct json_writer *w, const char *key, const char *value)
 {
 	if (!value) {
-		json_null(w, key);
+		json_put_null(w, key);
 		return;
 	}
 	begin(w, key);
 	append_quoted(w->out, value, strlen(value));
 }
 
-void json_int(struct json_writer *w, const char *key, int64_t value)
+void json_put_int(struct json_writer *w, const char *key, int64_t value)
 {
 	begin(w, key);
 	strbuf_appendf(w->out, "%" PRId64, value);
 }
 
-void json_uint(struct json_writer *w, const char *key, uint64_t value)
+void json_put_uint(struct json_writer *w, const char *key, uint64_t value)
 {
 	begin(w, key);
 	strbuf_appendf(w->out, "%" PRIu64, value);
 }
 
-void json_double(struct json_writer *w, const char *key, double value)
+void json_put_double(struct json_writer *w, const char *key, double value)
 {
 	char text[64];
 	size_t whole;
 
 	if (!isfinite(value)) { /* JSON has no word for it */
-		json_null(w, key);
+		json_put_null(w, key);
 		return;
 	}
 	/* The shortest text that reads back as the same number. */
@@ -152,13 +152,13 @@ void json_double(struct json_writer *w, const char *key, double value)
 	strbuf_append(w->out, text + whole);
 }
 
-void json_bool(struct json_writer *w, const char *key, bool value)
+void json_put_bool(struct json_writer *w, const char *key, bool value)
 {
 	begin(w, key);
 	strbuf_append(w->out, value ? "true" : "false");
 }
 
-void json_null(struct json_writer *w, const char *key)
+void json_put_null(struct json_writer *w, const char *key)
 {
 	begin(w, key);
 	strbuf_append(w->out, "null");

@@ -19,9 +19,9 @@ void json_open_object(struct json_writer *w, const char *key);
 void json_close_object(struct json_writer *w);
 void json_open_array(struct json_writer *w, const char *key);
 void json_close_array(struct json_writer *w);
-void json_string(struct json_writer *w, const char *key, const char *value); /* NULL: null */
-void json_int(struct json_writer *w, const char *key, int64_t value);
-void json_uint(struct json_writer *w, const char *key, uint64_t value);
-void json_double(struct json_writer *w, const char *key, double value);
-void json_bool(struct json_writer *w, const char *key, bool value);
-void json_null(struct json_writer *w, const char *key);
+void json_put_string(struct json_writer *w, const char *key, const char *value); /* NULL: null */
+void json_put_int(struct json_writer *w, const char *key, int64_t value);
+void json_put_uint(struct json_writer *w, const char *key, uint64_t value);
+void json_put_double(struct json_writer *w, const char *key, double value);
+void json_put_bool(struct json_writer *w, const char *key, bool value);
+void json_put_null(struct json_writer *w, const char *key);

@@ -37,7 +37,7 @@ void cli_print_id(struct cli *c, const char *id)
 		return;
 	}
 	json_open_object(&w, NULL);
-	json_string(&w, "id", id);
+	json_put_string(&w, "id", id);
 	json_close_object(&w);
 	output_json_line(&c->out, &w);
 }

@@ -248,16 +248,16 @@ static void regretted_json(struct json_writer *w, const char *key,
 			   const Varve__V1__Regretted *regretted)
 {
 	json_open_object(w, key);
-	json_uint(w, "layers", regretted->layers);
+	json_put_uint(w, "layers", regretted->layers);
 	output_json_size(w, "size", regretted->bytes);
-	json_double(w, "cost", (double)regretted->cost_ns / NS_PER_S);
+	json_put_double(w, "cost", (double)regretted->cost_ns / NS_PER_S);
 	json_close_object(w);
 }
 
 void cli_history_regret_json(struct json_writer *w, const Varve__V1__Regret *regret)
 {
-	json_string(w, "by", regret->by);
-	json_uint(w, "evicted", regret->evicted);
+	json_put_string(w, "by", regret->by);
+	json_put_uint(w, "evicted", regret->evicted);
 	output_json_size(w, "evictedSize", regret->evicted_bytes);
 	regretted_json(w, "day", regret->day);
 	regretted_json(w, "week", regret->week);

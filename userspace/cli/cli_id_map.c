@@ -38,11 +38,11 @@ void cli_id_map_free(struct cli_id_map *map)
 void cli_id_map_json(struct json_writer *w, const char *key, const Varve__V1__IdMap *map)
 {
 	if (!map) {
-		json_null(w, key);
+		json_put_null(w, key);
 		return;
 	}
 	json_open_object(w, key);
-	json_string(w, "uids", map->uids);
-	json_string(w, "gids", map->gids);
+	json_put_string(w, "uids", map->uids);
+	json_put_string(w, "gids", map->gids);
 	json_close_object(w);
 }

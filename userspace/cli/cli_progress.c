@@ -152,12 +152,12 @@ void cli_progress_print(struct cli *c, const struct cli_image *image, const char
 		return;
 	}
 	json_open_object(&w, NULL);
-	json_string(&w, "id", image->id);
-	json_string(&w, "reference", reference);
-	json_string(&w, "manifest", image->manifest[0] ? image->manifest : NULL);
-	json_uint(&w, "layers", image->layers);
-	json_uint(&w, "newLayers", image->new_layers);
-	json_int(&w, "bytes", image->bytes);
+	json_put_string(&w, "id", image->id);
+	json_put_string(&w, "reference", reference);
+	json_put_string(&w, "manifest", image->manifest[0] ? image->manifest : NULL);
+	json_put_uint(&w, "layers", image->layers);
+	json_put_uint(&w, "newLayers", image->new_layers);
+	json_put_int(&w, "bytes", image->bytes);
 	json_close_object(&w);
 	output_json_line(&c->out, &w);
 }

@@ -165,12 +165,12 @@ void cli_records_owners_json(struct json_writer *w, Varve__V1__OwnerName *const 
 	json_open_array(w, "owners");
 	for (size_t i = 0; i < count; i++) {
 		json_open_object(w, NULL);
-		json_string(w, "owner", names[i]->owner);
-		json_string(w, "kind", names[i]->kind);
-		json_string(w, "id", names[i]->id);
-		json_string(w, "description", names[i]->description);
+		json_put_string(w, "owner", names[i]->owner);
+		json_put_string(w, "kind", names[i]->kind);
+		json_put_string(w, "id", names[i]->id);
+		json_put_string(w, "description", names[i]->description);
 		output_json_time(w, "lastUsedAt", names[i]->last_used_ns);
-		json_string(w, "kept", names[i]->kept[0] ? names[i]->kept : NULL);
+		json_put_string(w, "kept", names[i]->kept[0] ? names[i]->kept : NULL);
 		json_close_object(w);
 	}
 	json_close_array(w);
@@ -245,25 +245,25 @@ static void content_json(struct json_writer *w, const Varve__V1__Record *r)
 {
 	const Varve__V1__Blob *b = r->blob;
 
-	json_bool(w, "lazy", r->lazy);
+	json_put_bool(w, "lazy", r->lazy);
 	json_open_array(w, "imageRefs");
 	for (size_t i = 0; i < r->n_image_refs; i++)
-		json_string(w, NULL, r->image_refs[i]);
+		json_put_string(w, NULL, r->image_refs[i]);
 	json_close_array(w);
 	cli_records_owners_json(w, r->owners, r->n_owners);
 	if (!b) {
-		json_null(w, "blob");
+		json_put_null(w, "blob");
 		return;
 	}
 	json_open_object(w, "blob");
-	json_string(w, "digest", b->digest);
-	json_string(w, "mediaType", b->media_type);
-	json_int(w, "size", b->size);
-	json_string(w, "diffId", b->diff_id);
-	json_string(w, "blobChainId", b->blob_chain_id);
-	json_bool(w, "here", b->here);
-	json_string(w, "registry", b->registry[0] ? b->registry : NULL);
-	json_string(w, "repository", b->repository[0] ? b->repository : NULL);
+	json_put_string(w, "digest", b->digest);
+	json_put_string(w, "mediaType", b->media_type);
+	json_put_int(w, "size", b->size);
+	json_put_string(w, "diffId", b->diff_id);
+	json_put_string(w, "blobChainId", b->blob_chain_id);
+	json_put_bool(w, "here", b->here);
+	json_put_string(w, "registry", b->registry[0] ? b->registry : NULL);
+	json_put_string(w, "repository", b->repository[0] ? b->repository : NULL);
 	json_close_object(w);
 }
 
@@ -274,13 +274,13 @@ void cli_records_upkeep_json(struct json_writer *w, const Varve__V1__Upkeep *upk
 
 	json_open_object(w, "upkeep");
 	if (known) {
-		json_uint(w, "opens", u->opens);
-		json_uint(w, "reads", u->reads);
-		json_uint(w, "readBytes", u->read_bytes);
+		json_put_uint(w, "opens", u->opens);
+		json_put_uint(w, "reads", u->reads);
+		json_put_uint(w, "readBytes", u->read_bytes);
 	} else {
-		json_null(w, "opens");
-		json_null(w, "reads");
-		json_null(w, "readBytes");
+		json_put_null(w, "opens");
+		json_put_null(w, "reads");
+		json_put_null(w, "readBytes");
 	}
 	output_json_time(w, "lastReadAt", u->last_read_ns);
 	json_close_object(w);
@@ -292,69 +292,69 @@ static void access_json(struct json_writer *w, const Varve__V1__Record *record)
 
 	json_open_object(w, "access");
 	if (cli_records_access_known(record)) {
-		json_uint(w, "opens", a->opens);
-		json_uint(w, "reads", a->reads);
-		json_uint(w, "readBytes", a->read_bytes);
+		json_put_uint(w, "opens", a->opens);
+		json_put_uint(w, "reads", a->reads);
+		json_put_uint(w, "readBytes", a->read_bytes);
 	} else {
-		json_null(w, "opens");
-		json_null(w, "reads");
-		json_null(w, "readBytes");
+		json_put_null(w, "opens");
+		json_put_null(w, "reads");
+		json_put_null(w, "readBytes");
 	}
 	output_json_time(w, "lastReadAt", a->last_read_ns);
 	output_json_time(w, "lastWrittenAt", a->last_written_ns);
 	cli_records_upkeep_json(w, a->upkeep, cli_records_access_known(record));
-	json_string(w, "backend", a->backend[0] ? a->backend : "none");
+	json_put_string(w, "backend", a->backend[0] ? a->backend : "none");
 	json_close_object(w);
 }
 
 static void seconds_json(struct json_writer *w, const char *key, double seconds)
 {
 	if (seconds > 0)
-		json_double(w, key, seconds);
+		json_put_double(w, key, seconds);
 	else
-		json_null(w, key);
+		json_put_null(w, key);
 }
 
 void cli_records_snapshot_json(struct json_writer *w, const char *key, const char *kind)
 {
 	if (!key[0]) {
-		json_null(w, "snapshot");
+		json_put_null(w, "snapshot");
 		return;
 	}
 	json_open_object(w, "snapshot");
-	json_string(w, "key", key);
-	json_string(w, "kind", kind);
+	json_put_string(w, "key", key);
+	json_put_string(w, "kind", kind);
 	json_close_object(w);
 }
 
 void cli_records_json(struct json_writer *w, const Varve__V1__Record *r)
 {
-	json_string(w, "id", r->id);
+	json_put_string(w, "id", r->id);
 	json_open_array(w, "parents");
 	for (size_t i = 0; i < r->n_parents; i++)
-		json_string(w, NULL, r->parents[i]);
+		json_put_string(w, NULL, r->parents[i]);
 	json_close_array(w);
-	json_bool(w, "mutable", r->mutable_);
-	json_bool(w, "inUse", r->in_use);
-	json_bool(w, "shared", r->shared);
+	json_put_bool(w, "mutable", r->mutable_);
+	json_put_bool(w, "inUse", r->in_use);
+	json_put_bool(w, "shared", r->shared);
 	output_json_size(w, "size", r->size);
 	output_json_time(w, "createdAt", r->created_ns);
 	output_json_time(w, "lastUsedAt", r->last_used_ns);
-	json_int(w, "usageCount", r->usage_count);
-	json_string(w, "description", r->description);
-	json_string(w, "recordType", r->record_type);
+	json_put_int(w, "usageCount", r->usage_count);
+	json_put_string(w, "description", r->description);
+	json_put_string(w, "recordType", r->record_type);
 	json_open_object(w, "labels");
 	for (size_t i = 0; i < r->n_labels; i++)
-		json_string(w, r->labels[i]->key, r->labels[i]->value);
+		json_put_string(w, r->labels[i]->key, r->labels[i]->value);
 	json_close_object(w);
-	json_bool(w, "pinned", r->pinned);
-	json_string(w, "chainId", r->chain_id[0] ? r->chain_id : NULL);
+	json_put_bool(w, "pinned", r->pinned);
+	json_put_string(w, "chainId", r->chain_id[0] ? r->chain_id : NULL);
 	content_json(w, r);
 	access_json(w, r);
 	cli_records_snapshot_json(w, r->snapshot_key, r->snapshot_kind);
 	seconds_json(w, "cost", r->cost_s);
 	seconds_json(w, "neededAgain", r->needed_again_s);
-	json_bool(w, "keptLonger", r->kept_longer);
+	json_put_bool(w, "keptLonger", r->kept_longer);
 }
 
 bool cli_records_print_plain(struct cli *c, const struct cli_records *records)

@@ -167,21 +167,21 @@ static void print_json(const struct advice *a)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_double(&w, "days", a->days);
-	json_int(&w, "limit", a->limit_bytes);
-	json_string(&w, "best", prune_scorers[a->best]->name);
+	json_put_double(&w, "days", a->days);
+	json_put_int(&w, "limit", a->limit_bytes);
+	json_put_string(&w, "best", prune_scorers[a->best]->name);
 	json_open_array(&w, "scorers");
 	for (size_t i = 0; i < PRUNE_SCORERS; i++) {
 		cleanup(strbuf_free) struct strbuf names = { 0 };
 
 		list_policies(a, i, &names);
 		json_open_object(&w, NULL);
-		json_string(&w, "scorer", prune_scorers[i]->name);
-		json_int(&w, "recreatedBytes", (int64_t)a->replays[i].recreated_bytes);
-		json_double(&w, "recreatedSeconds", a->replays[i].recreated_s);
-		json_uint(&w, "evicted", a->replays[i].evicted);
-		json_string(&w, "policies", names.text);
-		json_double(&w, "saving", saving(a, i));
+		json_put_string(&w, "scorer", prune_scorers[i]->name);
+		json_put_int(&w, "recreatedBytes", (int64_t)a->replays[i].recreated_bytes);
+		json_put_double(&w, "recreatedSeconds", a->replays[i].recreated_s);
+		json_put_uint(&w, "evicted", a->replays[i].evicted);
+		json_put_string(&w, "policies", names.text);
+		json_put_double(&w, "saving", saving(a, i));
 		json_close_object(&w);
 	}
 	json_close_array(&w);

@@ -89,7 +89,7 @@ static void print(struct output *o, const struct backup *b)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "file", b->path);
+	json_put_string(&w, "file", b->path);
 	output_json_size(&w, "size", b->size_bytes);
 	json_close_object(&w);
 	output_json_line(o, &w);

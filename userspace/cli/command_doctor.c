@@ -59,10 +59,10 @@ static void print_json(struct output *o, const Varve__V1__Check *check)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "name", check->name);
-	json_string(&w, "state", check->state);
-	json_string(&w, "found", check->found);
-	json_string(&w, "advice", check->advice[0] ? check->advice : NULL);
+	json_put_string(&w, "name", check->name);
+	json_put_string(&w, "state", check->state);
+	json_put_string(&w, "found", check->found);
+	json_put_string(&w, "advice", check->advice[0] ? check->advice : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }

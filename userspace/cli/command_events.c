@@ -39,15 +39,15 @@ static void print_json(struct output *o, const Varve__V1__Event *event)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_uint(&w, "seq", event->seq);
+	json_put_uint(&w, "seq", event->seq);
 	output_json_time(&w, "time", event->time_ns);
-	json_string(&w, "event", event->event);
-	json_string(&w, "record", *event->record ? event->record : NULL);
-	json_string(&w, "layer", *event->layer ? event->layer : NULL);
+	json_put_string(&w, "event", event->event);
+	json_put_string(&w, "record", *event->record ? event->record : NULL);
+	json_put_string(&w, "layer", *event->layer ? event->layer : NULL);
 	output_json_size(&w, "size", event->size);
-	json_string(&w, "by", *event->by ? event->by : NULL);
-	json_string(&w, "plan", *event->plan ? event->plan : NULL);
-	json_string(&w, "detail", *event->detail ? event->detail : NULL);
+	json_put_string(&w, "by", *event->by ? event->by : NULL);
+	json_put_string(&w, "plan", *event->plan ? event->plan : NULL);
+	json_put_string(&w, "detail", *event->detail ? event->detail : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }

@@ -13,18 +13,18 @@ static void print_json(struct output *o, const Varve__V1__ExplainReply *x)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "id", x->id);
-	json_bool(&w, "kept", x->kept);
-	json_string(&w, "why", x->why);
-	json_string(&w, "policy", x->policy[0] ? x->policy : NULL);
+	json_put_string(&w, "id", x->id);
+	json_put_bool(&w, "kept", x->kept);
+	json_put_string(&w, "why", x->why);
+	json_put_string(&w, "policy", x->policy[0] ? x->policy : NULL);
 	if (x->kept) {
-		json_null(&w, "place");
-		json_null(&w, "places");
-		json_null(&w, "score");
+		json_put_null(&w, "place");
+		json_put_null(&w, "places");
+		json_put_null(&w, "score");
 	} else {
-		json_uint(&w, "place", x->place);
-		json_uint(&w, "places", x->places);
-		json_double(&w, "score", x->score);
+		json_put_uint(&w, "place", x->place);
+		json_put_uint(&w, "places", x->places);
+		json_put_double(&w, "score", x->score);
 	}
 	cli_records_owners_json(&w, x->owners, x->n_owners);
 	json_close_object(&w);

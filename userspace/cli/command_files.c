@@ -120,19 +120,19 @@ static void print_json(struct files *f, const Varve__V1__File *file)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "path", file->path);
+	json_put_string(&w, "path", file->path);
 	output_json_size(&w, "size", file->size);
 	if (is_known(f, file)) {
-		json_uint(&w, "opens", file->opens);
-		json_uint(&w, "readBytes", file->read_bytes);
+		json_put_uint(&w, "opens", file->opens);
+		json_put_uint(&w, "readBytes", file->read_bytes);
 	} else {
-		json_null(&w, "opens");
-		json_null(&w, "readBytes");
+		json_put_null(&w, "opens");
+		json_put_null(&w, "readBytes");
 	}
 	output_json_size(&w, "mappedBytes", mapped_bytes(f, file));
 	output_json_time(&w, "lastAccessAt", file->last_access_ns);
-	json_bool(&w, "deleted", file->deleted);
-	json_bool(&w, "mayBeIncomplete", f->complete_since_ns != 0);
+	json_put_bool(&w, "deleted", file->deleted);
+	json_put_bool(&w, "mayBeIncomplete", f->complete_since_ns != 0);
 	json_close_object(&w);
 	output_json_line(&f->c->out, &w);
 }

@@ -106,9 +106,9 @@ static void fill_row(struct output_table *t, const Varve__V1__ForecastClass *cla
 static void end_or_null(struct json_writer *w, const char *key, double seconds)
 {
 	if (seconds > 0)
-		json_double(w, key, seconds);
+		json_put_double(w, key, seconds);
 	else
-		json_null(w, key);
+		json_put_null(w, key);
 }
 
 static void print_json(struct output *o, const Varve__V1__ForecastClass *class)
@@ -117,26 +117,26 @@ static void print_json(struct output *o, const Varve__V1__ForecastClass *class)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_uint(&w, "needsFrom", class->needs_from);
+	json_put_uint(&w, "needsFrom", class->needs_from);
 	if (class->needs_to)
-		json_uint(&w, "needsTo", class->needs_to);
+		json_put_uint(&w, "needsTo", class->needs_to);
 	else
-		json_null(&w, "needsTo");
-	json_double(&w, "gapFrom", class->gap_from_s);
+		json_put_null(&w, "needsTo");
+	json_put_double(&w, "gapFrom", class->gap_from_s);
 	end_or_null(&w, "gapTo", class->gap_to_s);
-	json_bool(&w, "superseded", class->superseded);
-	json_double(&w, "returns", class->returns);
-	json_double(&w, "idle", class->idle_s);
-	json_double(&w, "trust", class->trust);
+	json_put_bool(&w, "superseded", class->superseded);
+	json_put_double(&w, "returns", class->returns);
+	json_put_double(&w, "idle", class->idle_s);
+	json_put_double(&w, "trust", class->trust);
 	json_open_array(&w, "cells");
 	for (size_t i = 0; i < class->n_cells; i++) {
 		const Varve__V1__ForecastCell *cell = class->cells[i];
 
 		json_open_object(&w, NULL);
-		json_double(&w, "from", cell->from_s);
+		json_put_double(&w, "from", cell->from_s);
 		end_or_null(&w, "to", cell->to_s);
-		json_double(&w, "returns", cell->returns);
-		json_double(&w, "idle", cell->idle_s);
+		json_put_double(&w, "returns", cell->returns);
+		json_put_double(&w, "idle", cell->idle_s);
 		end_or_null(&w, "neededAgain", cell->needed_again_s);
 		json_close_object(&w);
 	}

@@ -39,10 +39,10 @@ static void print_finding_json(struct output *o, const Varve__V1__Finding *findi
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "kind", finding->kind);
-	json_string(&w, "what", finding->what);
-	json_string(&w, "detail", finding->detail);
-	json_bool(&w, "repaired", finding->repaired);
+	json_put_string(&w, "kind", finding->kind);
+	json_put_string(&w, "what", finding->what);
+	json_put_string(&w, "detail", finding->detail);
+	json_put_bool(&w, "repaired", finding->repaired);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -88,9 +88,9 @@ static void print_summary(const struct fsck *f)
 
 	if (f->c->line.globals.json) {
 		json_open_object(&w, NULL);
-		json_uint(&w, "records", f->records);
-		json_uint(&w, "found", f->found);
-		json_uint(&w, "repaired", f->repaired);
+		json_put_uint(&w, "records", f->records);
+		json_put_uint(&w, "found", f->found);
+		json_put_uint(&w, "repaired", f->repaired);
 		json_close_object(&w);
 		output_json_line(&f->c->out, &w);
 	} else if (!f->c->line.globals.quiet) {

@@ -184,7 +184,7 @@ static void write_ages(struct json_writer *w, const int64_t bytes[HEAT_AGES])
 
 	json_open_object(w, "bytes");
 	for (enum heat_age age = HEAT_HOUR; age < HEAT_AGES; age++)
-		json_int(w, keys[age], bytes[age]);
+		json_put_int(w, keys[age], bytes[age]);
 	json_close_object(w);
 }
 
@@ -195,10 +195,10 @@ static void print_json(struct cli *c, const char *layer, const char *path, int64
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "layer", layer);
-	json_string(&w, "path", path);
+	json_put_string(&w, "layer", layer);
+	json_put_string(&w, "path", path);
 	output_json_time(&w, "lastReadAt", last_read_ns > 0 ? last_read_ns : 0);
-	json_bool(&w, "known", last_read_ns != HEAT_NOT_KNOWN);
+	json_put_bool(&w, "known", last_read_ns != HEAT_NOT_KNOWN);
 	write_ages(&w, bytes);
 	json_close_object(&w);
 	output_json_line(&c->out, &w);

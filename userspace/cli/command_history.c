@@ -62,21 +62,21 @@ static void print_json(struct output *o, const Varve__V1__HistoryEvent *event)
 
 	json_open_object(&w, NULL);
 	output_json_time(&w, "time", event->time_ns);
-	json_string(&w, "event", event->event);
-	json_string(&w, "layer", event->layer);
-	json_string(&w, "record", *event->record ? event->record : NULL);
-	json_string(&w, "identity", *event->identity ? event->identity : NULL);
-	json_string(&w, "below", *event->below ? event->below : NULL);
+	json_put_string(&w, "event", event->event);
+	json_put_string(&w, "layer", event->layer);
+	json_put_string(&w, "record", *event->record ? event->record : NULL);
+	json_put_string(&w, "identity", *event->identity ? event->identity : NULL);
+	json_put_string(&w, "below", *event->below ? event->below : NULL);
 	output_json_size(&w, "size", event->size);
 	if (event->cost_ns > 0)
-		json_double(&w, "cost", (double)event->cost_ns / NS_PER_S);
+		json_put_double(&w, "cost", (double)event->cost_ns / NS_PER_S);
 	else
-		json_null(&w, "cost");
-	json_string(&w, "by", *event->by ? event->by : NULL);
+		json_put_null(&w, "cost");
+	json_put_string(&w, "by", *event->by ? event->by : NULL);
 	if (event->regret_ns > 0)
-		json_double(&w, "regretAfter", (double)event->regret_ns / NS_PER_S);
+		json_put_double(&w, "regretAfter", (double)event->regret_ns / NS_PER_S);
 	else
-		json_null(&w, "regretAfter");
+		json_put_null(&w, "regretAfter");
 	json_close_object(&w);
 	output_json_line(o, &w);
 }

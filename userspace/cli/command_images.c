@@ -84,7 +84,7 @@ static void write_texts(struct json_writer *w, const char *key, char **texts, si
 {
 	json_open_array(w, key);
 	for (size_t i = 0; i < count; i++)
-		json_string(w, NULL, texts[i]);
+		json_put_string(w, NULL, texts[i]);
 	json_close_array(w);
 }
 
@@ -94,25 +94,25 @@ static void show_json(struct output *out, const Varve__V1__Image *image, const c
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "namespace", *image->namespace_ ? image->namespace_ : NULL);
+	json_put_string(&w, "namespace", *image->namespace_ ? image->namespace_ : NULL);
 	write_texts(&w, "tags", image->tags, image->n_tags);
-	json_string(&w, "digest", *image->digest ? image->digest : NULL);
-	json_string(&w, "record", image->record);
-	json_uint(&w, "layers", image->layers);
-	json_int(&w, "size", image->size);
-	json_int(&w, "sharedSize", image->shared_size);
-	json_int(&w, "uniqueSize", image->size - image->shared_size);
+	json_put_string(&w, "digest", *image->digest ? image->digest : NULL);
+	json_put_string(&w, "record", image->record);
+	json_put_uint(&w, "layers", image->layers);
+	json_put_int(&w, "size", image->size);
+	json_put_int(&w, "sharedSize", image->shared_size);
+	json_put_int(&w, "uniqueSize", image->size - image->shared_size);
 	write_texts(&w, "containers", image->containers, image->n_containers);
-	json_bool(&w, "inUse", image->n_containers > 0);
-	json_bool(&w, "pinned", image->pinned);
-	json_bool(&w, "held", image->held);
+	json_put_bool(&w, "inUse", image->n_containers > 0);
+	json_put_bool(&w, "pinned", image->pinned);
+	json_put_bool(&w, "held", image->held);
 	output_json_time(&w, "pulledAt", image->pulled_ns);
 	output_json_time(&w, "lastContainerAt", image->last_container_ns);
 	output_json_time(&w, "lastReadAt", image->last_read_ns);
-	json_int(&w, "fileBytes", image->file_bytes);
+	json_put_int(&w, "fileBytes", image->file_bytes);
 	output_json_size(&w, "readFileBytes", image->read_bytes);
 	if (refused)
-		json_string(&w, "refused", *refused ? refused : NULL);
+		json_put_string(&w, "refused", *refused ? refused : NULL);
 	json_close_object(&w);
 	output_json_line(out, &w);
 }

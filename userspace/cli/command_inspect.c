@@ -136,7 +136,7 @@ static void write_names(struct json_writer *w, const char *key, char *const *nam
 {
 	json_open_array(w, key);
 	for (size_t i = 0; i < count; i++)
-		json_string(w, NULL, names[i]);
+		json_put_string(w, NULL, names[i]);
 	json_close_array(w);
 }
 
@@ -147,25 +147,25 @@ static void print_json(struct output *o, const Varve__V1__Record *r)
 
 	json_open_object(&w, NULL);
 	cli_records_json(&w, r);
-	json_bool(&w, "retain", r->retain);
-	json_string(&w, "twin", r->twin[0] ? r->twin : NULL);
-	json_string(&w, "layer", r->layer);
+	json_put_bool(&w, "retain", r->retain);
+	json_put_string(&w, "twin", r->twin[0] ? r->twin : NULL);
+	json_put_string(&w, "layer", r->layer);
 	output_json_size(&w, "apparentSize", r->size < 0 ? -1 : r->apparent_size);
 	output_json_size(&w, "inodes", r->size < 0 ? -1 : r->inodes);
-	json_string(&w, "mountpoint", r->mountpoint[0] ? r->mountpoint : NULL);
-	json_bool(&w, "readOnly", r->mounted_read_only);
+	json_put_string(&w, "mountpoint", r->mountpoint[0] ? r->mountpoint : NULL);
+	json_put_bool(&w, "readOnly", r->mounted_read_only);
 	cli_id_map_json(&w, "idMap", r->id_map);
 	cli_id_map_json(&w, "mountIdMap", r->mount_id_map);
 	json_open_array(&w, "holds");
 	for (size_t i = 0; i < r->n_holds; i++) {
 		json_open_object(&w, NULL);
-		json_string(&w, "lease", r->holds[i]->lease);
-		json_uint(&w, "refs", r->holds[i]->refs);
+		json_put_string(&w, "lease", r->holds[i]->lease);
+		json_put_uint(&w, "refs", r->holds[i]->refs);
 		json_close_object(&w);
 	}
 	json_close_array(&w);
 	write_names(&w, "children", r->children, r->n_children);
-	json_int(&w, "refUsageCount", r->ref_usage_count);
+	json_put_int(&w, "refUsageCount", r->ref_usage_count);
 	output_json_time(&w, "refLastUsedAt", r->ref_last_used_ns);
 	json_close_object(&w);
 	output_json_line(o, &w);

@@ -46,22 +46,23 @@ static void print_json(struct output *o, const Varve__V1__Lease *lease)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "name", lease->name);
+	json_put_string(&w, "name", lease->name);
 	output_json_time(&w, "createdAt", lease->created_ns);
 	output_json_time(&w, "expiresAt", lease->expires_ns);
-	json_bool(&w, "ephemeral", lease->ephemeral);
+	json_put_bool(&w, "ephemeral", lease->ephemeral);
 	json_open_array(&w, "holds");
 	for (size_t i = 0; i < lease->n_holds; i++) {
 		json_open_object(&w, NULL);
-		json_string(&w, "id",
-			    lease->holds[i]->lease); /* in a lease this field is the record's id */
-		json_uint(&w, "refs", lease->holds[i]->refs);
+		json_put_string(
+			&w, "id",
+			lease->holds[i]->lease); /* in a lease this field is the record's id */
+		json_put_uint(&w, "refs", lease->holds[i]->refs);
 		json_close_object(&w);
 	}
 	json_close_array(&w);
 	json_open_array(&w, "needs");
 	for (size_t i = 0; i < lease->n_needs; i++)
-		json_string(&w, NULL, lease->needs[i]);
+		json_put_string(&w, NULL, lease->needs[i]);
 	json_close_array(&w);
 	cli_id_map_json(&w, "idMap", lease->id_map);
 	json_close_object(&w);

@@ -139,8 +139,8 @@ static int run(struct cli *c, struct error *e)
 		return 0;
 	}
 	json_open_object(&w, NULL);
-	json_string(&w, "id", reply->id);
-	json_string(&w, "mountpoint", reply->mountpoint);
+	json_put_string(&w, "id", reply->id);
+	json_put_string(&w, "mountpoint", reply->mountpoint);
 	json_close_object(&w);
 	output_json_line(&c->out, &w);
 	return 0;

@@ -64,22 +64,22 @@ static void show_json(struct output *out, const Varve__V1__Owner *o)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "name", o->name);
-	json_string(&w, "kind", o->kind);
-	json_string(&w, "address", o->address);
+	json_put_string(&w, "name", o->name);
+	json_put_string(&w, "kind", o->kind);
+	json_put_string(&w, "address", o->address);
 	json_open_array(&w, "evict");
 	if (o->evicts_cache)
-		json_string(&w, NULL, "cache");
+		json_put_string(&w, NULL, "cache");
 	if (o->evicts_images)
-		json_string(&w, NULL, "images");
+		json_put_string(&w, NULL, "images");
 	json_close_array(&w);
-	json_bool(&w, "reachable", o->reachable);
-	json_bool(&w, "asking", o->asking);
-	json_string(&w, "problem", o->problem[0] ? o->problem : NULL);
-	json_string(&w, "version", o->version[0] ? o->version : NULL);
-	json_uint(&w, "records", o->records);
+	json_put_bool(&w, "reachable", o->reachable);
+	json_put_bool(&w, "asking", o->asking);
+	json_put_string(&w, "problem", o->problem[0] ? o->problem : NULL);
+	json_put_string(&w, "version", o->version[0] ? o->version : NULL);
+	json_put_uint(&w, "records", o->records);
 	output_json_size(&w, "size", o->size);
-	json_uint(&w, "evictable", o->evictable);
+	json_put_uint(&w, "evictable", o->evictable);
 	output_json_size(&w, "evictableSize", o->evictable_size);
 	output_json_time(&w, "askedAt", o->asked_ns);
 	json_close_object(&w);

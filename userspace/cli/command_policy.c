@@ -68,19 +68,19 @@ static void show_json(struct output *o, const Varve__V1__Policy *p,
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "name", p->name);
+	json_put_string(&w, "name", p->name);
 	json_open_array(&w, "filters");
 	for (size_t i = 0; i < p->n_filters; i++)
-		json_string(&w, NULL, p->filters[i]);
+		json_put_string(&w, NULL, p->filters[i]);
 	json_close_array(&w);
-	json_bool(&w, "all", p->all);
-	json_int(&w, "keepDurationNs", p->keep_duration_ns);
+	json_put_bool(&w, "all", p->all);
+	json_put_int(&w, "keepDurationNs", p->keep_duration_ns);
 	output_json_size(&w, "reservedSpace", limit_or_unknown(p->reserved));
 	output_json_size(&w, "maxUsedSpace", limit_or_unknown(p->max_used));
 	output_json_size(&w, "minFreeSpace", limit_or_unknown(p->min_free));
-	json_string(&w, "scorer", p->scorer);
-	json_string(&w, "owner", p->owner[0] ? p->owner : NULL);
-	json_int(&w, "used", p->used);
+	json_put_string(&w, "scorer", p->scorer);
+	json_put_string(&w, "owner", p->owner[0] ? p->owner : NULL);
+	json_put_int(&w, "used", p->used);
 	output_json_size(&w, "keep", is_limited(p) ? p->keep : -1);
 	cli_history_regrets_json(&w, regrets, p->name);
 	json_close_object(&w);
@@ -208,12 +208,12 @@ static void print_check(struct cli *c, struct output_table *t, const char *name,
 		return;
 	}
 	json_open_object(&w, NULL);
-	json_string(&w, "name", name);
-	json_uint(&w, "records", check->records);
-	json_int(&w, "size", check->bytes);
-	json_bool(&w, "goalReached", check->shortfall[0] == '\0');
-	json_int(&w, "missed", check->missed);
-	json_string(&w, "shortfall", check->shortfall[0] ? check->shortfall : NULL);
+	json_put_string(&w, "name", name);
+	json_put_uint(&w, "records", check->records);
+	json_put_int(&w, "size", check->bytes);
+	json_put_bool(&w, "goalReached", check->shortfall[0] == '\0');
+	json_put_int(&w, "missed", check->missed);
+	json_put_string(&w, "shortfall", check->shortfall[0] ? check->shortfall : NULL);
 	json_close_object(&w);
 	output_json_line(&c->out, &w);
 }

@@ -157,24 +157,24 @@ static void print_record_json(struct output *o, const Varve__V1__Pruned *record)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "id", record->id);
+	json_put_string(&w, "id", record->id);
 	output_json_size(&w, "size", record->size);
 	json_open_array(&w, "parents");
 	if (record->parent[0])
-		json_string(&w, NULL, record->parent);
+		json_put_string(&w, NULL, record->parent);
 	json_close_array(&w);
-	json_bool(&w, "mutable", record->mutable_);
-	json_bool(&w, "shared", record->shared);
+	json_put_bool(&w, "mutable", record->mutable_);
+	json_put_bool(&w, "shared", record->shared);
 	output_json_time(&w, "createdAt", record->created_ns);
 	output_json_time(&w, "lastUsedAt", record->last_used_ns);
-	json_int(&w, "usageCount", record->usage_count);
-	json_string(&w, "description", record->description);
-	json_string(&w, "recordType", record->record_type);
-	json_double(&w, "score", record->score);
-	json_string(&w, "reason", record->reason);
-	json_bool(&w, "toLazy", record->to_lazy);
-	json_string(&w, "owner", record->owner[0] ? record->owner : NULL);
-	json_string(&w, "refused", record->refused[0] ? record->refused : NULL);
+	json_put_int(&w, "usageCount", record->usage_count);
+	json_put_string(&w, "description", record->description);
+	json_put_string(&w, "recordType", record->record_type);
+	json_put_double(&w, "score", record->score);
+	json_put_string(&w, "reason", record->reason);
+	json_put_bool(&w, "toLazy", record->to_lazy);
+	json_put_string(&w, "owner", record->owner[0] ? record->owner : NULL);
+	json_put_string(&w, "refused", record->refused[0] ? record->refused : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }
@@ -205,13 +205,13 @@ static void print_summary_json(struct output *o, const Varve__V1__PruneSummary *
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_int(&w, "predicted", s->predicted);
-	json_int(&w, "freed", s->freed);
+	json_put_int(&w, "predicted", s->predicted);
+	json_put_int(&w, "freed", s->freed);
 	output_json_size(&w, "remaining", s->remaining);
-	json_bool(&w, "goalReached", s->goal_reached);
-	json_int(&w, "missed", s->missed);
-	json_string(&w, "shortfall", s->shortfall[0] ? s->shortfall : NULL);
-	json_string(&w, "plan", s->plan[0] ? s->plan : NULL);
+	json_put_bool(&w, "goalReached", s->goal_reached);
+	json_put_int(&w, "missed", s->missed);
+	json_put_string(&w, "shortfall", s->shortfall[0] ? s->shortfall : NULL);
+	json_put_string(&w, "plan", s->plan[0] ? s->plan : NULL);
 	json_close_object(&w);
 	output_json_line(o, &w);
 }

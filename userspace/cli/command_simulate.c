@@ -160,9 +160,9 @@ static void print_step(struct cli *c, struct json_writer *w, const struct saved_
 		return;
 	}
 	json_open_object(w, NULL);
-	json_string(w, "id", step->id);
+	json_put_string(w, "id", step->id);
 	output_json_size(w, "size", step->size_bytes);
-	json_double(w, "score", step->score);
+	json_put_double(w, "score", step->score);
 	json_close_object(w);
 	output_json_line(&c->out, w);
 }
@@ -205,15 +205,15 @@ static void print_replay(struct cli *c, struct output_table *t, const char *name
 
 	if (c->line.globals.json) {
 		json_open_object(&w, NULL);
-		json_string(&w, "scorer", name);
-		json_uint(&w, "uses", r->uses);
-		json_uint(&w, "hits", r->hits);
-		json_double(&w, "hitRatio", hits);
-		json_double(&w, "byteHitRatio", byte_hits);
-		json_int(&w, "recreatedBytes", (int64_t)r->recreated_bytes);
-		json_double(&w, "recreatedSeconds", r->recreated_s);
-		json_uint(&w, "evicted", r->evicted);
-		json_int(&w, "mostBytes", r->most_bytes);
+		json_put_string(&w, "scorer", name);
+		json_put_uint(&w, "uses", r->uses);
+		json_put_uint(&w, "hits", r->hits);
+		json_put_double(&w, "hitRatio", hits);
+		json_put_double(&w, "byteHitRatio", byte_hits);
+		json_put_int(&w, "recreatedBytes", (int64_t)r->recreated_bytes);
+		json_put_double(&w, "recreatedSeconds", r->recreated_s);
+		json_put_uint(&w, "evicted", r->evicted);
+		json_put_int(&w, "mostBytes", r->most_bytes);
 		json_close_object(&w);
 		output_json_line(&c->out, &w);
 		return;
@@ -238,8 +238,8 @@ static void print_bound(struct cli *c, struct output_table *t, double recreated_
 
 	if (c->line.globals.json) {
 		json_open_object(&w, NULL);
-		json_string(&w, "scorer", "bound");
-		json_int(&w, "recreatedBytes", (int64_t)recreated_bytes);
+		json_put_string(&w, "scorer", "bound");
+		json_put_int(&w, "recreatedBytes", (int64_t)recreated_bytes);
 		json_close_object(&w);
 		output_json_line(&c->out, &w);
 		return;

@@ -167,27 +167,27 @@ static void print_json(struct output *o, const Varve__V1__Stats *s, bool by_moun
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "id", s->id);
+	json_put_string(&w, "id", s->id);
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
 		if (!counters[i].key)
 			continue;
 		if (seen(s, counters[i].field))
-			json_uint(&w, counters[i].key, counter_value(s, &counters[i]));
+			json_put_uint(&w, counters[i].key, counter_value(s, &counters[i]));
 		else
-			json_null(&w, counters[i].key);
+			json_put_null(&w, counters[i].key);
 	}
 	output_json_time(&w, "firstAccessAt", seen(s, FIELD_FIRST_ACCESS) ? s->first_access_ns : 0);
 	output_json_time(&w, "lastAccessAt", seen(s, FIELD_LAST_ACCESS) ? s->last_access_ns : 0);
 	output_json_time(&w, "lastWrittenAt", s->last_written_ns);
 	cli_records_upkeep_json(&w, s->upkeep, seen(s, FIELD_OPENS));
-	json_string(&w, "backend", s->backend[0] ? s->backend : "none");
-	json_uint(&w, "lost", s->lost);
+	json_put_string(&w, "backend", s->backend[0] ? s->backend : "none");
+	json_put_uint(&w, "lost", s->lost);
 	cli_records_snapshot_json(&w, s->snapshot_key, s->snapshot_kind);
 	cli_records_owners_json(&w, s->owners, s->n_owners);
 	if (by_mount) {
-		json_uint(&w, "mount", s->mount);
-		json_uint(&w, "layer", s->layer);
-		json_string(&w, "mountpoint", s->mountpoint[0] ? s->mountpoint : NULL);
+		json_put_uint(&w, "mount", s->mount);
+		json_put_uint(&w, "layer", s->layer);
+		json_put_string(&w, "mountpoint", s->mountpoint[0] ? s->mountpoint : NULL);
 	}
 	json_close_object(&w);
 	output_json_line(o, &w);
@@ -255,15 +255,15 @@ static void print_reader_json(struct output *o, const Varve__V1__Reader *r)
 	struct json_writer w = { .out = &line };
 
 	json_open_object(&w, NULL);
-	json_string(&w, "who", r->reader[0] ? r->reader : NULL);
-	json_bool(&w, "upkeep", r->upkeep);
+	json_put_string(&w, "who", r->reader[0] ? r->reader : NULL);
+	json_put_bool(&w, "upkeep", r->upkeep);
 	if (r->layers)
-		json_uint(&w, "layers", r->layers);
+		json_put_uint(&w, "layers", r->layers);
 	else
-		json_null(&w, "layers");
-	json_uint(&w, "opens", r->opens);
-	json_uint(&w, "reads", r->reads);
-	json_uint(&w, "readBytes", r->read_bytes);
+		json_put_null(&w, "layers");
+	json_put_uint(&w, "opens", r->opens);
+	json_put_uint(&w, "reads", r->reads);
+	json_put_uint(&w, "readBytes", r->read_bytes);
 	output_json_time(&w, "firstReadAt", r->first_read_ns);
 	output_json_time(&w, "lastReadAt", r->last_read_ns);
 	json_close_object(&w);

@@ -16,8 +16,8 @@ static int run(struct cli *c, struct error *e)
 	c->exit = CLI_EXIT_DONE; /* without an agent, print the version of varve alone */
 	if (c->line.globals.json) {
 		json_open_object(&w, NULL);
-		json_string(&w, "version", VARVE_VERSION);
-		json_string(&w, "agent", reply ? reply->version : NULL);
+		json_put_string(&w, "version", VARVE_VERSION);
+		json_put_string(&w, "agent", reply ? reply->version : NULL);
 		json_close_object(&w);
 		output_json_line(&c->out, &w);
 		return 0;

@@ -163,13 +163,13 @@ void output_json_time(struct json_writer *w, const char *key, int64_t wall_ns)
 {
 	char buffer[UNITS_TEXT_MAX];
 
-	json_string(w, key, wall_ns == 0 ? NULL : units_format_time(wall_ns, buffer));
+	json_put_string(w, key, wall_ns == 0 ? NULL : units_format_time(wall_ns, buffer));
 }
 
 void output_json_size(struct json_writer *w, const char *key, int64_t bytes)
 {
 	if (bytes < 0)
-		json_null(w, key);
+		json_put_null(w, key);
 	else
-		json_int(w, key, bytes);
+		json_put_int(w, key, bytes);
 }

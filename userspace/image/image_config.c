@@ -70,7 +70,7 @@ static json_t *fresh_config(const char *architecture)
 			 "history");
 }
 
-/* Not json_string(), which is also the name of a function in base/json_writer.h. */
+/* Not json_put_string(), which is also the name of a function in base/json_writer.h. */
 static json_t *text_value(const char *text)
 {
 	return json_stringn(text, strlen(text));

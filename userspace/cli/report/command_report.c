@@ -21,31 +21,32 @@ static const struct cli_option options[] = {
 static void write_amount(struct json_writer *w, const char *key, const struct report_amount *a)
 {
 	json_open_object(w, key);
-	json_uint(w, "layers", a->layers);
-	json_int(w, "bytes", a->bytes);
+	json_put_uint(w, "layers", a->layers);
+	json_put_int(w, "bytes", a->bytes);
 	json_close_object(w);
 }
 
 static void write_duplicates(struct json_writer *w, const Varve__V1__DuplicatesReply *d)
 {
 	if (!d) {
-		json_null(w, "duplicates");
+		json_put_null(w, "duplicates");
 		return;
 	}
 	json_open_object(w, "duplicates");
-	json_int(w, "bytes", d->duplicate_bytes);
-	json_uint(w, "files", d->duplicate_files);
-	json_bool(w, "complete", d->complete);
-	json_uint(w, "layers", d->layers);
-	json_uint(w, "layersSampled", d->layers_walked);
-	json_int(w, "bytesCompared", d->hashed_bytes);
+	json_put_int(w, "bytes", d->duplicate_bytes);
+	json_put_uint(w, "files", d->duplicate_files);
+	json_put_bool(w, "complete", d->complete);
+	json_put_uint(w, "layers", d->layers);
+	json_put_uint(w, "layersSampled", d->layers_walked);
+	json_put_int(w, "bytesCompared", d->hashed_bytes);
 	json_open_array(w, "largest");
 	for (size_t i = 0; i < d->n_largest; i++) {
 		json_open_object(w, NULL);
-		json_string(w, "path", d->largest[i]->path);
-		json_string(w, "record", d->largest[i]->record[0] ? d->largest[i]->record : NULL);
-		json_int(w, "size", d->largest[i]->size);
-		json_uint(w, "layers", d->largest[i]->layers);
+		json_put_string(w, "path", d->largest[i]->path);
+		json_put_string(w, "record",
+				d->largest[i]->record[0] ? d->largest[i]->record : NULL);
+		json_put_int(w, "size", d->largest[i]->size);
+		json_put_uint(w, "layers", d->largest[i]->layers);
 		json_close_object(w);
 	}
 	json_close_array(w);
@@ -57,8 +58,8 @@ static void write_lists(struct json_writer *w, const struct report_facts *f)
 	json_open_array(w, "imagesWithOneFileRead");
 	for (size_t i = 0; i < f->image_count; i++) {
 		json_open_object(w, NULL);
-		json_string(w, "name", f->images[i].name);
-		json_int(w, "size", f->images[i].bytes);
+		json_put_string(w, "name", f->images[i].name);
+		json_put_int(w, "size", f->images[i].bytes);
 		output_json_time(w, "lastReadAt", f->images[i].last_read_ns);
 		json_close_object(w);
 	}
@@ -66,19 +67,19 @@ static void write_lists(struct json_writer *w, const struct report_facts *f)
 	json_open_array(w, "policies");
 	for (size_t i = 0; i < f->policy_count; i++) {
 		json_open_object(w, NULL);
-		json_string(w, "name", f->policies[i].name);
-		json_string(w, "problem", f->policies[i].problem);
-		json_uint(w, "records", f->policies[i].records);
-		json_int(w, "bytes", f->policies[i].bytes);
+		json_put_string(w, "name", f->policies[i].name);
+		json_put_string(w, "problem", f->policies[i].problem);
+		json_put_uint(w, "records", f->policies[i].records);
+		json_put_int(w, "bytes", f->policies[i].bytes);
 		json_close_object(w);
 	}
 	json_close_array(w);
 	json_open_array(w, "changes");
 	for (size_t i = 0; i < f->change_count && i < REPORT_CHANGES; i++) {
 		json_open_object(w, NULL);
-		json_string(w, "what", f->changes[i].what);
-		json_string(w, "command", f->changes[i].command);
-		json_int(w, "bytes", f->changes[i].bytes);
+		json_put_string(w, "what", f->changes[i].what);
+		json_put_string(w, "command", f->changes[i].command);
+		json_put_int(w, "bytes", f->changes[i].bytes);
 		json_close_object(w);
 	}
 	json_close_array(w);
@@ -91,16 +92,16 @@ static void print_json(struct output *o, const struct report_facts *f)
 
 	json_open_object(&w, NULL);
 	output_json_time(&w, "at", f->now_ns);
-	json_string(&w, "backend", f->backend);
-	json_uint(&w, "lost", f->lost);
+	json_put_string(&w, "backend", f->backend);
+	json_put_uint(&w, "lost", f->lost);
 	write_amount(&w, "all", &f->all);
-	json_uint(&w, "unmeasuredLayers", f->unmeasured.layers);
+	json_put_uint(&w, "unmeasuredLayers", f->unmeasured.layers);
 	write_amount(&w, "neverRead", &f->never_read);
 	write_amount(&w, "notReadFor30Days", &f->cold);
 	write_amount(&w, "perhapsNeverRead", &f->incomplete);
 	write_amount(&w, "evicted", &f->evicted);
 	write_amount(&w, "madeAgain", &f->regretted);
-	json_double(&w, "madeAgainSeconds", (double)f->regretted_cost_ns / 1e9);
+	json_put_double(&w, "madeAgainSeconds", (double)f->regretted_cost_ns / 1e9);
 	write_duplicates(&w, f->duplicates);
 	write_lists(&w, f);
 	json_close_object(&w);
