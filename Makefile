@@ -17,7 +17,7 @@
 # make fuzz            searches for inputs that break a parser, FUZZ_SECONDS=10 for each
 # make SAN=address|thread [target]           the same in build/asan or build/tsan
 # make FAIL_POINTS=1 [target]                an agent that tests can kill between two steps, in
-#                                            build/failpoints (base/fail_point.h); build/asan can be, too
+#                                            build/failpoints (base/fail_point.h); build/asan has one
 # make CC=clang OUT=build/clang              with another compiler, in another folder
 # make V=1                                   shows the commands
 
