@@ -110,10 +110,10 @@ def remove_snapshots(agent, keys, pause):
     with grpc.insecure_channel('unix:' + agent, [('grpc.use_local_subchannel_pool', 1)]) as channel:
         remove = channel.unary_unary('/containerd.services.snapshots.v1.Snapshots/Remove')
         for key in keys:
-            # As containerd's collection does, until what lies on top of it is gone.
-            for _attempt in range(100):
+            # As containerd's collection does, until what lies on top of it is gone, and an agent is there.
+            for _attempt in range(1000):
                 try:
-                    remove(snapshots_pb2.KeyRequest(key=key).SerializeToString(), timeout=60)
+                    remove(snapshots_pb2.KeyRequest(key=key).SerializeToString(), timeout=60, wait_for_ready=True)
                     note(call='Removed', key=key)
                     break
                 except grpc.RpcError as error:
