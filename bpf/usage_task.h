@@ -173,9 +173,9 @@ static __always_inline bool is_named(struct task_struct *task)
 }
 
 /* Up to the root, or to one that is known. */
-static __noinline int note_cgroup_names(struct task_struct *task)
+static __noinline int note_cgroup_names(void)
 {
-	void *cgroup = find_cgroup(task);
+	void *cgroup = find_cgroup(bpf_get_current_task_btf());
 	__u32 depth = cgroup ? load_word(cgroup + bpf_core_field_offset(struct cgroup, level)) : 0;
 
 	for (__u32 i = 0; i < USAGE_CGROUP_DEPTH; i++) {
@@ -207,8 +207,9 @@ static __always_inline __u64 current_cgroup(void)
 
 /* Keeps the result in `verdict`, which belongs to the task. NULL when there was no memory for it.
  */
-static __noinline bool find_verdict(struct usage_verdict *verdict, __u64 epoch, __u64 cgroup)
+static __noinline int find_verdict(struct usage_verdict *verdict, __u64 cgroup)
 {
+	__u64 epoch = upkeep_change; /* before anything that it may change is read */
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool upkeep = is_marked(task) || is_named(task);
 
@@ -239,6 +240,6 @@ __noinline int is_upkeep(__u64 cgroup)
 		return verdict->upkeep;
 	/* find_verdict() must not call it: both frames, in the longest chain of calls, exceed the
 	 * 512 bytes of 6.1. */
-	note_cgroup_names(task);
-	return find_verdict(verdict, epoch, cgroup);
+	note_cgroup_names();
+	return find_verdict(verdict, cgroup);
 }
