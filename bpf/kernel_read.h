@@ -90,6 +90,16 @@ static __always_inline struct io_kiocb *as_request(void *address)
 	return address;
 }
 
+/* The same pointer, for reading alone: each load from one that the verifier trusts, as from a
+ * hook's arguments, costs it a search through all the types of the kernel. */
+#define for_reading(pointer, type) \
+	(typed_loads ? (type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)) : (pointer))
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return for_reading(bpf_get_current_task_btf(), struct task_struct);
+}
+
 /* ---- of what was followed from a hook's arguments ---- */
 
 #define follow(object, field) (direct_loads ? (object)->field : BPF_CORE_READ(object, field))

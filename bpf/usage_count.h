@@ -377,7 +377,7 @@ static __always_inline bool note_change_in(struct super_block *super)
 	return 1;
 }
 
-static __noinline int note_change_of(struct file *file)
+static __always_inline int credit_change(struct file *file)
 {
 	struct inode *inode = file ? file_inode(file) : 0;
 
@@ -417,7 +417,7 @@ static __always_inline void count_exec(struct counted_file *counted)
 	add(&counted->cell->execs, 1);
 }
 
-static __noinline int count_read(struct file *file, __u64 bytes)
+static __always_inline int credit_read(struct file *file, __u64 bytes)
 {
 	struct counted_file counted;
 
@@ -430,7 +430,7 @@ static __noinline int count_read(struct file *file, __u64 bytes)
 	return 0;
 }
 
-static __noinline int count_write(struct file *file, __u64 bytes)
+static __always_inline int credit_write(struct file *file, __u64 bytes)
 {
 	struct counted_file counted;
 
@@ -441,4 +441,19 @@ static __noinline int count_write(struct file *file, __u64 bytes)
 	stamp_write(counted.cell, counted.to.owner);
 	note_change_by(&counted);
 	return 0;
+}
+
+static __noinline int count_read(struct file *file, __u64 bytes)
+{
+	return credit_read(file, bytes);
+}
+
+static __noinline int count_write(struct file *file, __u64 bytes)
+{
+	return credit_write(file, bytes);
+}
+
+static __noinline int note_change_of(struct file *file)
+{
+	return credit_change(file);
 }

@@ -95,7 +95,7 @@ static __noinline int note_mapped(struct counted_file *counted)
 }
 
 /* A mapping counts once, when it is made; what is touched through it has a counter of its own. */
-static __noinline int count_mmap(struct file *file, bool shared)
+static __always_inline int credit_mmap(struct file *file, bool shared)
 {
 	struct counted_file counted;
 
@@ -108,6 +108,11 @@ static __noinline int count_mmap(struct file *file, bool shared)
 	if (shared && file_mode(file) & FMODE_WRITE)
 		note_change_by(&counted);
 	return 0;
+}
+
+static __noinline int count_mmap(struct file *file, bool shared)
+{
+	return credit_mmap(file, shared);
 }
 
 static __always_inline bool find_mapped_credit(const struct usage_mapped *mapped,

@@ -81,7 +81,8 @@ static __always_inline bool is_32_bit(struct task_struct *task)
 }
 #endif
 
-static __always_inline struct file *find_open_file(struct task_struct *task, __u32 descriptor)
+/* The address of the file behind a descriptor; 0 when there is none. */
+static __always_inline __u64 find_open_file(struct task_struct *task, __u32 descriptor)
 {
 	struct fdtable *table;
 
@@ -90,7 +91,37 @@ static __always_inline struct file *find_open_file(struct task_struct *task, __u
 	table = task->files->fdt;
 	if (descriptor >= table->max_fds)
 		return 0;
-	return as_file(load_word(table->fd + descriptor));
+	return load_word(table->fd + descriptor);
+}
+
+/*
+ * What happens to a file, by its address. Not static: so the kernel verifies each of these once,
+ * and not again for each way to each of its calls. It passes no files to such functions.
+ */
+int read_at(__u64 file, __u64 bytes);
+int written_at(__u64 file, __u64 bytes);
+int mapped_at(__u64 file, __u64 shared);
+int changed_at(__u64 file);
+int opened_at(__u64 file, __u64 truncated);
+
+__noinline int read_at(__u64 file, __u64 bytes)
+{
+	return credit_read(as_file(file), bytes);
+}
+
+__noinline int written_at(__u64 file, __u64 bytes)
+{
+	return credit_write(as_file(file), bytes);
+}
+
+__noinline int mapped_at(__u64 file, __u64 shared)
+{
+	return credit_mmap(as_file(file), shared);
+}
+
+__noinline int changed_at(__u64 file)
+{
+	return credit_change(as_file(file));
 }
 
 /*
@@ -145,9 +176,10 @@ static __noinline int count_open_of(struct file *file, __u32 mode, bool truncate
 
 /* Calls two functions with large frames, one after the other: inlined here, the frame of the first
  * would count below the second, and 6.1 allows 512 bytes for a chain of calls. */
-static __noinline int count_opened(struct file *file, bool truncated)
+__noinline int opened_at(__u64 address, __u64 truncated)
 {
-	__u32 mode = file ? file_mode(file) : FMODE_PATH;
+	struct file *file = as_file(address);
+	__u32 mode = address ? file_mode(file) : FMODE_PATH;
 
 	if (mode & FMODE_PATH)
 		return 0;
@@ -169,8 +201,8 @@ static __always_inline void count_mapping(struct task_struct *task, struct pt_re
 	__u32 flags = call_argument(regs, 3), type = flags & MAP_TYPE;
 
 	if (!(flags & MAP_ANONYMOUS))
-		count_mmap(find_open_file(task, call_argument(regs, 4)),
-			   type == MAP_SHARED || type == MAP_SHARED_VALIDATE);
+		mapped_at(find_open_file(task, call_argument(regs, 4)),
+			  type == MAP_SHARED || type == MAP_SHARED_VALIDATE);
 }
 
 static __always_inline void count_ioctl(struct task_struct *task, struct pt_regs *regs)
@@ -178,7 +210,7 @@ static __always_inline void count_ioctl(struct task_struct *task, struct pt_regs
 	__u32 request = call_argument(regs, 1);
 
 	if (request == FICLONE || request == FICLONERANGE || request == FIDEDUPERANGE)
-		note_change_of(find_open_file(task, call_argument(regs, 0)));
+		changed_at(find_open_file(task, call_argument(regs, 0)));
 }
 
 /* An absolute path outside the registered root may still lead into a mount; not so by "..", ".", or
@@ -216,14 +248,14 @@ static __always_inline struct super_block *base_super(struct task_struct *task, 
 		return dentry_super(as_dentry((__u64)BPF_CORE_READ(task, fs, root.dentry)));
 	if (directory == AT_FDCWD)
 		return dentry_super(as_dentry((__u64)BPF_CORE_READ(task, fs, pwd.dentry)));
-	file = find_open_file(task, directory);
+	file = as_file(find_open_file(task, directory));
 	inode = file ? file_inode(file) : 0;
 	return inode ? inode_super(inode) : 0;
 }
 
 static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	__u32 place = USAGE_CALL_DIRECTORY(entry);
 	const char *path = (const char *)call_argument(regs, USAGE_CALL_PATH(entry));
 	int directory = place == USAGE_CALL_AT_CWD ? AT_FDCWD : (int)call_argument(regs, place);
@@ -239,43 +271,44 @@ static __noinline int count_path_change(struct pt_regs *regs, __u32 entry)
 
 /* A function of its own: the program that runs at each system call of the host then needs no stack
  * and saves no registers. */
-static __noinline int count_call(struct pt_regs *regs, __u32 entry, __u64 result)
+static __noinline int count_call(struct pt_regs *hook_regs, __u32 entry, __u64 result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = for_reading(hook_regs, struct pt_regs);
+	struct task_struct *task = current_task();
 
 	if (is_32_bit(task))
 		return 0;
 	switch (USAGE_CALL_CLASS(entry)) {
 	case USAGE_CALL_READ:
-		count_read(find_open_file(task, call_argument(regs, 0)), result);
+		read_at(find_open_file(task, call_argument(regs, 0)), result);
 		break;
 	case USAGE_CALL_OPEN:
-		count_opened(find_open_file(task, result),
-			     call_argument(regs, USAGE_CALL_PATH(entry)) & O_TRUNC);
+		opened_at(find_open_file(task, result),
+			  call_argument(regs, USAGE_CALL_PATH(entry)) & O_TRUNC);
 		break;
 	case USAGE_CALL_OPEN_HOW:
-		count_opened(find_open_file(task, result),
-			     how_truncates((void *)call_argument(regs, 2)));
+		opened_at(find_open_file(task, result),
+			  how_truncates((void *)call_argument(regs, 2)));
 		break;
 	case USAGE_CALL_WRITE:
-		count_write(find_open_file(task, call_argument(regs, 0)), result);
+		written_at(find_open_file(task, call_argument(regs, 0)), result);
 		break;
 	case USAGE_CALL_MMAP:
 		count_mapping(task, regs);
 		break;
 	case USAGE_CALL_SENDFILE:
-		count_read(find_open_file(task, call_argument(regs, 1)), result);
-		count_write(find_open_file(task, call_argument(regs, 0)), result);
+		read_at(find_open_file(task, call_argument(regs, 1)), result);
+		written_at(find_open_file(task, call_argument(regs, 0)), result);
 		break;
 	case USAGE_CALL_SPLICE:
-		count_read(find_open_file(task, call_argument(regs, 0)), result);
-		count_write(find_open_file(task, call_argument(regs, 2)), result);
+		read_at(find_open_file(task, call_argument(regs, 0)), result);
+		written_at(find_open_file(task, call_argument(regs, 2)), result);
 		break;
 	case USAGE_CALL_IOCTL:
 		count_ioctl(task, regs);
 		break;
 	case USAGE_CALL_CHANGE_FILE:
-		note_change_of(find_open_file(task, call_argument(regs, 0)));
+		changed_at(find_open_file(task, call_argument(regs, 0)));
 		break;
 	case USAGE_CALL_CHANGE_PATH:
 		(void)count_path_change(regs, entry);
@@ -328,7 +361,7 @@ static __always_inline void *request_data(struct io_kiocb *request)
 	return (void *)request + bpf_core_field_offset(struct io_kiocb, file);
 }
 
-static __always_inline struct file *find_slot_file_before_6_13(void *ring, __u32 slot)
+static __always_inline __u64 find_slot_file_before_6_13(void *ring, __u32 slot)
 {
 	void *files;
 
@@ -337,13 +370,12 @@ static __always_inline struct file *find_slot_file_before_6_13(void *ring, __u32
 		return 0;
 	files = (void *)load_word(
 		ring + bpf_core_field_offset(struct io_ring_ctx___before_6_13, file_table.files));
-	return as_file(
-		load_word(files + slot * bpf_core_type_size(struct io_fixed_file___before_6_13)) &
-		~IO_URING_SLOT_FLAGS);
+	return load_word(files + slot * bpf_core_type_size(struct io_fixed_file___before_6_13)) &
+	       ~IO_URING_SLOT_FLAGS;
 }
 
 /* The file in a slot of the ring's own table ("direct descriptor"). */
-static __noinline struct file *find_slot_file(void *ring, __u32 slot)
+static __noinline __u64 find_slot_file(void *ring, __u32 slot)
 {
 	__u64 nodes, node;
 
@@ -357,9 +389,8 @@ static __noinline struct file *find_slot_file(void *ring, __u32 slot)
 	node = load_word((void *)nodes + slot * sizeof(node));
 	if (!node)
 		return 0;
-	return as_file(
-		load_word((void *)node + bpf_core_field_offset(struct io_rsrc_node, file_ptr)) &
-		~IO_URING_SLOT_FLAGS);
+	return load_word((void *)node + bpf_core_field_offset(struct io_rsrc_node, file_ptr)) &
+	       ~IO_URING_SLOT_FLAGS;
 }
 
 /* An open completes with a descriptor of the task, or, when it was for a slot of the ring's table,
@@ -367,30 +398,29 @@ static __noinline struct file *find_slot_file(void *ring, __u32 slot)
 static __always_inline void count_ring_open(void *ring, struct io_kiocb *request, __u32 result)
 {
 	void *data = request_data(request);
-	struct file *file;
-	__u64 flags = 0;
+	__u64 file, flags = 0;
 	__u32 slot;
 
 	if (!bpf_core_field_exists(struct io_open, file_slot))
 		return;
 	slot = load_word(data + bpf_core_field_offset(struct io_open, file_slot));
 	if (!slot)
-		file = find_open_file(bpf_get_current_task_btf(), result);
+		file = find_open_file(current_task(), result);
 	else
 		file = find_slot_file(ring, slot == IORING_FILE_INDEX_ALLOC ? result : slot - 1);
 	if (bpf_core_field_exists(struct io_open, how.flags))
 		flags = load_word(data + bpf_core_field_offset(struct io_open, how.flags));
-	count_opened(file, flags & O_TRUNC);
+	opened_at(file, flags & O_TRUNC);
 }
 
-static __always_inline void count_ring_splice(void *ring, struct io_kiocb *request, struct file *to,
+static __always_inline void count_ring_splice(void *ring, struct io_kiocb *request, __u64 to,
 					      __u64 bytes)
 {
 	void *data = request_data(request);
-	struct file *from;
 	__u32 descriptor, flags;
+	__u64 from;
 
-	count_write(to, bytes);
+	written_at(to, bytes);
 	if (!bpf_core_field_exists(struct io_splice, splice_fd_in))
 		return;
 	descriptor = load_word(data + bpf_core_field_offset(struct io_splice, splice_fd_in));
@@ -398,8 +428,8 @@ static __always_inline void count_ring_splice(void *ring, struct io_kiocb *reque
 	if (flags & SPLICE_F_FD_IN_FIXED)
 		from = find_slot_file(ring, descriptor);
 	else
-		from = find_open_file(bpf_get_current_task_btf(), descriptor);
-	count_read(from, bytes);
+		from = find_open_file(current_task(), descriptor);
+	read_at(from, bytes);
 }
 
 #define IORING_OP_RENAMEAT 35
@@ -433,7 +463,7 @@ static __always_inline int ring_folder(struct io_kiocb *request, __u8 operation)
 /* The request's path is gone by now: it may be relative, or absolute. */
 static __noinline int count_ring_path_change(struct io_kiocb *request, __u8 operation)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	bool placed = note_change_in(base_super(task, AT_FDCWD, 1));
 
 	placed |= note_change_in(base_super(task, ring_folder(request, operation), 0));
@@ -445,30 +475,30 @@ static __noinline int count_ring_path_change(struct io_kiocb *request, __u8 oper
 static __always_inline int count_ring_call(void *ring, void *address, int result)
 {
 	struct io_kiocb *request = as_request(address);
-	struct file *file;
 	__u8 operation;
+	__u64 file;
 
 	if (result < 0 || !address)
 		return 0;
 	operation = typed_loads ? request->opcode : BPF_CORE_READ(request, opcode);
 	if (!ring_calls[operation])
 		return 0;
-	file = typed_loads ? request->file : BPF_CORE_READ(request, file);
+	file = load_word(address + bpf_core_field_offset(struct io_kiocb, file));
 	switch (ring_calls[operation]) {
 	case USAGE_CALL_OPEN:
 		count_ring_open(ring, request, result);
 		break;
 	case USAGE_CALL_READ:
-		count_read(file, result);
+		read_at(file, result);
 		break;
 	case USAGE_CALL_WRITE:
-		count_write(file, result);
+		written_at(file, result);
 		break;
 	case USAGE_CALL_SPLICE:
 		count_ring_splice(ring, request, file, result);
 		break;
 	case USAGE_CALL_CHANGE_FILE:
-		note_change_of(file);
+		changed_at(file);
 		break;
 	case USAGE_CALL_CHANGE_PATH:
 		(void)count_ring_path_change(request, operation);

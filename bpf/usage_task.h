@@ -75,7 +75,7 @@ static __always_inline bool is_marked(struct task_struct *task)
 {
 	struct usage_mark *mark = bpf_task_storage_get(&upkeep_marks, task->group_leader, 0, 0);
 
-	return mark && (!mark->start_stack || mark->start_stack == task->mm->start_stack);
+	return mark && (!mark->start_stack || mark->start_stack == current_task()->mm->start_stack);
 }
 
 /* Where cgroup v1 is in use, a task is in one cgroup of each hierarchy: that of the memory counts.
@@ -172,26 +172,34 @@ static __always_inline bool is_named(struct task_struct *task)
 	       (is_program_named(task) || is_cgroup_named(task));
 }
 
+struct naming {
+	void *cgroup;
+	__u32 depth;
+};
+
+static long note_cgroup_name(__u32 index, struct naming *naming)
+{
+	__u64 number = cgroup_number(naming->cgroup);
+	struct usage_cgroup_name name = {};
+
+	(void)read_cgroup_name(naming->cgroup, name.name, sizeof(name.name));
+	naming->cgroup = cgroup_ancestor(naming->cgroup, naming->depth - index - 1);
+	if (index + 1 < naming->depth)
+		name.parent = cgroup_number(naming->cgroup);
+	return bpf_map_update_elem(&cgroup_names, &number, &name, BPF_NOEXIST) != 0;
+}
+
 /* Up to the root, or to one that is known. */
 static __noinline int note_cgroup_names(void)
 {
-	void *cgroup = find_cgroup(bpf_get_current_task_btf());
-	__u32 depth = cgroup ? load_word(cgroup + bpf_core_field_offset(struct cgroup, level)) : 0;
+	struct naming naming = { .cgroup = find_cgroup(current_task()) };
 
-	for (__u32 i = 0; i < USAGE_CGROUP_DEPTH; i++) {
-		struct usage_cgroup_name name = {};
-		__u64 number;
-
-		if (i >= depth)
-			break;
-		number = cgroup_number(cgroup);
-		(void)read_cgroup_name(cgroup, name.name, sizeof(name.name));
-		cgroup = cgroup_ancestor(cgroup, depth - i - 1);
-		if (i + 1 < depth)
-			name.parent = cgroup_number(cgroup);
-		if (bpf_map_update_elem(&cgroup_names, &number, &name, BPF_NOEXIST))
-			break;
-	}
+	if (!naming.cgroup)
+		return 0;
+	naming.depth = load_word(naming.cgroup + bpf_core_field_offset(struct cgroup, level)) &
+		       0xffff;
+	(void)bpf_loop(naming.depth < USAGE_CGROUP_DEPTH ? naming.depth : USAGE_CGROUP_DEPTH,
+		       note_cgroup_name, &naming, 0);
 	return 0;
 }
 
@@ -201,7 +209,7 @@ static __always_inline __u64 current_cgroup(void)
 
 	if (!cgroup_v1)
 		return bpf_get_current_cgroup_id();
-	cgroup = find_cgroup(bpf_get_current_task_btf());
+	cgroup = find_cgroup(current_task());
 	return cgroup ? cgroup_number(cgroup) : 0;
 }
 
@@ -211,7 +219,7 @@ static __noinline int find_verdict(struct usage_verdict *verdict, __u64 cgroup)
 {
 	__u64 epoch = upkeep_change; /* before anything that it may change is read */
 	struct task_struct *task = bpf_get_current_task_btf();
-	bool upkeep = is_marked(task) || is_named(task);
+	bool upkeep = is_marked(task) || is_named(current_task());
 
 	if (!verdict)
 		return upkeep;

@@ -979,11 +979,11 @@ static void report_programs(void)
 static bool is_seldom_run(const struct btf *types, const struct bpf_func_info *function)
 {
 	static const char *const seldom[] = {
-		"lose_cell",	     "lose_file",	"make_cell",	    "make_file_entry",
-		"stamp_read_tick",   "count_use",	"find_layer",	    "btrfs_device",
-		"note_verdict",	     "judge_layer",	"find_verdict",	    "note_cgroup_names",
-		"make_reader_entry", "is_cgroup_named", "is_program_named", "compare_slot",
-		"lose_entry",
+		"lose_cell",	     "lose_file",	 "make_cell",	     "make_file_entry",
+		"stamp_read_tick",   "count_use",	 "find_layer",	     "btrfs_device",
+		"note_verdict",	     "judge_layer",	 "find_verdict",     "note_cgroup_names",
+		"make_reader_entry", "is_cgroup_named",	 "is_program_named", "compare_slot",
+		"lose_entry",	     "note_cgroup_name",
 	};
 	const struct btf_type *type = btf__type_by_id(types, function->type_id);
 	const char *name = type ? btf__name_by_offset(types, type->name_off) : "";

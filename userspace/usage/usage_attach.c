@@ -568,9 +568,14 @@ int usage_attach(const struct usage_bpf_options *options, enum usage_backend bac
 	if (!log)
 		return error_set(e, -ENOMEM, "out of memory");
 	(void)libbpf_set_print(NULL); /* what it has to say is in errno and the verifier's log */
+	log[0] = '\0';
 	code = usage_kernel_open(&kernel, e);
-	if (code == 0)
-		code = prepare_pins(options, e);
+	if (code < 0)
+		return code;
+	code = backend == USAGE_BACKEND_OVERLAY ? usage_kernel_refuses_exits(&kernel) : 0;
+	if (code < 0)
+		return refuse_load(&attempt, code, e);
+	code = prepare_pins(options, e);
 	if (code < 0)
 		return code;
 	attempt.typed_loads = usage_kernel_has(&kernel, "bpf_rdonly_cast", BTF_KIND_FUNC);

@@ -52,7 +52,8 @@ bool usage_kernel_passes_ring_fields(const struct usage_kernel *k)
 	return btf_vlen(type) > 4;
 }
 
-/* A program that does nothing; -1: the kernel does not take one of this type. */
+/* A program that does nothing; below 0: the kernel does not take one of this type, for this reason.
+ */
 static int load_probe(enum bpf_attach_type type, int btf_id)
 {
 	const struct bpf_insn nothing[] = {
@@ -62,7 +63,7 @@ static int load_probe(enum bpf_attach_type type, int btf_id)
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type,
 		    .attach_btf_id = btf_id > 0 ? (uint32_t)btf_id : 0);
 
-	return btf_id <= 0 ? -1
+	return btf_id <= 0 ? -ENOENT
 			   : bpf_prog_load(BPF_PROG_TYPE_TRACING, "varve_probe", "GPL", nothing,
 					   ARRAY_SIZE(nothing), &options);
 }
@@ -74,6 +75,15 @@ bool usage_kernel_takes_iterators(const struct usage_kernel *k)
 								  BTF_KIND_FUNC));
 
 	return fd >= 0;
+}
+
+int usage_kernel_refuses_exits(const struct usage_kernel *k)
+{
+	/* Any function would do: the kernel judges the type first. */
+	int id = btf__find_by_name_kind(k->types, "vfs_read", BTF_KIND_FUNC);
+	cleanup(close_fd) int fd = load_probe(BPF_TRACE_FEXIT, id);
+
+	return fd >= 0 || id <= 0 ? 0 : fd;
 }
 
 static int find_tracepoint(const struct usage_kernel *k, const char *name)

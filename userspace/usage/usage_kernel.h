@@ -34,6 +34,9 @@ bool usage_kernel_takes_tracepoint(const struct usage_kernel *k, const char *nam
 /* Whether io_uring_complete has the completion's fields as arguments (before 6.13), or a pointer.
  */
 bool usage_kernel_passes_ring_fields(const struct usage_kernel *k);
+/* 0, or why the kernel takes no program at the return of a function, as a negative errno. Trying
+ * one that does nothing is much cheaper than trying ours. */
+int usage_kernel_refuses_exits(const struct usage_kernel *k);
 /* Some kernels refuse iterators, though they take every other program of ours. Counting needs none:
  * then there is no table to `cat`. */
 bool usage_kernel_takes_iterators(const struct usage_kernel *k);
