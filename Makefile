@@ -227,12 +227,9 @@ SECONDS := 600
 soak: tests
 	scripts/run-soak $(OUT) $(SECONDS)
 
-# One after the other: each wants both processors.
 check-system: tests deb
 	scripts/setup --system
-	scripts/run-system-vm $(OUT) bookworm; bookworm=$$?; \
-	scripts/run-system-vm $(OUT) trixie; trixie=$$?; \
-	scripts/run-arm64 && exit $$((bookworm + trixie))
+	scripts/check-system $(OUT)
 
 check-page: tests
 	scripts/run-bats $(OUT) tests/page/chromium.bats

@@ -42,10 +42,7 @@ has_ended() { # ID
 }
 
 @test "containerd knows the agent as a snapshotter, as the documents configure it" {
-	sed -n '/^   version = 2/,/^   ```/p' /opt/varve/containerd.md | sed '/```/d; s/^   //' > /etc/containerd/config.toml
-	grep -q proxy_plugins.varve /etc/containerd/config.toml
-	systemctl restart containerd.service
-	ctr plugins ls | grep -E ' varve +- +ok'
+	configure_containerd
 }
 
 @test "a container's reads are counted, each in its layer" {
@@ -105,12 +102,40 @@ has_ended() { # ID
 	ctr containers rm mapped
 }
 
+is_apart() {
+	[[ $(readlink "/proc/$1/ns/user") != "$(readlink /proc/self/ns/user)" ]]
+}
+
+# As containers without root have it: a user namespace, and a mount whose owners are mapped for it.
+@test "root of a user namespace owns a record mounted with its map, and what it reads is counted" {
+	local base id dir process
+	base=$(varve new --retain)
+	echo content > "$(varve mount "$base")/file"
+	base=$(varve commit "$base")
+	id=$(varve new --retain --parent "$base" --uid-map 0:100000:65536 --gid-map 0:100000:65536)
+	dir=$(varve mount "$id")
+	(cd / && exec unshare --user sleep infinity) 3>&- &
+	process=$!
+	retry 50 is_apart "$process"
+	echo 0 100000 65536 | tee "/proc/$process/uid_map" > "/proc/$process/gid_map"
+	in_namespace() {
+		nsenter --target "$process" --user --setuid 0 --setgid 0 --wd="$dir" "$@"
+	}
+	[[ $(in_namespace stat -c %u:%g file) == 0:0 && $(stat -c %u:%g "$dir/file") == 100000:100000 ]]
+	[[ $(in_namespace cat file) == content ]]
+	in_namespace sh -c 'cat file file > /dev/null; echo written > new'
+	(($(opens "$base") == 3))
+	[[ $(in_namespace stat -c %u:%g new) == 0:0 && $(stat -c %u:%g "$dir/new") == 100000:100000 ]]
+	kill "$process"
+	varve umount "$id"
+	varve release "$id"
+	varve release "$base"
+}
+
 @test "a container runs, and a record is mounted, when the system reboots" {
-	local id
-	id=$(varve new --retain --description workspace)
-	echo content > "$(varve mount "$id")/file"
-	echo "$id" > "$state/workspace"
-	ctr run --detach --snapshotter varve "$image" kept /bin/sh -c 'echo content > /kept; sleep 100000'
+	workspace > "$state/workspace"
+	# The first process of a container would not end at SIGTERM, for which a shutdown waits 90 seconds.
+	ctr run --detach --snapshotter varve "$image" kept /bin/sh -c 'trap exit TERM; echo content > /kept; sleep 100000 & wait'
 	retry 50 test -s "/proc/$(ctr tasks ls | awk '$1 == "kept" { print $2 }')/root/kept"
 	find_layers
 	echo "${layer[2]}" > "$state/layer"
