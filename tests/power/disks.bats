@@ -186,3 +186,31 @@ broken_after() { # WRITES: the disk fails all others
 	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&-
 	umount "$agent_root"
 }
+
+# The kernel takes pages that it could not write for written ones: the next sync says nothing of them.
+@test "what is acknowledged after a sync of the log that failed survives a power cut" {
+	local id last place
+	trap - DEBUG
+	breaking_disk
+	start
+	id=$(varve new --retain)
+	varve mount "$id" > /dev/null # which waits in the log for a sync
+	# Where the end of the log is.
+	last=$((($(stat -c %s "$agent_root/varve.db-wal") - 1) / 1024))
+	place=$(filefrag -b1024 -v "$agent_root/varve.db-wal" |
+		awk -v last="$last" '$1 ~ /^[0-9]+:$/ && $2 + 0 <= last && $3 + 0 >= last { print $4 * 1024, ($5 + 1) * 1024 }')
+	[[ $place ]]
+	echo "!fail $place" > "$BATS_TEST_TMPDIR/fuse/mark"
+	run -1 --separate-stderr varve label "$id" failed=yes
+	[[ $stderr == *"the disk failed under the database"* ]]
+	run -1 --separate-stderr varve label "$id" failed=again
+	[[ $stderr == *"the disk failed under the database"* ]]
+	echo '!mend' > "$BATS_TEST_TMPDIR/fuse/mark"
+	varve label "$id" kept=yes
+	mend_disk
+	[[ $(varve inspect "$id" --json | jq -c .labels) == '{"kept":"yes"}' ]]
+	run -0 varve fsck
+	stop_agent
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&-
+	umount "$agent_root"
+}

@@ -3,8 +3,8 @@
  * power_disk DIR MEBIBYTES LOG: mounts a FUSE file system on DIR, with two files. `disk` is an
  * empty disk for a loop device. Each write and each flush of it is appended to LOG, in their order,
  * and so is each text that is written to `mark`. Ends when DIR is unmounted. A mark "!writes N"
- * lets the disk fail each write and flush after the next N of them, as a disk that breaks; "!mend"
- * ends that.
+ * lets the disk fail each write and flush after the next N of them, as a disk that breaks; "!fail
+ * BEGIN END" each write to one of these bytes; "!mend" ends both.
  */
 #include <err.h>
 #include <errno.h>
@@ -33,6 +33,7 @@ static struct {
 	char *bytes;
 	uint64_t size;
 	uint64_t writes_left; /* until the disk breaks */
+	uint64_t bad_begin, bad_end;
 } disk = { .writes_left = UINT64_MAX };
 
 static void reply(const struct fuse_in_header *in, int error, const void *what, size_t length)
@@ -124,8 +125,11 @@ static void note_mark(const char *text, uint32_t length)
 
 	append(POWER_MARK, 0, text, length);
 	(void)snprintf(line, sizeof(line), "%.*s", (int)length, text);
-	if (strcmp(line, "!mend") == 0)
+	if (strcmp(line, "!mend") == 0) {
 		disk.writes_left = UINT64_MAX;
+		disk.bad_begin = disk.bad_end = 0;
+	} else if (sscanf(line, "!fail %" SCNu64 " %" SCNu64, &disk.bad_begin, &disk.bad_end) == 2)
+		return;
 	else if (sscanf(line, "!writes %" SCNu64, &disk.writes_left) < 0)
 		err(1, "%s", line);
 }
@@ -145,7 +149,8 @@ static void write_file(const struct fuse_in_header *in, const struct fuse_write_
 	}
 	if (write->offset > disk.size || write->size > disk.size - write->offset)
 		return reply(in, -ENOSPC, NULL, 0);
-	if (!works())
+	if (!works() ||
+	    (write->offset < disk.bad_end && write->offset + write->size > disk.bad_begin))
 		return reply(in, -EIO, NULL, 0);
 	memcpy(disk.bytes + write->offset, bytes, write->size);
 	append(POWER_WRITE, write->offset, bytes, write->size);

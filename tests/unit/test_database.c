@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "store/change_set.h"
+#include "store/database_log.h"
 #include "store/lease_rows.h"
 #include "store/statement.h"
 
@@ -292,6 +293,43 @@ static void a_file_that_is_not_a_database_is_refused_by_name(void **state)
 	f->database = NULL;
 }
 
+static uint32_t frames_in_log(const struct fixture *f)
+{
+	uint32_t frames;
+
+	assert_int_equal(database_log_rewrite(f->path, &frames, NULL), 0);
+	return frames;
+}
+
+static void a_log_is_written_again_up_to_its_last_whole_commit(void **state)
+{
+	struct fixture *f = *state;
+	int in_log, in_file;
+	char log[128];
+	uint32_t before;
+	struct stat st;
+	sqlite3 *db;
+
+	assert_int_equal(add_lease(f->database, "first", NULL), 0);
+	before = frames_in_log(f);
+	assert_int_equal(add_lease(f->database, "second", NULL), 0);
+	assert_int_equal(count_leases(f->database), 2); /* so the reader knows the log */
+
+	db = database_lock_reader(f->database);
+	assert_int_equal(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log,
+						   &in_file),
+			 SQLITE_OK);
+	database_unlock_reader(f->database);
+	assert_int_equal(frames_in_log(f), in_log);
+	assert_true(before > 0 && before < frames_in_log(f));
+
+	(void)snprintf(log, sizeof(log), "%s-wal", f->path);
+	assert_int_equal(stat(log, &st), 0);
+	assert_int_equal(truncate(log, st.st_size - 1), 0);
+	assert_int_equal(frames_in_log(f), before);
+	assert_int_equal(count_leases(f->database), 2); /* they are in the file now */
+}
+
 #define WITH_DATABASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -306,6 +344,7 @@ int main(void)
 		WITH_DATABASE(only_the_owner_can_read_or_lock_the_database),
 		WITH_DATABASE(the_error_says_that_another_process_holds_the_lock),
 		WITH_DATABASE(a_file_that_is_not_a_database_is_refused_by_name),
+		WITH_DATABASE(a_log_is_written_again_up_to_its_last_whole_commit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,14 +10,15 @@
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "store/database_log.h"
 #include "store/schema.h"
 #include "store/statement.h"
 
 /* A batch is one transaction; more would only make its first caller wait longer. */
 #define BATCH_MAX 256
 
-/* SQLite reuses the log from its beginning after a checkpoint, every 1000 pages. */
-#define LOG_BYTES (5 << 20)
+/* Frames after which SQLite shall put the log into the file, and begin it anew. */
+#define LOG_FRAMES 1000
 
 #define PRIVATE_MODE 0600 /* of all its files */
 
@@ -42,7 +43,11 @@ struct database {
 	/* With `writing`: what the writer's connection is set to. */
 	bool set;
 	enum database_durability durability;
+	uint32_t log_frames; /* of the log, that the file does not have */
+	bool checkpoint_failed;
+	/* With the lock. */
 	bool unsettled; /* the log has what may not be on the disk yet */
+	bool uncertain; /* a sync of the log has failed, and the disk may lack any of its frames */
 	struct database_failure failure;
 };
 
@@ -127,6 +132,74 @@ static struct write_request *take_batch(struct database *d)
 	return batch;
 }
 
+/* SQLite calls this after each commit. By itself it would say nothing of a checkpoint that fails,
+ * which syncs the log, too. */
+static int look_at_log(void *user, sqlite3 *db, const char *name, int frames)
+{
+	struct database *d = user;
+	int in_log = 0, in_file = 0, code;
+
+	d->log_frames = (uint32_t)frames;
+	if (frames < LOG_FRAMES)
+		return SQLITE_OK;
+	code = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, &in_log, &in_file);
+	if (code == SQLITE_OK && in_log == in_file)
+		d->log_frames = 0;
+	d->checkpoint_failed |= (code & 0xff) == SQLITE_IOERR;
+	return SQLITE_OK;
+}
+
+static int rewrite_log(struct database *d, struct error *e)
+{
+	const char *path = sqlite3_db_filename(d->writer, "main");
+	uint32_t frames = 0;
+	int code;
+
+	if (d->log_frames == 0)
+		return 0;
+	code = database_log_rewrite(path, &frames, e);
+	if (code == 0 && frames < d->log_frames)
+		return database_log_failed(path, "it has lost what was written", e);
+	return code;
+}
+
+/* By the thread that writes: all that the log had when a sync failed is on the disk, or in no log,
+ * as are the changes that failed. */
+static int make_certain(struct database *d, struct error *e)
+{
+	int code, tries = 0;
+
+	do {
+		code = rewrite_log(d, e);
+		if (code < 0)
+			return code;
+		code = sqlite3_wal_checkpoint_v2(d->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+						 NULL);
+		/* SQLite's descriptor may report a failure that another one had reported. */
+	} while ((code & 0xff) == SQLITE_IOERR && tries++ == 0);
+	if (code == SQLITE_BUSY && d->log_frames > 0)
+		return 0; /* a reader uses the log, which is on the disk now */
+	if (code != SQLITE_OK)
+		return statement_error(d->writer, code, e);
+	d->log_frames = 0;
+	database_log_reserve(d->writer);
+	return 0;
+}
+
+/* Waits until no other thread writes. With the lock, as is give_writer(). */
+static void take_writer(struct database *d)
+{
+	while (d->writing)
+		pthread_cond_wait(&d->finished, &d->lock);
+	d->writing = true;
+}
+
+static void give_writer(struct database *d)
+{
+	d->writing = false;
+	pthread_cond_broadcast(&d->finished);
+}
+
 static bool is_of_the_disk(int code)
 {
 	return code == -EIO || code == -ENOSPC || code == -EROFS || code == -EILSEQ;
@@ -155,14 +228,19 @@ void database_last_failure(struct database *d, struct database_failure *ret_fail
 static void write_batch(struct database *d)
 {
 	struct write_request *batch = take_batch(d), *next;
-	bool durable = is_durable(batch);
+	bool durable = is_durable(batch), uncertain = d->uncertain;
 	struct error e = { 0 };
 	int code;
 
 	d->writing = true;
 	pthread_mutex_unlock(&d->lock);
-	code = run_batch(d, batch, durable, &e);
+	code = uncertain ? make_certain(d, &e) : 0;
+	uncertain = code < 0;
+	if (code == 0)
+		code = run_batch(d, batch, durable, &e);
 	pthread_mutex_lock(&d->lock);
+	d->uncertain = uncertain || code == -EIO || d->checkpoint_failed;
+	d->checkpoint_failed = false;
 	d->unsettled |= !durable; /* now: database_settle() may have run meanwhile */
 	d->writing = false;
 	for (struct write_request *w = batch; w; w = next) {
@@ -171,6 +249,7 @@ static void write_batch(struct database *d)
 			w->code = code;
 			error_set(w->e, code, "%s", e.text);
 		}
+		d->uncertain |= w->code == -EIO;
 		note_result(d, w->code, code < 0 ? &e : w->e);
 		w->done = true; /* w is its caller's, and gone once the lock is free */
 	}
@@ -198,16 +277,20 @@ int database_write(struct database *d, enum database_durability durability,
 	return w.code;
 }
 
-/* Like SQLite's own sync of its log; SQLite has no locks on that file. */
-static int sync_log(sqlite3 *db, struct error *e)
+/* The sync of another thread may have got the only report of a failure. With the lock. */
+static int look_for_failure(struct database *d, struct error *e)
 {
-	cleanup(close_fd) int fd = open(sqlite3_filename_wal(sqlite3_db_filename(db, "main")),
-					O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int code = 0;
 
-	if (fd < 0 || fdatasync(fd) < 0)
-		return error_set(e, -errno, "write the database's log to the disk: %s",
-				 strerror(errno));
-	return 0;
+	take_writer(d);
+	if (d->uncertain) {
+		pthread_mutex_unlock(&d->lock);
+		code = make_certain(d, e);
+		pthread_mutex_lock(&d->lock);
+		d->uncertain = code < 0;
+	}
+	give_writer(d);
+	return code;
 }
 
 int database_settle(struct database *d, struct error *e)
@@ -221,11 +304,12 @@ int database_settle(struct database *d, struct error *e)
 	pthread_mutex_unlock(&d->lock);
 	if (!unsettled)
 		return 0;
-	code = sync_log(d->writer, e);
-	if (code == 0)
-		return 0;
+	code = database_log_sync(d->writer, e);
 	pthread_mutex_lock(&d->lock);
-	d->unsettled = true;
+	d->uncertain |= code < 0;
+	if (code == 0)
+		code = look_for_failure(d, e);
+	d->unsettled |= code < 0;
 	pthread_mutex_unlock(&d->lock);
 	return code;
 }
@@ -254,23 +338,11 @@ static int open_connection(const char *path, sqlite3 **ret_db, struct error *e)
 	code = sqlite3_busy_timeout(*ret_db, 5000);
 	if (code == SQLITE_OK)
 		code = sqlite3_file_control(*ret_db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
+	if (code == SQLITE_OK) /* close_log() does it, unless a sync of the log has failed */
+		code = sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (code != SQLITE_OK)
 		return statement_error(*ret_db, code, e);
 	return 0;
-}
-
-/* Space for the write-ahead log, which then stays: a disk that is full must not keep an agent from
- * starting, nor from evicting. */
-static void reserve_log(sqlite3 *db)
-{
-	cleanup(close_fd) int fd = open(sqlite3_filename_wal(sqlite3_db_filename(db, "main")),
-					O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	/* SQLite has no locks on this file that closing it could drop. When there is too
-	 * little space, or the file system cannot do it, there is no reserve until the next open.
-	 */
-	if (fd >= 0)
-		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES);
 }
 
 /*
@@ -324,6 +396,19 @@ static int prepare_files(const char *path, enum database_presence presence, stru
 	return code < 0 ? code : restrict_other_files(path, e);
 }
 
+/* An earlier agent, or its disk, may have ended after a sync that failed. On a full disk the first
+ * write tries again. */
+static int prepare_log(struct database *d, const char *path, struct error *e)
+{
+	int code = database_log_rewrite(path, &d->log_frames, e);
+
+	if (code == -ENOSPC || code == -EDQUOT) {
+		d->uncertain = true;
+		return 0;
+	}
+	return code;
+}
+
 static int prepare_schema(sqlite3 *db, enum database_presence presence, struct error *e)
 {
 	int code = schema_check(db, presence == DATABASE_MAY_BE_NEW, e);
@@ -350,9 +435,13 @@ int database_open(const char *path, enum database_presence presence, struct data
 	code = prepare_files(path, presence, e);
 	if (code < 0)
 		return code;
+	code = prepare_log(d, path, e);
+	if (code < 0)
+		return code;
 	code = open_connection(path, &d->writer, e);
 	if (code < 0)
 		return code;
+	(void)sqlite3_wal_hook(d->writer, look_at_log, d); /* in place of its own, none of ours */
 	code = prepare_schema(d->writer, presence, e);
 	if (code < 0) /* SQLite's errors have the path already */
 		return e && strstr(e->text, path) ? code
@@ -360,17 +449,19 @@ int database_open(const char *path, enum database_presence presence, struct data
 	code = open_connection(path, &d->reader, e);
 	if (code < 0)
 		return code;
-	reserve_log(d->writer);
+	database_log_reserve(d->writer);
 	*ret_database = take_ptr(d);
 	return 0;
 }
 
 /* Empties the log, so that no old log meets a database file that is restored from a backup. On a
  * full disk this may fail. */
-static void empty_log(sqlite3 *db)
+static void close_log(struct database *d)
 {
-	if (db && statement_run(db, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)
-		reserve_log(db);
+	if (!d->writer || (d->uncertain && make_certain(d, NULL) < 0))
+		return;
+	if (statement_run(d->writer, NULL, "PRAGMA wal_checkpoint(TRUNCATE)", "") == 0)
+		database_log_reserve(d->writer);
 }
 
 static void close_connection(sqlite3 *db)
@@ -387,7 +478,7 @@ void database_close(struct database *d)
 	if (!d)
 		return;
 	close_connection(d->reader);
-	empty_log(d->writer);
+	close_log(d);
 	close_connection(d->writer);
 	pthread_mutex_destroy(&d->reader_lock);
 	pthread_mutex_destroy(&d->lock);
