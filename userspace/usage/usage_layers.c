@@ -115,20 +115,34 @@ static int walk_layers(struct usage_bpf *u,
 				    void *user),
 		       void *user, struct error *e);
 
+/* All words at once: one call for each would be half of all that the agent makes when it starts. */
+static int read_filter(struct usage_bpf *u, uint64_t *words)
+{
+	cleanup(free_ptr) uint32_t *places = calloc(USAGE_FILTER_WORDS, sizeof(*places));
+	uint32_t position, count = USAGE_FILTER_WORDS;
+
+	if (!places)
+		return -ENOMEM;
+	if (bpf_map_lookup_batch(u->maps.root_filter, NULL, &position, places, words, &count,
+				 NULL) < 0 &&
+	    errno != ENOENT)
+		return -errno;
+	return count == USAGE_FILTER_WORDS ? 0 : -EIO;
+}
+
 /* With the lock, or before there is another thread. A bit that a layer needs is never missing. */
 static int rebuild_filter(struct usage_bpf *u)
 {
 	cleanup(free_ptr) uint64_t *words = calloc(USAGE_FILTER_WORDS, sizeof(*words));
-	int code = words ? walk_layers(u, add_to_filter, words, NULL) : -ENOMEM;
+	cleanup(free_ptr) uint64_t *present = calloc(USAGE_FILTER_WORDS, sizeof(*present));
+	int code = words && present ? walk_layers(u, add_to_filter, words, NULL) : -ENOMEM;
 
-	for (uint32_t i = 0; code == 0 && i < USAGE_FILTER_WORDS; i++) {
-		uint64_t present;
-
-		if (bpf_map_lookup_elem(u->maps.root_filter, &i, &present) < 0 ||
-		    (present != words[i] &&
-		     bpf_map_update_elem(u->maps.root_filter, &i, &words[i], BPF_ANY) < 0))
+	if (code == 0)
+		code = read_filter(u, present);
+	for (uint32_t i = 0; code == 0 && i < USAGE_FILTER_WORDS; i++)
+		if (present[i] != words[i] &&
+		    bpf_map_update_elem(u->maps.root_filter, &i, &words[i], BPF_ANY) < 0)
 			code = -errno;
-	}
 	if (code == 0)
 		u->stale_bits = 0;
 	return code;
