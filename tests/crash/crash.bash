@@ -25,6 +25,8 @@ stepwise=" new_on_twin get_mutable mount_twin lease_rm "
 
 setup() {
 	agent_setup
+	# shellcheck disable=SC2034 # for varve()
+	client=${VARVE_CLIENT-}
 	shopt -s nullglob
 	export LC_ALL=C VARVE_FAIL_POINTS=$BATS_TEST_TMPDIR/points
 	passed=$VARVE_FAIL_POINTS.passed

@@ -59,11 +59,11 @@ field() { # ID NAME: prints a field of the record from du
 	varve label "$id" one=1 two=2 a.b=c=d
 	run varve label "$id" --remove one three=3 "$(printf 'bad\tkey')=4"
 	[[ $status -eq 1 && $output == *"control characters"* ]]
-	[[ $(varve ls --json | jq -c .labels) == '{"one":"1","two":"2","a.b":"c=d"}' ]]
+	[[ $(varve ls --json | command jq -c .labels) == '{"one":"1","two":"2","a.b":"c=d"}' ]]
 	varve label "$id" --remove one --remove none two=II
 	kill_agent
 	start_agent
-	[[ $(varve ls --json | jq -cS .labels) == '{"a.b":"c=d","two":"II"}' ]]
+	[[ $(varve ls --json | command jq -cS .labels) == '{"a.b":"c=d","two":"II"}' ]]
 	[[ $(varve ls -q --filter 'labels."a.b"=="c=d"') == "$id" ]]
 }
 
@@ -79,7 +79,7 @@ field() { # ID NAME: prints a field of the record from du
 	mapfile -t many < <(seq -f 'k%g=v' 257)
 	run varve label "$id" "${many[@]}"
 	[[ $status -eq 1 && $output == *"at most 256 labels"* ]]
-	[[ $(varve ls --json | jq -c .labels) == '{}' ]]
+	[[ $(varve ls --json | command jq -c .labels) == '{}' ]]
 }
 
 @test "clients cannot set label keys that start with varve." {
@@ -92,7 +92,7 @@ field() { # ID NAME: prints a field of the record from du
 	run varve new --label varve.blob-chain-id=sha256:abcd
 	[[ $status -eq 1 && $output == *"are reserved"* ]]
 	varve label "$id" varve=1 varved.x=2
-	[[ $(varve ls --json | jq -cS .labels) == '{"varve":"1","varved.x":"2"}' ]]
+	[[ $(varve ls --json | command jq -cS .labels) == '{"varve":"1","varved.x":"2"}' ]]
 }
 
 @test "the agent does not trust a chain id in a label that a client wrote" {

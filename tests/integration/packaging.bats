@@ -141,7 +141,7 @@ uncomment() {
 		grep -Ev '^(root|socket|read_only_socket|backend) = ' "$file" > "$agent_config"
 		start_agent
 		# What the store uses is another amount each time.
-		varve policy show --json | jq -S 'del(.used, .keep)' > "$file.policies"
+		varve policy show --json | command jq -S 'del(.used, .keep)' > "$file.policies"
 		stop_agent
 	done
 	[[ $(jq -s length "$conf.policies") == 4 ]]

@@ -36,7 +36,7 @@ record() { # ID [MEMBERS]: prints a line of a state
 	varve umount "$a"
 	varve du --json > "$BATS_TEST_TMPDIR/state"
 	for scorer in access gdsf lru; do
-		varve prune --dry-run --json --scorer "$scorer" | jq -c 'select(.id) | {id, size, score}' > "$BATS_TEST_TMPDIR/live"
+		varve prune --dry-run --json --scorer "$scorer" | command jq -c 'select(.id) | {id, size, score}' > "$BATS_TEST_TMPDIR/live"
 		varve simulate --state - --scorer "$scorer" --json < "$BATS_TEST_TMPDIR/state" |
 			diff "$BATS_TEST_TMPDIR/live" -
 	done

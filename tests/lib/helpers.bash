@@ -176,9 +176,18 @@ kill_agent() {
 	wait "$pid" 2> /dev/null || true
 }
 
+# The client of $client instead, where a test has set that: a sanitizer makes each call five times as slow.
 varve() {
-	"$VARVE_BUILD/varve" -H "unix://$agent_socket" "$@"
+	"${client:-$VARVE_BUILD/varve}" -H "unix://$agent_socket" "$@"
 }
+
+# gojq does the same and starts in a tenth of the time. It sorts the keys of objects: where their order matters, a
+# test calls `command jq`.
+if [[ -n $(command -v gojq) ]]; then
+	jq() {
+		gojq "$@"
+	}
+fi
 
 # Counts the layers that have a directory in the store.
 count_layers() {
