@@ -106,13 +106,17 @@ step() {
 	return "$status"
 }
 
-# The operations of tests/crash call this, with a verb.
+# The operations of tests/crash call this, with a verb. Those of the checks, which run side by side, are not steps.
 varve() {
 	local kind=durable
+	[[ ${working-} ]] || {
+		"$VARVE_BUILD/varve" "$@"
+		return
+	}
 	case "$1 ${2-}" in
 	"release "* | "mount "* | "umount "* | "du "*) kind=relaxed ;;
 	"new "* | "get "* | "lease rm" | "import "* | "extract "* | "prune "* | "fsck "* | "rm "*) kind=parts ;;
-	"ls "* | "inspect "*)
+	"ls "* | "inspect "* | "info "*)
 		"$VARVE_BUILD/varve" "$@"
 		return
 		;;
@@ -145,7 +149,9 @@ record() {
 	sync -f "$disk"
 	mark start
 	mark "end 0"
+	working=yes
 	workload > "$BATS_TEST_TMPDIR/workload" 2>&1
+	working=
 	stop_agent
 	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown
 	umount "$disk"
