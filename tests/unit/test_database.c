@@ -293,6 +293,24 @@ static void a_file_that_is_not_a_database_is_refused_by_name(void **state)
 	f->database = NULL;
 }
 
+static void a_quota_that_is_used_up_is_a_full_disk(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *db = database_lock_reader(f->database);
+	struct error e = { 0 };
+
+	errno = EDQUOT;
+	assert_int_equal(statement_error(db, SQLITE_IOERR_WRITE, &e), -ENOSPC);
+	assert_non_null(strstr(e.text, "no space for the database"));
+	assert_non_null(strstr(e.text, strerror(EDQUOT)));
+	assert_non_null(strstr(e.text, f->path));
+	errno = EDQUOT; /* what else it may have lost is unknown */
+	assert_int_equal(statement_error(db, SQLITE_IOERR_FSYNC, &e), -EIO);
+	errno = EIO;
+	assert_int_equal(statement_error(db, SQLITE_IOERR_WRITE, &e), -EIO);
+	database_unlock_reader(f->database);
+}
+
 static uint32_t frames_in_log(const struct fixture *f)
 {
 	uint32_t frames;
@@ -344,6 +362,7 @@ int main(void)
 		WITH_DATABASE(only_the_owner_can_read_or_lock_the_database),
 		WITH_DATABASE(the_error_says_that_another_process_holds_the_lock),
 		WITH_DATABASE(a_file_that_is_not_a_database_is_refused_by_name),
+		WITH_DATABASE(a_quota_that_is_used_up_is_a_full_disk),
 		WITH_DATABASE(a_log_is_written_again_up_to_its_last_whole_commit),
 	};
 

@@ -162,11 +162,11 @@ static void each_errno_has_its_grpc_status(void **unused)
 	static const struct {
 		int code, status;
 	} cases[] = {
-		{ 0, 0 },	   { -ECANCELED, 1 },	{ -EINVAL, 3 },	 { -E2BIG, 3 },
-		{ -ETIMEDOUT, 4 }, { -ENOENT, 5 },	{ -EEXIST, 6 },	 { -EPERM, 7 },
-		{ -EACCES, 7 },	   { -ENOSPC, 8 },	{ -EMFILE, 8 },	 { -EBUSY, 9 },
-		{ -ENOTEMPTY, 9 }, { -EOPNOTSUPP, 12 }, { -ENOSYS, 12 }, { -EAGAIN, 14 },
-		{ -EXDEV, 2 },
+		{ 0, 0 },	   { -ECANCELED, 1 }, { -EINVAL, 3 },	   { -E2BIG, 3 },
+		{ -ETIMEDOUT, 4 }, { -ENOENT, 5 },    { -EEXIST, 6 },	   { -EPERM, 7 },
+		{ -EACCES, 7 },	   { -ENOSPC, 8 },    { -EDQUOT, 8 },	   { -EMFILE, 8 },
+		{ -EBUSY, 9 },	   { -ENOTEMPTY, 9 }, { -EOPNOTSUPP, 12 }, { -ENOSYS, 12 },
+		{ -EAGAIN, 14 },   { -EXDEV, 2 },
 	};
 
 	(void)unused;

@@ -173,6 +173,7 @@ static int make_certain(struct database *d, struct error *e)
 		code = rewrite_log(d, e);
 		if (code < 0)
 			return code;
+		errno = 0; /* for statement_error() */
 		code = sqlite3_wal_checkpoint_v2(d->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
 						 NULL);
 		/* SQLite's descriptor may report a failure that another one had reported. */
@@ -402,7 +403,7 @@ static int prepare_log(struct database *d, const char *path, struct error *e)
 {
 	int code = database_log_rewrite(path, &d->log_frames, e);
 
-	if (code == -ENOSPC || code == -EDQUOT) {
+	if (code == -ENOSPC) {
 		d->uncertain = true;
 		return 0;
 	}

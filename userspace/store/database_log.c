@@ -178,5 +178,10 @@ int database_log_rewrite(const char *database_path, uint32_t *ret_frames, struct
 	*ret_frames = w.committed;
 	if (code == -EIO)
 		return database_log_failed(database_path, strerror(EIO), e);
+	if (code == -ENOSPC || code == -EDQUOT)
+		return error_set(e, -ENOSPC,
+				 "no space for the database %s (%s): free some, for example with "
+				 "varve prune",
+				 database_path, strerror(-code));
 	return code < 0 ? error_set(e, code, "write %s again: %s", path, strerror(-code)) : 0;
 }

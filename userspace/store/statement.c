@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* With SQLite's own words: what is wrong with which file, and what to do. */
@@ -42,6 +43,14 @@ static int explain(int sqlite_code, int code, const char *path, const char *text
 	}
 }
 
+/* SQLite knows of disks that are full, and not of quotas that are used up, which errno says. A sync
+ * that fails is more than that. */
+static bool lacks_space(int sqlite_code, int cause)
+{
+	return (sqlite_code & 0xff) == SQLITE_IOERR && sqlite_code != SQLITE_IOERR_FSYNC &&
+	       (cause == EDQUOT || cause == ENOSPC);
+}
+
 int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 {
 	static const struct {
@@ -53,6 +62,7 @@ int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 		{ SQLITE_NOTADB, -EILSEQ },	{ SQLITE_BUSY, -EAGAIN },
 		{ SQLITE_PERM, -EACCES },	{ SQLITE_TOOBIG, -E2BIG },
 	};
+	int cause = errno;
 	const char *path, *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_code);
 	int code = -EIO;
 
@@ -62,6 +72,8 @@ int statement_error(sqlite3 *db, int sqlite_code, struct error *e)
 	path = db ? sqlite3_db_filename(db, "main") : NULL;
 	if (!path || !*path)
 		path = "file";
+	if (lacks_space(sqlite_code, cause))
+		return explain(SQLITE_FULL, -ENOSPC, path, strerror(cause), e);
 	return explain(sqlite_code, code, path, text, e);
 }
 
@@ -115,6 +127,7 @@ static int query(sqlite3 *db, int (*row)(sqlite3_stmt *row, void *user, struct e
 	code = bind(s, types, args);
 	if (code != SQLITE_OK)
 		return statement_error(db, code, e);
+	errno = 0; /* for statement_error() */
 	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
 		int refused = row ? row(s, user, e) : 0;
 

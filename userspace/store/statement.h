@@ -24,4 +24,5 @@ void statement_reuse(sqlite3_stmt *statement);
 DEFINE_CLEANUP(sqlite3_stmt *, statement_reuse)
 /* A row's text, "" for null. */
 const char *statement_text(sqlite3_stmt *row, int column);
+/* With errno as SQLite left it, 0 if no call of the kernel failed. */
 int statement_error(sqlite3 *db, int sqlite_code, struct error *e);

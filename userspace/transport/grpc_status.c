@@ -20,11 +20,13 @@ static const struct status_row rows[] = {
 	{ 6, EEXIST }, /* ALREADY_EXISTS */
 	{ 7, EPERM }, /* PERMISSION_DENIED */
 	{ 7, EACCES },	  { 8, ENOSPC }, /* RESOURCE_EXHAUSTED */
-	{ 8, EMFILE },	  { 8, EMSGSIZE },    { 9, EBUSY }, /* FAILED_PRECONDITION */
+	{ 8, EDQUOT },	  { 8, EMFILE },      { 8, EMSGSIZE },
+	{ 9, EBUSY }, /* FAILED_PRECONDITION */
 	{ 9, ENOTEMPTY }, { 12, EOPNOTSUPP }, /* UNIMPLEMENTED */
 	{ 12, ENOSYS },	  { 13, EIO }, /* INTERNAL: this host's or this program's fault, not the
 					  request's */
-	{ 13, ENOMEM },	  { 13, EPROTO },     { 13, EBADMSG }, { 14, EAGAIN }, /* UNAVAILABLE */
+	{ 13, ENOMEM },	  { 13, EPROTO },     { 13, EBADMSG },
+	{ 14, EAGAIN }, /* UNAVAILABLE */
 	{ 14, ENODATA }, /* the server that has it cannot be reached */
 };
 
