@@ -19,6 +19,7 @@
 #include "daemon/listener.h"
 #include "daemon/listener_limits.h"
 #include "daemon/manager_settings.h"
+#include "daemon/periodic.h"
 #include "daemon/root_check.h"
 #include "daemon/store_opener.h"
 #include "daemon/upkeep_peers.h"
@@ -26,10 +27,7 @@
 #include "daemon/worker_pool.h"
 #include "manager/records/records.h"
 #include "manager/manager.h"
-#include "manager/eviction/eviction.h"
-#include "manager/housekeeping.h"
 #include "manager/numbers/program_meter.h"
-#include "owners/owner_policies.h"
 #include "service/content_service.h"
 #include "service/control_service.h"
 #include "service/diff_service.h"
@@ -75,11 +73,7 @@ struct agent {
 	struct web *web; /* NULL: none */
 	struct events_service *events;
 	struct event_journal *journal; /* NULL: none */
-	sd_event_source *tick;
-	atomic_bool ticking; /* housekeeping runs: the next tick does not start it again */
-	atomic_bool pruning; /* the same for the policies */
-	atomic_bool asking_owners; /* the same for policies about owners */
-	atomic_bool ending; /* tells a run of policies to stop before its next record */
+	struct periodic periodic;
 };
 
 static void report(bool problem, const char *text, void *user)
@@ -129,71 +123,6 @@ static void connection_closed(uint64_t connection, void *user)
 	leases_connection_closed(a->manager, connection); /* delayed, but never dropped */
 }
 
-static void tick(void *arg)
-{
-	struct agent *a = arg;
-
-	housekeeping_run(a->manager);
-	atomic_store(&a->ticking, false);
-}
-
-static void run_owner_policies(void *arg)
-{
-	struct agent *a = arg;
-
-	owner_policies_run(a->owners, &a->config->file.policies, &a->ending);
-	atomic_store(&a->asking_owners, false);
-}
-
-/* Apart from the store's own evictions, which an owner that hangs must not delay. */
-static void start_owner_policies(struct agent *a)
-{
-	if (!owner_policies_exist(&a->config->file.policies) ||
-	    atomic_exchange(&a->asking_owners, true))
-		return;
-	if (submit(run_owner_policies, a, a) < 0)
-		atomic_store(&a->asking_owners, false); /* until the next run */
-}
-
-static void run_evictions(void *arg)
-{
-	struct agent *a = arg;
-
-	eviction_kept_run(a->manager, &a->ending);
-	if (eviction_policies_are_due(a->manager)) {
-		eviction_policies_run(a->manager, &a->ending);
-		start_owner_policies(a);
-	}
-	atomic_store(&a->pruning, false);
-}
-
-static void start_evictions(struct agent *a)
-{
-	if (atomic_exchange(&a->pruning, true))
-		return;
-	if (worker_pool_submit(a->workers, run_evictions, a) < 0)
-		atomic_store(&a->pruning,
-			     false); /* the workers are busy: the next tick tries again */
-}
-
-static void start_housekeeping(struct agent *a)
-{
-	if (!atomic_exchange(&a->ticking, true) && worker_pool_submit(a->workers, tick, a) < 0)
-		atomic_store(&a->ticking,
-			     false); /* the workers are busy: the next tick tries again */
-	start_evictions(a);
-}
-
-static int on_tick(sd_event_source *source, uint64_t now_us, void *user)
-{
-	struct agent *a = user;
-
-	(void)now_us;
-	if (store_opener_is_done(a->opener))
-		start_housekeeping(a);
-	(void)sd_event_source_set_time_relative(source, CONFIG_TICK_SECONDS * UINT64_C(1000000));
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
 static void end_loop(void *user)
 {
 	struct agent *a = user;
@@ -207,7 +136,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 
 	log_info("signal=%u ending; mounts and accounting stay", si->ssi_signo);
 	(void)sd_notify(0, "STOPPING=1"); /* fails without systemd */
-	atomic_store(&a->ending, true);
+	periodic_hurry(&a->periodic);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	event_ring_close(manager_events(a->manager)); /* followers end */
 	grpc_server_shut_down(a->server, end_loop);
@@ -400,13 +329,16 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections, then */
 }
 
-static int start_tick(struct agent *a, struct error *e)
+static int start_periodic(struct agent *a, struct error *e)
 {
-	int code = sd_event_add_time_relative(a->loop, &a->tick, CLOCK_MONOTONIC,
-					      CONFIG_TICK_SECONDS * UINT64_C(1000000), 0, on_tick,
-					      a);
-
-	return code < 0 ? error_set(e, code, "timer: %s", strerror(-code)) : 0;
+	a->periodic = (struct periodic){
+		.config = a->config,
+		.manager = a->manager,
+		.owners = a->owners,
+		.workers = a->workers,
+		.opener = a->opener,
+	};
+	return periodic_start(&a->periodic, a->loop, e);
 }
 
 /* On one of the workers at a time: runs the loop until jobs have come of its events. */
@@ -529,8 +461,8 @@ static int build(struct agent *a, struct error *e)
 		open_owners,
 		start_events,
 		start_server,
-		start_tick,
 		start_opener,
+		start_periodic,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -544,7 +476,7 @@ static int build(struct agent *a, struct error *e)
 
 static void dismantle(struct agent *a)
 {
-	a->tick = sd_event_source_disable_unref(a->tick);
+	periodic_stop(&a->periodic);
 	if (a->web)
 		web_stop(a->web);
 	/* A worker may wait for a client that does not read. */
