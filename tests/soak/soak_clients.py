@@ -459,13 +459,12 @@ class Container(Client):
     def round(self):
         name = '%s-%d' % (self.name, self.turn)
         try:
-            said = run(['ctr', 'run', '--rm', '--snapshotter', 'varve', self.world.container_name, name,
-                        '/bin/cat', '/data/file'])
+            # Its status: ctr may end before it has copied all that a container printed.
+            run(['ctr', 'run', '--rm', '--snapshotter', 'varve', self.world.container_name, name,
+                 '/bin/busybox', 'grep', '-x', self.world.container_says, '/data/file'])
         except Failed:
             self.clear(name)
             raise
-        if said != self.world.container_says:
-            self.world.violation(self.name, 'a container printed %r' % said[:100])
         self.checks += 1
         with self.imported:
             self.world.container_reads += 1
