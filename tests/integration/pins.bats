@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq
+# requires root overlay bpf jq strace
 # SPDX-License-Identifier: Apache-2.0
 #
 # Pin folders of other stores: which ones an agent removes, which stay, and what doctor prints about them.
@@ -161,4 +161,13 @@ removed() { # FOLDER: --teardown removes it
 	assert_output_has blobs
 	[[ ! -e $agent_pins ]]
 	rm "$agent_root/blobs"
+}
+
+@test "an agent of an empty store makes no call for each place in a map" {
+	start_agent
+	kill_agent
+	strace -f -qq -e trace=bpf -o "$BATS_TEST_TMPDIR/calls" "$VARVE_BUILD/varved" --root "$agent_root" \
+		--socket "$agent_socket" --teardown 3>&-
+	grep -q BPF_OBJ_GET "$BATS_TEST_TMPDIR/calls"
+	[[ $(grep -c BPF_MAP "$BATS_TEST_TMPDIR/calls") -lt 500 ]]
 }
