@@ -127,41 +127,70 @@ bool usage_handle_knows(struct usage_bpf *u, uint64_t owner)
 	return known;
 }
 
-struct cell_batch {
-	struct usage_cell_key keys[CELLS_PER_BATCH];
-	struct usage_counts counts[CELLS_PER_BATCH];
-};
+void usage_parts_free(struct usage_parts *parts)
+{
+	free(parts->keys);
+	free(parts->counts);
+}
+
+static int reserve_parts(struct usage_parts *parts, size_t count)
+{
+	size_t capacity = parts->capacity;
+	struct usage_cell_key *keys =
+		vec_reserve(parts->keys, &capacity, count, sizeof(*parts->keys));
+	struct usage_counts *counts;
+
+	if (!keys)
+		return -ENOMEM;
+	parts->keys = keys;
+	capacity = parts->capacity;
+	counts = vec_reserve(parts->counts, &capacity, count, sizeof(*parts->counts));
+	if (!counts)
+		return -ENOMEM;
+	parts->counts = counts;
+	parts->capacity = capacity;
+	return 0;
+}
+
+int usage_handle_read_parts(struct usage_bpf *u, struct usage_parts *ret_parts, struct error *e)
+{
+	cleanup(usage_parts_free) struct usage_parts parts = { .count = 0 };
+	uint32_t position = 0;
+	bool last = false;
+
+	if (reserve_parts(&parts, u->cells_seen) < 0)
+		return error_set(e, -ENOMEM, "out of memory");
+	for (bool first = true; !last; first = false) {
+		uint32_t count = CELLS_PER_BATCH;
+
+		if (reserve_parts(&parts, parts.count + count) < 0)
+			return error_set(e, -ENOMEM, "out of memory");
+		if (bpf_map_lookup_batch(u->maps.cells, first ? NULL : &position, &position,
+					 &parts.keys[parts.count], &parts.counts[parts.count],
+					 &count, NULL) < 0) {
+			if (errno != ENOENT)
+				return error_set(e, -errno, "read the counters: %s",
+						 strerror(errno));
+			last = true;
+		}
+		parts.count += count;
+	}
+	*ret_parts = parts;
+	parts = (struct usage_parts){ .count = 0 };
+	return 0;
+}
 
 int usage_handle_walk_cells(struct usage_bpf *u,
 			    int (*visit)(const struct usage_cell_key *key,
 					 const struct usage_counts *counts, void *user),
 			    void *user, struct error *e)
 {
-	cleanup(free_ptr) struct cell_batch *batch = malloc(sizeof(*batch));
-	uint32_t position = 0;
-	bool first = true, last = false;
+	cleanup(usage_parts_free) struct usage_parts parts = { .count = 0 };
+	int code = usage_handle_read_parts(u, &parts, e);
 
-	if (!batch)
-		return error_set(e, -ENOMEM, "out of memory");
-	while (!last) {
-		uint32_t count = CELLS_PER_BATCH;
-
-		if (bpf_map_lookup_batch(u->maps.cells, first ? NULL : &position, &position,
-					 batch->keys, batch->counts, &count, NULL) < 0) {
-			if (errno != ENOENT)
-				return error_set(e, -errno, "read the counters: %s",
-						 strerror(errno));
-			last = true;
-		}
-		first = false;
-		for (uint32_t i = 0; i < count; i++) {
-			int code = visit(&batch->keys[i], &batch->counts[i], user);
-
-			if (code < 0)
-				return code;
-		}
-	}
-	return 0;
+	for (size_t i = 0; i < parts.count && code == 0; i++)
+		code = visit(&parts.keys[i], &parts.counts[i], user);
+	return code;
 }
 
 void usage_handle_delete_cells(struct usage_bpf *u, const struct usage_mount *mount)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "bpf/usage_shared.h"
 #include "usage/usage_attach.h"
@@ -62,7 +63,16 @@ struct usage_mount *usage_handle_find_mount(struct usage_bpf *u, uint64_t id);
 struct usage_mount *usage_handle_add_mount(struct usage_bpf *u, uint64_t id); /* NULL: no memory */
 void usage_handle_remove_mount(struct usage_bpf *u, struct usage_mount *mount);
 
-/* All parts of all cells, in no order; a visitor's negative return ends the walk. */
+/* All parts of all cells, in no order: those of one cell are far from each other. */
+struct usage_parts {
+	struct usage_cell_key *keys;
+	struct usage_counts *counts;
+	size_t count, capacity;
+};
+void usage_parts_free(struct usage_parts *parts);
+DEFINE_CLEANUP_VALUE(struct usage_parts, usage_parts_free)
+int usage_handle_read_parts(struct usage_bpf *u, struct usage_parts *ret_parts, struct error *e);
+/* A visitor's negative return ends the walk. */
 int usage_handle_walk_cells(struct usage_bpf *u,
 			    int (*visit)(const struct usage_cell_key *key,
 					 const struct usage_counts *counts, void *user),

@@ -9,13 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/vec.h"
 #include "usage/usage_changed.h"
 #include "usage/usage_handle.h"
 #include "usage/usage_layers.h"
 #include "usage/usage_mapped.h"
 
 #define REST_NS (2 * (uint64_t)NS_PER_S)
+
 static const size_t counter_offsets[USAGE_COUNTER_COUNT] = {
 	[USAGE_OPENS] = offsetof(struct usage_counts, opens),
 	[USAGE_EXECS] = offsetof(struct usage_counts, execs),
@@ -62,42 +62,17 @@ static void add_part(struct usage_totals *totals, const struct usage_counts *par
 		totals->last_write_boot_ns = written;
 }
 
-/* The parts of cells as they come; parts of one cell are far from each other. */
-struct part {
-	struct usage_cell_key key;
-	struct usage_counts counts;
-};
-
-struct gathered {
-	struct part *parts;
-	size_t count, capacity;
-};
-
-static int gather_part(const struct usage_cell_key *key, const struct usage_counts *counts,
-		       void *user)
-{
-	struct gathered *all = user;
-	struct part *parts =
-		vec_reserve(all->parts, &all->capacity, all->count + 1, sizeof(*parts));
-
-	if (!parts)
-		return -ENOMEM;
-	all->parts = parts;
-	parts[all->count++] = (struct part){ *key, *counts };
-	return 0;
-}
-
 /* Ids are not used twice: what is unknown now is forgotten for good. A program that found the
  * layer just before it was unwatched may still be writing: its cell rests for a while, since the
  * next owner of its memory must not get what is added. */
-static void delete_unknown_part(struct usage_bpf *u, const struct part *part)
+static void delete_unknown_part(struct usage_bpf *u, const struct usage_cell_key *key,
+				const struct usage_counts *part)
 {
-	uint64_t last = part->counts.last_read > part->counts.last_write ? part->counts.last_read
-									 : part->counts.last_write;
+	uint64_t last = part->last_read > part->last_write ? part->last_read : part->last_write;
 
-	if (part->key.owner & USAGE_LAYER_OWNER && last + REST_NS > (uint64_t)clock_boot_ns())
+	if (key->owner & USAGE_LAYER_OWNER && last + REST_NS > (uint64_t)clock_boot_ns())
 		return;
-	(void)bpf_map_delete_elem(u->maps.cells, &part->key);
+	(void)bpf_map_delete_elem(u->maps.cells, key);
 }
 
 /* ---- in order ---- */
@@ -138,7 +113,7 @@ static bool byte_differs(const struct place *places, size_t count, unsigned int 
 }
 
 /* There may be hundreds of thousands, of which most bytes are the same: ids count from 1. */
-static struct place *sort_places(const struct gathered *all)
+static struct place *sort_places(const struct usage_parts *all)
 {
 	cleanup(free_ptr) struct place *places = calloc(all->count + 1, sizeof(*places));
 	cleanup(free_ptr) struct place *spare = calloc(all->count + 1, sizeof(*spare));
@@ -146,8 +121,7 @@ static struct place *sort_places(const struct gathered *all)
 	if (!places || !spare)
 		return NULL;
 	for (size_t i = 0; i < all->count; i++)
-		places[i] = (struct place){ all->parts[i].key.owner, all->parts[i].key.layer,
-					    (uint32_t)i };
+		places[i] = (struct place){ all->keys[i].owner, all->keys[i].layer, (uint32_t)i };
 	for (unsigned int byte = 0; byte < 12; byte++) {
 		struct place *sorted = spare;
 
@@ -160,47 +134,71 @@ static struct place *sort_places(const struct gathered *all)
 	return take_ptr(places);
 }
 
-/* Each cell with all of its parts. Of an owner that is not known all parts are deleted. */
-static int visit_gathered(struct usage_bpf *u, const struct gathered *all,
-			  int (*visit)(const struct usage_cell *cell, void *user), void *user)
+/* What is known of a part, so that the counts, which are large, are read once and as they lie. */
+struct link {
+	uint32_t next; /* the next part of the same cell, plus 1; 0: there is none */
+	enum { LINK_FIRST, LINK_FOLLOWS, LINK_UNKNOWN } kind; /* LINK_UNKNOWN: of no known owner */
+};
+
+static bool same_cell(const struct place *a, const struct place *b)
+{
+	return a->owner == b->owner && a->layer == b->layer;
+}
+
+/* Links the parts of each cell. */
+static struct link *link_parts(struct usage_bpf *u, const struct usage_parts *all)
 {
 	cleanup(free_ptr) struct place *places = sort_places(all);
 	cleanup(free_ptr) uint64_t *owners = NULL;
+	cleanup(free_ptr) struct link *links = calloc(all->count + 1, sizeof(*links));
 	size_t owner_count = 0, known = 0;
 
-	if (places)
+	if (places && links)
 		owners = usage_handle_owners(u, &owner_count);
 	if (!owners)
-		return -ENOMEM;
-	for (size_t i = 0; i < all->count;) {
-		struct usage_cell cell = { .owner = places[i].owner,
-					   .layer = places[i].layer & ~USAGE_UPKEEP,
-					   .upkeep = places[i].layer & USAGE_UPKEEP };
-		size_t first = i;
-		bool is_known;
-		int code = 0;
+		return NULL;
+	for (size_t i = 0; i < all->count; i++) {
+		const struct place *place = &places[i];
+		struct link *link = &links[place->index], *before;
 
-		while (known < owner_count && owners[known] < cell.owner)
+		if (i > 0 && same_cell(place, place - 1)) {
+			before = &links[place[-1].index];
+			before->next = place->index + 1;
+			link->kind = before->kind == LINK_UNKNOWN ? LINK_UNKNOWN : LINK_FOLLOWS;
+			continue;
+		}
+		while (known < owner_count && owners[known] < place->owner)
 			known++;
 		/* It may have become known since the list was made. */
-		is_known = (known < owner_count && owners[known] == cell.owner) ||
-			   usage_handle_knows(u, cell.owner);
-		for (; i < all->count && places[i].owner == cell.owner &&
-		       places[i].layer == places[first].layer;
-		     i++) {
-			const struct part *part = &all->parts[places[i].index];
-
-			if (is_known)
-				add_part(&cell.totals, &part->counts);
-			else
-				delete_unknown_part(u, part);
-		}
-		if (is_known)
-			code = visit(&cell, user);
-		if (code < 0)
-			return code;
+		if (!(known < owner_count && owners[known] == place->owner) &&
+		    !usage_handle_knows(u, place->owner))
+			link->kind = LINK_UNKNOWN;
 	}
-	return 0;
+	return take_ptr(links);
+}
+
+/* Each cell with all of its parts. Of an owner that is not known all parts are deleted. */
+static int visit_parts(struct usage_bpf *u, const struct usage_parts *all,
+		       int (*visit)(const struct usage_cell *cell, void *user), void *user)
+{
+	cleanup(free_ptr) struct link *links = link_parts(u, all);
+	int code = links ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < all->count && code == 0; i++) {
+		struct usage_cell cell = { .owner = all->keys[i].owner,
+					   .layer = all->keys[i].layer & ~USAGE_UPKEEP,
+					   .upkeep = all->keys[i].layer & USAGE_UPKEEP };
+
+		if (links[i].kind == LINK_UNKNOWN)
+			delete_unknown_part(u, &all->keys[i], &all->counts[i]);
+		if (links[i].kind != LINK_FIRST)
+			continue;
+		add_part(&cell.totals, &all->counts[i]);
+		for (uint32_t next = links[i].next; next; next = links[next - 1].next)
+			add_part(&cell.totals, &all->counts[next - 1]);
+		code = visit(&cell, user);
+	}
+	return code;
 }
 
 static void sweep(struct usage_bpf *u)
@@ -212,17 +210,17 @@ static void sweep(struct usage_bpf *u)
 int usage_read_cells(struct usage_bpf *u, int (*visit)(const struct usage_cell *cell, void *user),
 		     void *user, struct error *e)
 {
-	struct gathered all = { 0 };
+	cleanup(usage_parts_free) struct usage_parts all = { .count = 0 };
 	int code;
 
 	if (u->backend == USAGE_BACKEND_NONE)
 		return 0;
 	sweep(u);
-	code = usage_handle_walk_cells(u, gather_part, &all, e);
+	code = usage_handle_read_parts(u, &all, e);
+	if (code < 0)
+		return code;
 	u->cells_seen = all.count;
-	if (code == 0)
-		code = visit_gathered(u, &all, visit, user);
-	free(all.parts);
+	code = visit_parts(u, &all, visit, user);
 	return code == -ENOMEM ? error_set(e, code, "out of memory") : code;
 }
 
