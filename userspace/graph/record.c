@@ -51,6 +51,30 @@ struct record *record_new(const char *id, const char *description, const char *t
 	return take_ptr(r);
 }
 
+struct layer_access layer_access(const struct layer *layer)
+{
+	struct layer_access access = { .when = layer->access };
+
+	if (layer->counts)
+		access.counts = *layer->counts;
+	return access;
+}
+
+struct layer_counts *layer_counts_make(struct layer *layer)
+{
+	if (!layer->counts)
+		layer->counts = calloc(1, sizeof(*layer->counts));
+	return layer->counts;
+}
+
+void layer_free(struct layer *layer)
+{
+	if (!layer)
+		return;
+	free(layer->counts);
+	free(layer);
+}
+
 void snapshot_free(struct snapshot *s)
 {
 	if (!s)

@@ -45,13 +45,24 @@ struct layer_upkeep {
 	int64_t last_ns;
 };
 
-/* What the kernel counted in a layer, folded over all overlays that it was ever part of. */
-struct layer_access {
-	uint64_t counters[LAYER_COUNTERS];
+/* How often and when a layer was used. */
+struct layer_uses {
 	uint64_t uses;
 	int64_t first_ns, last_ns; /* reads: opens for reading, execs, reads and mappings */
 	int64_t last_write_ns;
+};
+
+/* What the kernel counted in a layer, folded over all overlays that it was ever part of. Most
+ * layers of a large store have none of it, so that it has memory of its own. */
+struct layer_counts {
+	uint64_t counters[LAYER_COUNTERS];
 	struct layer_upkeep upkeep;
+};
+
+/* A copy of both. */
+struct layer_access {
+	struct layer_uses when;
+	struct layer_counts counts;
 };
 
 struct layer {
@@ -69,7 +80,8 @@ struct layer {
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;
 	int64_t last_container_ns; /* when a container that is made of it began or ended */
-	struct layer_access access;
+	struct layer_uses access;
+	struct layer_counts *counts; /* NULL: all are 0; layer_counts_make() makes them */
 };
 
 struct lease;
@@ -177,6 +189,17 @@ static inline bool layer_is_committed(const struct layer *layer)
 			return true;
 	return false;
 }
+
+static inline uint64_t layer_counter(const struct layer *layer, int counter)
+{
+	return layer->counts ? layer->counts->counters[counter] : 0;
+}
+
+struct layer_access layer_access(const struct layer *layer);
+/* The layer's, to be changed; NULL: no memory. */
+struct layer_counts *layer_counts_make(struct layer *layer);
+void layer_free(struct layer *layer);
+DEFINE_CLEANUP(struct layer *, layer_free)
 
 /* At a commit: reads by the client that filled the layer were not uses of what it has become. */
 static inline void layer_forget_uses(struct layer *layer)

@@ -39,7 +39,7 @@ void record_graph_free(struct record_graph *g)
 		record_free(entry);
 	position = 0;
 	while (g->layers && (entry = hashmap_next(g->layers, &position)))
-		free(entry);
+		layer_free(entry);
 	hashmap_free(g->records);
 	hashmap_free(g->layers);
 	chain_index_free(&g->chains);
@@ -152,7 +152,7 @@ void record_graph_pair(struct record *immutable, struct record *mutable_half)
 
 struct layer *record_graph_add_layer(struct record_graph *g, const char *name)
 {
-	cleanup(free_ptr) struct layer *layer = calloc(1, sizeof(*layer));
+	cleanup(layer_free) struct layer *layer = calloc(1, sizeof(*layer));
 
 	if (!layer)
 		return NULL;
@@ -170,7 +170,7 @@ struct layer *record_graph_find_layer(const struct record_graph *g, const char *
 void record_graph_remove_layer(struct record_graph *g, struct layer *layer)
 {
 	(void)hashmap_remove(g->layers, layer->name); /* the same layer */
-	free(layer);
+	layer_free(layer);
 }
 
 struct layer *record_graph_next_layer(const struct record_graph *g, size_t *position)

@@ -89,9 +89,9 @@ static const char *state_of(const struct record_view *v)
 /* Whether reads of its layer are counted, or were by an earlier backend. */
 static bool reads_are_known(const struct page_status *s, const struct record_view *v)
 {
-	const struct layer_access *a = &v->layer.access;
+	const struct layer_access *a = &v->access;
 
-	if (a->counters[USAGE_OPENS] > 0 || a->last_ns)
+	if (a->counts.counters[USAGE_OPENS] > 0 || a->when.last_ns)
 		return true;
 	return strcmp(s->backend, "none") != 0 && !v->uncounted;
 }
@@ -199,7 +199,7 @@ static void write_facts(struct strbuf *out, const struct page_status *s,
 			const struct record_view *v)
 {
 	const struct record *r = &v->record;
-	const struct layer_access *a = &v->layer.access;
+	const struct layer_access *a = &v->access;
 	bool known = reads_are_known(s, v);
 
 	field(out, "Description", r->description);
@@ -211,17 +211,17 @@ static void write_facts(struct strbuf *out, const struct page_status *s,
 	field(out, "Snapshot", v->snapshot_key);
 	field(out, "Mounted at", v->mountpoint);
 	size_field(out, "Size", v->size_bytes);
-	count_field(out, "Uses", r->hits + a->uses);
+	count_field(out, "Uses", r->hits + a->when.uses);
 	if (known) {
-		count_field(out, "Opens", a->counters[USAGE_OPENS]);
-		size_field(out, "Read", (int64_t)a->counters[USAGE_READ_BYTES]);
+		count_field(out, "Opens", a->counts.counters[USAGE_OPENS]);
+		size_field(out, "Read", (int64_t)a->counts.counters[USAGE_READ_BYTES]);
 	} else {
 		field(out, "Opens", "–");
 		field(out, "Read", "–");
 	}
 	age_field(out, s, "Created", r->created_ns, true);
 	age_field(out, s, "Last used", last_used_ns(v), true);
-	age_field(out, s, "Last read", a->last_ns, known);
+	age_field(out, s, "Last read", a->when.last_ns, known);
 	field(out, "Digest of its blob", r->content ? r->content->blob.text : "");
 	for (size_t i = 0; i < r->image_ref_count; i++)
 		field(out, "Image", r->image_refs[i]);

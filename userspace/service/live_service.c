@@ -55,10 +55,10 @@ static void fill_row(Varve__V1__LiveRow *row, struct live_row *v)
 	row->size = v->size_bytes;
 	row->inodes = v->inodes;
 	row->created_ns = v->created_ns;
-	row->last_read_ns = v->access.last_ns;
+	row->last_read_ns = v->access.when.last_ns;
 	row->usage_count = v->uses;
-	row->opens = v->access.counters[USAGE_OPENS];
-	row->read_bytes = v->access.counters[USAGE_READ_BYTES];
+	row->opens = v->access.counts.counters[USAGE_OPENS];
+	row->read_bytes = v->access.counts.counters[USAGE_READ_BYTES];
 	row->files_touched = v->files_touched;
 	row->read_bytes_per_s = v->recent.bytes_per_s;
 	row->opens_per_s = v->recent.opens_per_s;

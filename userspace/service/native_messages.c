@@ -111,13 +111,13 @@ static Varve__V1__Access *make_access(struct build *b, const struct layer_access
 
 	if (!access)
 		return NULL;
-	access->opens = a->counters[USAGE_OPENS];
-	access->reads = a->counters[USAGE_READS];
-	access->read_bytes = a->counters[USAGE_READ_BYTES];
-	access->last_read_ns = a->last_ns;
-	access->last_written_ns = a->last_write_ns;
+	access->opens = a->counts.counters[USAGE_OPENS];
+	access->reads = a->counts.counters[USAGE_READS];
+	access->read_bytes = a->counts.counters[USAGE_READ_BYTES];
+	access->last_read_ns = a->when.last_ns;
+	access->last_written_ns = a->when.last_write_ns;
 	access->backend = copy_text(b, backend);
-	access->upkeep = make_upkeep(b, &a->upkeep);
+	access->upkeep = make_upkeep(b, &a->counts.upkeep);
 	return access;
 }
 
@@ -212,7 +212,7 @@ static Varve__V1__Record *make_record(struct build *b, const struct record_view 
 	m->mounted_read_only = v->mounted_read_only;
 	m->id_map = make_id_map(b, &r->id_map);
 	m->mount_id_map = make_id_map(b, &v->mount_id_map);
-	m->access = make_access(b, &v->layer.access, choose_backend(v->uncounted, backend));
+	m->access = make_access(b, &v->access, choose_backend(v->uncounted, backend));
 	set_labels(b, m, r);
 	m->n_holds = v->hold_count;
 	m->holds = copy_holds(b, v->holds, v->hold_count);
@@ -259,7 +259,7 @@ static uint32_t unseen_fields(enum usage_backend backend, uint32_t unseen,
 	if (backend == USAGE_BACKEND_NONE)
 		bits |= 1U << 12; /* files touched */
 	/* "Never" would be a claim. */
-	if (backend == USAGE_BACKEND_NONE && !access->first_ns)
+	if (backend == USAGE_BACKEND_NONE && !access->when.first_ns)
 		bits |= 1U << 13 | 1U << 14; /* first and last access */
 	return bits & ~1U; /* upper changes have no field */
 }
@@ -270,7 +270,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	enum usage_backend backend = v->uncounted ? USAGE_BACKEND_NONE : info->backend;
 	uint32_t unseen = v->uncounted ? USAGE_ALL_COUNTERS : info->unseen_counters;
 	Varve__V1__Stats *m = NEW_MESSAGE(b, Varve__V1__Stats, varve__v1__stats__init);
-	const uint64_t *n = v->access.counters;
+	const uint64_t *n = v->access.counts.counters;
 
 	if (!m)
 		return NULL;
@@ -289,9 +289,9 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->copied_up_bytes = n[USAGE_COPIED_UP_BYTES];
 	m->files_touched = v->files_touched;
 	m->files_complete_since_ns = v->complete_since_ns;
-	m->first_access_ns = v->access.first_ns;
-	m->last_access_ns = v->access.last_ns;
-	m->last_written_ns = v->access.last_write_ns;
+	m->first_access_ns = v->access.when.first_ns;
+	m->last_access_ns = v->access.when.last_ns;
+	m->last_written_ns = v->access.when.last_write_ns;
 	m->backend = copy_text(b, usage_backend_name(backend));
 	m->lost = info->lost;
 	m->mount = v->mount_id;
@@ -300,7 +300,7 @@ static Varve__V1__Stats *make_stats(struct build *b, const struct record_statist
 	m->size = v->size_bytes;
 	m->description = copy_text(b, v->description);
 	m->unseen = unseen_fields(backend, unseen, &v->access);
-	m->upkeep = make_upkeep(b, &v->access.upkeep);
+	m->upkeep = make_upkeep(b, &v->access.counts.upkeep);
 	m->snapshot_key = copy_text(b, v->snapshot_key);
 	m->snapshot_kind = copy_text(b, v->snapshot_kind);
 	return m;

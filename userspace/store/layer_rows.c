@@ -38,7 +38,9 @@ void layer_rows_set_last_container(struct change_set *c, const char *name, int64
 
 void layer_rows_update(struct change_set *c, const struct layer *l)
 {
-	const uint64_t *n = l->access.counters;
+	const struct layer_access access = layer_access(l);
+	const struct layer_upkeep *upkeep = &access.counts.upkeep;
+	const uint64_t *n = access.counts.counters;
 
 	if (l->size_known)
 		layer_rows_set_size(c, l->name, l->allocated_bytes, l->apparent_bytes, l->inodes);
@@ -62,9 +64,9 @@ void layer_rows_update(struct change_set *c, const struct layer *l)
 		       (int64_t)n[3], (int64_t)n[4], (int64_t)n[5], (int64_t)n[6], (int64_t)n[7],
 		       (int64_t)n[8], (int64_t)n[9], (int64_t)n[10], (int64_t)n[11], (int64_t)n[12],
 		       (int64_t)n[13], (int64_t)l->access.uses, l->access.first_ns,
-		       l->access.last_ns, l->access.last_write_ns, (int64_t)l->access.upkeep.opens,
-		       (int64_t)l->access.upkeep.reads, (int64_t)l->access.upkeep.read_bytes,
-		       l->access.upkeep.last_ns, l->name);
+		       l->access.last_ns, l->access.last_write_ns, (int64_t)upkeep->opens,
+		       (int64_t)upkeep->reads, (int64_t)upkeep->read_bytes, upkeep->last_ns,
+		       l->name);
 }
 
 void layer_rows_forget_files(struct change_set *c, const char *name)
@@ -86,30 +88,44 @@ struct visit {
 	void *user;
 };
 
+/* False: all are 0. */
+static bool read_counts(sqlite3_stmt *row, struct layer_counts *ret_counts)
+{
+	struct layer_counts n = {
+		.upkeep = { .opens = (uint64_t)sqlite3_column_int64(row, 9 + LAYER_COUNTERS),
+			    .reads = (uint64_t)sqlite3_column_int64(row, 10 + LAYER_COUNTERS),
+			    .read_bytes = (uint64_t)sqlite3_column_int64(row, 11 + LAYER_COUNTERS),
+			    .last_ns = sqlite3_column_int64(row, 12 + LAYER_COUNTERS) },
+	};
+	bool any = n.upkeep.opens || n.upkeep.reads || n.upkeep.read_bytes || n.upkeep.last_ns;
+
+	for (int i = 0; i < LAYER_COUNTERS; i++) {
+		n.counters[i] = (uint64_t)sqlite3_column_int64(row, 4 + i);
+		any |= n.counters[i] != 0;
+	}
+	*ret_counts = n;
+	return any;
+}
+
 static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 {
 	struct visit *v = user;
 	bool measured = sqlite3_column_type(row, 1) != SQLITE_NULL;
 	struct layer l = { .size_known = measured, .measured = measured };
+	struct layer_counts counts;
 	int code;
 
 	(void)snprintf(l.name, sizeof(l.name), "%s", statement_text(row, 0)); /* ours: it fits */
 	l.allocated_bytes = sqlite3_column_int64(row, 1);
 	l.apparent_bytes = sqlite3_column_int64(row, 2);
 	l.inodes = sqlite3_column_int64(row, 3);
-	for (int i = 0; i < LAYER_COUNTERS; i++)
-		l.access.counters[i] = (uint64_t)sqlite3_column_int64(row, 4 + i);
+	if (read_counts(row, &counts))
+		l.counts = &counts;
 	l.access.uses = (uint64_t)sqlite3_column_int64(row, 4 + LAYER_COUNTERS);
 	l.access.first_ns = sqlite3_column_int64(row, 5 + LAYER_COUNTERS);
 	l.access.last_ns = sqlite3_column_int64(row, 6 + LAYER_COUNTERS);
 	l.access.last_write_ns = sqlite3_column_int64(row, 7 + LAYER_COUNTERS);
 	l.lazy = sqlite3_column_int64(row, 8 + LAYER_COUNTERS) != 0;
-	l.access.upkeep = (struct layer_upkeep){
-		.opens = (uint64_t)sqlite3_column_int64(row, 9 + LAYER_COUNTERS),
-		.reads = (uint64_t)sqlite3_column_int64(row, 10 + LAYER_COUNTERS),
-		.read_bytes = (uint64_t)sqlite3_column_int64(row, 11 + LAYER_COUNTERS),
-		.last_ns = sqlite3_column_int64(row, 12 + LAYER_COUNTERS),
-	};
 	l.last_container_ns = sqlite3_column_int64(row, 13 + LAYER_COUNTERS);
 	code = v->row(&l, v->user);
 	return code < 0 ? error_set(e, code, "layer %s: %s", l.name, strerror(-code)) : 0;

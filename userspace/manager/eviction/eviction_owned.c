@@ -50,7 +50,7 @@ static int add(struct manager *m, const struct snapshot *s, const struct prune_s
 		.mounted = is_mounted(r),
 		.kept_here = is_kept_here(r),
 		.last_read_ns = r->layer->access.last_ns,
-		.opens = r->layer->access.counters[USAGE_OPENS],
+		.opens = layer_counter(r->layer, USAGE_OPENS),
 		.fingerprint = eviction_candidates_fingerprint(r),
 	};
 	memcpy(o->id, r->id, sizeof(o->id));

@@ -72,15 +72,16 @@ static void mark_stale(struct layer *layer)
 	layer->size_known = false;
 }
 
+/* A layer that has its counts. */
 static void credit(struct layer *layer, const struct usage_delta *delta, bool as_upper)
 {
-	struct layer_access *a = &layer->access;
+	struct layer_uses *a = &layer->access;
 	int64_t first = clock_boot_to_wall_ns(delta->first_read_boot_ns);
 	int64_t last = clock_boot_to_wall_ns(delta->last_read_boot_ns);
 	int64_t written = clock_boot_to_wall_ns(delta->last_write_boot_ns);
 
 	for (int i = 0; i < LAYER_COUNTERS; i++)
-		a->counters[i] += delta->counters[i];
+		layer->counts->counters[i] += delta->counters[i];
 	if (written > a->last_write_ns)
 		a->last_write_ns = written;
 	layer->dirty = true;
@@ -128,11 +129,11 @@ static bool is_empty(const struct usage_delta *d)
 static bool apply_upkeep(struct manager *m, struct layer *layer, struct usage_fold_state **state,
 			 const struct usage_cell *cell)
 {
-	struct layer_upkeep *sum = &layer->access.upkeep;
+	struct layer_upkeep *sum;
 	struct usage_delta delta;
 	int64_t last;
 
-	if (!usage_fold_find_state(state)) {
+	if (!layer_counts_make(layer) || !state || !usage_fold_find_state(state)) {
 		usage_read_all_again(m->usage);
 		return false;
 	}
@@ -140,6 +141,7 @@ static bool apply_upkeep(struct manager *m, struct layer *layer, struct usage_fo
 	if (is_empty(&delta))
 		return false;
 	manager_meters_upkeep(&m->meters, &delta);
+	sum = &layer->counts->upkeep;
 	sum->opens += delta.counters[USAGE_OPENS];
 	sum->reads += delta.counters[USAGE_READS];
 	sum->read_bytes += delta.counters[USAGE_READ_BYTES];
@@ -162,6 +164,10 @@ static void apply_cell(struct manager *m, struct mount *mount, const struct usag
 	if (cell->upkeep) {
 		if (layer && apply_upkeep(m, layer, &ml->upkeep, cell))
 			ml->dirty = true;
+		return;
+	}
+	if (layer && !layer_counts_make(layer)) { /* the cell keeps it for the next fold */
+		usage_read_all_again(m->usage);
 		return;
 	}
 	usage_fold(&ml->folded, &cell->totals, false, &delta);
@@ -205,20 +211,22 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 			struct change_set *c)
 {
 	struct layer *layer = record_graph_find_layer(m->graph, watch->layer);
-	struct usage_fold_state *folded;
+	struct usage_fold_state **state, *folded;
 	struct usage_delta delta;
 	int64_t first_ns;
 
 	manager_assert_locked(m);
-	if (cell->layer >= ARRAY_SIZE(watch->folded) || !layer)
+	if (cell->layer > USAGE_AS_LOWER || !layer)
 		return;
+	state = watch_table_fold(watch, cell->upkeep, cell->layer);
 	if (cell->upkeep) {
-		if (apply_upkeep(m, layer, &watch->upkeep[cell->layer], cell))
+		if (apply_upkeep(m, layer, state, cell))
 			counter_save_watch(m, c, watch);
 		return;
 	}
-	folded = usage_fold_find_state(&watch->folded[cell->layer]);
-	if (!folded) { /* out of memory: the cell keeps it for the next fold */
+	folded = state ? usage_fold_find_state(state) : NULL;
+	if (!folded ||
+	    !layer_counts_make(layer)) { /* out of memory: the cell keeps it for the next fold */
 		usage_read_all_again(m->usage);
 		return;
 	}
@@ -306,11 +314,12 @@ static bool copy_changed(struct manager *m, const struct usage_cell *cell,
 	cleanup(manager_unlock) struct manager *locked = manager_lock(m);
 	static const struct usage_totals none;
 	const struct layer_watch *watch = watch_table_find(locked, cell->owner);
-	const struct usage_fold_state *state;
+	const struct usage_fold_state *state = NULL;
 
-	if (!watch || cell->layer >= ARRAY_SIZE(watch->folded))
+	if (!watch || cell->layer > USAGE_AS_LOWER)
 		return false;
-	state = (cell->upkeep ? watch->upkeep : watch->folded)[cell->layer];
+	if (watch->folds)
+		state = (cell->upkeep ? watch->folds->upkeep : watch->folds->counted)[cell->layer];
 	if (memcmp(state ? &state->folded : &none, &cell->totals, sizeof(cell->totals)) == 0)
 		return false;
 	*ret_watch = *watch;

@@ -59,9 +59,11 @@ static void save_cell(struct change_set *c, const struct layer_watch *watch, siz
 /* With the lock. */
 void counter_save_watch(struct manager *m, struct change_set *c, struct layer_watch *watch)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(watch->folded); i++) {
-		save_cell(c, watch, i, watch->folded[i]);
-		save_cell(c, watch, USAGE_ROW_UPKEEP + i, watch->upkeep[i]);
+	const struct watch_folds *folds = watch->folds;
+
+	for (size_t i = 0; folds && i < ARRAY_SIZE(folds->counted); i++) {
+		save_cell(c, watch, i, folds->counted[i]);
+		save_cell(c, watch, USAGE_ROW_UPKEEP + i, folds->upkeep[i]);
 	}
 	save_layer(c, record_graph_find_layer(m->graph, watch->layer));
 	watch->dirty = false;

@@ -111,7 +111,7 @@ static struct candidate make_candidate(const struct manager *m, const struct rec
 		c.key = (double)record_list_facts(m, r, RECORD_SIZE_KNOWN).size_bytes;
 		break;
 	case LIVE_SORT_READ:
-		c.key = (double)l->access.counters[USAGE_READ_BYTES];
+		c.key = (double)layer_counter(l, USAGE_READ_BYTES);
 		break;
 	case LIVE_SORT_LAST:
 		c.key = c.second;

@@ -77,7 +77,7 @@ static int fill_row(struct manager *m, const struct record *r, int64_t now_ns, s
 	row->size_bytes = facts.size_bytes;
 	row->inodes = l->measured ? l->inodes : -1;
 	row->created_ns = r->created_ns;
-	row->access = l->access;
+	row->access = layer_access(l);
 	(void)recent_reads_find(m->recent_reads, l->name, now_ns, &row->recent);
 	row->description = strdup(r->description);
 	row->type = strdup(r->type);
@@ -168,7 +168,7 @@ static int add_stored(struct manager *m, struct live_row *row, struct error *e)
 	struct file_rows_state state;
 	int code;
 
-	if (row->access.last_ns == 0)
+	if (row->access.when.last_ns == 0)
 		return 0; /* a layer that was never read has no rows */
 	code = touched_files_load_state(m, row->layer, &state, e);
 	if (code < 0)

@@ -104,7 +104,7 @@ static void add_age(struct numbers *n, const struct layer *layer, int64_t now_ns
 /* Keeps the layers that are read most, sorted. */
 static void add_top(struct numbers *n, const struct layer *layer, const struct record *listed)
 {
-	uint64_t read_bytes = layer->access.counters[USAGE_READ_BYTES];
+	uint64_t read_bytes = layer_counter(layer, USAGE_READ_BYTES);
 	size_t at = n->top_count;
 	struct numbers_layer *added;
 

@@ -56,7 +56,7 @@ struct record_facts record_list_facts(const struct manager *m, const struct reco
 		.last_used_ns = record_last_used_ns(r),
 		.last_read_ns = l->access.last_ns,
 		.usage_count = record_usage_count(r),
-		.opens = l->access.counters[USAGE_OPENS],
+		.opens = layer_counter(l, USAGE_OPENS),
 	};
 }
 
@@ -169,6 +169,8 @@ static int make_view(const struct manager *m, const struct record *r, enum recor
 	v->record = *r;
 	v->record.pinned = record_is_pinned(r);
 	v->layer = *r->layer;
+	v->layer.counts = NULL;
+	v->access = layer_access(r->layer);
 	v->in_use = r->marked;
 	v->images_share = has_several_images(r);
 	v->uncounted = record_is_uncounted(r);

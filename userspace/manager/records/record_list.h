@@ -10,7 +10,8 @@
  * mount and the snapshot are NULL, its texts and its map of ids are the view's. */
 struct record_view {
 	struct record record;
-	struct layer layer;
+	struct layer layer; /* without its counts, which are in `access` */
+	struct layer_access access;
 	char parent[RECORD_ID_LENGTH + 1], twin[RECORD_ID_LENGTH + 1]; /* "" for none */
 	bool in_use;
 	char *snapshot_key; /* NULL: containerd does not know it */

@@ -51,7 +51,7 @@ static int record_stats(const struct manager *m, const struct record *r,
 {
 	manager_assert_locked(m);
 	memcpy(s->id, r->id, sizeof(s->id));
-	s->access = r->layer->access;
+	s->access = layer_access(r->layer);
 	s->uncounted = record_is_uncounted(r);
 	s->size_bytes = layer_sizes_is_known(m, r) ? r->layer->allocated_bytes : -1;
 	s->description = strdup(r->description);
@@ -130,11 +130,12 @@ static int mount_stats(const struct manager *m, const struct record *r,
 
 		if (record_stats(m, owner, s) < 0)
 			return -ENOMEM;
-		memcpy(s->access.counters, folded->counters, sizeof(s->access.counters));
-		s->access.first_ns = clock_boot_to_wall_ns(folded->first_read_boot_ns);
-		s->access.last_ns = clock_boot_to_wall_ns(folded->last_read_boot_ns);
-		s->access.last_write_ns = clock_boot_to_wall_ns(folded->last_write_boot_ns);
-		s->access.upkeep = mount_upkeep(mount->layers[i].upkeep);
+		memcpy(s->access.counts.counters, folded->counters,
+		       sizeof(s->access.counts.counters));
+		s->access.when.first_ns = clock_boot_to_wall_ns(folded->first_read_boot_ns);
+		s->access.when.last_ns = clock_boot_to_wall_ns(folded->last_read_boot_ns);
+		s->access.when.last_write_ns = clock_boot_to_wall_ns(folded->last_write_boot_ns);
+		s->access.counts.upkeep = mount_upkeep(mount->layers[i].upkeep);
 		s->mount_id = mount->id;
 		s->layer_index = (uint32_t)i;
 		free(s->mountpoint);

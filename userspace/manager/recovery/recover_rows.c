@@ -66,6 +66,12 @@ static int load_layer(const struct layer *row, void *user)
 	if (!layer)
 		return -ENOMEM;
 	*layer = *row;
+	layer->counts = NULL;
+	if (row->counts) {
+		if (!layer_counts_make(layer))
+			return -ENOMEM;
+		*layer->counts = *row->counts;
+	}
 	layer->handed_out = true; /* perhaps, by an agent before this one */
 	recover_rows_take_name(load->m, row->name);
 	return 0;

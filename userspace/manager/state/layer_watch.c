@@ -170,13 +170,14 @@ static int load_folded(const struct usage_row *row, void *user)
 	struct layer_watch *watch = watch_table_find(load->m, (uint64_t)row->mount_id);
 	bool upkeep = row->index >= USAGE_ROW_UPKEEP;
 	int64_t index = row->index - (upkeep ? USAGE_ROW_UPKEEP : 0);
-	struct usage_fold_state *state;
+	struct usage_fold_state **at, *state;
 
 	if (!watch || index < USAGE_AS_UPPER || index > USAGE_AS_LOWER) {
 		usage_rows_delete_watch(load->changes, row->mount_id);
 		return 0;
 	}
-	state = usage_fold_find_state(upkeep ? &watch->upkeep[index] : &watch->folded[index]);
+	at = watch_table_fold(watch, upkeep, (size_t)index);
+	state = at ? usage_fold_find_state(at) : NULL;
 	if (!state)
 		return -ENOMEM;
 	memcpy(state->folded.counters, row->counters, sizeof(row->counters));

@@ -9,11 +9,23 @@
 
 static void free_watch(struct layer_watch *watch)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(watch->upkeep); i++) {
-		free(watch->folded[i]);
-		free(watch->upkeep[i]);
+	struct watch_folds *folds = watch->folds;
+
+	for (size_t i = 0; folds && i < ARRAY_SIZE(folds->counted); i++) {
+		free(folds->counted[i]);
+		free(folds->upkeep[i]);
 	}
+	free(folds);
 	free(watch);
+}
+
+struct usage_fold_state **watch_table_fold(struct layer_watch *watch, bool upkeep, size_t layer)
+{
+	if (!watch->folds)
+		watch->folds = calloc(1, sizeof(*watch->folds));
+	if (!watch->folds)
+		return NULL;
+	return upkeep ? &watch->folds->upkeep[layer] : &watch->folds->counted[layer];
 }
 
 int watch_table_new(struct manager *m)

@@ -7,15 +7,19 @@
 
 #define WATCH_OWNER_SIZE 17
 
+/* What was folded of a layer's cells, by USAGE_AS_UPPER and USAGE_AS_LOWER; NULL: nothing. */
+struct watch_folds {
+	struct usage_fold_state *counted[2];
+	struct usage_fold_state *upkeep[2]; /* of what upkeep read */
+};
+
 struct layer_watch {
 	char layer[LAYER_NAME_LENGTH + 1];
 	char owner_text[WATCH_OWNER_SIZE]; /* the table's */
 	uint64_t owner; /* of the kernel's cells; never used twice */
 	struct usage_root root;
 	int64_t born_ns; /* when the root was made; 0: the file system does not tell */
-	/* By USAGE_AS_UPPER and USAGE_AS_LOWER; NULL: nothing, as of most layers. */
-	struct usage_fold_state *folded[2];
-	struct usage_fold_state *upkeep[2]; /* likewise of what upkeep read */
+	struct watch_folds *folds; /* NULL: nothing, as of most layers */
 	bool dirty; /* not in the database as it is here */
 };
 
@@ -31,6 +35,8 @@ void watch_table_remove(struct manager *m, struct layer_watch *watch);
 
 /* By the owner of the kernel's cells; NULL: it has ended. */
 struct layer_watch *watch_table_find(const struct manager *m, uint64_t owner);
+/* Where the state of one of its cells is; NULL: no memory. */
+struct usage_fold_state **watch_table_fold(struct layer_watch *watch, bool upkeep, size_t layer);
 struct layer_watch *watch_table_find_layer(const struct manager *m, const char *layer);
 
 /* Before a layer's directory goes to the trash: nothing is credited to the layer any more. Without
