@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay bpf jq docker dockerd
+# requires root overlay bpf jq dockerd
 # SPDX-License-Identifier: Apache-2.0
 #
 # Debian 13's dockerd with containerd's image store on the installed agent: containers read known layers, and each
