@@ -8,10 +8,6 @@
 
 load system
 
-setup() {
-	require
-}
-
 # Three layers: programs, data that is read, and data that is not.
 make_layers() {
 	local layers=$BATS_TEST_TMPDIR/layers program

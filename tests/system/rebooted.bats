@@ -7,10 +7,6 @@
 
 load system
 
-setup() {
-	require
-}
-
 @test "the agent and its sockets are there after a reboot, with all records" {
 	retry 200 systemctl --quiet is-active varved.service
 	[[ $(systemctl is-active varved.socket varved-ro.socket | sort -u) == active ]]

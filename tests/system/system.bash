@@ -15,6 +15,10 @@ state=/opt/varve/state # what a file leaves for one after the reboot
 image=test.local/three:latest
 mkdir -p "$state"
 
+setup() {
+	require
+}
+
 teardown() {
 	journalctl --quiet --unit=varved --lines=20 --output=cat | sed 's/^/agent: /' # shown when the test has failed
 }

@@ -7,10 +7,6 @@
 
 load system
 
-setup() {
-	require
-}
-
 @test "the installed agent runs at once, with the backend that this kernel allows and nothing to mend" {
 	run -0 dpkg --install /opt/varve/varve.deb
 	assert_says_nothing
