@@ -26,7 +26,7 @@ stepwise=" new_on_twin get_mutable mount_twin lease_rm "
 setup() {
 	agent_setup
 	# shellcheck disable=SC2034 # for varve()
-	client=${VARVE_CLIENT-}
+	client_program=${VARVE_CLIENT-}
 	shopt -s nullglob
 	export LC_ALL=C VARVE_FAIL_POINTS=$BATS_TEST_TMPDIR/points
 	passed=$VARVE_FAIL_POINTS.passed

@@ -27,7 +27,7 @@ refused() {
 @test "a chain can have 500 layers, and a 501st is refused" {
 	count_accesses
 	start_agent
-	client=${VARVE_CLIENT-}
+	client_program=${VARVE_CLIENT-}
 	top=$(varve new --retain)
 	echo deep > "$(varve mount "$top")/file"
 	top=$(varve commit "$top")

@@ -123,7 +123,7 @@ start_agent() {
 		"${agent_backend[@]}" "$@" >> "$agent_log" 2>&1 3>&- &
 	agent_pid=$!
 	for ((attempt = 0; attempt < 5000; attempt++)); do
-		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> /dev/null &&
+		if varve info --json > "$BATS_TEST_TMPDIR/info.json" 2> "$BATS_TEST_TMPDIR/info.error" &&
 			! grep -q '"state":"starting"' "$BATS_TEST_TMPDIR/info.json"; then
 			agent_pins=$(sed -n 's/.*"pinDirectory":"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/info.json")
 			return 0
@@ -131,7 +131,7 @@ start_agent() {
 		kill -0 "$agent_pid" 2> /dev/null || break
 		sleep 0.02
 	done
-	echo "the agent does not answer on $agent_socket; it said:"
+	echo "the agent does not answer on $agent_socket: $(< "$BATS_TEST_TMPDIR/info.error")$(< "$BATS_TEST_TMPDIR/info.json"); it said:"
 	cat "$agent_log"
 	return 1
 }
@@ -176,9 +176,9 @@ kill_agent() {
 	wait "$pid" 2> /dev/null || true
 }
 
-# The client of $client instead, where a test has set that: a sanitizer makes each call five times as slow.
+# The client of $client_program instead, where a test has set that: a sanitizer makes each call five times as slow.
 varve() {
-	"${client:-$VARVE_BUILD/varve}" -H "unix://$agent_socket" "$@"
+	"${client_program:-$VARVE_BUILD/varve}" -H "unix://$agent_socket" "$@"
 }
 
 # gojq does the same and starts in a tenth of the time. It sorts the keys of objects: where their order matters, a
