@@ -315,7 +315,6 @@ static void say_ready(struct agent *a)
 		 info.degraded_reason ? info.degraded_reason : "", (unsigned long)info.records);
 	manager_info_free(&info);
 	(void)sd_notify(0, "READY=1"); /* fails without systemd */
-	start_watchdog(a);
 }
 
 /* A connection is a descriptor; the soft limit is for programs that use select(2). */
@@ -431,8 +430,10 @@ static void on_progress(bool ended, int code, void *user)
 		(void)sd_event_exit(a->loop, 0); /* fails only after the loop has ended */
 		return;
 	}
-	if (ended)
+	if (ended) {
 		upkeep_peers_begin(&a->upkeep_peers);
+		start_watchdog(a); /* not on the opener's thread: the loop takes no locks */
+	}
 	grpc_server_retry_calls(a->server);
 }
 
