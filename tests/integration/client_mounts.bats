@@ -24,10 +24,6 @@ mount_option() { # KEY NAME
 		'.mounts[0].options[] | select(startswith($start)) | ltrimstr($start)'
 }
 
-has_layers() { # NUMBER
-	(($(count_layers) == $1))
-}
-
 store_is_sound() {
 	run varve fsck
 	assert_status 0

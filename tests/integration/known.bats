@@ -86,7 +86,8 @@ name_chains() {
 	start_agent
 	[[ $(call Stat "key=a/5/$three" | jq -r .info.parent) == "a/4/$two" ]]
 	remove_all
-	[[ $(varve ls --json | jq -r .recordType | sort -u) == image.layer && $(count_layers) == 3 ]]
+	[[ $(varve ls --json | jq -r .recordType | sort -u) == image.layer ]]
+	retry 50 has_layers 3 # a removed layer's folder goes after the answer
 }
 
 @test "a kept layer becomes the snapshot that it was, and a second answer makes no second one" {

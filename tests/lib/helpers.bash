@@ -194,6 +194,10 @@ count_layers() {
 	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l
 }
 
+has_layers() { # COUNT
+	(($(count_layers) == $1))
+}
+
 # retry N COMMAND…: runs the command until it succeeds, with pauses of a tenth of a second. N tries are
 # enough on an idle machine; retry makes ten times as many before it fails.
 retry() {
