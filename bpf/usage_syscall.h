@@ -95,8 +95,8 @@ static __always_inline __u64 find_open_file(struct task_struct *task, __u32 desc
 }
 
 /*
- * What happens to a file, by its address. Not static: so the kernel verifies each of these once,
- * and not again for each way to each of its calls. It passes no files to such functions.
+ * What happens to a file, by its address. Functions that are not static are verified once, and not
+ * again for each way to each of their calls; in return, they cannot be passed a typed pointer.
  */
 int read_at(__u64 file, __u64 bytes);
 int written_at(__u64 file, __u64 bytes);

@@ -70,12 +70,6 @@ static json_t *fresh_config(const char *architecture)
 			 "history");
 }
 
-/* Not json_put_string(), which is also the name of a function in base/json_writer.h. */
-static json_t *text_value(const char *text)
-{
-	return json_stringn(text, strlen(text));
-}
-
 static int append_layer(json_t *json, const struct image_config_layer *layer)
 {
 	json_t *diff_ids = json_object_get(json_object_get(json, "rootfs"), "diff_ids");
@@ -88,10 +82,10 @@ static int append_layer(json_t *json, const struct image_config_layer *layer)
 		if (json_object_set_new(json, "history", history) < 0)
 			return -ENOMEM;
 	}
-	if (json_array_append_new(diff_ids, text_value(layer->diff_id.text)) < 0 ||
+	if (json_array_append_new(diff_ids, json_string(layer->diff_id.text)) < 0 ||
 	    json_array_append_new(history, json_pack("{s:s, s:s}", "created", created, "created_by",
 						     layer->created_by)) < 0 ||
-	    json_object_set_new(json, "created", text_value(created)) < 0)
+	    json_object_set_new(json, "created", json_string(created)) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 
-/* Space for the log, which then stays: a disk that is full must not keep an agent from starting,
- * nor from evicting. Without space there is no reserve. */
+/* Allocates space that the log keeps, so that an agent can start and evict on a full disk. Does
+ * nothing when there is too little space. */
 void database_log_reserve(sqlite3 *db);
 
 /* Like SQLite's own sync of its log. */

@@ -225,8 +225,8 @@ static void apply_watch(struct manager *m, struct layer_watch *watch, const stru
 		return;
 	}
 	folded = state ? usage_fold_find_state(state) : NULL;
-	if (!folded ||
-	    !layer_counts_make(layer)) { /* out of memory: the cell keeps it for the next fold */
+	if (!folded || !layer_counts_make(layer)) {
+		/* Out of memory: the cell keeps it for the next fold. */
 		usage_read_all_again(m->usage);
 		return;
 	}
