@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "daemon/config_read.h"
 
 static const char help[] =
 	"Usage: varved [OPTION]…\n"
@@ -81,8 +82,8 @@ static int apply_file(struct config *c, struct error *e)
 
 static int read_file(struct config *c, struct error *e)
 {
-	int code = config_file_read(c->file_path ? c->file_path : CONFIG_DEFAULT_FILE,
-				    c->file_path != NULL, &c->file, e);
+	int code = config_read(c->file_path ? c->file_path : CONFIG_DEFAULT_FILE,
+			       c->file_path != NULL, &c->file, e);
 
 	if (code < 0)
 		return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the configuration file. */
+/* What a configuration file sets; config_read.h reads it. */
 #pragma once
 
 #include <stdbool.h>
@@ -38,11 +38,6 @@ struct config_file {
 	bool automatic; /* the agent runs policies by itself */
 	int64_t interval_ns; /* time between two runs; 0: run only when space is low */
 };
-
-/* Reads the file into *ret_file, with defaults for what it does not set. A missing file is an error
- * only if `required`. -EINVAL names file and line. The caller frees the result. */
-int config_file_read(const char *path, bool required, struct config_file *ret_file,
-		     struct error *e);
 
 void config_file_free(struct config_file *f); /* frees what it points to, not the struct */
 DEFINE_CLEANUP_VALUE(struct config_file, config_file_free)
