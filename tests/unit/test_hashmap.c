@@ -140,6 +140,26 @@ static void a_table_filled_in_the_order_of_another_one_spreads_its_entries(void 
 	hashmap_free(second);
 }
 
+static void a_table_with_room_made_for_its_entries_keeps_them_and_takes_more(void **unused)
+{
+	(void)unused;
+	static struct value values[KEYS];
+	struct hashmap *map = hashmap_new_of(offsetof(struct value, key));
+
+	for (size_t i = 0; i < KEYS; i++) {
+		(void)snprintf(values[i].key, sizeof(values[i].key), "%zu", i);
+		if (i == KEYS / 4) {
+			assert_int_equal(hashmap_reserve(map, KEYS / 2), 0);
+			assert_int_equal(hashmap_reserve(map, 0), 0);
+		}
+		assert_int_equal(hashmap_insert(map, values[i].key, &values[i]), 0);
+	}
+	for (size_t i = 0; i < KEYS; i++)
+		assert_ptr_equal(hashmap_find(map, values[i].key), &values[i]);
+	assert_int_equal(hashmap_count(map), KEYS);
+	hashmap_free(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +167,7 @@ int main(void)
 		cmocka_unit_test(a_key_can_be_inserted_once),
 		cmocka_unit_test(random_operations_agree_with_a_model),
 		cmocka_unit_test(a_table_filled_in_the_order_of_another_one_spreads_its_entries),
+		cmocka_unit_test(a_table_with_room_made_for_its_entries_keeps_them_and_takes_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,30 @@ static void records_of_a_chain_are_found_while_they_have_it(void **unused)
 	record_graph_free(g);
 }
 
+/* As a start does, which knows how many there are. */
+static void
+records_that_are_linked_later_are_as_those_that_were_inserted_with_a_parent(void **unused)
+{
+	struct record_graph *g = record_graph_new();
+	struct record *child = add(g, "aaaaaaaaaaaaaaaaaaa000001", NULL), *parent, *other;
+
+	(void)unused;
+	record_graph_set_content(g, child, chain_content(1));
+	assert_int_equal(record_graph_reserve(g, 500, 500, 500), 0);
+	parent = add(g, "aaaaaaaaaaaaaaaaaaa000002", NULL);
+	record_graph_set_content(g, parent, chain_content(1));
+	other = add(g, "aaaaaaaaaaaaaaaaaaa000003", parent);
+	record_graph_set_parent(child, parent);
+	assert_int_equal(count_chain(g, 1), 2);
+	assert_int_equal(record_graph_depth(child), 2);
+	assert_ptr_equal(parent->first_child, child);
+	assert_ptr_equal(child->next_sibling, other);
+	assert_ptr_equal(record_graph_find(g, child->id), child);
+	record_graph_remove(g, child);
+	assert_ptr_equal(parent->first_child, other);
+	record_graph_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +247,8 @@ int main(void)
 		cmocka_unit_test(the_last_ref_that_counts_is_reported_as_a_use),
 		cmocka_unit_test(one_of_two_twins_is_listed),
 		cmocka_unit_test(records_of_a_chain_are_found_while_they_have_it),
+		cmocka_unit_test(
+			records_that_are_linked_later_are_as_those_that_were_inserted_with_a_parent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,13 +138,13 @@ static void put(struct hashmap *m, size_t to, const struct hashmap *from, size_t
 		m->keys[to] = from->keys[at];
 }
 
-static int grow(struct hashmap *m)
+static int resize(struct hashmap *m, size_t capacity)
 {
 	struct hashmap bigger = { .key_offset = m->key_offset,
 				  .count = m->count,
 				  .factor = m->factor };
 
-	if (allocate(&bigger, m->capacity + m->capacity / 4) < 0)
+	if (allocate(&bigger, capacity) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->capacity; i++)
 		if (m->hashes[i])
@@ -154,13 +154,20 @@ static int grow(struct hashmap *m)
 	return 0;
 }
 
+int hashmap_reserve(struct hashmap *m, size_t count)
+{
+	size_t capacity = count + count / 4 + 2; /* four fifths of it are not less than count */
+
+	return capacity > m->capacity ? resize(m, capacity) : 0;
+}
+
 int hashmap_insert(struct hashmap *m, const char *key, void *value)
 {
 	uint32_t hash = hash_text(m, key);
 	size_t i;
 
 	assert(m->keys || key == (const char *)value + m->key_offset);
-	if ((m->count + 1) * 5 > m->capacity * 4 && grow(m) < 0)
+	if ((m->count + 1) * 5 > m->capacity * 4 && resize(m, m->capacity + m->capacity / 4) < 0)
 		return -ENOMEM;
 	i = locate(m, key, hash);
 	if (m->hashes[i])

@@ -18,6 +18,10 @@ struct hashmap *hashmap_new_of(size_t key_offset);
 void hashmap_free(struct hashmap *m); /* the values stay the caller's */
 DEFINE_CLEANUP(struct hashmap *, hashmap_free)
 
+/* Makes place for so many entries at once; without it, a table grows as it is filled. 0, -ENOMEM.
+ */
+int hashmap_reserve(struct hashmap *m, size_t count);
+
 /* 0, -EEXIST when the key is there already, -ENOMEM. */
 int hashmap_insert(struct hashmap *m, const char *key, void *value);
 void *hashmap_find(const struct hashmap *m, const char *key); /* NULL when absent */

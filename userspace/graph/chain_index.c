@@ -51,9 +51,9 @@ static void link_record(struct chain_index *x, struct record *r)
 }
 
 /* Without memory the lists only become longer. */
-static void grow(struct chain_index *x)
+static void widen(struct chain_index *x, size_t bucket_count)
 {
-	struct chain_index wider = { .bucket_count = 2 * x->bucket_count, .count = x->count };
+	struct chain_index wider = { .bucket_count = bucket_count, .count = x->count };
 
 	wider.buckets = calloc(wider.bucket_count, sizeof(*wider.buckets));
 	if (!wider.buckets)
@@ -68,12 +68,22 @@ static void grow(struct chain_index *x)
 	*x = wider;
 }
 
+void chain_index_reserve(struct chain_index *x, size_t count)
+{
+	size_t wanted = x->bucket_count;
+
+	while (wanted < count)
+		wanted *= 2;
+	if (wanted > x->bucket_count)
+		widen(x, wanted);
+}
+
 void chain_index_add(struct chain_index *x, struct record *r)
 {
 	if (!is_indexed(r))
 		return;
 	if (x->count >= x->bucket_count)
-		grow(x);
+		widen(x, 2 * x->bucket_count);
 	link_record(x, r);
 	x->count++;
 }

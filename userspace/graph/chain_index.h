@@ -17,6 +17,9 @@ struct chain_index {
 int chain_index_init(struct chain_index *x); /* -ENOMEM */
 void chain_index_free(struct chain_index *x); /* what it points to */
 
+/* Makes room for so many records at once, if there is memory. */
+void chain_index_reserve(struct chain_index *x, size_t count);
+
 /* A record without content, or whose content has no chain id, is left out. */
 void chain_index_add(struct chain_index *x, struct record *r);
 /* While the record still has the content that it was added with. */

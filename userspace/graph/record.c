@@ -2,9 +2,9 @@
 #include "graph/record.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text_copy.h"
 #include "graph/record_content.h"
 
 static const char *const types[] = { "regular",
@@ -43,7 +43,7 @@ struct record *record_new(const char *id, const char *description, const char *t
 
 	if (!r)
 		return NULL;
-	(void)snprintf(r->id, sizeof(r->id), "%s", id); /* ids are made or checked by the caller */
+	text_copy(r->id, sizeof(r->id), id); /* ids are made or checked by the caller */
 	r->description = strdup(description);
 	r->type = record_type_copy(type);
 	if (!r->description || !r->type)

@@ -3,6 +3,20 @@
 
 #include <string.h>
 
+/* Most texts are empty: they share this one, which is not freed. */
+static char empty[1];
+
+static char *copy_text(const char *text)
+{
+	return text && *text ? strdup(text) : empty;
+}
+
+static void free_text(char *text)
+{
+	if (text != empty)
+		free(text);
+}
+
 struct record_content *record_content_copy(const struct record_content *content)
 {
 	cleanup(record_content_free) struct record_content *copy = calloc(1, sizeof(*copy));
@@ -10,9 +24,9 @@ struct record_content *record_content_copy(const struct record_content *content)
 	if (!copy)
 		return NULL;
 	*copy = *content;
-	copy->media_type = strdup(content->media_type ? content->media_type : "");
-	copy->registry = strdup(content->registry ? content->registry : "");
-	copy->repository = strdup(content->repository ? content->repository : "");
+	copy->media_type = copy_text(content->media_type);
+	copy->registry = copy_text(content->registry);
+	copy->repository = copy_text(content->repository);
 	if (!copy->media_type || !copy->registry || !copy->repository)
 		return NULL;
 	return take_ptr(copy);
@@ -22,8 +36,8 @@ void record_content_free(struct record_content *content)
 {
 	if (!content)
 		return;
-	free(content->media_type);
-	free(content->registry);
-	free(content->repository);
+	free_text(content->media_type);
+	free_text(content->registry);
+	free_text(content->repository);
 	free(content);
 }

@@ -2,10 +2,10 @@
 #include "graph/record_graph.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/hashmap.h"
+#include "base/text_copy.h"
 
 #define SHORTEST_PREFIX 4
 
@@ -110,6 +110,19 @@ int record_graph_insert(struct record_graph *g, struct record *r, struct record 
 	return 0;
 }
 
+void record_graph_set_parent(struct record *r, struct record *parent)
+{
+	link_child(parent, r);
+}
+
+int record_graph_reserve(struct record_graph *g, size_t records, size_t chains, size_t layers)
+{
+	chain_index_reserve(&g->chains, chains);
+	if (hashmap_reserve(g->records, records) < 0)
+		return -ENOMEM;
+	return hashmap_reserve(g->layers, layers);
+}
+
 static void unpair(struct record *r)
 {
 	if (!r->twin)
@@ -156,7 +169,7 @@ struct layer *record_graph_add_layer(struct record_graph *g, const char *name)
 
 	if (!layer)
 		return NULL;
-	(void)snprintf(layer->name, sizeof(layer->name), "%s", name); /* names have that length */
+	text_copy(layer->name, sizeof(layer->name), name); /* names have that length */
 	if (hashmap_insert(g->layers, layer->name, layer) < 0)
 		return NULL;
 	return take_ptr(layer);

@@ -21,6 +21,11 @@ DEFINE_CLEANUP(struct record_graph *, record_graph_free)
  * linked. -EEXIST, -ENOMEM; -ELOOP when the parent chain would contain the record. */
 int record_graph_insert(struct record_graph *g, struct record *r, struct record *parent,
 			struct layer *layer);
+/* Links a record of the graph that has no parent yet. The parent's chain does not contain it. */
+void record_graph_set_parent(struct record *r, struct record *parent);
+/* Before many insertions: makes room for so many records, of which so many have chain ids, and for
+ * so many layers. -ENOMEM. */
+int record_graph_reserve(struct record_graph *g, size_t records, size_t chains, size_t layers);
 /* Unlinks and frees a record without children; and its layer when it has no other owner. */
 void record_graph_remove(struct record_graph *g, struct record *r);
 /* Replaces what the record of this graph has as content, and frees that; takes the new one. */

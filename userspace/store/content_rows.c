@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/content_rows.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text_copy.h"
 #include "store/statement.h"
 
 void content_rows_set(struct change_set *c, const char *record,
@@ -34,7 +34,7 @@ static struct digest read_digest(sqlite3_stmt *row, int column)
 	struct digest d;
 
 	/* Written by content_rows_set(): it fits. */
-	(void)snprintf(d.text, sizeof(d.text), "%s", statement_text(row, column));
+	text_copy(d.text, sizeof(d.text), statement_text(row, column));
 	return d;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/layer_rows.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text_copy.h"
 #include "store/reader_rows.h"
 #include "store/statement.h"
 
@@ -115,7 +115,7 @@ static int visit_layer(sqlite3_stmt *row, void *user, struct error *e)
 	struct layer_counts counts;
 	int code;
 
-	(void)snprintf(l.name, sizeof(l.name), "%s", statement_text(row, 0)); /* ours: it fits */
+	text_copy(l.name, sizeof(l.name), statement_text(row, 0)); /* ours: it fits */
 	l.allocated_bytes = sqlite3_column_int64(row, 1);
 	l.apparent_bytes = sqlite3_column_int64(row, 2);
 	l.inodes = sqlite3_column_int64(row, 3);

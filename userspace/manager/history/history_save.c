@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text_copy.h"
 #include "manager/history/history_state.h"
 #include "prune/forecast_text.h"
 #include "store/store_rows.h"
@@ -154,7 +155,7 @@ static int load_past(const struct past_row *row, void *user)
 
 	if (!p)
 		return -ENOMEM;
-	(void)snprintf(p->below, sizeof(p->below), "%s", row->below);
+	text_copy(p->below, sizeof(p->below), row->below);
 	history_state_set_identity(p, row->identity);
 	p->past = row->past;
 	p->cost_ms = cost_of(row->cost_ms);
@@ -238,7 +239,8 @@ int history_save_load(struct manager *m, struct error *e)
 		h->pasts = hashmap_new_of(offsetof(struct past, layer));
 	if (h)
 		h->departed = hashmap_new_of(offsetof(struct departed, identity));
-	if (!h || !h->pasts || !h->departed)
+	if (!h || !h->pasts || !h->departed ||
+	    hashmap_reserve(h->pasts, record_graph_layer_count(m->graph)) < 0)
 		return error_set(e, -ENOMEM, "out of memory for the history");
 	code = load_rows(m, h, e);
 	if (code < 0)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text_copy.h"
+
 struct past *history_state_find(const struct manager *m, const char *layer)
 {
 	return m->history ? hashmap_find(m->history->pasts, layer) : NULL;
@@ -92,7 +94,7 @@ struct past *history_state_add(struct history *h, const char *layer)
 
 	if (!p)
 		return NULL;
-	(void)snprintf(p->layer, sizeof(p->layer), "%s", layer);
+	text_copy(p->layer, sizeof(p->layer), layer);
 	if (hashmap_insert(h->pasts, p->layer, p) == 0)
 		return p;
 	free(p);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/text_copy.h"
 #include "base/vec.h"
 #include "graph/record_content.h"
 #include "manager/state/lease_table.h"
@@ -40,9 +41,9 @@ struct pending_record {
 
 struct loading {
 	struct manager *m;
-	struct pending_record *pending;
+	struct pending_record *pending; /* in the order of their ids */
+	uint64_t *prefixes; /* of their ids: see prefix_of() */
 	size_t count, capacity;
-	struct hashmap *by_id;
 	size_t cursor; /* of what is read in the order of ids: see find_in_order() */
 	struct change_set *changes;
 };
@@ -94,10 +95,9 @@ static int load_record(const struct record_row *row, void *user)
 		return -ENOMEM;
 	load->count++;
 	atomic_store_explicit(&load->m->records_read, load->count, memory_order_relaxed);
-	(void)snprintf(p->parent, sizeof(p->parent), "%s", row->parent);
-	(void)snprintf(p->twin, sizeof(p->twin), "%s", row->twin);
-	(void)snprintf(p->layer_name, sizeof(p->layer_name), "%s", row->layer);
-	p->layer = record_graph_find_layer(load->m->graph, p->layer_name);
+	text_copy(p->parent, sizeof(p->parent), row->parent);
+	text_copy(p->twin, sizeof(p->twin), row->twin);
+	text_copy(p->layer_name, sizeof(p->layer_name), row->layer);
 	p->record->state = (enum record_state)row->state;
 	p->record->is_mutable = row->is_mutable != 0;
 	p->record->retain = row->retain != 0;
@@ -123,6 +123,40 @@ static struct pending_record *find_in_order(struct loading *load, const char *id
 		if (order > 0)
 			return NULL;
 		load->cursor++;
+	}
+	return NULL;
+}
+
+/* The first eight bytes as a number: the numbers of ids are in the order of the ids. */
+static uint64_t prefix_of(const char *id)
+{
+	uint64_t prefix = 0;
+
+	for (size_t i = 0; i < sizeof(prefix); i++) {
+		prefix = prefix << 8 | (unsigned char)*id;
+		id += *id != '\0';
+	}
+	return prefix;
+}
+
+/* The row of an id; NULL: there is none. Searches the numbers, which lie close to each other: to
+ * fill a hash table takes longer than all these searches. */
+static struct pending_record *find_row(const struct loading *load, const char *id)
+{
+	uint64_t wanted = prefix_of(id);
+	size_t first = 0, count = load->count;
+
+	while (count > 0) {
+		size_t half = count / 2, middle = first + half;
+		uint64_t prefix = load->prefixes[middle];
+		int order = prefix < wanted   ? -1
+			    : prefix > wanted ? 1
+					      : strcmp(load->pending[middle].record->id, id);
+
+		if (order == 0)
+			return &load->pending[middle];
+		first = order < 0 ? middle + 1 : first;
+		count = order < 0 ? count - half - 1 : half;
 	}
 	return NULL;
 }
@@ -265,16 +299,22 @@ static const char *find_loss(const struct pending_record *p)
 	return NULL;
 }
 
+/* Resolves what the rows name. */
+static void link_rows(struct loading *load)
+{
+	for (size_t i = 0; i < load->count; i++) {
+		struct pending_record *p = &load->pending[i];
+
+		p->layer = record_graph_find_layer(load->m->graph, p->layer_name);
+		p->parent_row = *p->parent ? find_row(load, p->parent) : NULL;
+		p->twin_row = *p->twin ? find_row(load, p->twin) : NULL;
+	}
+}
+
 static void judge(struct loading *load)
 {
 	bool again = true;
 
-	for (size_t i = 0; i < load->count; i++) {
-		struct pending_record *p = &load->pending[i];
-
-		p->parent_row = *p->parent ? hashmap_find(load->by_id, p->parent) : NULL;
-		p->twin_row = *p->twin ? hashmap_find(load->by_id, p->twin) : NULL;
-	}
 	for (size_t i = 0; i < load->count; i++) {
 		struct pending_record *p = &load->pending[i];
 
@@ -346,40 +386,38 @@ static int remove_fallen(struct loading *load)
 	return 0;
 }
 
-/* Inserts a record after its ancestors. Chains are at most 500 deep. */
-static int insert_pending(struct loading *load, struct pending_record *p)
-{
-	struct record *parent = NULL;
-	int code;
-
-	if (p->inserted)
-		return 0;
-	if (p->parent_row) {
-		code = insert_pending(load, p->parent_row);
-		if (code < 0)
-			return code;
-		parent = p->parent_row->record;
-	}
-	code = record_graph_insert(load->m->graph, p->record, parent, p->layer);
-	p->inserted = code == 0;
-	return code;
-}
-
-static int build_graph(struct loading *load)
+/* Without their parents, so that a store of many records is gone through in its order. */
+static int insert_records(struct loading *load)
 {
 	for (size_t i = 0; i < load->count; i++) {
 		struct pending_record *p = &load->pending[i];
-		int code = p->record ? insert_pending(load, p) : 0;
+		int code;
 
+		if (!p->record)
+			continue;
+		code = record_graph_insert(load->m->graph, p->record, NULL, p->layer);
 		if (code < 0)
 			return code;
+		p->inserted = true;
 	}
+	return 0;
+}
+
+/* Chains that do not end have fallen. */
+static int build_graph(struct loading *load)
+{
+	int code = insert_records(load);
+
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < load->count; i++) {
 		const struct pending_record *p = &load->pending[i];
 		struct record *twin = p->twin_row ? p->twin_row->record : NULL;
 
 		if (!p->record)
 			continue;
+		if (p->parent_row)
+			record_graph_set_parent(p->record, p->parent_row->record);
 		if (twin && !p->record->is_mutable)
 			record_graph_pair(p->record, twin);
 		else if (*p->twin && !twin)
@@ -390,17 +428,26 @@ static int build_graph(struct loading *load)
 
 static int index_by_id(struct loading *load)
 {
-	load->by_id = hashmap_new();
-	if (!load->by_id)
+	load->prefixes = calloc(load->count + 1, sizeof(*load->prefixes));
+	if (!load->prefixes)
 		return -ENOMEM;
-	for (size_t i = 0; i < load->count; i++) {
-		int code =
-			hashmap_insert(load->by_id, load->pending[i].record->id, &load->pending[i]);
-
-		if (code < 0)
-			return code;
-	}
+	for (size_t i = 0; i < load->count; i++)
+		load->prefixes[i] = prefix_of(load->pending[i].record->id);
 	return 0;
+}
+
+/* Two halves of a record have one layer. */
+static int make_room(struct loading *load)
+{
+	size_t chains = 0, layers = 0;
+
+	for (size_t i = 0; i < load->count; i++) {
+		const struct pending_record *p = &load->pending[i];
+
+		chains += p->record->content != NULL;
+		layers += !*p->twin || p->record->is_mutable;
+	}
+	return record_graph_reserve(load->m->graph, load->count, chains, layers);
 }
 
 /* What belongs to records that have been read. */
@@ -417,19 +464,22 @@ static int load_details(struct loading *load, sqlite3 *db, struct error *e)
 
 static int load_records(struct loading *load, sqlite3 *db, struct error *e)
 {
-	int code = layer_rows_load(db, load_layer, load, e);
+	int code = record_rows_load(db, load_record, load, e);
 
 	if (code < 0)
 		return code;
-	code = record_rows_load(db, load_record, load, e);
-	if (code < 0)
-		return code;
-	code = index_by_id(load);
-	if (code < 0)
-		return error_set(e, code, "load records: %s", strerror(-code));
 	code = load_details(load, db, e);
 	if (code < 0)
 		return code;
+	code = make_room(load);
+	if (code == 0)
+		code = index_by_id(load);
+	if (code < 0)
+		return error_set(e, code, "load records: %s", strerror(-code));
+	code = layer_rows_load(db, load_layer, load, e);
+	if (code < 0)
+		return code;
+	link_rows(load);
 	judge(load);
 	code = remove_fallen(load);
 	if (code == 0)
@@ -540,7 +590,7 @@ static void loading_free(struct loading *load)
 		if (!load->pending[i].inserted)
 			record_free(load->pending[i].record);
 	}
-	hashmap_free(load->by_id);
+	free(load->prefixes);
 	free(load->pending);
 }
 DEFINE_CLEANUP_VALUE(struct loading, loading_free)
