@@ -3,6 +3,7 @@
 # make                 build/varved, build/varve and build/varve-fetch
 # make check           unit tests            make check-root    bats tests on this kernel (root)
 # make check-crash     kills at each step    make check-vm      stock kernels
+# make check-boot      the installed agent under systemd on a stock kernel, with a reboot (root)
 # make check-power     full and broken disks; the store after power cuts, in 1 000 states and more (root)
 # make lint            formatting, includes, spelling, scripts
 # make analyze         clang's warnings, clang-tidy and gcc -fanalyzer
@@ -111,7 +112,7 @@ ifeq ($(V),)
 say = @printf '  %-8s %s\n' $(1) $(@:$(OUT)/%=%);
 endif
 
-.PHONY: all tools python-protos unit-tests go-programs tests check check-root check-many-files check-crash check-power check-upgrade check-vm check-system soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
+.PHONY: all tools python-protos unit-tests go-programs tests check check-root check-many-files check-crash check-power check-upgrade check-vm check-boot check-system man-pages soak check-page check-hardening lint analyze bench bench-eviction fuzz fuzz-targets install install-data uninstall deb check-packages clean
 all: $(OUT)/varved $(OUT)/varve $(OUT)/varve-fetch
 tools: $(TOOLS) $(PRELOADS)
 python-protos: $(PYTHON_PROTOS)
@@ -220,6 +221,9 @@ check-many-files: tests
 check-vm: tests
 	scripts/run-vm $(OUT)
 
+check-boot: tests
+	scripts/run-boot $(OUT)
+
 check-upgrade: tests
 	scripts/run-bats $(OUT) tests/upgrade
 
@@ -285,6 +289,8 @@ DATA = $(DESTDIR)$(PREFIX)/share
 $(OUT)/man/%: doc/%.scd
 	@mkdir -p $(@D)
 	$(call say,MAN)scdoc < $< > $@
+
+man-pages: $(MAN_PAGES)
 
 install: all install-data
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(OUT)/varved $(OUT)/varve-fetch
