@@ -115,6 +115,14 @@ static void doubles_are_short_and_exact(void **unused)
 		{ 1e300, "1e+300" },
 		{ 1.5e-300, "1.5e-300" },
 		{ 9007199254740993.0, "9007199254740992" },
+		{ 0.001, "0.001" },
+		{ 0.0005, "0.0005" },
+		{ 12.05, "12.05" },
+		{ 12.1, "12.1" },
+		{ -0.25, "-0.25" },
+		{ 3086.1234, "3086.1234" },
+		{ 999999999999.999, "999999999999.999" },
+		{ 1e12, "1000000000000" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -125,6 +133,22 @@ static void doubles_are_short_and_exact(void **unused)
 		assert_string_equal(out.text, cases[i].text);
 		assert_true(strtod(out.text, NULL) == cases[i].value);
 	}
+}
+
+static void integers_are_written_in_full(void **unused)
+{
+	(void)unused;
+	cleanup(strbuf_free) struct strbuf out = { 0 };
+	struct json_writer w = { .out = &out };
+
+	json_open_array(&w, NULL);
+	json_put_int(&w, NULL, 0);
+	json_put_int(&w, NULL, INT64_MIN);
+	json_put_int(&w, NULL, INT64_MAX);
+	json_put_uint(&w, NULL, UINT64_MAX);
+	json_close_array(&w);
+	assert_string_equal(out.text, "[0,-9223372036854775808,9223372036854775807,"
+				      "18446744073709551615]");
 }
 
 static void numbers_that_json_lacks_become_null(void **unused)
@@ -166,6 +190,7 @@ int main(void)
 		cmocka_unit_test(several_documents_can_be_written_to_one_buffer),
 		cmocka_unit_test(strings_are_escaped),
 		cmocka_unit_test(doubles_are_short_and_exact),
+		cmocka_unit_test(integers_are_written_in_full),
 		cmocka_unit_test(numbers_that_json_lacks_become_null),
 		cmocka_unit_test(the_locale_does_not_change_numbers),
 	};

@@ -32,7 +32,7 @@ static inline bool reserve(struct strbuf *b, size_t more)
 	return need <= b->capacity || grow(b, need);
 }
 
-void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length)
+void strbuf_append_grown(struct strbuf *b, const void *bytes, size_t length)
 {
 	if (!reserve(b, length))
 		return;

@@ -18,7 +18,18 @@ struct strbuf {
 	bool failed;
 };
 
-void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length);
+/* What strbuf_append_bytes() does when there is not enough room, or none of the bytes. */
+void strbuf_append_grown(struct strbuf *b, const void *bytes, size_t length);
+static inline void strbuf_append_bytes(struct strbuf *b, const void *bytes, size_t length)
+{
+	if (length == 0 || b->failed || b->capacity - b->length <= length) {
+		strbuf_append_grown(b, bytes, length);
+		return;
+	}
+	memcpy(b->text + b->length, bytes, length);
+	b->length += length;
+	b->text[b->length] = '\0';
+}
 static inline void strbuf_append(struct strbuf *b, const char *text)
 {
 	strbuf_append_bytes(b, text, strlen(text));
