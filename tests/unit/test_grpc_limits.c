@@ -91,8 +91,8 @@ static void assert_works(struct grpc_client *c)
 	assert_int_equal(grpc_client_call(c, "/test.Test/Echo", "x", 1, NULL, NULL, &e), 0);
 }
 
-/* Returns a client that has made a call. A client that greets too late is dropped, and tries again.
- */
+/* Returns a client that has made a call. On a busy machine the server drops a client that greets or
+ * reads too late, and another one tries again. */
 static struct grpc_client *connect_working(struct grpc_fixture *f)
 {
 	struct grpc_client *c = grpc_fixture_connect(f);
@@ -155,15 +155,14 @@ static void the_server_ends_the_call_of_a_client_that_does_not_read(void **state
 	static const char calls[] = PREFACE SHUT_SETTINGS "\0\0" HEADER_BYTES "\1\4\0\0\0\1" //
 		HEADER_BLOCK("Pour") "\0\0\5\0\1\0\0\0\1\0\0\0\0\0";
 	struct grpc_fixture *f = *state;
-	cleanup(grpc_client_free) struct grpc_client *other = connect_working(f);
 	int fds[POURING];
 
 	for (int i = 0; i < POURING; i++)
 		fds[i] = raw_connect(f, calls, sizeof(calls) - 1);
-	assert_works(other);
+	grpc_client_free(connect_working(f));
 	grpc_fixture_wait_until(&f->poured, POURING);
 	grpc_fixture_wait_until(&f->running, 0);
-	assert_works(other);
+	grpc_client_free(connect_working(f));
 	for (int i = 0; i < POURING; i++)
 		(void)close(fds[i]);
 }
