@@ -82,7 +82,7 @@ whole() {
 	local line fields mounted='' rows
 	retry 50 trash_is_empty || complain "the trash is not emptied"
 	varve fsck > "$BATS_TEST_TMPDIR/fsck" || complain "$(< "$BATS_TEST_TMPDIR/fsck")"
-	rows=$(sqlite3 -readonly "$agent_root/varve.db" "SELECT name FROM layers ORDER BY name; SELECT 'mounts';
+	rows=$(stored "SELECT name FROM layers ORDER BY name; SELECT 'mounts';
 		SELECT record FROM mounts ORDER BY record; SELECT 'unfinished ' || id FROM records WHERE state != 1;
 		SELECT 'unowned ' || name FROM layers WHERE name NOT IN (SELECT layer FROM records)")
 	while read -r line; do

@@ -145,10 +145,10 @@ sanitized() {
 	# A list of them is more than the agent queues for its clients: such a call stays on its worker.
 	"$BATS_TEST_DIRNAME/../bench/make_store" "$agent_root" 8000
 	sqlite3 "$agent_root/varve.db" "UPDATE records SET description = hex(zeroblob(2000))"
+	id=$(sqlite3 "$agent_root/varve.db" "SELECT id FROM records LIMIT 1")
 	start_agent
 	install -m 755 "$VARVE_BUILD/varve" "$agent_socket_dir/varve"
 	reader=(env ASAN_OPTIONS=detect_leaks=0 timeout 100 "$agent_socket_dir/varve" -H "unix://$ro")
-	id=$(sqlite3 "$agent_root/varve.db" "SELECT id FROM records LIMIT 1")
 	attack_in_background 60001 linger 2 lingering
 	attack_in_background 60002 linger 2 lingering
 	as_reader "${reader[@]}" info

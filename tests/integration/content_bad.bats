@@ -28,7 +28,7 @@ fails() {
 	done
 	[[ $(varve ls -q) == "$records" ]]
 	[[ $(count_layers) -eq $layers ]]
-	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM contents WHERE record NOT IN (SELECT id FROM records)") == 0 ]]
+	[[ $(stored "SELECT count(*) FROM contents WHERE record NOT IN (SELECT id FROM records)") == 0 ]]
 	[[ $(find "$agent_root/scratch" -mindepth 1 | wc -l) -eq 0 ]]
 }
 

@@ -73,7 +73,7 @@ layer_of() {
 	finds "lost-record $a" "lost-record $b"
 	[[ ! -d $agent_root/layers/$layer ]]
 	[[ $(varve ls -q) == "$c" ]]
-	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM records; SELECT count(*) FROM layers" | xargs) == "1 1" ]]
+	[[ $(stored "SELECT count(*) FROM records; SELECT count(*) FROM layers" | xargs) == "1 1" ]]
 }
 
 @test "fsck --repair drops records whose parents are missing or form a circle" {
@@ -148,13 +148,15 @@ layer_of() {
 @test "fsck finds database rows whose owner is missing" {
 	start_agent
 	result a > /dev/null
+	stop_agent
 	sqlite3 "$agent_root/varve.db" "INSERT INTO labels VALUES ('gone', 'k', 'v'); INSERT INTO holds VALUES ('gone', 'gone', 1, 1);
 		INSERT INTO layer_files(layer, inode, opens, read_bytes, last_access) VALUES ('gone', 1, 1, 1, 1)"
+	start_agent
 	run -8 varve fsck
 	[[ $output == *"stray-rows"*"labels"*"1 row in varve.db whose owner is not there"* ]]
 	run -0 varve fsck --repair
 	[[ $(found) == "0 0" ]]
-	[[ $(sqlite3 "$agent_root/varve.db" "SELECT count(*) FROM labels WHERE record = 'gone'") == 0 ]]
+	[[ $(stored "SELECT count(*) FROM labels WHERE record = 'gone'") == 0 ]]
 }
 
 @test "fsck --repair restores a lock file that was removed" {

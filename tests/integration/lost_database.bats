@@ -154,7 +154,7 @@ stopped_store() { # makes a store with two records and stops its agent; $backup 
 	start_agent
 	varve new --retain > /dev/null
 	modes() {
-		stat -c %a "$agent_root"/varve.db "$agent_root"/varve.db-wal "$agent_root"/varve.db-shm "$agent_root"/lock | sort -u
+		stat -c %a "$agent_root"/varve.db "$agent_root"/varve.db-wal "$agent_root"/lock | sort -u
 	}
 	[[ $(modes) == 600 ]]
 	kill_agent

@@ -335,7 +335,20 @@ spares_are_used() {
 
 # From here on the log of the database is written where it has been written before, which commits no journal.
 restart_log() {
-	sqlite3 "$agent_root/varve.db" "PRAGMA wal_checkpoint(RESTART)" > /dev/null
+	local salts n
+	salts=$(log_salts)
+	while [[ $(log_salts) == "$salts" ]]; do
+		labels=()
+		for n in {1..40}; do
+			labels+=("key$n=$(printf '%04000d' "$((++log_writes))")")
+		done
+		varve label "$filling" "${labels[@]}"
+	done
+}
+
+# SQLite changes them when it begins the log again.
+log_salts() {
+	od -An -tx1 -j16 -N8 "$agent_root/varve.db-wal"
 }
 
 # The first has directories of its own, the others have those that were made ahead.
@@ -347,6 +360,8 @@ restart_log() {
 	mount -o loop "$disk" "$agent_root"
 	start_agent_with client
 	call Prepare key=before > /dev/null
+	filling=$(varve new --retain)
+	varve umount "$filling"
 	restart_log
 	call Prepare key=work > /dev/null
 	call Commit key=work name=first > /dev/null

@@ -189,6 +189,15 @@ if [[ -n $(command -v gojq) ]]; then
 	}
 fi
 
+# stored SQL: asks a copy of the database, which the running agent has locked.
+stored() {
+	local copy
+	copy=$(mktemp -d "$BATS_TEST_TMPDIR/stored.XXXXXX")
+	"$VARVE_BUILD/varve" -H "unix://$agent_socket" backup "$copy/varve.db" > /dev/null || return
+	sqlite3 -readonly "$copy/varve.db" "$1"
+	rm -r "$copy"
+}
+
 # Counts the layers that have a directory in the store.
 count_layers() {
 	find "$agent_root/layers" -mindepth 1 -maxdepth 1 | wc -l

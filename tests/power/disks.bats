@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# requires root overlay jq sqlite3 mkfs.ext4
+# requires root overlay jq sqlite3 mkfs.ext4 mkfs.btrfs
 # SPDX-License-Identifier: Apache-2.0
 #
 # Full and broken disks during each operation: a clear error, nothing is lost, nothing is left over, and the agent goes
@@ -120,6 +120,52 @@ full() { # space|inodes
 	start
 	[[ $(varve inspect "$id" --json | jq -r .labels.key2) == "$(printf '%01000d' $((round - 1)))" ]]
 	[[ $(database_row) == "ok "* ]]
+}
+
+# The store is a subvolume of its own, with a quota.
+limited_disk() {
+	grep -qw btrfs /proc/filesystems || modprobe -q btrfs || skip "this kernel has no btrfs"
+	truncate -s 128M "$BATS_TEST_TMPDIR/image"
+	mkfs.btrfs -q --mixed "$BATS_TEST_TMPDIR/image"
+	mkdir "$agent_root"
+	mount -o loop "$BATS_TEST_TMPDIR/image" "$agent_root"
+	btrfs -q quota enable "$agent_root"
+	btrfs -q subvolume create "$agent_root/store"
+	umount "$agent_root"
+	mount -o loop,subvol=store "$BATS_TEST_TMPDIR/image" "$agent_root"
+	btrfs qgroup limit 24M "$agent_root"
+}
+
+@test "a used-up quota neither ends the agent nor loses anything, and the agent goes on when there is space again" {
+	local round n said labels
+	limited_disk
+	start
+	id=$(varve new --retain)
+	varve label "$id" kept=yes
+	sync -f "$agent_root"
+	run ! dd if=/dev/zero of="$agent_root/filler" bs=4k count=20000 conv=fsync
+	[[ $output == *"quota exceeded"* ]]
+	for ((round = 0; round < 60; round++)); do
+		labels=()
+		for n in {1..40}; do
+			labels+=("key$n=$(printf '%04000d' "$round")")
+		done
+		run varve label "$id" "${labels[@]}"
+		((status == 0)) || said=$output
+		sync -f "$agent_root" || true # a page that is mapped needs space again for its next change
+	done
+	kill -0 "$agent_pid"
+	echo "$said"
+	[[ $said == *"no space for the database $agent_root/varve.db"* ]]
+	[[ $(database_row) == *"no space for the database"* ]]
+	btrfs qgroup limit none "$agent_root"
+	rm "$agent_root/filler"
+	varve label "$id" again=yes
+	[[ $(varve inspect "$id" --json | jq -c '.labels | [.kept, .again]') == '["yes","yes"]' ]]
+	run -0 varve fsck
+	stop_agent
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&-
+	umount "$agent_root"
 }
 
 # ---- broken ----

@@ -211,7 +211,7 @@ nothing_is_left() {
 	local rows layers
 	retry 50 no_trash || complain "the trash is not emptied"
 	"$VARVE_BUILD/varve" fsck > "$BATS_TEST_TMPDIR/fsck" || complain "$(< "$BATS_TEST_TMPDIR/fsck")"
-	rows=$(sqlite3 -readonly "$agent_root/varve.db" "SELECT name FROM layers ORDER BY name; SELECT 'unfinished ' || id FROM records WHERE state != 1;
+	rows=$(stored "SELECT name FROM layers ORDER BY name; SELECT 'unfinished ' || id FROM records WHERE state != 1;
 		SELECT 'unowned ' || name FROM layers WHERE name NOT IN (SELECT layer FROM records); SELECT 'mount of ' || record FROM mounts")
 	layers=$(jq -r 'select(.id and .lazy) | .layer' "$BATS_TEST_TMPDIR/seen" | cat - <(ls "$agent_root/layers") | sort -u)
 	[[ $rows == "$layers" ]] || complain "leaked: in the database: ${rows//$'\n'/ }; in layers/: ${layers//$'\n'/ }"

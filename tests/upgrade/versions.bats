@@ -98,8 +98,9 @@ tell() {
 	return 1
 }
 
+# While no agent runs: the present version locks the database.
 schema() {
-	sqlite3 -readonly "$agent_root/varve.db" 'PRAGMA user_version'
+	sqlite3 "$agent_root/varve.db" 'PRAGMA user_version'
 }
 
 is_well() {
@@ -115,16 +116,16 @@ is_well() {
 		kinds_fill
 		mkdir "$BATS_TEST_TMPDIR/$version"
 		kinds_expect "$BATS_TEST_TMPDIR/$version"
-		old_schema=$(schema)
 		start_reading
 		stop_agent
+		old_schema=$(schema)
 
 		use_version present
 		start_agent
-		(($(schema) > old_schema))
 		kinds_agree "$BATS_TEST_TMPDIR/$version"
 		is_well
 		stop_agent
+		(($(schema) > old_schema))
 
 		use_version "$version"
 		run ! "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --config "$agent_config"

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fail_point.h"
+#include "store/database_connection.h"
 #include "store/database_log.h"
 #include "store/schema.h"
 #include "store/statement.h"
@@ -328,22 +330,14 @@ void database_unlock_reader(struct database *d)
 
 static int open_connection(const char *path, sqlite3 **ret_db, struct error *e)
 {
-	int code = sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-	int keep_log = 1;
+	int code = database_connection_open(path, ret_db, e), keep_log = 1;
 
-	if (code != SQLITE_OK) {
-		code = statement_error(*ret_db, code, e);
-		return error_context(e, "open %s", path);
-	}
-	sqlite3_extended_result_codes(*ret_db, 1);
-	code = sqlite3_busy_timeout(*ret_db, 5000);
-	if (code == SQLITE_OK)
-		code = sqlite3_file_control(*ret_db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
+	if (code < 0)
+		return code;
+	code = sqlite3_file_control(*ret_db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
 	if (code == SQLITE_OK) /* close_log() does it, unless a sync of the log has failed */
 		code = sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	if (code != SQLITE_OK)
-		return statement_error(*ret_db, code, e);
-	return 0;
+	return code == SQLITE_OK ? 0 : statement_error(*ret_db, code, e);
 }
 
 /*
@@ -372,21 +366,17 @@ static int prepare_file(const char *path, enum database_presence presence, struc
 	return 0;
 }
 
-/* Those that an earlier version has left readable. By name: to close one would drop its locks. */
-static int restrict_other_files(const char *path, struct error *e)
+/* An earlier version has left it readable. By name: to close it would drop its locks. */
+static int restrict_log(const char *path, struct error *e)
 {
-	static const char *const suffixes[] = { "-wal", "-shm" };
+	cleanup(free_ptr) char *name = NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		cleanup(free_ptr) char *name = NULL;
-
-		if (asprintf(&name, "%s%s", path, suffixes[i]) < 0) {
-			name = NULL;
-			return error_set(e, -ENOMEM, "open %s: out of memory", path);
-		}
-		if (chmod(name, PRIVATE_MODE) < 0 && errno != ENOENT)
-			return error_set(e, -errno, "chmod %s: %s", name, strerror(errno));
+	if (asprintf(&name, "%s-wal", path) < 0) {
+		name = NULL;
+		return error_set(e, -ENOMEM, "open %s: out of memory", path);
 	}
+	if (chmod(name, PRIVATE_MODE) < 0 && errno != ENOENT)
+		return error_set(e, -errno, "chmod %s: %s", name, strerror(errno));
 	return 0;
 }
 
@@ -394,7 +384,7 @@ static int prepare_files(const char *path, enum database_presence presence, stru
 {
 	int code = prepare_file(path, presence, e);
 
-	return code < 0 ? code : restrict_other_files(path, e);
+	return code < 0 ? code : restrict_log(path, e);
 }
 
 /* An earlier agent, or its disk, may have ended after a sync that failed. On a full disk the first
@@ -418,6 +408,18 @@ static int prepare_schema(sqlite3 *db, enum database_presence presence, struct e
 		return code;
 	code = statement_run(db, e, "PRAGMA journal_mode=WAL", "");
 	return code < 0 ? code : schema_migrate(db, e);
+}
+
+/* An earlier version, or sqlite3, has left the index of the log as a file. This process has the
+ * lock: no other uses it. */
+static void remove_index_file(const char *path)
+{
+	cleanup(free_ptr) char *name = NULL;
+
+	if (asprintf(&name, "%s-shm", path) < 0)
+		name = NULL;
+	else
+		(void)unlink(name); /* SQLite makes it anew from the log in any case */
 }
 
 int database_open(const char *path, enum database_presence presence, struct database **ret_database,
@@ -447,6 +449,7 @@ int database_open(const char *path, enum database_presence presence, struct data
 	if (code < 0) /* SQLite's errors have the path already */
 		return e && strstr(e->text, path) ? code
 						  : error_context(e, "the database %s", path);
+	remove_index_file(path);
 	code = open_connection(path, &d->reader, e);
 	if (code < 0)
 		return code;
@@ -465,22 +468,13 @@ static void close_log(struct database *d)
 		database_log_reserve(d->writer);
 }
 
-static void close_connection(sqlite3 *db)
-{
-	sqlite3_stmt *s;
-
-	while (db && (s = sqlite3_next_stmt(db, NULL)))
-		(void)sqlite3_finalize(s); /* repeats an error that was reported */
-	(void)sqlite3_close(db); /* nothing is left that could keep it open */
-}
-
 void database_close(struct database *d)
 {
 	if (!d)
 		return;
-	close_connection(d->reader);
+	database_connection_close(d->reader);
 	close_log(d);
-	close_connection(d->writer);
+	database_connection_close(d->writer);
 	pthread_mutex_destroy(&d->reader_lock);
 	pthread_mutex_destroy(&d->lock);
 	pthread_cond_destroy(&d->finished);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "store/database_connection.h"
 #include "store/statement.h"
 #include "store/store_check.h"
 #include "store/store_rows.h"
@@ -12,24 +13,7 @@
 #define PAGES_AT_ONCE 1024 /* between two looks at whether the call was cancelled */
 #define PRIVATE_MODE 0600
 
-static void close_connection(sqlite3 *db)
-{
-	sqlite3_stmt *s;
-
-	while ((s = sqlite3_next_stmt(db, NULL)))
-		(void)sqlite3_finalize(s); /* repeats an error that was reported */
-	(void)sqlite3_close(db); /* nothing is left that could keep it open */
-}
-DEFINE_CLEANUP(sqlite3 *, close_connection)
-
-static int open_connection(const char *path, sqlite3 **ret_db, struct error *e)
-{
-	int code = sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-
-	if (code == SQLITE_OK)
-		code = sqlite3_busy_timeout(*ret_db, 5000);
-	return code == SQLITE_OK ? 0 : statement_error(*ret_db, code, e);
-}
+DEFINE_CLEANUP(sqlite3 *, database_connection_close)
 
 static int make_file(const char *path, struct error *e)
 {
@@ -44,7 +28,7 @@ static int make_file(const char *path, struct error *e)
 static int open_source(struct database *d, sqlite3 **ret_source, struct error *e)
 {
 	sqlite3 *reader = database_lock_reader(d);
-	int code = open_connection(sqlite3_db_filename(reader, "main"), ret_source, e);
+	int code = database_connection_open(sqlite3_db_filename(reader, "main"), ret_source, e);
 
 	database_unlock_reader(d);
 	if (code == 0)
@@ -80,8 +64,8 @@ static int note_fault(const char *text, void *user)
 int database_backup(struct database *d, const char *path, const atomic_bool *cancelled,
 		    struct error *e)
 {
-	cleanup(close_connection) sqlite3 *source = NULL;
-	cleanup(close_connection) sqlite3 *copy = NULL;
+	cleanup(database_connection_close) sqlite3 *source = NULL;
+	cleanup(database_connection_close) sqlite3 *copy = NULL;
 	int code = open_source(d, &source, e);
 
 	if (code < 0)
@@ -89,7 +73,7 @@ int database_backup(struct database *d, const char *path, const atomic_bool *can
 	code = make_file(path, e);
 	if (code < 0)
 		return code;
-	code = open_connection(path, &copy, e);
+	code = database_connection_open(path, &copy, e);
 	if (code < 0)
 		return code;
 	/* A copy that is cut off is thrown away. */

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "store/change_set.h"
 #include "store/database.h"
+#include "store/database_connection.h"
 #include "store/statement.h"
 #include "store/store_check.h"
 #include "store/store_rows.h"
@@ -22,15 +23,7 @@ static void finalize(sqlite3_stmt *s)
 }
 DEFINE_CLEANUP(sqlite3_stmt *, finalize)
 
-static void close_damaged(sqlite3 *db)
-{
-	sqlite3_stmt *s;
-
-	while ((s = sqlite3_next_stmt(db, NULL)))
-		finalize(s);
-	(void)sqlite3_close(db); /* nothing is left that could keep it open */
-}
-DEFINE_CLEANUP(sqlite3 *, close_damaged)
+DEFINE_CLEANUP(sqlite3 *, database_connection_close)
 
 struct rebuilding {
 	sqlite3 *from, *to;
@@ -233,17 +226,6 @@ static int copy_all(sqlite3 *to, void *arg, struct error *e)
 			     "t", STORE_ROW_RESTORED);
 }
 
-static int open_damaged(const char *path, sqlite3 **ret_db, struct error *e)
-{
-	/* For writing: SQLite applies the log only so. */
-	int code = sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-
-	if (code == SQLITE_OK)
-		return 0;
-	code = statement_error(*ret_db, code, e);
-	return error_context(e, "open %s", path);
-}
-
 static int fill(struct rebuilding *r, struct database *to, struct error *e)
 {
 	cleanup(change_set_free) struct change_set strays = { 0 };
@@ -257,7 +239,7 @@ static int fill(struct rebuilding *r, struct database *to, struct error *e)
 
 static void remove_files(const char *path)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	static const char *const suffixes[] = { "", "-wal" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		char name[PATH_MAX];
@@ -270,15 +252,13 @@ static void remove_files(const char *path)
 /* Its log is empty once it is closed. */
 static int leave_one_file(const char *path, struct error *e)
 {
-	char log[PATH_MAX], index[PATH_MAX];
+	char log[PATH_MAX];
 
 	(void)snprintf(log, sizeof(log), "%s-wal", path);
-	(void)snprintf(index, sizeof(index), "%s-shm", path);
 	struct stat st;
 	if (stat(log, &st) == 0 && st.st_size > 0)
 		return error_set(e, -EIO, "the log of %s could not be emptied", path);
 	(void)unlink(log);
-	(void)unlink(index);
 	return 0;
 }
 
@@ -293,9 +273,10 @@ static int make(struct rebuilding *r, const char *path, struct error *e)
 int database_rebuild(const char *damaged, const char *path,
 		     struct database_rebuild_summary *ret_summary, struct error *e)
 {
-	cleanup(close_damaged) sqlite3 *from = NULL;
+	cleanup(database_connection_close) sqlite3 *from = NULL;
 	struct rebuilding r = { 0 };
-	int code = open_damaged(damaged, &from, e);
+	/* For writing: SQLite applies the log only so. */
+	int code = database_connection_open(damaged, &from, e);
 
 	if (code < 0)
 		return code;

@@ -199,7 +199,7 @@ static void count_mounts(struct manager *m, struct numbers *n)
 
 static void measure_database(const struct manager *m, struct numbers *n)
 {
-	static const char *const files[] = { "varve.db", "varve.db-wal", "varve.db-shm" };
+	static const char *const files[] = { "varve.db", "varve.db-wal" };
 	struct stat st;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
