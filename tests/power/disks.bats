@@ -7,6 +7,7 @@
 
 load ../crash/crash
 load ../crash/operations
+load ../lib/snapshots
 
 # Those that write, those that give space back, and those whose disk breaks; fewer in a run of all tests.
 writing=(new new_on_twin commit mount_twin label)
@@ -259,4 +260,54 @@ broken_after() { # WRITES: the disk fails all others
 	stop_agent
 	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&-
 	umount "$agent_root"
+}
+
+# Makes a file in the directory whose data the disk will not write: its blocks are known before.
+lost_file() { # DIRECTORY
+	local place
+	fallocate -l 64K "$1/file"
+	sync -f "$agent_root"
+	place=$(filefrag -b1024 -v "$1/file" | awk '$1 == "0:" { print $4 * 1024, ($5 + 1) * 1024 }')
+	[[ $place ]]
+	echo "!fail $place" > "$BATS_TEST_TMPDIR/fuse/mark"
+	head -c 64K /dev/urandom | dd of="$1/file" conv=notrunc status=none
+}
+
+give_disk_back() {
+	stop_agent
+	run -0 "$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --teardown 3>&-
+	umount "$agent_root"
+}
+
+# The kernel reports only once that it could not write a page.
+@test "a snapshot whose files the disk did not write cannot be committed, now or later" {
+	trap - DEBUG
+	breaking_disk
+	start
+	call Prepare key=work > /dev/null
+	lost_file "$agent_root/layers/"*/fs
+	run -1 call Commit key=work name=first
+	assert_output_has "nput/output error"
+	echo '!mend' > "$BATS_TEST_TMPDIR/fuse/mark"
+	run -1 call Commit key=work name=first
+	assert_output_has "may lack data"
+	call Remove key=work > /dev/null
+	call Prepare key=work > /dev/null
+	call Commit key=work name=first > /dev/null
+	give_disk_back
+}
+
+@test "a record whose files the disk did not write cannot be committed, now or later" {
+	trap - DEBUG
+	breaking_disk
+	start
+	id=$(varve new --retain)
+	lost_file "$(varve mount "$id")"
+	run -1 varve commit "$id"
+	assert_output_has "nput/output error"
+	echo '!mend' > "$BATS_TEST_TMPDIR/fuse/mark"
+	run -1 varve commit "$id"
+	assert_output_has "may lack data"
+	varve commit "$(varve new --retain)" > /dev/null
+	give_disk_back
 }

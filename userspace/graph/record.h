@@ -76,6 +76,7 @@ struct layer {
 	bool handed_out; /* clients may have it in mounts of their own */
 	bool elsewhere; /* it was in one when mount_elsewhere_find() looked; scratch */
 	bool dirty; /* not in the database as it is here */
+	bool unwritten; /* the disk did not write all of its files, as the kernel says only once */
 	uint64_t upper_changes; /* grows with whatever may change the size; tells a walk it was late
 				 */
 	int64_t allocated_bytes, apparent_bytes, inodes;

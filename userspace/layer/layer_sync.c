@@ -88,6 +88,11 @@ static int commit_log(int directory, mode_t mode, struct error *e)
 	return 0;
 }
 
+int layer_check_written(int directory, struct error *e)
+{
+	return write_files(directory, SYNC_FILE_RANGE_WAIT_BEFORE, e);
+}
+
 int layer_sync(int directory, struct error *e)
 {
 	struct stat st;
@@ -99,7 +104,8 @@ int layer_sync(int directory, struct error *e)
 		if (syncfs(directory) < 0)
 			return error_set(e, -errno, "write the layer to the disk: %s",
 					 strerror(errno));
-		return 0;
+		/* Another program's sync may have got the file system's only report. */
+		return layer_check_written(directory, e);
 	}
 	/* All writing is begun before any of it is waited for. */
 	code = write_files(directory, SYNC_FILE_RANGE_WRITE, e);

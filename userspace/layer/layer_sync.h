@@ -7,8 +7,12 @@
 
 #include "base/error.h"
 
-/* Everything in the directory, and the directory with its name. */
+/* Everything in the directory, and the directory with its name. After an error the next call may
+ * succeed although the disk lacks data: the kernel reports it only once. */
 int layer_sync(int directory, struct error *e);
+
+/* Waits for what is being written, and says whether the kernel could not write a file earlier. */
+int layer_check_written(int directory, struct error *e);
 
 /* Where the file system has one journal for all its inodes: the directory, and all names that were
  * made anywhere before, and 1. Else nothing, and 0. */

@@ -19,6 +19,7 @@
 #include "manager/mounts/mount_detach.h"
 #include "manager/records/record_draft.h"
 #include "manager/state/snapshot_lease.h"
+#include "manager/state/written_layer.h"
 #include "store/lease_rows.h"
 #include "store/layer_rows.h"
 #include "store/reader_rows.h"
@@ -121,6 +122,9 @@ int record_commit_reserved(struct manager *m, struct record *r, struct lease *l,
 	code = mount_detach_sealed(m, r, e);
 	if (code < 0)
 		return error_context(e, "commit");
+	code = written_layer_check(m, r->layer, e);
+	if (code < 0)
+		return error_context(e, "commit %s", r->id);
 
 	twin = build_twin(r);
 	if (!twin)

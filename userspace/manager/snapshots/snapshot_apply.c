@@ -9,13 +9,13 @@
 
 #include "base/clock.h"
 #include "manager/history/history.h"
-#include "layer/layer_sync.h"
 #include "manager/mounts/mount_list.h"
 #include "manager/snapshots/snapshot_content.h"
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/lower_directories.h"
 #include "manager/state/reservation.h"
 #include "manager/state/store_files.h"
+#include "manager/state/written_layer.h"
 #include "overlay/overlay_superblock.h"
 
 /* The parents of a reserved record stay. */
@@ -109,7 +109,7 @@ static int extract(struct manager *m, const struct record *r, int layer_fd,
 	code = check_result(o, ret_result, e);
 	if (code < 0)
 		return code;
-	return o->sync ? layer_sync(layer_fd, e) : 0;
+	return o->sync ? written_layer_sync(m, r->layer, layer_fd, e) : 0;
 }
 
 /* The files came past the overlay that the agent has mounted. Most clients look up nothing in it

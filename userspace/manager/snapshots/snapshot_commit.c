@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "layer/disk_walk.h"
-#include "layer/layer_sync.h"
 #include "manager/mounts/counter_fold.h"
 #include "manager/mounts/mount_detach.h"
 #include "manager/mounts/unmount_queue.h"
@@ -22,6 +21,7 @@
 #include "manager/snapshots/snapshot_keys.h"
 #include "manager/state/reservation.h"
 #include "manager/state/store_files.h"
+#include "manager/state/written_layer.h"
 #include "store/content_rows.h"
 #include "store/layer_rows.h"
 #include "store/reader_rows.h"
@@ -95,7 +95,7 @@ static int measure_and_sync(struct commit *commit, struct error *e)
 		return error_set(e, -errno, "the layer's root: %s", strerror(errno));
 	if (commit->size.inodes > 0 ||
 	    snapshot_keys_root_ctime_ns(&root) != commit->r->snapshot->root_ctime_ns)
-		code = layer_sync(fd, e);
+		code = written_layer_sync(commit->m, commit->r->layer, fd, e);
 	if (code < 0)
 		return code;
 	commit->committed->size_bytes =
