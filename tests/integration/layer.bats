@@ -371,8 +371,10 @@ with tarfile.open("python.tar", "w", format=tarfile.GNU_FORMAT) as tar: tar.add(
 }
 
 @test "apply and diff keep long names, deep trees and large owner ids" {
+	local target=4095
+	[[ $(stat --file-system --format %T .) != xfs ]] || target=1023 # XFS has no longer ones
 	long=$(printf '%%255%s/' a b c d e f g h i j k l m n o)
-	applies "file:${long}%255p=1" "file:${long}%254q=2" "link:l=%4095x" file:f=1,uid=4294967294,gid=3000000000
+	applies "file:${long}%255p=1" "file:${long}%254q=2" "link:l=%${target}x" file:f=1,uid=4294967294,gid=3000000000
 	list_tree layer > list
 	grep -q "p' -rw-r--r-- 0:0 1 " list
 	[[ $(stat -c %u:%g layer/f) == 4294967294:3000000000 ]]
