@@ -155,6 +155,43 @@ events_beyond_the_limit_are_dropped_and_reported_once_the_database_is_written(vo
 	assert_int_equal(count_rows(m, "SELECT count(*) FROM history"), EVENTS_KEPT);
 }
 
+static void set_cost(struct manager *m, const char *layer, int64_t cost_ms)
+{
+	struct past *p = history_state_find(m, layer);
+
+	p->cost_ms = cost_ms;
+	history_state_change(m->history, p);
+}
+
+/* A fold must not look at the pasts of the whole store, so that it has to know which have changed.
+ */
+static void a_past_that_changes_is_written_by_the_next_fold_that_succeeds(void **state)
+{
+	struct fixture *f = *state;
+	struct manager *m = &f->m;
+	cleanup(change_set_free) struct change_set c = { 0 };
+
+	assert_int_equal(history_save_load(m, NULL), 0);
+	manager_lock(m);
+	for (unsigned i = 0; i < 3; i++)
+		make_layer(m, i);
+	manager_unlock(m);
+	fold(m, true);
+	assert_int_equal(m->history->changed_count, 0);
+	manager_lock(m);
+	set_cost(m, "1", 5);
+	history_save(m, &c);
+	set_cost(m, "1", 7); /* while the fold is written */
+	set_cost(m, "2", 9);
+	history_state_remove(m->history, history_state_find(m, "2"));
+	history_save_done(m, false);
+	manager_unlock(m);
+	fold(m, false);
+	fold(m, true);
+	assert_int_equal(count_rows(m, "SELECT cost FROM pasts WHERE layer = '1'"), 7);
+	assert_int_equal(m->history->changed_count, 0);
+}
+
 static void a_layer_that_was_not_filled_has_no_cost_and_no_event(void **state)
 {
 	struct fixture *f = *state;
@@ -315,6 +352,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			events_beyond_the_limit_are_dropped_and_reported_once_the_database_is_written,
 			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_past_that_changes_is_written_by_the_next_fold_that_succeeds, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_layer_that_was_not_filled_has_no_cost_and_no_event, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_history_that_contradicts_the_graph_does_no_harm,

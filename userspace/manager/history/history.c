@@ -33,14 +33,14 @@ static struct past *begin(struct manager *m, const struct record *r, double made
 		(void)snprintf(p->below, sizeof(p->below), "%s", r->parent->layer->name);
 	history_state_link(m->history, p);
 	p->worked_ns = r->created_ns;
-	p->dirty = true;
+	history_state_change(m->history, p);
 	below = history_state_below(p);
 	if (below)
 		before = below->past;
 	forecast_made(&m->history->forecast, &p->past, p->past.parent);
 	if (!below)
 		return p;
-	below->dirty = true;
+	history_state_change(m->history, below);
 	below->past.child_s = fmax(before.child_s, made_s);
 	if (!is_new) /* what happened since it was made is not known */
 		below->past.replacements = before.replacements;
@@ -121,14 +121,14 @@ static void log_made(struct history *h, const struct past *p, const char *record
 }
 
 /* Work that was seen in a fold took the time since the fold before. */
-static void add_work(const struct history *h, struct past *p, int64_t now_ns)
+static void add_work(struct history *h, struct past *p, int64_t now_ns)
 {
 	int64_t from = p->worked_ns > h->folded_ns ? p->worked_ns : h->folded_ns;
 
 	if (now_ns > from)
 		p->cost_ms += (now_ns - from + NS_PER_MS - 1) / NS_PER_MS;
 	p->worked_ns = now_ns;
-	p->dirty = true;
+	history_state_change(h, p);
 }
 
 /* What lies below learns whether its children come back. */
@@ -137,9 +137,9 @@ static void need(struct history *h, struct past *p)
 	struct past *below = history_state_below(p);
 
 	forecast_needed(&h->forecast, &p->past);
-	p->dirty = true;
+	history_state_change(h, p);
 	if (below)
-		below->dirty = true;
+		history_state_change(h, below);
 }
 
 /* Gives the layer the past of the one that was gone. */
@@ -183,7 +183,8 @@ static void finish(struct manager *m, struct past *p, const char *record, const 
 		p->has_identity ? hashmap_find(m->history->departed, identity.text) : NULL;
 
 	manager_assert_locked(m);
-	p->finished = p->dirty = true;
+	p->finished = true;
+	history_state_change(m->history, p);
 	log_made(m->history, p, record, layer, before);
 	tell(m, EVENT_COMMITTED, record, layer, "", "");
 	if (before && *before->by)
@@ -203,7 +204,7 @@ static void note_made(struct manager *m, const struct record *r)
 	parent = history_state_below(p);
 	history_identity_of(r, parent ? history_state_identity(parent).text : "", identity);
 	history_state_set_identity(p, identity);
-	p->dirty = true;
+	history_state_change(m->history, p);
 	if (!r->layer->lazy)
 		finish(m, p, r->id, r->layer);
 }
@@ -253,7 +254,7 @@ void history_took(struct manager *m, const char *layer, int64_t from_ns, int64_t
 	if (to_ns > from_ns)
 		p->cost_ms += (to_ns - from_ns + NS_PER_MS - 1) / NS_PER_MS;
 	p->worked_ns = to_ns;
-	p->dirty = true;
+	history_state_change(m->history, p);
 }
 
 /* ---- needs ---- */

@@ -78,12 +78,56 @@ static void forget_old(struct history *h, int64_t before_ns)
 		}
 }
 
+/* Those that were removed meanwhile have no row any more. */
+static void save_pasts(struct history *h, struct change_set *c)
+{
+	struct past *p;
+
+	for (size_t i = 0; i < h->changed_count; i++) {
+		p = hashmap_find(h->pasts, h->changed[i]);
+		if (p && p->dirty)
+			save_past(c, p);
+	}
+	h->changed_saved = h->changed_count;
+	for (size_t at = 0; h->all_changed && (p = hashmap_next(h->pasts, &at));)
+		if (p->dirty)
+			save_past(c, p);
+	h->all_saved = h->all_changed;
+	h->all_changed = false;
+}
+
+/* They are to be written again. What was noted stays noted. */
+static void keep_pasts(struct history *h)
+{
+	struct past *p;
+
+	for (size_t i = 0; i < h->changed_saved; i++) {
+		p = hashmap_find(h->pasts, h->changed[i]);
+		if (p)
+			p->dirty = true;
+	}
+	for (size_t at = 0; h->all_saved && (p = hashmap_next(h->pasts, &at));)
+		p->dirty = true;
+	h->all_changed |= h->all_saved;
+}
+
+static void forget_pasts(struct history *h)
+{
+	h->changed_count -= h->changed_saved;
+	if (h->changed_count > 0) {
+		memmove(h->changed, h->changed + h->changed_saved,
+			h->changed_count * sizeof(*h->changed));
+		return;
+	}
+	free(h->changed); /* the first fold of a store may have needed much */
+	h->changed = NULL;
+	h->changed_capacity = 0;
+}
+
 void history_save(struct manager *m, struct change_set *c)
 {
 	struct history *h = m->history;
 	int64_t now = clock_wall_ns();
-	struct past *p;
-	size_t at = 0;
 
 	manager_assert_locked(m);
 	if (!h)
@@ -92,9 +136,7 @@ void history_save(struct manager *m, struct change_set *c)
 	for (size_t i = 0; i < h->event_count; i++)
 		save_event(c, &h->events[i]);
 	h->events_saved = h->event_count;
-	while ((p = hashmap_next(h->pasts, &at)))
-		if (p->dirty)
-			save_past(c, p);
+	save_pasts(h, c);
 	save_table(h, c, now);
 	if (now - h->trimmed_ns < TRIM_NS)
 		return;
@@ -107,8 +149,6 @@ void history_save(struct manager *m, struct change_set *c)
 void history_save_done(struct manager *m, bool written)
 {
 	struct history *h = m->history;
-	struct past *p;
-	size_t at = 0;
 
 	manager_assert_locked(m);
 	if (!h)
@@ -118,13 +158,15 @@ void history_save_done(struct manager *m, bool written)
 		memmove(h->events, h->events + h->events_saved,
 			h->event_count * sizeof(*h->events));
 	}
-	if (!written) {
-		while ((p = hashmap_next(h->pasts, &at)))
-			p->dirty = true;
+	if (written) {
+		forget_pasts(h);
+	} else {
+		keep_pasts(h);
 		h->table_changed = true;
 		h->table_saved_ns = 0;
 	}
-	h->events_saved = 0;
+	h->events_saved = h->changed_saved = 0;
+	h->all_saved = false;
 	if (!written || h->events_dropped == 0)
 		return;
 	manager_report(m, true,

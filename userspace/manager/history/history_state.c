@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text_copy.h"
+#include "base/vec.h"
 
 struct past *history_state_find(const struct manager *m, const char *layer)
 {
@@ -74,6 +75,23 @@ void history_state_link(struct history *h, struct past *p)
 	below->above++;
 }
 
+void history_state_change(struct history *h, struct past *p)
+{
+	void *changed;
+
+	if (p->dirty)
+		return;
+	p->dirty = true;
+	changed = vec_reserve(h->changed, &h->changed_capacity, h->changed_count + 1,
+			      sizeof(*h->changed));
+	if (!changed) {
+		h->all_changed = true;
+		return;
+	}
+	h->changed = changed;
+	memcpy(h->changed[h->changed_count++], p->layer, sizeof(*h->changed));
+}
+
 void history_state_remove(struct history *h, struct past *p)
 {
 	struct past *other;
@@ -132,5 +150,6 @@ void history_state_free(struct history *h)
 	hashmap_free(h->pasts);
 	hashmap_free(h->departed);
 	free(h->events);
+	free(h->changed);
 	free(h);
 }

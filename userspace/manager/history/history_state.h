@@ -13,7 +13,7 @@ struct past {
 	uint8_t identity[32];
 	bool has_identity;
 	bool finished;
-	bool dirty;
+	bool dirty; /* see history_state_change() */
 	struct forecast_past past; /* its parent is that of `below` */
 	size_t above; /* pasts whose parent this is */
 	int64_t cost_ms; /* 0: not known */
@@ -45,6 +45,11 @@ struct history {
 	struct hashmap *departed; /* struct departed by identity */
 	struct event *events; /* that are not written yet */
 	size_t event_count, event_capacity, events_saved; /* of them, those in the fold under way */
+	/* Layers whose pasts have changed: a fold must not look at those of the whole store. */
+	char (*changed)[LAYER_NAME_LENGTH + 1];
+	size_t changed_count, changed_capacity, changed_saved; /* of them, in the fold under way */
+	bool all_changed; /* there was no memory to note one */
+	bool all_saved; /* the fold under way has looked at all of them */
 	uint64_t events_dropped; /* since the last write that succeeded */
 	int64_t folded_ns; /* the last fold */
 	int64_t trimmed_ns, table_saved_ns;
@@ -61,6 +66,8 @@ struct digest history_state_identity(const struct past *p);
 void history_state_set_identity(struct past *p, const char *identity);
 /* Looks up what lies below, after `below` was set. */
 void history_state_link(struct history *h, struct past *p);
+/* The next fold writes it. */
+void history_state_change(struct history *h, struct past *p);
 /* Takes the past out of the table and frees it. */
 void history_state_remove(struct history *h, struct past *p);
 /* A past that is all 0, in the table; NULL: no memory. */
