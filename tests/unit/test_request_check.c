@@ -79,6 +79,27 @@ static void lists_with_too_many_items_are_refused(void **unused)
 	assert_string_equal(fault, "has too many items");
 }
 
+/* Two bytes of a request become 80 in memory when the message does not have the field, or has it
+ * once and the request repeats it. */
+static void fields_that_the_message_has_no_place_for_have_a_limit(void **unused)
+{
+	/* An unknown number, an unknown text, and a number (retain) that is repeated. */
+	static const uint8_t tags[] = { 0x78, 0x7a, 0x20 };
+	size_t places = varve__v1__new_request__descriptor.n_fields;
+
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(tags); t++) {
+		size_t length = 2 * (REQUEST_CHECK_ITEMS_MAX + places + 1);
+		cleanup(free_ptr) uint8_t *bytes = calloc(1, length);
+
+		for (size_t i = 0; i < length; i += 2)
+			bytes[i] = tags[t];
+		assert_null(check(bytes, 2 * (size_t)REQUEST_CHECK_ITEMS_MAX));
+		assert_string_equal(check(bytes, length), "varve.v1.NewRequest");
+		assert_string_equal(fault, "has too many fields");
+	}
+}
+
 static void random_requests_do_no_harm(void **unused)
 {
 	unsigned seed = 1;
@@ -100,6 +121,7 @@ int main(void)
 		cmocka_unit_test(a_nul_byte_in_any_text_is_refused),
 		cmocka_unit_test(invalid_utf8_in_any_text_is_refused),
 		cmocka_unit_test(lists_with_too_many_items_are_refused),
+		cmocka_unit_test(fields_that_the_message_has_no_place_for_have_a_limit),
 		cmocka_unit_test(random_requests_do_no_harm),
 	};
 

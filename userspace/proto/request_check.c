@@ -42,11 +42,34 @@ static const char *find_fault(const uint8_t *text, size_t length)
 /* The search for a fault, and its result. */
 struct walk {
 	size_t items_left; /* of all lists together */
+	size_t fields_left; /* that no message has a place for, all together */
 	const char *fault; /* the first fault; NULL: none so far */
 };
 
 static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t length,
 			struct walk *w);
+
+/* Counts a field that takes memory besides its message's own. *places is the number of fields that
+ * the message may still have once. Returns what is faulty: the field, or the message. */
+static const char *count_field(const ProtobufCMessageDescriptor *type,
+			       const ProtobufCFieldDescriptor *field, size_t *places,
+			       struct walk *w)
+{
+	if (field && field->label == PROTOBUF_C_LABEL_REPEATED) {
+		if (w->items_left-- > 0)
+			return NULL;
+		w->fault = "has too many items";
+		return field->name;
+	}
+	if (field && *places > 0) {
+		(*places)--;
+		return NULL;
+	}
+	if (w->fields_left-- > 0)
+		return NULL;
+	w->fault = "has too many fields";
+	return type->name;
+}
 
 /* The name of the field, or of one inside it, that is faulty. */
 static const char *check_field(const ProtobufCFieldDescriptor *field, const uint8_t *bytes,
@@ -54,10 +77,6 @@ static const char *check_field(const ProtobufCFieldDescriptor *field, const uint
 {
 	if (!field)
 		return NULL; /* not a field of the message */
-	if (field->label == PROTOBUF_C_LABEL_REPEATED && w->items_left-- == 0) {
-		w->fault = "has too many items";
-		return field->name;
-	}
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
 		return walk(field->descriptor, bytes, length, w);
 	w->fault = field->type == PROTOBUF_C_TYPE_STRING ? find_fault(bytes, length) : NULL;
@@ -68,12 +87,17 @@ static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *b
 			struct walk *w)
 {
 	const uint8_t *at = bytes, *end = bytes + length;
+	size_t places = type->n_fields;
 
 	while (at < end) {
 		uint64_t tag = read_varint(&at, end);
-		const char *found = NULL;
+		const ProtobufCFieldDescriptor *field =
+			protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+		const char *found = count_field(type, field, &places, w);
 		uint64_t size = 0;
 
+		if (found)
+			return found;
 		switch (tag & 7) {
 		case 0:
 			(void)read_varint(&at, end);
@@ -88,9 +112,7 @@ static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *b
 			size = read_varint(&at, end);
 			if (size > (uint64_t)(end - at))
 				return NULL;
-			found = check_field(
-				protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)),
-				at, (size_t)size, w);
+			found = check_field(field, at, (size_t)size, w);
 			break;
 		default:
 			return NULL;
@@ -107,7 +129,7 @@ static const char *walk(const ProtobufCMessageDescriptor *type, const uint8_t *b
 const char *request_check_items(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
 				size_t length, size_t items_max, const char **ret_fault)
 {
-	struct walk w = { .items_left = items_max };
+	struct walk w = { .items_left = items_max, .fields_left = items_max };
 	const char *field = walk(type, bytes, length, &w);
 
 	if (field)
