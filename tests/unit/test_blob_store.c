@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -530,8 +531,10 @@ static void killed_writers_leave_only_complete_blobs(void **state)
 		pid_t pid = fork();
 
 		assert_true(pid >= 0);
-		if (pid == 0)
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* when the test fails */
 			write_forever(p);
+		}
 		for (int tries = 0; tries < 10000 && whole.count <= had + i; tries++) {
 			whole.count = 0;
 			assert_int_equal(blob_store_list(p->store, check_whole, &whole, NULL), 0);
