@@ -7,7 +7,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/visible_text.h"
 #include "cli/cli_call.h"
 #include "cli/cli_since.h"
 #include "cli/commands.h"
@@ -114,14 +113,13 @@ static int print_batch(const ProtobufCMessage *reply, void *user, struct error *
 	struct events *ev = user;
 
 	if (ev->away)
-		(void)fprintf(stderr, "varve: the agent is back\n");
+		output_warn(&ev->c->out, "the agent is back");
 	ev->away = false;
 	ev->connected = true;
 	if (batch->missed > 0)
-		(void)fprintf(stderr,
-			      "varve: %" PRIu64 " events are missing: the agent keeps the last "
-			      "2048\n",
-			      batch->missed);
+		output_warn(&ev->c->out,
+			    "%" PRIu64 " events are missing: the agent keeps the last 2048",
+			    batch->missed);
 	if (batch->instance_ns != ev->request.instance_ns)
 		ev->request.after_seq = 0;
 	ev->request.instance_ns = batch->instance_ns;
@@ -160,8 +158,8 @@ static void wait_for_agent(struct events *ev, const struct error *e)
 	const struct timespec pause = { .tv_nsec = RETRY_NS };
 
 	if (!ev->away)
-		(void)fprintf(stderr, "varve: the agent is gone%s%s; waiting for it\n",
-			      *e->text ? ": " : "", e->text);
+		output_warn(&ev->c->out, "the agent is gone%s%s; waiting for it",
+			    *e->text ? ": " : "", e->text);
 	ev->away = true;
 	ev->c->exit = CLI_EXIT_DONE;
 	grpc_client_free(ev->c->client);

@@ -166,8 +166,7 @@ static int list(struct cli *c, const Varve__V1__ImagesRequest *request, struct o
 	for (size_t i = 0; i < reply->n_images; i++)
 		show(c, t, reply->images[i], NULL);
 	if (*reply->problem)
-		(void)fprintf(stderr, "varve: the images of containerd are missing: %s\n",
-			      reply->problem);
+		output_warn(&c->out, "the images of containerd are missing: %s", reply->problem);
 	return 0;
 }
 

@@ -17,7 +17,6 @@
 #include "cli/cli_help.h"
 #include "cli/commands.h"
 #include "cli/output_table.h"
-#include "base/visible_text.h"
 
 static const struct cli_verb *const verbs[] = {
 	&command_new,
@@ -180,14 +179,6 @@ static int run(struct cli *c, struct error *e)
 	return line->globals.watch_ns ? watch(c, e) : line->verb->run(c, e);
 }
 
-static void report(const struct output *o, const struct error *e)
-{
-	cleanup(strbuf_free) struct strbuf text = { 0 };
-
-	visible_text_append(&text, e->text, o->utf8);
-	(void)fprintf(stderr, "varve: %s\n", strbuf_failed(&text) ? "out of memory" : text.text);
-}
-
 /* Flushes output, also after a failure. The first failure is the one that is reported. */
 static enum cli_exit end(struct cli *c, int code, struct error *e)
 {
@@ -202,7 +193,7 @@ static enum cli_exit end(struct cli *c, int code, struct error *e)
 		reader_left = code == -EPIPE;
 	}
 	if (code < 0 && !reader_left) /* the reader that closed the pipe knows about it */
-		report(&c->out, e);
+		output_warn(&c->out, "%s", e->text);
 	return status;
 }
 

@@ -91,6 +91,23 @@ const char *output_time(const struct output *o, int64_t wall_ns, char buffer[2 *
 	return buffer;
 }
 
+void output_warn(const struct output *o, const char *format, ...)
+{
+	cleanup(strbuf_free) struct strbuf visible = { 0 };
+	cleanup(free_ptr) char *text = NULL;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+	if (length < 0)
+		text = NULL;
+	visible_text_append(&visible, text ? text : "out of memory", o->utf8);
+	(void)fprintf(stderr, "varve: %s\n",
+		      strbuf_failed(&visible) ? "out of memory" : visible.text);
+}
+
 void output_text(struct output *o, const char *text)
 {
 	cleanup(strbuf_free) struct strbuf line = { 0 };

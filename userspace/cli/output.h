@@ -32,6 +32,9 @@ int output_flush(struct output *o, struct error *e);
 void output_field(struct output *o, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void output_text(struct output *o, const char *text); /* escaped, with a newline */
+/* Prints "varve: TEXT" on standard error, escaped. */
+void output_warn(const struct output *o, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Says below a table that its numbers may be too low. */
 void output_lost(struct output *o, uint64_t lost);
 const char *output_unknown(const struct output *o); /* a dash */
