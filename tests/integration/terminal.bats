@@ -40,6 +40,14 @@ escapes_beside_ours() { # FILE: counts the lines that have ESC, BEL or C1 charac
 	[[ $(escapes_beside_ours "$BATS_TEST_TMPDIR/bar") -eq 0 ]]
 }
 
+@test "a warning shows escape sequences as text" {
+	printf '[containerd]\naddress = /nowhere/\e[2Jx\n' >> "$agent_config"
+	start_agent
+	varve images > /dev/null 2> "$BATS_TEST_TMPDIR/lines"
+	[[ $(< "$BATS_TEST_TMPDIR/lines") == *'the images of containerd are missing'*'/nowhere/\x1b[2Jx'* ]]
+	[[ $(escapes_beside_ours "$BATS_TEST_TMPDIR/lines") -eq 0 ]]
+}
+
 @test "names, labels and errors show escape sequences as text" {
 	start_agent
 	hostile=$'d\e[2J\xc2\x9b31m'
