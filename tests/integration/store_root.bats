@@ -125,3 +125,25 @@ sys.stdin.readline()' "$agent_root/varve.db" 3>&-; }
 	[[ $(jq -r .state <<< "$output") == ready && $(jq .records <<< "$output") == 1 ]]
 	stop_agent
 }
+
+@test "B12 a copy of a store works: a record is mounted there with what it has, and can be written and committed" {
+	start_agent
+	base=$(varve new --retain)
+	printf one > "$(varve mount "$base")/h1"
+	ln "$(varve mount "$base")/h1" "$(varve mount "$base")/h2"
+	base=$(varve commit "$base")
+	top=$(varve new --retain --parent "$base")
+	printf two > "$(varve mount "$top")/h1"
+	stop_agent
+	"$VARVE_BUILD/varved" --root "$agent_root" --socket "$agent_socket" --backend none --teardown
+	cp -a "$agent_root" "$BATS_TEST_TMPDIR/copy"
+	agent_root=$BATS_TEST_TMPDIR/copy
+	start_agent
+	at=$(varve mount "$top")
+	[[ $at == "$agent_root"/* && $(< "$at/h1") == two && $(< "$at/h2") == one ]]
+	printf three > "$at/h2"
+	top=$(varve commit "$top")
+	at=$(varve mount "$(varve new --parent "$top")")
+	[[ $(< "$at/h1") == two && $(< "$at/h2") == three ]]
+	varve fsck
+}
