@@ -262,10 +262,7 @@ check-crash:
 	scripts/run-bats build/asan tests/crash
 
 check-power: tests
-	VARVE_POWER_ALL=1 scripts/run-bats $(OUT) tests/power
-	scripts/run-power $(OUT) --states 600; ext4=$$?; \
-	scripts/run-power $(OUT) --file-system xfs --states 200; xfs=$$?; \
-	scripts/run-power $(OUT) --file-system btrfs --states 200 && exit $$((ext4 + xfs))
+	scripts/check-power $(OUT)
 
 check-hardening: all
 	scripts/check-hardening $(OUT)
