@@ -25,7 +25,11 @@
 
 #define PIN_DIR "/sys/fs/bpf/varve-usage-probe/v1"
 #define LAYERS 3 /* upper, and two lowers */
-#define READ_INSTRUCTIONS_MAX 400
+#ifdef __aarch64__
+#define READ_INSTRUCTIONS_MAX 500 /* 497 on 6.12 */
+#else
+#define READ_INSTRUCTIONS_MAX 400 /* 363 on 6.1, 400 on 6.12 */
+#endif
 #define ANY UINT64_MAX
 #define SOME (UINT64_MAX - 1) /* one or more */
 
@@ -1022,7 +1026,7 @@ static void print_read_instructions(int program)
 	btf__free(types);
 	printf("{\"name\":\"overlay_read_insns\",\"value\":%u,\"unit\":\"instructions\"}\n", total);
 	say(total > 0 && total <= READ_INSTRUCTIONS_MAX, "a counted read enters few instructions",
-	    "more than 400");
+	    "too many");
 	printf("{\"name\":\"overlay_read_jited_bytes\",\"value\":%u,\"unit\":\"bytes\"}\n",
 	       info.jited_prog_len);
 }
