@@ -91,18 +91,25 @@ const char *output_time(const struct output *o, int64_t wall_ns, char buffer[2 *
 	return buffer;
 }
 
+/* The caller frees it; NULL: no memory. */
+static char *format_text(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
+static char *format_text(const char *format, va_list args)
+{
+	char *text;
+
+	return vasprintf(&text, format, args) < 0 ? NULL : text;
+}
+
 void output_warn(const struct output *o, const char *format, ...)
 {
 	cleanup(strbuf_free) struct strbuf visible = { 0 };
 	cleanup(free_ptr) char *text = NULL;
 	va_list args;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&text, format, args);
+	text = format_text(format, args);
 	va_end(args);
-	if (length < 0)
-		text = NULL;
 	visible_text_append(&visible, text ? text : "out of memory", o->utf8);
 	(void)fprintf(stderr, "varve: %s\n",
 		      strbuf_failed(&visible) ? "out of memory" : visible.text);
@@ -137,13 +144,11 @@ void output_field(struct output *o, const char *name, const char *format, ...)
 	cleanup(strbuf_free) struct strbuf line = { 0 };
 	cleanup(free_ptr) char *value = NULL;
 	va_list args;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&value, format, args);
+	value = format_text(format, args);
 	va_end(args);
-	if (length < 0) {
-		value = NULL; /* vasprintf() leaves it undefined on failure */
+	if (!value) {
 		o->failed = true;
 		return;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything printed on standard output: values for people and JSON lines here, tables and trees in
- * output_table.h. Failed writes and allocations are remembered, and reported once at the end.
+ * Everything printed on standard output, and warnings: values for people and JSON lines here,
+ * tables and trees in output_table.h. Failed writes and allocations are remembered, and reported
+ * once at the end.
  */
 #pragma once
 
